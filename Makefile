@@ -1,0 +1,80 @@
+# `make run` and `make test` need Python 3.11 or newer and make, and nothing else.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+BUF := ../.venv/bin/buf
+
+.PHONY: help run test check lint types contract generated generate released tools lock format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/run ## serve the sandbox, with a key and a connected sample account
+	@$(PY) -m service demo
+
+test: .venv/dev ## run the tests; what the machine lacks is named and left out
+	@-tests/pds/install >/dev/null; tests/tools/install-grpcurl >/dev/null
+	@$(PY) -m pytest -n auto
+
+check: .venv/dev lint types contract generated tools ## all that CI runs; nothing is left out
+	$(PY) -m pytest -n auto --nothing-left-out
+
+lint: .venv/dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types: .venv/dev
+	.venv/bin/mypy
+
+contract: .venv/dev
+	cd protos && $(BUF) lint && $(BUF) format --diff --exit-code
+	cd protos && $(BUF) breaking --against released.binpb
+
+generated: .venv/dev
+	@fresh=$$(mktemp -d) && PYTHON=$(PY) protos/generate "$$fresh/generated" \
+	&& diff -r -x __pycache__ generated "$$fresh/generated"; same=$$?; rm -rf "$$fresh"; \
+	[ $$same = 0 ] || { echo 'generated/ is stale; run: make generate' >&2; exit 1; }
+
+generate: .venv/dev ## write generated/ from protos/
+	PYTHON=$(PY) protos/generate
+
+released: .venv/dev ## take the contract as it is now for what later ones must stay compatible with
+	cd protos && $(BUF) build --exclude-source-info -o released.binpb
+
+tools: ## install the real Bluesky server and grpcurl for the tests, in a cache of the user's
+	tests/pds/install
+	tests/tools/install-grpcurl
+
+lock: ## write requirements*.txt anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --group build $(LOCK) -o requirements.txt
+	uv pip compile pyproject.toml --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
+LOCK = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+
+format: .venv/dev ## format the code
+	.venv/bin/ruff check --fix-only --quiet
+	.venv/bin/ruff format
+	cd protos && $(BUF) format --write
+
+clean: ## remove what the other targets made; data/ stays
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo 'Python 3.11 or newer is needed, as python3 or PYTHON=…' >&2; exit 1; }
+	@echo 'making .venv …' >&2
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	echo 'this Python cannot make virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
+
+# two steps: pip takes no project of ours when it is to check hashes
+.venv/run: requirements.txt pyproject.toml | .venv/bin/python
+	@echo 'installing what the service needs …' >&2
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/run
+	@echo 'installing what the tests need …' >&2
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,265 @@
+"""The composition root: builds every object, starts, drains and stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import structlog
+
+from service.access import Access
+from service.config import Settings
+from service.connect import Connect
+from service.idempotency import Idempotency
+from service.limits import Budget, CallLimits, LoginBudgets, LoginLimits
+from service.logouts import Logouts
+from service.model import Profile, Tenant
+from service.platforms.egress import Egress, Origin
+from service.platforms.names import Resolver
+from service.platforms.outside import Outside
+from service.platforms.registry import ADAPTERS, Registry
+from service.ports import CredentialPlatform, SystemClock
+from service.profiles import Profiles
+from service.records import Purpose, SealContext, Sealed
+from service.ring import Ring, UnknownKey, read_keys
+from service.storage.migrations import HEAD, migrate_apart
+from service.storage.sqlite import Ownership, SqliteEngine, StoreError, schema_revision
+from service.storage.store import SqlStore
+from service.tasks import OwnedTasks
+from service.tokens import Tokens
+from service.transport.boundary import Boundary
+from service.transport.grpc_server import GrpcServer
+from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+from service.vault import Unreadable, Vault
+
+CANARY = "The ring that sealed this is the ring of this store."
+SANDBOX_TENANT = "ten_sandbox"
+SANDBOX_PROFILE = "prof_abc123"
+
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The service cannot start; its text is a sentence for the operator."""
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
+    """The store, its schema brought up to date first; raises StoreError."""
+    path = settings.database_file
+    _make_folder(path)
+    if schema_revision(path) != HEAD and not await asyncio.to_thread(
+        migrate_apart, f"sqlite:///{path}"
+    ):
+        raise StoreError(f"the database {path} could not be migrated")
+    store = SqlStore(await SqliteEngine.open(path))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def open_vault(store: SqlStore, ring: Ring) -> Vault:
+    """The vault, once a canary in *store* has shown that *ring* is the one that belongs to it."""
+    vault = Vault(ring)
+    place = SealContext("", "", "", "", "", 0)
+    written = await store.remembered("canary")
+    if written is None:
+        sealed = vault.seal(CANARY, Purpose.CANARY, place)
+        written = await store.remember("canary", f"{sealed.ring_key_id} {sealed.envelope.hex()}")
+    key_id, _, envelope = written.partition(" ")
+    try:
+        vault.open(Sealed(key_id, bytes.fromhex(envelope)), Purpose.CANARY, place)
+    except (UnknownKey, Unreadable, ValueError):
+        raise StartError(
+            "the ring is not the one that this database was sealed with; "
+            "put the right ring in place of POSTCORE_KEYRING_FILE"
+        ) from None
+    return vault
+
+
+async def claim_mode(store: SqlStore, mode: str) -> None:
+    """Mark *store* as `live` or `sandbox`, once and for all; raises StartError on the other's."""
+    marked = await store.remember("mode", mode)
+    if marked != mode:
+        raise StartError(
+            f"this database is a {marked} one, and the service was started in {mode} mode; "
+            "name another in POSTCORE_DATABASE_URL"
+        )
+
+
+def outside(settings: Settings, names: Resolver | None = None) -> Outside:
+    """The way out that *settings* describe."""
+    names = names or Resolver()
+    try:
+        egress = Egress(names, settings.egress_ca_file)
+    except OSError:
+        raise StartError(
+            f"POSTCORE_EGRESS_CA_FILE: {settings.egress_ca_file} cannot be read, "
+            "or holds no certificates"
+        ) from None
+    return Outside(
+        egress,
+        names,
+        SystemClock(),
+        Origin.parse(settings.plc_url),
+        Origin.parse(settings.handle_resolver_url) if settings.handle_resolver_url else None,
+        frozenset(map(Origin.parse, settings.trusted_origins)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All that is built, but for the transports."""
+
+    store: SqlStore
+    access: Access
+    adapters: tuple[CredentialPlatform, ...]
+    registry: Registry
+    connect: Connect
+    profiles: Profiles
+    tasks: OwnedTasks
+
+
+@asynccontextmanager
+async def house(settings: Settings, mode: str = "") -> AsyncIterator[House]:
+    """Everything built for *settings*, and drained at the end of the block.
+
+    A command that runs beside the server names no *mode*: it takes the store as it is.
+    Raises StartError, StoreError or RingError, each with a sentence that says why.
+    """
+    ring = Ring(settings.keyring_file)
+    async with open_store(settings) as store:
+        if mode:
+            await claim_mode(store, mode)
+        vault = await open_vault(store, ring)
+        way_out = outside(settings)
+        clock = way_out.clock
+        adapters = tuple(make(way_out) for make in ADAPTERS)
+        registry = Registry(adapters)
+        tasks = OwnedTasks()
+        tokens = Tokens(ring)
+        idempotency = Idempotency(store, tokens, clock, tasks)
+        logouts = Logouts(registry, vault, tasks)
+        limits = LoginLimits(store, clock, _budgets(settings))
+        connect = Connect(store, registry, vault, idempotency, limits, logouts, clock, tasks)
+        profiles = Profiles(store, tokens, idempotency, logouts, clock)
+        access = Access(store, ring, clock)
+        try:
+            yield House(store, access, adapters, registry, connect, profiles, tasks)
+        finally:
+            if undone := await tasks.drain(settings.drain_seconds):
+                log.error("stopped before all work was done", tasks=undone)
+            await way_out.egress.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A service that takes calls. *grpc* is the address (HOST:PORT) it can be reached at."""
+
+    grpc: str
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Serving]:
+    """The service, taking calls inside the block and drained at its end.
+
+    Raises StartError, StoreError, RingError or PortTaken, each with a sentence that says why.
+    """
+    async with AsyncExitStack() as stack:
+        read_keys(settings.keyring_file)  # a start without a ring leaves nothing behind
+        _make_folder(settings.database_file)
+        stack.callback(Ownership(settings.database_file).give_up)
+        if sandbox:
+            settings = await stack.enter_async_context(_sandbox(settings))
+        mode = "sandbox" if sandbox else "live"
+        built = await stack.enter_async_context(house(settings, mode))
+        if sandbox:
+            await _seed(built.store)
+        server = GrpcServer(
+            Boundary(built.access, CallLimits(settings.calls_per_second)),
+            ProfileServicer(built.connect, built.profiles),
+            PlatformServicer(built.registry),
+            SessionServicer(),
+            most_calls=settings.max_concurrent_calls,
+        )
+        port = await server.start(settings.grpc_address)
+        stack.push_async_callback(_stop, server, settings)
+        for adapter in built.adapters:
+            built.tasks.leave(adapter.warm_up())
+        host = settings.grpc_address.rpartition(":")[0]
+        yield Serving(f"{host}:{port}")
+
+
+async def _stop(server: GrpcServer, settings: Settings) -> None:
+    await server.tell_to_go_elsewhere()
+    await asyncio.sleep(settings.drain_pause_seconds)
+    await server.stop(settings.drain_seconds)
+
+
+def _budgets(settings: Settings) -> LoginBudgets:
+    return LoginBudgets(
+        Budget(*settings.login_budget),
+        Budget(*settings.connect_login_budget),
+        Budget(*settings.tenant_login_budget),
+    )
+
+
+@asynccontextmanager
+async def _sandbox(settings: Settings) -> AsyncIterator[Settings]:
+    """A stand-in for Bluesky on loopback, and the settings that lead to it alone."""
+    # imported here: a live service neither needs nor loads it
+    from service.sandbox.listener import AddressTaken
+    from service.sandbox.sandbox import Sandbox
+
+    control_address = settings.sandbox_control_address
+    chosen = "sandbox_control_address" in settings.model_fields_set
+    if settings.sandbox_address.endswith(":0") and not chosen:
+        # who wants a free port for the one can have no use for the usual port of the other
+        control_address = settings.sandbox_address
+    for address in (settings.grpc_address, settings.sandbox_address, control_address):
+        if not is_loopback(address):
+            raise StartError(f"the sandbox is for this machine alone; {address} is not loopback")
+    sandbox = Sandbox()
+    try:
+        await sandbox.start(settings.sandbox_address, control_address)
+    except AddressTaken as error:
+        raise StartError(str(error)) from None
+    origins = sandbox.first.origin, sandbox.second.origin
+    log.info("sandbox is open", control=sandbox.control.address, servers=origins)
+    try:
+        yield settings.model_copy(
+            update={
+                "plc_url": origins[0],
+                "handle_resolver_url": origins[0],
+                "trusted_origins": origins,
+            }
+        )
+    finally:
+        await sandbox.stop()
+
+
+async def _seed(store: SqlStore) -> None:
+    """The tenant and the profile of the documentation's examples."""
+    now = SystemClock().now()
+    if SANDBOX_TENANT not in [tenant.tenant_id for tenant in await store.tenants()]:
+        await store.create_tenant(Tenant(SANDBOX_TENANT, "sandbox", now))
+    await store.create_profile(SANDBOX_TENANT, Profile(SANDBOX_PROFILE, None, now))
+
+
+def is_loopback(address: str) -> bool:
+    """Whether *address* (HOST:PORT) can be reached from this machine alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None

@@ -1,0 +1,382 @@
+"""The command `postcore`: values alone and last on standard output, all else on standard error."""
+
+import asyncio
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from service import __version__
+from service.config import ConfigError, Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def main() -> None:
+    """Run the command; a fault that an operator can mend is one sentence and exit code 1."""
+    # what grpc's core has to say would stand between the lines of the log
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    cli(prog_name="postcore")
+
+
+def fail(sentence: str) -> NoReturn:
+    raise click.ClickException(sentence)
+
+
+def settings() -> Settings:
+    """The settings of the environment, every fault told at once, and the log as they ask."""
+    from service import log
+
+    try:
+        read = Settings.read()
+    except ConfigError as error:
+        fail(_faults(error))
+    log.configure(read.log_format, read.log_level)
+    log.tell_uncaught()
+    return read
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* to its end; what an operator can mend is told as a sentence."""
+    import uvloop
+
+    with told():
+        return uvloop.run(work)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what stops the service, and an operator can mend, as a sentence."""
+    from service.app import StartError
+    from service.errors import ServiceUnavailable
+    from service.ring import RingError
+    from service.storage.sqlite import StoreError
+    from service.transport.grpc_server import PortTaken
+
+    try:
+        yield
+    except (StartError, StoreError, RingError, PortTaken) as error:
+        fail(str(error))
+    except ServiceUnavailable as error:
+        fail(f"the database cannot be used just now ({error.why})")
+
+
+def _faults(error: ConfigError) -> str:
+    return "the settings are not right:\n  " + "\n  ".join(error.faults)
+
+
+def _text(_: click.Context, __: click.Parameter, value: str) -> str:
+    # what is not UTF-8 comes in a form that no database takes
+    if not value.isprintable():
+        raise click.BadParameter("must be printable characters")
+    return value
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Connects people's social accounts by credentials, starting with Bluesky.
+
+    Settings come from the environment, all named POSTCORE_…; `config check` tells what is wrong
+    with them.
+    """
+
+
+@cli.command()
+@click.option("--sandbox", is_flag=True, help="Serve against a stand-in for Bluesky, on loopback.")
+def serve(sandbox: bool) -> None:
+    """Take calls until SIGTERM or SIGINT, then drain.
+
+    Prints one line when it takes calls: ready grpc=HOST:PORT
+    """
+    run(_serve(settings(), sandbox))
+
+
+async def _serve(read: Settings, sandbox: bool) -> None:
+    from service.app import serving
+
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with serving(read, sandbox=sandbox) as running:
+        click.echo(f"ready grpc={running.grpc}")
+        await stop.wait()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+
+    async def work() -> None:
+        from service.app import open_store
+
+        async with open_store(settings()):
+            pass
+
+    run(work())
+    click.echo("the schema is up to date", err=True)
+
+
+@cli.group()
+def tenants() -> None:
+    """The owners of profiles."""
+
+
+@tenants.command("create")
+@click.argument("name")
+def create_tenant(name: str) -> None:
+    """Create a tenant; prints its id."""
+    from service.access import random_id
+    from service.app import open_store
+    from service.model import Tenant
+    from service.ports import SystemClock
+
+    if not name.strip() or len(name) > 200 or not name.isprintable():
+        fail("NAME must be 1 to 200 printable characters")
+
+    async def work() -> str:
+        tenant = Tenant(f"ten_{random_id()}", name, SystemClock().now())
+        async with open_store(settings()) as store:
+            await store.create_tenant(tenant)
+        return tenant.tenant_id
+
+    click.echo(run(work()))
+
+
+@tenants.command("list")
+def list_tenants() -> None:
+    """List the tenants: id, time of creation, name."""
+    from service.app import open_store
+
+    async def work() -> None:
+        async with open_store(settings()) as store:
+            for tenant in await store.tenants():
+                click.echo(f"{tenant.tenant_id}\t{_time(tenant.created_at)}\t{tenant.name}")
+
+    run(work())
+
+
+@tenants.command("delete")
+@click.argument("tenant_id", callback=_text)
+def delete_tenant(tenant_id: str) -> None:
+    """Delete a tenant for good: keys, profiles, connections, stored credentials.
+
+    Its sessions are ended at the platforms' servers, as far as those can be reached. App passwords
+    stay valid there until their owners revoke them.
+    """
+    from service.app import house
+
+    async def work() -> bool:
+        async with house(settings()) as built:
+            return await built.profiles.delete_tenant(tenant_id)
+
+    if not run(work()):
+        fail("there is no such tenant; list them: postcore tenants list")
+    click.echo(f"deleted {tenant_id}", err=True)
+
+
+@cli.group("api-keys")
+def api_keys() -> None:
+    """The keys that callers present in x-api-key."""
+
+
+@api_keys.command("create")
+@click.option("--tenant", required=True, callback=_text, help="The tenant's id.")
+@click.option("--name", default="", help="What the key is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["profiles:read", "profiles:write", "sessions:lease"]),
+    help="What it may do; default: profiles:read and profiles:write.",
+)
+def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
+    """Create a key; prints it alone, this once."""
+    from service.access import Access
+    from service.app import open_store, open_vault
+    from service.model import DEFAULT_SCOPES, Scope
+    from service.ports import SystemClock
+    from service.ring import Ring
+
+    if len(name) > 200 or (name and not name.isprintable()):
+        fail("--name must be at most 200 printable characters")
+
+    async def work() -> str | None:
+        read = settings()
+        ring = Ring(read.keyring_file)
+        async with open_store(read) as store:
+            await open_vault(store, ring)
+            plain, key = Access(store, ring, SystemClock()).mint(
+                tenant, name, frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
+            )
+            return plain if await store.add_api_key(key) else None
+
+    plain = run(work())
+    if plain is None:
+        fail("there is no such tenant; list them: postcore tenants list")
+    click.echo(plain)
+
+
+@api_keys.command("list")
+@click.option("--tenant", required=True, callback=_text, help="The tenant's id.")
+def list_api_keys(tenant: str) -> None:
+    """List a tenant's keys: id, state, time of creation, scopes, name."""
+    from service.app import open_store
+
+    async def work() -> None:
+        async with open_store(settings()) as store:
+            for key in await store.api_keys(tenant):
+                state = "live" if key.revoked_at is None else f"revoked {_time(key.revoked_at)}"
+                scopes = ",".join(sorted(key.scopes))
+                click.echo(f"{key.key_id}\t{state}\t{_time(key.created_at)}\t{scopes}\t{key.name}")
+
+    run(work())
+
+
+@api_keys.command("revoke")
+@click.argument("key_id", callback=_text)
+def revoke_api_key(key_id: str) -> None:
+    """Revoke the key of this id (the part between pc_live_ and the next _), within 5 seconds."""
+    from service.app import open_store
+    from service.ports import SystemClock
+
+    async def work() -> bool:
+        async with open_store(settings()) as store:
+            return await store.revoke_api_key(key_id, SystemClock().now())
+
+    if not run(work()):
+        fail("there is no such key; list them: postcore api-keys list --tenant ID")
+    click.echo(f"revoked {key_id}", err=True)
+
+
+@cli.group()
+def keyring() -> None:
+    """The service's own keys, in one file."""
+
+
+@keyring.command("init")
+def init_keyring() -> None:
+    """Make a new ring, with one key for each purpose; refuses to overwrite one."""
+    from service.ring import create_ring, new_keys
+
+    read = settings()
+    _or_fail(lambda: create_ring(read.keyring_file, new_keys(_now())))
+    click.echo(
+        f"made the ring {read.keyring_file}; keep a copy of it apart from the database's", err=True
+    )
+
+
+@keyring.command("status")
+def keyring_status() -> None:
+    """List the ring's keys: id, purpose, state, time of creation."""
+    from service.ring import read_keys
+
+    for key in _or_fail(functools.partial(read_keys, settings().keyring_file)):
+        click.echo(f"{key.key_id}\t{key.purpose}\t{key.state}\t{key.created_at}")
+
+
+def _or_fail(work: Callable[[], T]) -> T:
+    from service.ring import RingError
+
+    try:
+        return work()
+    except RingError as error:
+        fail(str(error))
+
+
+@cli.group()
+def config() -> None:
+    """The settings."""
+
+
+@config.command("check")
+def check_config() -> None:
+    """Tell every fault of the settings at once, or the settings in force, secrets masked."""
+    read = settings()
+    for name, value in read:
+        shown = "set" if name == "database_url" and "@" in str(value) else _shown(value)
+        click.echo(f"POSTCORE_{name.upper()}={shown}", err=True)
+    click.echo("ok")
+
+
+@cli.command()
+def healthcheck() -> None:
+    """Ask the server at POSTCORE_GRPC_ADDRESS whether it takes calls; exit code 0 if so."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    # a proxy for the way out has no part in this
+    options = [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(settings().grpc_address, options) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=3
+            )
+        except grpc.RpcError as error:
+            fail(f"no answer: {error.code().name}")
+    name = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+    click.echo(name)
+    if name != "SERVING":
+        sys.exit(1)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+class _Sandbox(click.Group):
+    """Its commands are loaded when one is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from service.sandbox.cli import sandbox
+
+        return sandbox.list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from service.sandbox.cli import sandbox
+
+        return sandbox.get_command(ctx, cmd_name)
+
+
+@cli.group(cls=_Sandbox)
+@click.pass_context
+def sandbox(context: click.Context) -> None:
+    """Change and break the sandbox that `serve --sandbox` runs on this machine."""
+    context.obj = lambda: settings().sandbox_control_address
+
+
+@cli.command(hidden=True)
+def demo() -> None:
+    """What `make run` runs: a sandbox with a key and a connected sample account."""
+    from service import log
+    from service.demo import show
+
+    log.configure("console", "info")
+    log.tell_uncaught()
+    with told():
+        try:
+            sys.exit(show(dict(os.environ)))
+        except ConfigError as error:
+            fail(_faults(error))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _time(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")

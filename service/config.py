@@ -1,0 +1,157 @@
+"""Settings: one typed object, read once from the environment."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+PREFIX = "POSTCORE_"
+CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
+"""Variables of that prefix that belong to callers, not to the service."""
+ORIGIN = re.compile(
+    r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE
+)
+
+
+class ConfigError(Exception):
+    """Every fault of the settings at once, each by its variable's name and without its value."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError("must be HOST:PORT")
+    return value
+
+
+def _origin(value: str) -> str:
+    match = ORIGIN.fullmatch(value)
+    if match is None or not 0 < int(match[1] or 443) < 65536:
+        raise ValueError("must be http(s)://HOST[:PORT] and no more")
+    return value.rstrip("/")
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+Pair = Annotated[tuple[Count, Count], BeforeValidator(_comma_separated)]
+
+
+class Settings(BaseModel):
+    """What can be set. Each is the variable `POSTCORE_` and its name in capitals."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    grpc_address: str = "127.0.0.1:50051"
+    sandbox_address: str = "127.0.0.1:2580"
+    sandbox_control_address: str = "127.0.0.1:2581"
+    """Where `postcore sandbox` drives it."""
+    database_url: str = Field("sqlite:///data/postcore.db", repr=False)
+    keyring_file: Path = Path("data/keyring.json")
+    plc_url: str = "https://plc.directory"
+    handle_resolver_url: str | None = None
+    trusted_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    egress_ca_file: Path | None = None
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    max_concurrent_calls: int = Field(1000, ge=1)
+    login_budget: Pair = (10, 50)
+    """Logins of one account at its server, in five minutes and in a day."""
+    connect_login_budget: Pair = (
+        7,
+        35,
+    )
+    """Of these, what connects of tenants that are not connected to the account may spend."""
+    tenant_login_budget: Pair = (5, 20)
+    """Of these, what one tenant's connects may spend."""
+    calls_per_second: int = Field(1000, ge=1)
+    """Of one API key, in one process."""
+    drain_pause_seconds: float = Field(0.3, ge=0, le=3600)
+    """Between telling health checks to go elsewhere and taking no more calls."""
+    drain_seconds: float = Field(20, ge=0, le=3600)
+    """How long calls, and then the work they left, may take to end."""
+
+    @field_validator("grpc_address", "sandbox_address", "sandbox_control_address")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        return _address(value)
+
+    @field_validator("plc_url", "handle_resolver_url")
+    @classmethod
+    def _check_origin(cls, value: str | None) -> str | None:
+        return value and _origin(value)
+
+    @field_validator("trusted_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(origin) for origin in value)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        if value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("PostgreSQL is not supported yet; use sqlite:///PATH")
+        if not value.startswith("sqlite:///") or value[10:] in ("", ":memory:"):
+            raise ValueError("must be sqlite:///PATH")
+        if set(value) & set("?#%"):
+            raise ValueError("must be sqlite:///PATH, with no ?, # or % in it")
+        return value
+
+    @property
+    def database_file(self) -> Path:
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """The settings of *environ* (default: the process's); raises ConfigError.
+
+        A variable named `…_FILE` beside a secret one holds the path of a file with its value.
+        """
+        environ = os.environ if environ is None else environ
+        faults: list[str] = []
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and name not in CLIENT_VARIABLES and value != ""
+        }
+        if path := given.pop("database_url_file", None):
+            if "database_url" in given:
+                faults.append("POSTCORE_DATABASE_URL and POSTCORE_DATABASE_URL_FILE are both set")
+            try:
+                given["database_url"] = Path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError):
+                faults.append("POSTCORE_DATABASE_URL_FILE: the file cannot be read")
+        faults += [
+            f"{PREFIX}{name.upper()}: no such setting"
+            for name in sorted(given.keys() - cls.model_fields.keys())
+        ]
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as error:
+            for fault in error.errors(include_input=False, include_url=False):
+                name = str(fault["loc"][0]).upper() if fault["loc"] else ""
+                faults.append(f"{PREFIX}{name}: {fault['msg'].removeprefix('Value error, ')}")
+            raise ConfigError(faults) from None
+        if faults:
+            raise ConfigError(faults)
+        return settings

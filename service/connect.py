@@ -1,0 +1,208 @@
+"""Connect: a proven login becomes a profile's connection. The heart of the service."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.errors import (
+    InvalidRequest,
+    PlatformRateLimited,
+    PlatformUnavailable,
+    ProfileAlreadyExists,
+    ServiceError,
+)
+from service.idempotency import Idempotency, check_key
+from service.limits import LoginLimits
+from service.logouts import Logouts
+from service.model import SECOND, Account, Caller, Connected, Credentials, Login
+from service.platforms.registry import Registry
+from service.ports import Clock, CredentialPlatform, Store
+from service.profiles import known_shape, new_profile_key, platform_id
+from service.records import LoginPurpose, Purpose, Reservation, SavedLogin, SealContext
+from service.tasks import OwnedTasks
+from service.vault import Vault
+
+PLATFORM_SECONDS = 15.0
+"""What identity and login may take together, whatever the caller allows."""
+REPLY_SECONDS = 0.2
+"""What is kept of the caller's time to tell them that the platform took the rest."""
+DISPLAY_NAME_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRequest:
+    """*profile_key* None: make a profile. *idempotency_key* empty: none was given."""
+
+    profile_key: str | None
+    platform: str
+    credentials: Credentials = field(repr=False)
+    idempotency_key: str = ""
+
+
+class Connect:
+    """Connects profiles to accounts. Only a saved login makes a profile."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        vault: Vault,
+        idempotency: Idempotency,
+        limits: LoginLimits,
+        logouts: Logouts,
+        clock: Clock,
+        tasks: OwnedTasks,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._vault = vault
+        self._idempotency = idempotency
+        self._limits = limits
+        self._logouts = logouts
+        self._clock = clock
+        self._tasks = tasks
+
+    async def connect(self, caller: Caller, request: ConnectRequest) -> Connected:
+        """Prove the credentials, seal them, and connect the profile to their account.
+
+        What can be refused without the platform is refused first, then what costs no login. The
+        same account again replaces the secret in place. Raises ServiceError.
+        """
+        platform = self._registry.by_credentials(platform_id(request.platform))
+        _check_fields(platform, request.credentials)
+        if request.profile_key == "":
+            raise InvalidRequest("profile_key", "must not be empty; leave it out to make a profile")
+        check_key(request.idempotency_key)
+        if request.profile_key is not None:
+            await self._account_of(caller, request)
+        credentials = platform.tidy(request.credentials)
+
+        parts = [str(request.profile_key is not None), request.profile_key or "", request.platform]
+        parts += [text for item in sorted(credentials.items()) for text in item]
+        reservation, reply = await self._idempotency.claim(
+            caller, "ConnectProfile", request.idempotency_key, parts
+        )
+        if reply is not None:
+            return Connected(*map(str, reply))
+        until = min(
+            asyncio.get_running_loop().time() + PLATFORM_SECONDS, caller.deadline - REPLY_SECONDS
+        )
+        async with self._idempotency.released_on_failure(reservation):
+            async with _platform_time(until):
+                account = await platform.identify(credentials)
+            connected = request.profile_key and await self._account_of(caller, request)
+            if connected and connected != account.account_id:
+                raise ProfileAlreadyExists(request.platform)
+
+        async def log_in_and_save() -> Connected:
+            async with self._idempotency.released_on_failure(reservation):
+                login = await self._log_in(caller, platform, credentials, account, until)
+                try:
+                    if login.pause_until is not None:
+                        await self._limits.pause(account, login.pause_until)
+                    saved = self._sealed(caller, request, login, reservation)
+                    replaced = await self._store.save_login(saved)
+                except BaseException:
+                    self._logouts.unsaved(platform, login.session, account.origin)
+                    raise
+            if replaced is not None:
+                self._logouts.later(replaced)
+            self._tasks.leave(self._learn_display_name(platform, account, saved.context))
+            return Connected(saved.context.profile_key, request.platform, saved.username)
+
+        # goes to its end even if the caller does not wait for it: a login is saved whole, or its
+        # session is ended
+        return await self._tasks.finish(log_in_and_save())
+
+    async def _log_in(
+        self,
+        caller: Caller,
+        platform: CredentialPlatform,
+        credentials: Credentials,
+        account: Account,
+        until: float,
+    ) -> Login:
+        """A login within its budget; one that the platform refuses as too many ends in a pause."""
+        await self._limits.spend(caller.tenant_id, platform.card, account, LoginPurpose.CONNECT)
+        try:
+            async with _platform_time(until):
+                return await platform.log_in(credentials, account)
+        except PlatformRateLimited as error:
+            pause = int((error.retry_after or 0) * SECOND)
+            await self._limits.pause(account, self._clock.now() + pause)
+            raise
+
+    def _sealed(
+        self,
+        caller: Caller,
+        request: ConnectRequest,
+        login: Login,
+        reservation: Reservation | None,
+    ) -> SavedLogin:
+        context = SealContext(
+            caller.tenant_id,
+            request.profile_key or new_profile_key(),
+            request.platform,
+            login.account.account_id,
+            login.account.origin,
+            # drawn, not counted: never met again, and known before the transaction that saves it
+            secrets.randbits(63),
+        )
+        return SavedLogin(
+            context,
+            login.account.username,
+            self._vault.seal(login.secret, Purpose.CREDENTIAL, context),
+            self._vault.seal_session(login.session, context),
+            login.session.expires_at,
+            create_profile=request.profile_key is None,
+            reservation=reservation,
+            at=self._clock.now(),
+        )
+
+    async def _account_of(self, caller: Caller, request: ConnectRequest) -> str | None:
+        key = known_shape(request.profile_key or "")
+        return await self._store.connected_account(caller.tenant_id, key, request.platform)
+
+    async def _learn_display_name(
+        self, platform: CredentialPlatform, account: Account, context: SealContext
+    ) -> None:
+        try:
+            async with asyncio.timeout(DISPLAY_NAME_SECONDS):
+                display_name = await platform.display_name(account)
+            if display_name:
+                await self._store.save_display_name(context, display_name)
+        except (ServiceError, TimeoutError) as error:
+            log.info("display name not learnt", exception=type(error).__name__)
+
+
+def _check_fields(platform: CredentialPlatform, credentials: Credentials) -> None:
+    known = [credential.name for credential in platform.card.fields]
+    for name in known:
+        if not credentials.get(name):
+            raise InvalidRequest(f"credentials.{snake_case(name)}", "is required")
+    for name in credentials:
+        if name not in known:
+            fault = f"is not a credential of {platform.card.platform}"
+            raise InvalidRequest(f"credentials.{snake_case(name)}", fault)
+
+
+@asynccontextmanager
+async def _platform_time(until: float) -> AsyncIterator[None]:
+    """A deadline of our own: running into it says nothing about the credentials."""
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise PlatformUnavailable("timeout") from None
+
+
+def snake_case(name: str) -> str:
+    """A JSON name in the contract's own spelling: `appPassword` as `app_password`."""
+    return re.sub(r"[A-Z]", lambda capital: f"_{capital[0].lower()}", name)

@@ -1,0 +1,137 @@
+"""The demonstration that `make run` gives: a sandbox, a key, and a call with its reply."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from types import FrameType
+
+import click
+import grpc.aio
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import profile_service_pb2_grpc
+from service.access import Access
+from service.app import SANDBOX_PROFILE, SANDBOX_TENANT, open_store, open_vault
+from service.config import Settings
+from service.model import DEFAULT_SCOPES
+from service.ports import SystemClock
+from service.ring import Ring, create_ring, new_keys
+
+KEY_NAME = "development"
+METHOD = "postcore.profiles.v1.ProfileService/ConnectProfile"
+REQUEST = {
+    "profileKey": SANDBOX_PROFILE,
+    "platform": "bluesky",
+    "credentials": {"handle": "user.bsky.social", "appPassword": "abcd-efgh-ijkl-mnop"},
+}
+DEFAULTS = {
+    # a database of its own, so that a live one can stand beside it
+    "POSTCORE_DATABASE_URL": "sqlite:///data/sandbox.db",
+    "POSTCORE_LOG_FORMAT": "console",
+    # to be played with: the real ones would soon be spent
+    "POSTCORE_LOGIN_BUDGET": "1000,10000",
+    "POSTCORE_CONNECT_LOGIN_BUDGET": "1000,10000",
+    "POSTCORE_TENANT_LOGIN_BUDGET": "1000,10000",
+}
+
+
+def show(environ: Mapping[str, str]) -> int:
+    """Serve the sandbox until told to stop, and show one call; returns the exit code."""
+    environ = {**environ, **{name: environ.get(name) or DEFAULTS[name] for name in DEFAULTS}}
+    settings = Settings.read(environ)
+    if not settings.keyring_file.exists():
+        create_ring(settings.keyring_file, new_keys("the demonstration"))
+    server = subprocess.Popen(
+        [sys.executable, "-m", "service", "serve", "--sandbox"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    stopping = False
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        server.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    assert server.stdout is not None
+    ready = server.stdout.readline().strip()
+    if not ready.startswith("ready grpc="):
+        return server.wait() or 1
+    address = ready.removeprefix("ready grpc=")
+    try:
+        asyncio.run(_show_call(settings, address))
+    except BaseException as error:
+        server.terminate()
+        code = server.wait()
+        if stopping and isinstance(error, grpc.aio.AioRpcError):
+            return code  # the call came too late, and that is all
+        raise
+    click.echo(f"\n{ready}")
+    return server.wait()
+
+
+async def _show_call(settings: Settings, address: str) -> None:
+    key = await _fresh_key(settings)
+    body = json.dumps(REQUEST, indent=2)
+    click.echo(f"\n{METHOD}\n{body}\n")
+    credentials = REQUEST["credentials"]
+    assert isinstance(credentials, dict)
+    # the server is this machine's: whatever proxy there is has no part in this
+    options = [("grpc.enable_http_proxy", 0)]
+    async with grpc.aio.insecure_channel(address, options) as channel:
+        reply = await profile_service_pb2_grpc.ProfileServiceStub(channel).ConnectProfile(
+            pb.ConnectProfileRequest(
+                profile_key=SANDBOX_PROFILE,
+                platform="bluesky",
+                credentials=pb.Credentials(
+                    handle=credentials["handle"], app_password=credentials["appPassword"]
+                ),
+            ),
+            metadata=(("x-api-key", key),),
+            timeout=30,
+        )
+    answer = {
+        "profileKey": reply.profile_key,
+        "platform": reply.platform,
+        "username": reply.username,
+    }
+    click.echo(f"→ {json.dumps(answer, indent=2)}\n")
+    click.echo(f"""\
+The same from another terminal:
+
+export POSTCORE_API_KEY={key}
+
+grpcurl -plaintext -emit-defaults -expand-headers -H 'x-api-key: ${{POSTCORE_API_KEY}}' -d @ \\
+  {address} {METHOD} <<'END'
+{body}
+END
+
+buf curl --protocol grpc --http2-prior-knowledge --emit-defaults -H @- -d @- \\
+  http://{address}/{METHOD} <<END
+x-api-key: $POSTCORE_API_KEY
+
+{body}
+END
+
+Stop with Ctrl+C.""")
+
+
+async def _fresh_key(settings: Settings) -> str:
+    """A new development key; the ones of earlier runs are revoked."""
+    clock = SystemClock()
+    ring = Ring(settings.keyring_file)
+    async with open_store(settings) as store:
+        await open_vault(store, ring)
+        for old in await store.api_keys(SANDBOX_TENANT):
+            if old.name == KEY_NAME and old.revoked_at is None:
+                await store.revoke_api_key(old.key_id, clock.now())
+        plain, key = Access(store, ring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
+        await store.add_api_key(key)
+    return plain

@@ -1,0 +1,243 @@
+"""Everything a call can be refused with: one flat family.
+
+    ServiceError
+    ├── InvalidCredentials      the platform, or a look at them, says that they are wrong
+    ├── ProfileNotFound         absent, ill-formed, or another tenant's: no difference is told
+    ├── UseGetForOAuth          the platform is joined by OAuth, elsewhere
+    ├── MissingApiKey · InvalidApiKey · InsufficientScope
+    ├── UnsupportedPlatform · InvalidRequest
+    ├── ProfileAlreadyExists    the profile is connected to a different account there
+    ├── IdempotencyKeyReused · PlatformNotConnected · NeedsReconnect · AccountInactive
+    ├── CursorExpired
+    ├── RateLimitExceeded · PlatformRateLimited
+    ├── PlatformUnavailable     the platform's answer proves nothing
+    ├── ServiceUnavailable      our own store is away
+    ├── DeadlineExceeded · NotImplementedYet · InternalError
+    └── OAuthNotAvailable · MethodNotAllowed · PayloadTooLarge · UnsupportedMediaType   (HTTP)
+
+Which status each becomes stands in one table, transport/status.py, and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.model import CredentialFault
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A request's field at fault: its path in the contract's names, and what is wrong with it."""
+
+    path: str
+    fault: str
+
+
+class ServiceError(Exception):
+    """A refusal: a message for people and metadata for programs, neither holding a secret.
+
+    *retry_after* is in seconds, where waiting helps. *help_url* is a page that helps.
+    *why* is one word for our own log; it is never sent.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        fields: tuple[Field, ...] = (),
+        retry_after: float | None = None,
+        help_url: str = "",
+        why: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.fields = fields
+        self.retry_after = retry_after
+        self.help_url = help_url
+        self.why = why
+
+
+class InvalidCredentials(ServiceError):
+    def __init__(
+        self, platform: str, display_name: str, cause: CredentialFault, *, help_url: str = ""
+    ) -> None:
+        fields = {
+            CredentialFault.MALFORMED_HANDLE: (
+                Field("credentials.handle", "is not a full handle, such as user.bsky.social"),
+            ),
+            CredentialFault.MALFORMED_APP_PASSWORD: (
+                Field("credentials.app_password", "is not of the form xxxx-xxxx-xxxx-xxxx"),
+            ),
+        }
+        super().__init__(
+            f"Invalid {display_name} credentials",
+            metadata={"platform": platform, "cause": cause.value},
+            fields=fields.get(cause, ()),
+            help_url=help_url,
+            why=cause.value.lower(),
+        )
+
+
+class ProfileNotFound(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Profile not found")
+
+
+class UseGetForOAuth(ServiceError):
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            f"{platform} requires OAuth. Use GET /profiles/connect?platform={platform}"
+            "&apiKey=YOUR_KEY&returnUrl=YOUR_URL",
+            metadata={"platform": platform},
+        )
+
+
+class MissingApiKey(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("API key is required in x-api-key header")
+
+
+class InvalidApiKey(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Invalid API key")
+
+
+class InsufficientScope(ServiceError):
+    def __init__(self, required: str) -> None:
+        super().__init__(
+            f"This API key lacks the scope {required}", metadata={"requiredScope": required}
+        )
+
+
+class UnsupportedPlatform(ServiceError):
+    def __init__(self, platform: str, supported: str) -> None:
+        super().__init__(
+            f"Unsupported platform {platform!r}; supported: {supported}",
+            metadata={"platform": platform, "supported": supported},
+        )
+
+
+class InvalidRequest(ServiceError):
+    """*path* is the field's path in the contract's names; no path, where no field can be told."""
+
+    def __init__(self, path: str, fault: str) -> None:
+        spoken = camel_case(path) or "The request"
+        super().__init__(
+            f"{spoken} {fault}",
+            metadata={"field": camel_case(path)} if path else None,
+            fields=(Field(path, fault),),
+        )
+
+
+class ProfileAlreadyExists(ServiceError):
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            "Profile for this platform already exists", metadata={"platform": platform}
+        )
+
+
+class IdempotencyKeyReused(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("This idempotency key was used with another request")
+
+
+class PlatformNotConnected(ServiceError):
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            "The profile is not connected to this platform", metadata={"platform": platform}
+        )
+
+
+class NeedsReconnect(ServiceError):
+    def __init__(self, platform: str, reconnect_reason: str) -> None:
+        super().__init__(
+            "The connection needs to be made again",
+            metadata={"platform": platform, "reconnectReason": reconnect_reason},
+        )
+
+
+class AccountInactive(ServiceError):
+    def __init__(self, platform: str, status: str) -> None:
+        super().__init__(
+            "The account is not active",
+            metadata={"platform": platform, "status": status},
+            why=status,
+        )
+
+
+class CursorExpired(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The cursor is older than the events that are kept")
+
+
+class RateLimitExceeded(ServiceError):
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("Too many requests", retry_after=retry_after)
+
+
+class PlatformRateLimited(ServiceError):
+    def __init__(self, platform: str, display_name: str, retry_after: float) -> None:
+        super().__init__(
+            f"{display_name} allows no more requests for now",
+            metadata={"platform": platform},
+            retry_after=retry_after,
+        )
+
+
+class PlatformUnavailable(ServiceError):
+    """*retry_after* None: the answer is wrong in a way that waiting alone will not mend."""
+
+    def __init__(self, why: str, *, retry_after: float | None = 30) -> None:
+        super().__init__(
+            "The platform could not be asked just now; nothing was proved",
+            retry_after=retry_after,
+            why=why,
+        )
+
+
+class ServiceUnavailable(ServiceError):
+    def __init__(self, why: str = "store") -> None:
+        super().__init__("The service is not available just now", retry_after=1, why=why)
+
+
+class DeadlineExceeded(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The call took longer than its deadline")
+
+
+class NotImplementedYet(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("This method is not implemented yet")
+
+
+class OAuthNotAvailable(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("OAuth platforms are connected elsewhere, not at this service")
+
+
+class MethodNotAllowed(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("This path does not answer that method")
+
+
+class PayloadTooLarge(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The request's body is too large")
+
+
+class UnsupportedMediaType(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The request's body must be application/json")
+
+
+class InternalError(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("internal error")
+
+
+def camel_case(path: str) -> str:
+    """*path* in the contract's JSON names: `credentials.app_password` as
+    `credentials.appPassword`."""
+    head, *rest = path.split("_")
+    return head + "".join(word[:1].upper() + word[1:] for word in rest)

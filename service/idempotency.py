@@ -1,0 +1,67 @@
+"""Idempotency: a request that is made again gets the reply that it got at first."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from service.access import random_id
+from service.errors import IdempotencyKeyReused, InvalidRequest
+from service.model import Caller
+from service.ports import Clock, Store
+from service.records import Reservation
+from service.tasks import OwnedTasks
+from service.tokens import Tokens
+
+SHAPE = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
+ASK_AGAIN_SECONDS = 0.05
+
+Reply = tuple[str | None, ...]
+
+
+def check_key(idempotency_key: str) -> None:
+    """Raise InvalidRequest unless it is empty (none was given) or fit to be one."""
+    if idempotency_key and not SHAPE.fullmatch(idempotency_key):
+        raise InvalidRequest("idempotency_key", "must be 1 to 255 printable ASCII characters")
+
+
+class Idempotency:
+    """Reserves keys before the work, and tells the replies of work that was done."""
+
+    def __init__(self, store: Store, tokens: Tokens, clock: Clock, tasks: OwnedTasks) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+        self._tasks = tasks
+
+    async def claim(
+        self, caller: Caller, method: str, idempotency_key: str, request: Iterable[str]
+    ) -> tuple[Reservation | None, Reply | None]:
+        """The key, taken for this call, or the reply that its first use got.
+
+        *request* is all that makes two requests the same; it may hold secrets. Waits for a first
+        use that is under way, as long as the caller does. Raises IdempotencyKeyReused.
+        """
+        if not idempotency_key:
+            return None, None
+        parts = list(request)
+        fingerprint = self._tokens.fingerprint(parts)
+        reservation = Reservation(caller.tenant_id, method, idempotency_key, random_id())
+        async with self.released_on_failure(reservation):
+            while earlier := await self._store.reserve(reservation, fingerprint, self._clock.now()):
+                if not self._tokens.matches(earlier.fingerprint, parts):
+                    raise IdempotencyKeyReused
+                if earlier.reply is not None:
+                    return None, earlier.reply
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+        return reservation, None
+
+    @asynccontextmanager
+    async def released_on_failure(self, reservation: Reservation | None) -> AsyncIterator[None]:
+        """Give the key back if the block fails: only successes are kept."""
+        try:
+            yield
+        except BaseException:
+            if reservation is not None:
+                await self._tasks.finish(self._store.release(reservation))
+            raise

@@ -1,0 +1,111 @@
+"""The log: one JSON object a line on standard error, or plain lines for a terminal.
+
+Lines of our own hold fields that we chose. Of a library's records only the logger's name, the
+place and the exception's type are told: their texts may hold anything, a password included.
+"""
+
+import logging
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Format = Literal["json", "console"]
+
+
+def configure(log_format: Format, level: str) -> None:
+    """Send all logs to standard error. Libraries stay at WARNING whatever *level* says."""
+    tail: list[Processor] = (
+        [structlog.processors.JSONRenderer()]
+        if log_format == "json"
+        else [on_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            exception_type,
+            *tail,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=StandardError,
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers = [LibraryHandler(logging.WARNING)]
+    root.setLevel(logging.WARNING)
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def tell_uncaught() -> None:
+    """Log what nobody caught, in whatever thread, and warnings too: as is told of a library."""
+    logging.captureWarnings(True)
+    sys.excepthook = lambda _, error, __: _tell(error)
+    threading.excepthook = lambda thrown: _tell(thrown.exc_value)
+    sys.unraisablehook = lambda thrown: _tell(thrown.exc_value)
+
+
+def _tell(error: BaseException | None) -> None:
+    structlog.get_logger().critical("uncaught exception", exc_info=error)
+
+
+class StandardError:
+    """Writes lines to standard error, whatever that is by now.
+
+    A line that cannot be written is lost, since the call that it tells of must not be.
+    """
+
+    def __init__(self, *_: object) -> None: ...
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+class LibraryHandler(logging.Handler):
+    """Tells that a library has logged, and where: never what."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            # structlog knows the usual levels alone
+            min(record.levelno // 10 * 10, logging.CRITICAL),
+            "library",
+            logger=record.name,
+            place=f"{record.module}:{record.lineno}",
+            exception=record.exc_info[0].__name__
+            if record.exc_info and record.exc_info[0]
+            else None,
+        )
+
+
+def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace `exc_info` by the exception's type and the places it came through."""
+    info = event.pop("exc_info", None)
+    error = sys.exception() if info is True else info
+    if isinstance(error, BaseException):
+        event["exception"] = type(error).__name__
+        event["through"] = through(error)
+    return event
+
+
+def on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Rename `exception`, which the console's renderer would take for a traceback."""
+    if "exception" in event:
+        event["error"] = event.pop("exception")
+    return event
+
+
+def through(error: BaseException) -> list[str]:
+    """Where *error* came through, innermost last: file, line and function; no values."""
+    return [
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)[-6:]
+    ]

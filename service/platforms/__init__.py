@@ -1,0 +1,1 @@
+"""The platforms, and the guarded way out to their servers."""

@@ -1,0 +1,232 @@
+"""Egress: the one way out, guarded.
+
+One operation talks to one origin. https on port 443, to an address that was checked to be public
+and is the very one connected to; no redirect, no cookie, no compressed answer, no proxy, at most
+512 KiB. What the operator trusts is free of the rules on scheme, port and address, and of no other.
+"""
+
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import certifi
+import httpcore
+import httpx
+
+from service.errors import PlatformUnavailable
+from service.platforms.addresses import is_public
+from service.platforms.names import Resolver
+
+MOST_BYTES = 512 * 1024
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+"""Between two reads; the deadline of the whole operation is its caller's."""
+KEEP_IDLE_SECONDS = 4.0
+"""Less than the five after which Node's servers hang up: a login is never sent twice."""
+MOST_ADDRESSES = 4
+ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII)
+PUBLIC_NAME = re.compile(
+    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
+)
+"""At least two labels, the last beginning with a letter: no form of a bare address is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port: where an operation goes, and nothing more than that."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError unless *text* is an http(s) URL of an origin alone."""
+        # str.lower() would turn the Kelvin sign into k
+        match = ORIGIN.fullmatch(text.lower()) if text.isascii() else None
+        if match is None:
+            raise ValueError("not an origin")
+        scheme, host, port = match.groups()
+        number = int(port) if port else (443 if scheme == "https" else 80)
+        if not 0 < number < 65536:
+            raise ValueError("not a port")
+        return cls(scheme, host, number)
+
+    @property
+    def is_public_https(self) -> bool:
+        """Whether anybody's document may send us there (its address is checked later)."""
+        return (
+            self.scheme == "https" and self.port == 443 and bool(PUBLIC_NAME.fullmatch(self.host))
+        )
+
+    def __str__(self) -> str:
+        usual = self.port == (443 if self.scheme == "https" else 80)
+        return f"{self.scheme}://{self.host}" + ("" if usual else f":{self.port}")
+
+
+Dial = Callable[[str, int, float], Awaitable[httpcore.AsyncNetworkStream]]
+
+
+async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
+    """A connection to an address that was checked."""
+    return await httpcore.AnyIOBackend().connect_tcp(address, port, timeout=seconds)
+
+
+class Egress:
+    """Hands out transports and answers.
+
+    Every failure is PlatformUnavailable, with a word on why, but for a host whose name does not
+    exist: that is NameNotFound.
+
+    *dial* opens connections; tests stand in for the internet there, behind the address check.
+    """
+
+    def __init__(self, names: Resolver, extra_roots: Path | None = None, dial: Dial = dial) -> None:
+        context = ssl.create_default_context(cafile=certifi.where())
+        if extra_roots is not None:
+            context.load_verify_locations(extra_roots)
+        # two pools, so that a connection made for a trusted role is never used for anybody's
+        # document that names the same origin
+        self._guarded = _pool(context, _CheckedBackend(names, dial))
+        self._trusted = _pool(context, httpcore.AnyIOBackend())
+
+    def transport(self, origin: Origin, *, trusted: bool = False) -> "OneOrigin":
+        """A transport for httpx that reaches *origin* and nothing else.
+
+        Raises PlatformUnavailable where *origin* may not be reached at all.
+        """
+        if not trusted and not origin.is_public_https:
+            raise PlatformUnavailable("forbidden_origin", retry_after=None)
+        return OneOrigin(self._trusted if trusted else self._guarded, origin)
+
+    async def get(
+        self,
+        origin: Origin,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        trusted: bool = False,
+    ) -> httpx.Response:
+        """The answer to a GET, whatever its status, read whole."""
+        transport = self.transport(origin, trusted=trusted)
+        # httpx would decode an xn-- host to write this header, and fails on an emoji's
+        host = str(origin).partition("://")[2]
+        headers = {"host": host, "user-agent": "postcore"}
+        request = httpx.Request("GET", f"{origin}{path}", params=params, headers=headers)
+        return await transport.handle_async_request(request)
+
+    async def close(self) -> None:
+        await self._guarded.aclose()
+        await self._trusted.aclose()
+
+
+def _pool(
+    context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend
+) -> httpcore.AsyncConnectionPool:
+    return httpcore.AsyncConnectionPool(
+        ssl_context=context,
+        max_connections=200,
+        max_keepalive_connections=50,
+        keepalive_expiry=KEEP_IDLE_SECONDS,
+        network_backend=backend,
+    )
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that were looked up and checked here, just before."""
+
+    def __init__(self, names: Resolver, dial: Dial) -> None:
+        self._names = names
+        self._dial = dial
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await self._names.addresses(host)
+        if not all(map(is_public, addresses)):
+            raise PlatformUnavailable("forbidden_address", retry_after=None)
+        failure: Exception = httpcore.ConnectError()
+        for address in addresses[:MOST_ADDRESSES]:
+            try:
+                return await self._dial(address, port, timeout or CONNECT_SECONDS)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+
+class OneOrigin(httpx.AsyncBaseTransport):
+    """What httpx, and the SDK upon it, send their requests through."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool, origin: Origin) -> None:
+        self._pool = pool
+        self.origin = origin
+        self.headers: Mapping[str, str] = {}
+        """Of the last answer, by lower-case name."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        port = url.port or (443 if url.scheme == "https" else 80)
+        # raw: httpx's plain host is the decoded form of an xn-- name
+        if (url.scheme, url.raw_host.decode(), port) != (
+            self.origin.scheme,
+            self.origin.host.strip("[]"),
+            self.origin.port,
+        ):
+            raise PlatformUnavailable("another_origin", retry_after=None)
+        headers = [
+            (name, value)
+            for name, value in request.headers.raw
+            if name.lower() not in (b"cookie", b"accept-encoding")
+        ]
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
+            headers=[*headers, (b"accept-encoding", b"identity")],
+            content=await request.aread(),
+            extensions={
+                "timeout": {
+                    "connect": CONNECT_SECONDS,
+                    "read": READ_SECONDS,
+                    "write": READ_SECONDS,
+                    "pool": CONNECT_SECONDS,
+                }
+            },
+        )
+        try:
+            answer = await self._pool.handle_async_request(asked)
+            try:
+                body = await _read(answer)
+            finally:
+                await answer.aclose()
+        except httpcore.TimeoutException:
+            raise PlatformUnavailable("timeout") from None
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            raise PlatformUnavailable(type(error).__name__) from None
+        kept = [item for item in answer.headers if item[0].lower() != b"set-cookie"]
+        response = httpx.Response(answer.status, headers=kept, content=body, request=request)
+        self.headers = response.headers
+        return response
+
+
+async def _read(answer: httpcore.Response) -> bytes:
+    if 300 <= answer.status < 400:
+        raise PlatformUnavailable("redirect", retry_after=None)
+    for name, value in answer.headers:
+        if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise PlatformUnavailable("encoded", retry_after=None)
+    body = bytearray()
+    async for chunk in answer.aiter_stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise PlatformUnavailable("too_large", retry_after=None)
+    return bytes(body)

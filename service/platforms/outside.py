@@ -1,0 +1,22 @@
+"""The outside: what every adapter is given to reach its platform's servers with."""
+
+from dataclasses import dataclass
+
+from service.platforms.egress import Egress, Origin
+from service.platforms.names import Resolver
+from service.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The guarded way out, with the few origins that the operator trusts, each in its role."""
+
+    egress: Egress
+    names: Resolver
+    clock: Clock
+    directory: Origin
+    """The PLC directory: trusted for DID documents alone."""
+    handle_resolver: Origin | None
+    """Trusted to resolve handles, and nothing else. Unset: DNS and the well-known file."""
+    account_servers: frozenset[Origin]
+    """Trusted as account servers, and nothing else."""

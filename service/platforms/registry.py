@@ -1,0 +1,44 @@
+"""The registry: which platform is joined how. A new credential platform is one line here."""
+
+from collections.abc import Callable, Iterable
+from types import MappingProxyType
+
+from service.errors import UnsupportedPlatform, UseGetForOAuth
+from service.model import AuthMethod, PlatformCard
+from service.platforms.bluesky import BlueskyPlatform
+from service.platforms.outside import Outside
+from service.ports import CredentialPlatform
+
+ADAPTERS: tuple[Callable[[Outside], CredentialPlatform], ...] = (BlueskyPlatform,)
+"""The platforms joined by credentials. Add a new adapter's class here."""
+
+OAUTH = MappingProxyType(
+    {
+        "facebook": "Facebook",
+        "instagram": "Instagram",
+        "linkedin": "LinkedIn",
+        "twitter": "X (Twitter)",
+    }
+)
+ALSO_KNOWN_AS = MappingProxyType({"x": "twitter"})
+
+
+class Registry:
+    """Finds platforms by their exact, lower-case id."""
+
+    def __init__(self, adapters: Iterable[CredentialPlatform]) -> None:
+        self._adapters = {adapter.card.platform: adapter for adapter in adapters}
+
+    def by_credentials(self, platform: str) -> CredentialPlatform:
+        """The adapter of *platform*; raises UseGetForOAuth or UnsupportedPlatform."""
+        if (adapter := self._adapters.get(platform)) is not None:
+            return adapter
+        if ALSO_KNOWN_AS.get(platform, platform) in OAUTH:
+            raise UseGetForOAuth(platform)
+        raise UnsupportedPlatform(platform, ",".join(sorted(self._adapters)))
+
+    def cards(self) -> list[PlatformCard]:
+        """What callers are told of every platform, in order of id."""
+        oauth = [PlatformCard(name, shown, AuthMethod.OAUTH) for name, shown in OAUTH.items()]
+        ours = [adapter.card for adapter in self._adapters.values()]
+        return sorted(ours + oauth, key=lambda card: card.platform)

@@ -1,0 +1,107 @@
+"""Records: what is written down of logins, sealed secrets and requests."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from service.model import Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret as it is stored: the envelope, and the ring's key that wraps it."""
+
+    ring_key_id: str
+    envelope: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealContext:
+    """Where a sealed secret belongs. It opens there and nowhere else."""
+
+    tenant_id: str
+    profile_key: str
+    platform: str
+    account_id: str
+    origin: str
+    generation: int
+
+
+class Purpose(StrEnum):
+    """What a sealed secret is for: part of what binds it to its place."""
+
+    CREDENTIAL = "credential"
+    SESSION = "session"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """An HMAC over a request, under one of the ring's keys: equal only for the same request."""
+
+    ring_key_id: str
+    digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An idempotency key that this call holds while its request is under way."""
+
+    tenant_id: str
+    method: str
+    idempotency_key: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRequest:
+    """What an idempotency key was used for before; no reply while that is still under way."""
+
+    fingerprint: Fingerprint
+    reply: tuple[str | None, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLogin:
+    """A proven login with its secrets sealed: all that one transaction writes."""
+
+    context: SealContext
+    username: str
+    credential: Sealed
+    session: Sealed
+    session_expires_at: Micros
+    create_profile: bool
+    reservation: Reservation | None
+    at: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A sealed session as it was stored, with the place that it opens in."""
+
+    context: SealContext
+    sealed: Sealed
+
+
+class LoginPurpose(StrEnum):
+    """What a login is spent on."""
+
+    CONNECT = "connect"
+    UPKEEP = "upkeep"
+    """To keep a connection that exists: a lease or a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """A login that was spent, or is about to be, on an account at its server."""
+
+    account_id: str
+    origin: str
+    tenant_id: str
+    purpose: LoginPurpose
+    at: Micros
+
+
+Allow = Callable[[Sequence[Debit], Micros | None, bool], None]
+"""Raises, unless a login may be spent: given what was spent of late, until when the platform
+wants none, and whether the tenant is connected to the account."""

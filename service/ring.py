@@ -1,0 +1,220 @@
+"""The ring: the service's own keys, by purpose, in one file that its owner alone may read.
+
+The file is JSON: `{"version": 1, "keys": [{id, purpose, state, created_at, key}]}`, each key 256
+random bits in base64. Of each purpose exactly one key is `active`: new secrets are made with it.
+`pending` keys are loaded but not yet used, `previous` ones still open what they sealed.
+"""
+
+import base64
+import binascii
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+LOOK_EVERY = 5.0
+"""Seconds between two looks at whether the file has changed."""
+KEY_ID = re.compile(r"[!-~]{1,64}", re.ASCII)
+
+log = structlog.get_logger()
+
+
+class RingError(Exception):
+    """The ring cannot be used; its text is a sentence for the operator and holds no secret."""
+
+
+class UnknownKey(Exception):
+    """Something names a key that is not in the ring: an alarm, and no proof of anything."""
+
+
+class KeyPurpose(StrEnum):
+    SEAL = "seal"
+    API_KEY = "api_key"
+    TOKEN = "token"  # noqa: S105 - a purpose, no secret
+
+
+class KeyState(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    PREVIOUS = "previous"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the ring."""
+
+    key_id: str
+    purpose: KeyPurpose
+    state: KeyState
+    created_at: str
+    secret: bytes = field(repr=False)
+
+
+class Ring:
+    """The keys in *path*, looked at again every few seconds and when an unknown one is asked for.
+
+    Raises RingError where the file is missing, open to others, or not a ring. A file that goes
+    bad later leaves the keys that were loaded in use, with an error in the log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._keys: dict[tuple[KeyPurpose, str], Key] = {}
+        self._active: dict[KeyPurpose, Key] = {}
+        self._seen: tuple[int, int, int] | None = None
+        self._looked_at = monotonic()
+        self._take(read_keys(path))
+        self._seen = _identity(path)
+
+    def active(self, purpose: KeyPurpose) -> Key:
+        """The key that new secrets of *purpose* are made with."""
+        if monotonic() - self._looked_at > LOOK_EVERY:
+            self._look()
+        return self._active[purpose]
+
+    def key(self, purpose: KeyPurpose, key_id: str) -> Key:
+        """The key that something was made with; raises UnknownKey."""
+        if (purpose, key_id) not in self._keys:
+            self._look()
+        try:
+            return self._keys[purpose, key_id]
+        except KeyError:
+            log.error("key not in the ring", purpose=purpose.value, key_id=key_id)
+            raise UnknownKey(key_id) from None
+
+    def _look(self) -> None:
+        self._looked_at = monotonic()
+        try:
+            seen = _identity(self._path)
+            if seen != self._seen:
+                self._take(read_keys(self._path))
+                self._seen = seen
+        except (OSError, RingError):
+            log.exception("ring cannot be read again; the loaded keys stay in use")
+
+    def _take(self, keys: Sequence[Key]) -> None:
+        self._active = active_keys(keys)
+        self._keys = {(key.purpose, key.key_id): key for key in keys}
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def active_keys(keys: Sequence[Key]) -> dict[KeyPurpose, Key]:
+    """The active key of each purpose; raises RingError unless there is exactly one of each."""
+    active = {key.purpose: key for key in keys if key.state is KeyState.ACTIVE}
+    count = sum(key.state is KeyState.ACTIVE for key in keys)
+    if active.keys() != set(KeyPurpose) or count != len(KeyPurpose):
+        raise RingError("the ring needs exactly one active key of each purpose")
+    return active
+
+
+def read_keys(path: Path) -> list[Key]:
+    """The keys in *path*; raises RingError with a sentence that says why not."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077:
+                raise RingError(
+                    f"the ring {path} is open to others (mode {mode:04o}); run: chmod 600 {path}"
+                )
+            written = json.loads(file.read())
+    except FileNotFoundError:
+        raise RingError(f"there is no ring at {path}; make one: postcore keyring init") from None
+    except OSError as error:
+        raise RingError(f"the ring {path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RingError(f"the ring {path} is not JSON") from None
+    try:
+        if written["version"] != 1:
+            raise RingError(f"the ring {path} is of a version that this program does not know")
+        keys = [_key_from(entry) for entry in written["keys"]]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RingError(f"the ring {path} is damaged") from None
+    if len({key.key_id for key in keys}) != len(keys):
+        raise RingError(f"the ring {path} names a key twice")
+    active_keys(keys)
+    return keys
+
+
+def _key_from(entry: dict[str, str]) -> Key:
+    try:
+        secret = base64.b64decode(entry["key"], validate=True)
+    except binascii.Error as error:
+        raise ValueError from error
+    if len(secret) != 32 or not KEY_ID.fullmatch(entry["id"]):
+        raise ValueError
+    return Key(
+        entry["id"],
+        KeyPurpose(entry["purpose"]),
+        KeyState(entry["state"]),
+        entry["created_at"],
+        secret,
+    )
+
+
+def new_keys(created_at: str) -> list[Key]:
+    """A first active key for each purpose. *created_at* is RFC 3339, for the operator's eye."""
+    return [
+        Key(
+            f"{purpose.value.replace('_', '')}-{secrets.token_hex(4)}",
+            purpose,
+            KeyState.ACTIVE,
+            created_at,
+            secrets.token_bytes(32),
+        )
+        for purpose in KeyPurpose
+    ]
+
+
+def create_ring(path: Path, keys: Sequence[Key]) -> None:
+    """Write a new ring, whole or not at all; raises RingError where there is one already."""
+    text = json.dumps(
+        {
+            "version": 1,
+            "keys": [
+                {
+                    "id": key.key_id,
+                    "purpose": key.purpose.value,
+                    "state": key.state.value,
+                    "created_at": key.created_at,
+                    "key": base64.b64encode(key.secret).decode(),
+                }
+                for key in keys
+            ],
+        },
+        indent=2,
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise RingError(f"cannot make the folder {path.parent}: {error.strerror}") from None
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # link, unlike rename, fails where there is a ring: two at once cannot overwrite each other
+        os.link(draft, path)
+    except FileExistsError:
+        raise RingError(f"there is a ring at {path} already; it was left as it is") from None
+    except OSError as error:
+        raise RingError(f"the ring {path} cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

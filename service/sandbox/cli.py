@@ -1,0 +1,240 @@
+"""The commands `postcore sandbox …`: each turns a switch of the sandbox that runs here."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from service.sandbox.accounts import CHANGES
+from service.sandbox.fault import Fault, settings_of
+from service.sandbox.faults import FAULTS
+from service.sandbox.remote import NoSandbox, Refused, Remote
+
+ACCOUNT = click.argument("account")
+FROM_INPUT = click.option(
+    "--password-stdin", is_flag=True, help="Read it from standard input, rather than make it up."
+)
+
+sandbox = click.Group("sandbox")
+
+
+def ask(verb: str, *path: str, **given: object) -> dict[str, Any]:
+    """What the running sandbox says; a fault is one sentence and exit code 1."""
+    # found out only now, so that help needs no settings
+    address: Callable[[], str] = click.get_current_context().obj
+    try:
+        return Remote(address()).ask(verb, *path, **given)
+    except (NoSandbox, Refused) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def tell(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def from_input(wanted: bool) -> str | None:
+    """The next line of standard input, if it is *wanted*."""
+    if not wanted:
+        return None
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise click.ClickException("standard input holds no password")
+    return line
+
+
+@sandbox.group()
+def accounts() -> None:
+    """The accounts, wherever they live now."""
+
+
+@accounts.command("list")
+def list_accounts() -> None:
+    """List them: handle, status, main password, app passwords by name, server, DID."""
+    for each in ask("GET", "accounts")["accounts"]:
+        app_passwords = (f"{one['name']}={one['password']}" for one in each["appPasswords"])
+        status = "tombstoned" if each["tombstoned"] else each["status"]
+        fields = (
+            each["handle"],
+            status,
+            each["password"],
+            ",".join(app_passwords),
+            each["server"],
+            each["did"],
+        )
+        click.echo("\t".join(fields))
+
+
+@accounts.command("create")
+@click.argument("handle")
+@click.option("--email", help="Default: made of the handle.")
+@click.option("--password-stdin", is_flag=True, help="Read the main password, a line, from input.")
+@click.option("--app-password-stdin", is_flag=True, help="Read the app password, the next line.")
+def create_account(
+    handle: str, email: str | None, password_stdin: bool, app_password_stdin: bool
+) -> None:
+    """Make an account; prints its app password."""
+    password, app_password = from_input(password_stdin), from_input(app_password_stdin)
+    made = ask(
+        "POST",
+        "accounts",
+        handle=handle,
+        email=email,
+        password=password,
+        appPassword=app_password,
+    )
+    tell(f"made {made['handle']}, {made['did']}; its main password is {made['password']}")
+    click.echo(made["appPasswords"][0]["password"])
+
+
+@accounts.command("delete")
+@ACCOUNT
+def delete_account(account: str) -> None:
+    """Delete an account; the directory keeps its document."""
+    ask("DELETE", "accounts", account)
+    tell(f"deleted {account}")
+
+
+@sandbox.group("app-passwords")
+def app_passwords() -> None:
+    """The app passwords of an account."""
+
+
+@app_passwords.command("create")
+@ACCOUNT
+@click.option("--name", help="Default: sandbox, or the first of sandbox-1, -2 … that is free.")
+@click.option("--privileged", is_flag=True, help="One that reads direct messages too.")
+@FROM_INPUT
+def create_app_password(
+    account: str, name: str | None, privileged: bool, password_stdin: bool
+) -> None:
+    """Make an app password; prints it."""
+    made = ask(
+        "POST",
+        "accounts",
+        account,
+        "app-passwords",
+        name=name,
+        privileged=privileged,
+        password=from_input(password_stdin),
+    )
+    tell(f"made the app password {made['name']} of {account}")
+    click.echo(made["password"])
+
+
+@app_passwords.command("revoke")
+@ACCOUNT
+@click.argument("name", default="sandbox")
+def revoke_app_password(account: str, name: str) -> None:
+    """Revoke an app password by its name (default: sandbox), which ends its sessions."""
+    ask("DELETE", "accounts", account, "app-passwords", name)
+    tell(f"revoked the app password {name} of {account}")
+
+
+@sandbox.command("change-password")
+@ACCOUNT
+@FROM_INPUT
+def change_password(account: str, password_stdin: bool) -> None:
+    """Change an account's main password, which ends every session; prints the new one."""
+    given = from_input(password_stdin)
+    click.echo(ask("POST", "accounts", account, "change-password", password=given)["password"])
+
+
+@sandbox.command()
+@ACCOUNT
+@click.argument("handle")
+def rename(account: str, handle: str) -> None:
+    """Give an account another handle, at its server and in the directory."""
+    renamed = ask("POST", "accounts", account, "rename", handle=handle)
+    tell(f"{account} is now {renamed['handle']}")
+
+
+def _plain(switch: str) -> click.Command:
+    def turn(account: str) -> None:
+        turned = ask("POST", "accounts", account, switch)
+        if switch == "migrate":
+            tell(f"{turned['handle']} moved; its app passwords stayed behind")
+            click.echo(turned["server"])
+        else:
+            status = "tombstoned" if turned["tombstoned"] else turned["status"]
+            tell(f"{turned['handle']} is now {status}")
+
+    return click.Command(
+        switch, callback=turn, params=[click.Argument(["account"])], help=CHANGES[switch]
+    )
+
+
+@sandbox.group("break")
+def break_() -> None:
+    """Let calls fail in one of many ways, until `mend`.
+
+    METHOD is the last part of an XRPC method's name, such as createSession or resolveHandle; plc
+    for the directory; or all. Prints the fault's number.
+    """
+
+
+def _break(kind: type[Fault]) -> click.Command:
+    def put_in_force(method: str, **given: object) -> None:
+        made = ask("POST", "faults", kind=kind.name, method=method, **given)
+        times = "until it is mended" if made["calls"] is None else f"times {made['calls']}"
+        tell(f"{kind.name} on {made['method']}, {times}")
+        click.echo(made["number"])
+
+    params: list[click.Parameter] = [
+        click.Argument(["method"]),
+        click.Option(["--account"], help="For this account alone."),
+        click.Option(["--calls"], type=int, help="For so many calls alone."),
+    ]
+    params += [
+        click.Option([f"--{each.name}"], type=each.type, required=each.required)
+        for each in settings_of(kind)
+    ]
+    return click.Command(kind.name, callback=put_in_force, params=params, help=kind.__doc__)
+
+
+@sandbox.command()
+@click.argument("number", type=int, required=False)
+def mend(number: int | None) -> None:
+    """Mend the fault of this number, or all; calls that hang then go on."""
+    ask("DELETE", "faults", *([] if number is None else [str(number)]))
+    tell("mended")
+
+
+@sandbox.command()
+def faults() -> None:
+    """List the faults in force: number, kind, method, account, calls left, settings."""
+    for each in ask("GET", "faults")["faults"]:
+        number, kind, method, account, calls, *_ = each.values()
+        settings = " ".join(f"{name}={each[name]}" for name in list(each)[5:])
+        fields = (number, kind, method, account or "", "" if calls is None else calls, settings)
+        click.echo("\t".join(map(str, fields)))
+
+
+@sandbox.command()
+@click.argument("method", required=False)
+@click.option("--reset", is_flag=True, help="Count from nought again.")
+def counts(method: str | None, reset: bool) -> None:
+    """Print how often each method was called, or how often METHOD was, alone."""
+    if reset:
+        ask("DELETE", "counts")
+        tell("counting from nought")
+        return
+    methods = ask("GET", "counts")["methods"]
+    if method is not None:
+        click.echo(methods.get(method.rpartition(".")[2], 0))
+        return
+    for name in sorted(methods):
+        click.echo(f"{name}\t{methods[name]}")
+
+
+@sandbox.command()
+def reset() -> None:
+    """Begin anew: the accounts of the seed, nothing broken, and no calls counted."""
+    ask("POST", "reset")
+    tell("everything is as at the start")
+
+
+for _switch in CHANGES:
+    sandbox.add_command(_plain(_switch))
+for _kind in FAULTS.values():
+    break_.add_command(_break(_kind))

@@ -1,0 +1,27 @@
+"""The engine: what the store asks of a database."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = Mapping[str, Any] | Any
+"""A row: its columns by name."""
+
+
+class Transaction(Protocol):
+    """Statements that are committed together."""
+
+    async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
+        """The rows that *statement* returns."""
+
+
+class Engine(Protocol):
+    """A database, asked in the SQL of statements.py. Its failures are ServiceUnavailable."""
+
+    async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
+        """The rows of a query, as of the last commit."""
+
+    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What *job* returns, once all it has written is durable; nothing, where it raises."""
+
+    async def close(self) -> None: ...

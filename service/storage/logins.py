@@ -1,0 +1,40 @@
+"""Logins that were spent on accounts, whoever spent them."""
+
+from service.model import DAY, Micros
+from service.records import Allow, Debit, LoginPurpose
+from service.storage import statements as sql
+from service.storage.engine import Engine, Transaction
+
+DEBITS_KEPT: Micros = DAY
+
+
+class Logins:
+    """The part of `Store` that login budgets are kept in."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def debit(self, debit: Debit, allow: Allow) -> None:
+        account = (debit.account_id, debit.origin)
+
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(sql.FORGET_DEBITS, debit.at - DEBITS_KEPT)
+            await transaction.run(sql.FORGET_PAUSES, debit.at)
+            paused = await transaction.run(sql.PAUSE, *account)
+            spent = [
+                Debit(*account, row["tenant_id"], LoginPurpose(row["purpose"]), row["at"])
+                for row in await transaction.run(sql.DEBITS, *account)
+            ]
+            known = await transaction.run(sql.CONNECTED_BY_TENANT, debit.tenant_id, *account)
+            allow(spent, paused[0]["until"] if paused else None, bool(known))
+            await transaction.run(
+                sql.ADD_DEBIT, *account, debit.tenant_id, debit.purpose.value, debit.at
+            )
+
+        await self._engine.write(job)
+
+    async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(sql.SAVE_PAUSE, account_id, origin, until)
+
+        await self._engine.write(job)

@@ -1,0 +1,160 @@
+"""Profiles, their connections and their sealed secrets."""
+
+from service.errors import PlatformNotConnected, ProfileAlreadyExists, ProfileNotFound
+from service.model import Connection, EventKind, Micros, Place, Profile
+from service.records import Reservation, SavedLogin, SealContext, StoredSession
+from service.storage import statements as sql
+from service.storage.engine import Engine, Transaction
+from service.storage.events import add_event
+from service.storage.requests import complete
+from service.storage.rows import profiles_in, stored_session
+
+
+class Profiles:
+    """The part of `Store` that holds what tenants keep."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def create_profile(
+        self, tenant_id: str, profile: Profile, reservation: Reservation | None = None
+    ) -> None:
+        async def job(transaction: Transaction) -> None:
+            await _add_profile(transaction, tenant_id, profile)
+            reply = (profile.profile_key, profile.profile_name)
+            await complete(transaction, reservation, profile.profile_key, reply, profile.created_at)
+
+        await self._engine.write(job)
+
+    async def profile(self, tenant_id: str, profile_key: str) -> Profile:
+        rows = await self._engine.read(sql.PROFILE, tenant_id, profile_key)
+        if not rows:
+            raise ProfileNotFound
+        return profiles_in(rows)[0]
+
+    async def profiles(
+        self, tenant_id: str, after: Place, most: int, *, to_reconnect: bool
+    ) -> list[Profile]:
+        statement = sql.PROFILES_TO_RECONNECT if to_reconnect else sql.PROFILES
+        return profiles_in(
+            await self._engine.read(statement, tenant_id, after.created_at, after.profile_key, most)
+        )
+
+    async def delete_profile(self, tenant_id: str, profile_key: str) -> list[StoredSession]:
+        async def job(transaction: Transaction) -> list[StoredSession]:
+            rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
+            sessions = await transaction.run(sql.STORED_SESSIONS, tenant_id, profile_key)
+            if not await transaction.run(sql.DELETE_PROFILE, tenant_id, profile_key):
+                raise ProfileNotFound
+            await transaction.run(sql.STRIP_EVENTS, tenant_id, profile_key)
+            for _ in profiles_in(rows)[0].connections:
+                await add_event(transaction, tenant_id, profile_key, EventKind.DISCONNECTED)
+            return [stored_session(tenant_id, row) for row in sessions]
+
+        return await self._engine.write(job)
+
+    async def disconnect(
+        self, tenant_id: str, profile_key: str, platform: str, at: Micros
+    ) -> StoredSession | None:
+        async def job(transaction: Transaction) -> StoredSession | None:
+            connection = await _connection(transaction, tenant_id, profile_key, platform)
+            if connection is None:
+                raise PlatformNotConnected(platform)
+            rows = await transaction.run(sql.STORED_SESSION, tenant_id, profile_key, platform)
+            await transaction.run(sql.DELETE_CONNECTION, tenant_id, profile_key, platform)
+            await add_event(
+                transaction, tenant_id, profile_key, EventKind.DISCONNECTED, connection, at
+            )
+            return stored_session(tenant_id, rows[0]) if rows else None
+
+        return await self._engine.write(job)
+
+    async def connected_account(
+        self, tenant_id: str, profile_key: str, platform: str
+    ) -> str | None:
+        rows = await self._engine.read(sql.CONNECTED_ACCOUNT, tenant_id, profile_key, platform)
+        if not rows:
+            raise ProfileNotFound
+        account_id: str | None = rows[0]["account_id"]
+        return account_id
+
+    async def save_login(self, saved: SavedLogin) -> StoredSession | None:
+        place = saved.context
+        of_connection = (place.tenant_id, place.profile_key, place.platform)
+
+        async def job(transaction: Transaction) -> StoredSession | None:
+            if saved.create_profile:
+                new = Profile(place.profile_key, None, saved.at)
+                await _add_profile(transaction, place.tenant_id, new)
+            connection = await _connection(transaction, *of_connection)
+            if connection is not None and connection.account_id != place.account_id:
+                raise ProfileAlreadyExists(place.platform)
+            before = await transaction.run(sql.STORED_SESSION, *of_connection)
+            await transaction.run(
+                sql.SAVE_CONNECTION,
+                *of_connection,
+                place.account_id,
+                saved.username,
+                saved.username,
+                place.origin,
+                place.generation,
+                saved.at,
+            )
+            await transaction.run(
+                sql.SAVE_CREDENTIAL,
+                *of_connection,
+                place.generation,
+                saved.credential.ring_key_id,
+                saved.credential.envelope,
+            )
+            await transaction.run(
+                sql.SAVE_SESSION,
+                *of_connection,
+                place.generation,
+                saved.session.ring_key_id,
+                saved.session.envelope,
+                saved.session_expires_at,
+            )
+            await add_event(
+                transaction,
+                place.tenant_id,
+                place.profile_key,
+                EventKind.CONNECTED if connection is None else EventKind.RECONNECTED,
+                await _connection(transaction, *of_connection),
+                saved.at,
+            )
+            reply = (place.profile_key, place.platform, saved.username)
+            await complete(transaction, saved.reservation, place.profile_key, reply, saved.at)
+            return stored_session(place.tenant_id, before[0]) if before else None
+
+        return await self._engine.write(job)
+
+    async def save_display_name(self, place: SealContext, display_name: str) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(
+                sql.SAVE_DISPLAY_NAME,
+                place.tenant_id,
+                place.profile_key,
+                place.platform,
+                place.generation,
+                display_name,
+            )
+
+        await self._engine.write(job)
+
+
+async def _add_profile(transaction: Transaction, tenant_id: str, profile: Profile) -> None:
+    await transaction.run(
+        sql.ADD_PROFILE, tenant_id, profile.profile_key, profile.profile_name, profile.created_at
+    )
+
+
+async def _connection(
+    transaction: Transaction, tenant_id: str, profile_key: str, platform: str
+) -> Connection | None:
+    """The profile's connection; raises ProfileNotFound."""
+    rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
+    if not rows:
+        raise ProfileNotFound
+    found = [row for row in profiles_in(rows)[0].connections if row.platform == platform]
+    return found[0] if found else None

@@ -1,0 +1,222 @@
+"""SQLite: one writer that commits what waits together, and a few readers."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import aiosqlite
+
+from service.errors import ServiceUnavailable
+from service.storage.engine import Row, Transaction
+from service.storage.migrations import HEAD, KNOWN
+
+T = TypeVar("T")
+READERS = 2
+MOST_WAITING = 1000
+MOST_TOGETHER = 100
+CLOSE_SECONDS = 10
+
+_WRITER = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA foreign_keys = ON",
+    # other commands write beside the server: wait for them rather than fail
+    "PRAGMA busy_timeout = 5000",
+)
+_READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA mmap_size = 268435456")
+
+
+class StoreError(Exception):
+    """The database cannot be used; its text is a sentence for the operator."""
+
+
+def schema_revision(path: Path) -> str | None:
+    """The revision of the schema in *path*, None where there is none yet; raises StoreError."""
+    if not path.exists():
+        return None
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        finally:
+            database.close()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise StoreError(f"the database {path} cannot be opened") from None
+    except sqlite3.DatabaseError:
+        raise StoreError(f"{path} is not a database of this service") from None
+    if row is None:
+        return None
+    revision = str(row[0])
+    if revision not in KNOWN:
+        raise StoreError(
+            f"the database {path} was made by a newer program (schema {revision}, this one knows "
+            f"{HEAD}); run that one, or restore a backup"
+        )
+    return revision
+
+
+class Ownership:
+    """The right to serve from a database file: one process at a time has it.
+
+    Held as long as the object is; the system takes it back when the process ends, however.
+    """
+
+    def __init__(self, path: Path) -> None:
+        file = path.resolve()  # one database is one, by whatever name it goes
+        lock = file.with_name(f"{file.name}.serve")
+        try:
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {lock}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise StoreError(
+                f"another server is running on {path}; to run several, use PostgreSQL"
+            ) from None
+
+    def give_up(self) -> None:
+        os.close(self._lock)
+
+
+class SqliteEngine:
+    """The port `Engine` on one SQLite file, in the schema of HEAD."""
+
+    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._turns = cycle(readers)
+        self._waiting: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MOST_WAITING)
+        self._loop = asyncio.create_task(self._write_all())
+
+    @classmethod
+    async def open(cls, path: Path) -> "SqliteEngine":
+        """Raises StoreError where the file cannot be opened."""
+        connections: list[aiosqlite.Connection] = []
+        try:
+            for pragmas in (_WRITER, *([_READER] * READERS)):
+                connection = await aiosqlite.connect(path, isolation_level=None)
+                connections.append(connection)
+                connection.row_factory = sqlite3.Row
+                for pragma in pragmas:
+                    await connection.execute_fetchall(pragma)
+        except sqlite3.Error:
+            for connection in connections:
+                await connection.close()
+            raise StoreError(f"the database {path} cannot be opened") from None
+        return cls(connections[0], connections[1:])
+
+    async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
+        try:
+            return await _run(next(self._turns), statement, parameters)
+        except (sqlite3.OperationalError, ValueError) as error:
+            raise ServiceUnavailable(type(error).__name__) from None
+
+    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+        waiting = _Job(job)
+        try:
+            self._waiting.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise ServiceUnavailable("writers_waiting") from None
+        return await waiting.done
+
+    async def close(self) -> None:
+        await self._waiting.put(None)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._loop, CLOSE_SECONDS)
+        for connection in (*self._readers, self._writer):
+            await connection.close()
+
+    async def _write_all(self) -> None:
+        open_ = True
+        while open_:
+            jobs: list[_Job[Any]] = []
+            first = await self._waiting.get()
+            while first is not None:
+                jobs.append(first)
+                if len(jobs) == MOST_TOGETHER or self._waiting.empty():
+                    break
+                first = self._waiting.get_nowait()
+            open_ = first is not None
+            wanted = [job for job in jobs if not job.done.cancelled()]
+            if wanted:
+                await self._commit(wanted)
+
+    async def _commit(self, jobs: list["_Job[Any]"]) -> None:
+        try:
+            await self._run("BEGIN IMMEDIATE")
+            for job in jobs:
+                await self._attempt(job)
+            await self._run("COMMIT")
+        except Exception as error:
+            # nothing of the batch is durable, so nobody in it may believe otherwise
+            with suppress(sqlite3.Error, ValueError):
+                await self._run("ROLLBACK")
+            for job in jobs:
+                job.fail(ServiceUnavailable(type(error).__name__))
+        else:
+            for job in jobs:
+                job.settle()
+
+    async def _attempt(self, job: "_Job[Any]") -> None:
+        """Run *job* so that its failure undoes its own statements and no other's."""
+        await self._run("SAVEPOINT job")
+        try:
+            job.result = await job.work(_Statements(self._writer))
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:
+            job.error = error
+            await self._run("ROLLBACK TO job")
+        await self._run("RELEASE job")
+
+    async def _run(self, statement: str) -> None:
+        await self._writer.execute_fetchall(statement)
+
+
+class _Job(Generic[T]):
+    """A transaction that waits for its turn, and whoever waits for its outcome."""
+
+    def __init__(self, work: Callable[[Transaction], Awaitable[T]]) -> None:
+        self.work = work
+        self.done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.done.cancelled():
+            return
+        if self.error is not None:
+            self.done.set_exception(self.error)
+        else:
+            self.done.set_result(self.result)  # type: ignore[arg-type]
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.cancelled():
+            self.done.set_exception(error)
+
+
+class _Statements:
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
+        return await _run(self._connection, statement, parameters)
+
+
+async def _run(
+    connection: aiosqlite.Connection, statement: str, parameters: tuple[object, ...]
+) -> Sequence[Row]:
+    # `$1` is to SQLite a parameter of the name 1, and so it is bound by name
+    named = {str(number): value for number, value in enumerate(parameters, 1)}
+    return list(await connection.execute_fetchall(statement, named))

@@ -1,0 +1,173 @@
+"""The SQL, one text for SQLite and PostgreSQL: parameters are `$1`, `$2`, …; times are
+microseconds since the epoch. Every statement carries the tenant; those that cannot (an API key
+is looked up before its tenant is known) say so."""
+
+REMEMBERED = "SELECT value FROM facts WHERE name = $1"  # of the whole store
+REMEMBER = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+
+ADD_TENANT = "INSERT INTO tenants (tenant_id, name, created_at) VALUES ($1, $2, $3)"
+TENANTS = "SELECT tenant_id, name, created_at FROM tenants ORDER BY created_at, tenant_id"
+TENANT_EXISTS = "SELECT 1 FROM tenants WHERE tenant_id = $1"
+
+ADD_API_KEY = """
+INSERT INTO api_keys (key_id, tenant_id, name, scopes, ring_key_id, verifier, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_API_KEY = """
+SELECT key_id, tenant_id, name, scopes, ring_key_id, verifier, created_at, revoked_at
+FROM api_keys
+"""
+API_KEY = f"{_API_KEY} WHERE key_id = $1"  # its tenant is what we want to know
+API_KEYS = f"{_API_KEY} WHERE tenant_id = $1 ORDER BY created_at, key_id"
+REVOKE_API_KEY = """
+UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE key_id = $1 RETURNING key_id
+"""  # an operator revokes a key by its id alone
+
+# only for a tenant that there (still) is
+ADD_PROFILE = """
+INSERT INTO profiles (tenant_id, profile_key, profile_name, created_at)
+SELECT tenant_id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
+FROM tenants WHERE tenant_id = $1
+ON CONFLICT (profile_key) DO NOTHING
+"""
+_CONNECTED = """
+SELECT p.profile_key, p.profile_name, p.created_at, c.platform, c.account_id, c.username,
+    c.display_name, c.state, c.reconnect_reason, c.connected_at, c.last_verified_at,
+    c.next_check_at
+"""
+_CONNECTIONS = """
+LEFT JOIN connections c ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key
+"""
+PROFILE = f"""
+{_CONNECTED} FROM profiles p {_CONNECTIONS}
+WHERE p.tenant_id = $1 AND p.profile_key = $2 ORDER BY c.platform
+"""
+_PAGE = """
+SELECT tenant_id, profile_key, profile_name, created_at FROM profiles
+WHERE tenant_id = $1 AND (created_at, profile_key) > ($2, $3)
+"""
+_IN_ORDER = "ORDER BY created_at, profile_key LIMIT $4"
+PROFILES = f"""
+{_CONNECTED} FROM ({_PAGE} {_IN_ORDER}) p {_CONNECTIONS}
+ORDER BY p.created_at, p.profile_key, c.platform
+"""
+_TO_RECONNECT = """
+AND EXISTS (SELECT 1 FROM connections b WHERE b.tenant_id = profiles.tenant_id
+    AND b.profile_key = profiles.profile_key AND b.reconnect_reason IS NOT NULL)
+"""
+PROFILES_TO_RECONNECT = f"""
+{_CONNECTED} FROM ({_PAGE} {_TO_RECONNECT} {_IN_ORDER}) p {_CONNECTIONS}
+ORDER BY p.created_at, p.profile_key, c.platform
+"""
+DELETE_PROFILE = """
+DELETE FROM profiles WHERE tenant_id = $1 AND profile_key = $2 RETURNING profile_key
+"""  # connections, secrets and idempotency records go with it
+DELETE_CONNECTION = """
+DELETE FROM connections WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
+"""  # secrets go with it
+CONNECTED_ACCOUNT = """
+SELECT p.profile_key, c.account_id
+FROM profiles p
+LEFT JOIN connections c
+  ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key AND c.platform = $3
+WHERE p.tenant_id = $1 AND p.profile_key = $2
+"""
+
+SAVE_CONNECTION = """
+INSERT INTO connections (tenant_id, profile_key, platform, account_id, username, display_name,
+    origin, generation, state, connected_at, last_verified_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'HEALTHY', $9, $9)
+ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
+    username = excluded.username, origin = excluded.origin,
+    display_name = CASE connections.display_name WHEN connections.username
+        THEN excluded.display_name ELSE connections.display_name END,
+    generation = excluded.generation, state = 'HEALTHY', reconnect_reason = NULL,
+    last_verified_at = excluded.last_verified_at, next_check_at = NULL
+"""
+SAVE_CREDENTIAL = """
+INSERT INTO credentials (tenant_id, profile_key, platform, generation, ring_key_id, envelope)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
+    generation = excluded.generation, ring_key_id = excluded.ring_key_id,
+    envelope = excluded.envelope
+"""
+SAVE_SESSION = """
+INSERT INTO sessions (tenant_id, profile_key, platform, generation, ring_key_id, envelope,
+    expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
+    generation = excluded.generation, ring_key_id = excluded.ring_key_id,
+    envelope = excluded.envelope, expires_at = excluded.expires_at
+"""
+SAVE_DISPLAY_NAME = """
+UPDATE connections SET display_name = $5
+WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
+"""
+_STORED_SESSION = """
+SELECT c.profile_key, c.platform, c.account_id, c.origin, s.generation, s.ring_key_id, s.envelope
+FROM connections c
+JOIN sessions s
+  ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
+WHERE c.tenant_id = $1
+"""
+STORED_SESSION = f"{_STORED_SESSION} AND c.profile_key = $2 AND c.platform = $3"
+STORED_SESSIONS = f"{_STORED_SESSION} AND c.profile_key = $2"
+STORED_SESSIONS_OF_TENANT = _STORED_SESSION
+
+NEXT_EVENT = """
+UPDATE tenants SET last_event = last_event + 1 WHERE tenant_id = $1 RETURNING last_event
+"""
+ADD_EVENT = """
+INSERT INTO events (tenant_id, number, kind, profile_key, connection, occurred_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+"""
+STRIP_EVENTS = """
+UPDATE events SET connection = NULL, occurred_at = NULL
+WHERE tenant_id = $1 AND profile_key = $2
+"""
+
+# whose logins they are is a matter of the account, not of one tenant
+FORGET_DEBITS = "DELETE FROM login_debits WHERE at <= $1"
+FORGET_PAUSES = "DELETE FROM login_pauses WHERE until <= $1"
+DEBITS = "SELECT tenant_id, purpose, at FROM login_debits WHERE account_id = $1 AND origin = $2"
+PAUSE = "SELECT until FROM login_pauses WHERE account_id = $1 AND origin = $2"
+ADD_DEBIT = """
+INSERT INTO login_debits (account_id, origin, tenant_id, purpose, at) VALUES ($1, $2, $3, $4, $5)
+"""
+SAVE_PAUSE = """
+INSERT INTO login_pauses (account_id, origin, until) VALUES ($1, $2, $3)
+ON CONFLICT (account_id, origin) DO UPDATE SET until = excluded.until
+"""
+CONNECTED_BY_TENANT = """
+SELECT 1 FROM connections WHERE tenant_id = $1 AND account_id = $2 AND origin = $3 LIMIT 1
+"""
+
+DELETE_OF_TENANT = tuple(
+    f"DELETE FROM {table} WHERE tenant_id = $1"  # noqa: S608 - names of our own
+    for table in ("profiles", "idempotency_records", "events", "login_debits", "api_keys")
+)
+DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1 RETURNING tenant_id"
+
+EARLIER_REQUEST = """
+SELECT ring_key_id, digest, reply
+FROM idempotency_records
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND expires_at > $4
+"""
+FORGET_EXPIRED_REQUESTS = """
+DELETE FROM idempotency_records WHERE tenant_id = $1 AND expires_at <= $2
+"""
+RESERVE = """
+INSERT INTO idempotency_records
+    (tenant_id, method, idempotency_key, holder, ring_key_id, digest, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+COMPLETE = """
+UPDATE idempotency_records
+SET profile_key = $5, reply = $6, expires_at = $7
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
+"""
+RELEASE = """
+DELETE FROM idempotency_records
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
+    AND profile_key IS NULL
+"""

@@ -1,0 +1,55 @@
+"""Work that has to end although whoever asked for it is gone."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+T = TypeVar("T")
+MOST = 10_000
+
+log = structlog.get_logger()
+
+
+class OwnedTasks:
+    """Runs work in tasks of its own, and waits for them when the service stops."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of *work*, which goes on to its end if the caller is cancelled."""
+        task = self._start(work)
+        return await asyncio.shield(task)
+
+    def leave(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do *work* some time soon; its failure is logged and concerns nobody else."""
+        if len(self._tasks) >= MOST:
+            work.close()
+            log.warning("work left undone: too much is under way")
+            return
+        self._start(work)
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        # asking for the exception marks it as seen: asyncio would print its text otherwise
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("owned task failed", exception=type(error).__name__)
+
+    async def drain(self, seconds: float) -> int:
+        """Wait for all work under way, *seconds* at most; returns how much had to be cancelled."""
+        if not self._tasks:
+            return 0
+        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1)
+        return len(late)

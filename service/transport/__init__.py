@@ -1,0 +1,1 @@
+"""The transports: the one boundary, the one table of statuses, and what speaks gRPC."""

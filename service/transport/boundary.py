@@ -1,0 +1,95 @@
+"""The boundary: what happens around every call, whatever transport it came by.
+
+API key → tenant and scopes, deadline, one log line, every exception to a ServiceError. The gRPC
+interceptor (and, beside it, an HTTP edge) are thin skins over this one pipeline.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TypeVar
+
+import structlog
+
+from service.access import Access, random_id, require
+from service.errors import DeadlineExceeded, InternalError, ServiceError
+from service.limits import CallLimits
+from service.model import Caller, Scope
+from service.transport.status import STATUS
+
+T = TypeVar("T")
+DEFAULT_SECONDS = 10.0
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as it arrived. *scope* None: any key will do. *seconds*: until its deadline."""
+
+    method: str
+    transport: str
+    api_key: str | None = field(repr=False)
+    request_id: str
+    scope: Scope | None
+    seconds: float = DEFAULT_SECONDS
+
+
+def request_id(given: str | None) -> str:
+    """The id that the caller gave, where it is fit to be logged, or else a new one."""
+    return given if given and REQUEST_ID.fullmatch(given) else f"req_{random_id()}"
+
+
+class Boundary:
+    """Lets calls in, and nothing out but replies, ServiceError and cancellation."""
+
+    def __init__(self, access: Access, limits: CallLimits) -> None:
+        self._access = access
+        self._limits = limits
+
+    async def run(self, call: Call, work: Callable[[Caller], Awaitable[T]]) -> T:
+        """What *work* returns for the caller behind *call*; decoding belongs into *work*."""
+        started = perf_counter()
+        caller: Caller | None = None
+        outcome, why = "ok", ""
+        deadline = asyncio.get_running_loop().time() + call.seconds
+        timeout = asyncio.timeout_at(deadline)
+        try:
+            async with timeout:
+                key = await self._access.check(call.api_key)
+                caller = Caller(key.tenant_id, key.key_id, key.scopes, deadline)
+                self._limits.take(key.key_id)
+                require(key, call.scope)
+                return await work(caller)
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except Exception as error:
+            refusal = _refusal(error, timeout, call)
+            outcome, why = STATUS[type(refusal)].name, refusal.why
+            # from None: a cause may hold what must not travel
+            raise refusal from None
+        finally:
+            log.info(
+                "call",
+                method=call.method,
+                transport=call.transport,
+                request_id=call.request_id,
+                tenant=caller.tenant_id if caller else None,
+                key=caller.key_id if caller else None,
+                outcome=outcome,
+                why=why or None,
+                ms=round((perf_counter() - started) * 1000, 2),
+            )
+
+
+def _refusal(error: Exception, timeout: asyncio.Timeout, call: Call) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, TimeoutError) and timeout.expired():
+        return DeadlineExceeded()
+    log.error("call failed", request_id=call.request_id, method=call.method, exc_info=error)
+    return InternalError()

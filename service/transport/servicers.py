@@ -1,0 +1,135 @@
+"""The servicers: a message in, a message out. They see no transport and choose no status."""
+
+# ruff: noqa: N802 - methods are named as in the contract
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from google.protobuf.message import Message
+
+from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from service.connect import Connect, ConnectRequest
+from service.errors import NotImplementedYet
+from service.model import Caller, Scope
+from service.platforms.registry import Registry
+from service.profiles import Profiles
+from service.transport import conversion
+
+SCOPES: Mapping[str, Scope | None] = MappingProxyType(
+    {
+        "ConnectProfile": Scope.PROFILES_WRITE,
+        "CreateProfile": Scope.PROFILES_WRITE,
+        "GetProfile": Scope.PROFILES_READ,
+        "ListProfiles": Scope.PROFILES_READ,
+        "DeleteProfile": Scope.PROFILES_WRITE,
+        "DisconnectPlatform": Scope.PROFILES_WRITE,
+        "VerifyConnection": Scope.PROFILES_WRITE,
+        "WatchConnections": Scope.PROFILES_READ,
+        "ListPlatforms": None,
+        "LeaseSession": Scope.SESSIONS_LEASE,
+    }
+)
+"""What a key needs for each method; None: any key will do."""
+
+
+async def _not_implemented(_: object, request: Message, caller: Caller) -> Message:
+    raise NotImplementedYet
+
+
+class ProfileServicer:
+    """postcore.profiles.v1.ProfileService"""
+
+    def __init__(self, connect: Connect, profiles: Profiles) -> None:
+        self._connect = connect
+        self._profiles = profiles
+
+    async def ConnectProfile(
+        self, request: pb.ConnectProfileRequest, caller: Caller
+    ) -> pb.ConnectProfileResponse:
+        connected = await self._connect.connect(
+            caller,
+            ConnectRequest(
+                request.profile_key if request.HasField("profile_key") else None,
+                request.platform,
+                conversion.credentials(request.credentials),
+                request.idempotency_key,
+            ),
+        )
+        return pb.ConnectProfileResponse(
+            profile_key=connected.profile_key,
+            platform=connected.platform,
+            username=connected.username,
+        )
+
+    async def CreateProfile(
+        self, request: pb.CreateProfileRequest, caller: Caller
+    ) -> pb.CreateProfileResponse:
+        name = request.profile_name if request.HasField("profile_name") else None
+        created = await self._profiles.create(caller, name, request.idempotency_key)
+        return pb.CreateProfileResponse(
+            profile_key=created.profile_key, profile_name=created.profile_name
+        )
+
+    async def GetProfile(
+        self, request: pb.GetProfileRequest, caller: Caller
+    ) -> pb.GetProfileResponse:
+        kept = await self._profiles.get(caller, request.profile_key)
+        return pb.GetProfileResponse(profile=conversion.profile(kept))
+
+    async def ListProfiles(
+        self, request: pb.ListProfilesRequest, caller: Caller
+    ) -> pb.ListProfilesResponse:
+        page = await self._profiles.list(
+            caller,
+            request.page_size,
+            request.page_token,
+            to_reconnect=request.needs_reconnect_only,
+        )
+        return pb.ListProfilesResponse(
+            profiles=[conversion.profile(kept) for kept in page.profiles],
+            next_page_token=page.next_page_token,
+        )
+
+    async def DeleteProfile(
+        self, request: pb.DeleteProfileRequest, caller: Caller
+    ) -> pb.DeleteProfileResponse:
+        await self._profiles.delete(caller, request.profile_key)
+        return pb.DeleteProfileResponse()
+
+    async def DisconnectPlatform(
+        self, request: pb.DisconnectPlatformRequest, caller: Caller
+    ) -> pb.DisconnectPlatformResponse:
+        await self._profiles.disconnect(caller, request.profile_key, request.platform)
+        return pb.DisconnectPlatformResponse()
+
+    VerifyConnection = _not_implemented
+    WatchConnections = _not_implemented
+
+
+class PlatformServicer:
+    """postcore.profiles.v1.PlatformService"""
+
+    def __init__(self, registry: Registry) -> None:
+        self._reply = platforms_pb.ListPlatformsResponse(
+            platforms=[conversion.platform(card) for card in registry.cards()]
+        )
+
+    async def ListPlatforms(
+        self, request: platforms_pb.ListPlatformsRequest, caller: Caller
+    ) -> platforms_pb.ListPlatformsResponse:
+        return self._reply
+
+
+class SessionServicer:
+    """postcore.profiles.v1.SessionService"""
+
+    LeaseSession = _not_implemented
+
+
+SERVICES = (
+    pb.DESCRIPTOR.services_by_name["ProfileService"],
+    platforms_pb.DESCRIPTOR.services_by_name["PlatformService"],
+    sessions_pb.DESCRIPTOR.services_by_name["SessionService"],
+)

@@ -1,0 +1,96 @@
+"""The vault: envelope encryption that binds a secret to its place.
+
+Each secret has a data key of its own (AES-256-GCM), wrapped by the ring's active `seal` key.
+Both are bound to the place that the secret belongs to, so that an envelope moved to another row,
+or a row whose plain columns were edited, does not open.
+
+    envelope = format (1 byte) · nonce (12) · wrapped data key (32 + 16) · nonce (12) · ciphertext
+"""
+
+import json
+import secrets
+from collections.abc import Iterable
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from service.model import Session
+from service.records import Purpose, SealContext, Sealed, StoredSession
+from service.ring import KeyPurpose, Ring
+
+FORMAT = 1
+NONCE = 12
+WRAPPED = 32 + 16
+HEAD = 1 + NONCE + WRAPPED
+
+
+class Unreadable(Exception):
+    """An envelope whose key is in the ring, and which yet does not open: cut, moved or edited."""
+
+
+class Vault:
+    """Seals and opens secrets with the keys of *ring*."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+
+    def seal(self, secret: str, purpose: Purpose, context: SealContext) -> Sealed:
+        """*secret*, so that it opens for the same *purpose* in the same *context* only."""
+        key = self._ring.active(KeyPurpose.SEAL)
+        place = _place(key.key_id, purpose, context)
+        data_key = AESGCM.generate_key(256)
+        wrap_nonce, nonce = secrets.token_bytes(NONCE), secrets.token_bytes(NONCE)
+        wrapped = AESGCM(key.secret).encrypt(wrap_nonce, data_key, place)
+        ciphertext = AESGCM(data_key).encrypt(nonce, secret.encode(), place)
+        envelope = bytes([FORMAT]) + wrap_nonce + wrapped + nonce + ciphertext
+        return Sealed(key.key_id, envelope)
+
+    def seal_session(self, session: Session, context: SealContext) -> Sealed:
+        """Both tokens and their expiry as one secret; `open_session` gives them back."""
+        text = json.dumps([session.access_token, session.refresh_token, session.expires_at])
+        return self.seal(text, Purpose.SESSION, context)
+
+    def open_session(self, stored: StoredSession) -> Session:
+        """Raises as `open` does."""
+        return Session(*json.loads(self.open(stored.sealed, Purpose.SESSION, stored.context)))
+
+    def open(self, sealed: Sealed, purpose: Purpose, context: SealContext) -> str:
+        """The secret that was sealed there.
+
+        Raises UnknownKey where the ring lacks the key (which proves nothing of the envelope), and
+        Unreadable where it has the key and the envelope does not open.
+        """
+        key = self._ring.key(KeyPurpose.SEAL, sealed.ring_key_id)
+        envelope = sealed.envelope
+        if len(envelope) < HEAD + NONCE + 16 or envelope[0] != FORMAT:
+            raise Unreadable
+        place = _place(key.key_id, purpose, context)
+        wrap_nonce, wrapped = envelope[1 : 1 + NONCE], envelope[1 + NONCE : HEAD]
+        nonce, ciphertext = envelope[HEAD : HEAD + NONCE], envelope[HEAD + NONCE :]
+        try:
+            data_key = AESGCM(key.secret).decrypt(wrap_nonce, wrapped, place)
+            return AESGCM(data_key).decrypt(nonce, ciphertext, place).decode()
+        except (InvalidTag, UnicodeDecodeError):
+            raise Unreadable from None
+
+
+def _place(key_id: str, purpose: Purpose, context: SealContext) -> bytes:
+    return length_prefixed(
+        part.encode()
+        for part in (
+            str(FORMAT),
+            key_id,
+            context.tenant_id,
+            context.profile_key,
+            context.platform,
+            context.account_id,
+            context.origin,
+            str(context.generation),
+            purpose.value,
+        )
+    )
+
+
+def length_prefixed(parts: Iterable[bytes]) -> bytes:
+    """*parts* joined so that no two different lists give the same bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -1,0 +1,1 @@
+"""The tests: promises through the stub, and units where the input space is the point."""

@@ -1,0 +1,58 @@
+"""Homes for commands: an empty one, and one with a ring, a database and a key to call with."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from service import log
+from service.access import Access
+from service.app import open_store, open_vault
+from service.cli import cli
+from service.model import DEFAULT_SCOPES, Tenant
+from service.ports import SystemClock
+from service.ring import Ring, create_ring, new_keys
+from tests.command.home import Home, Outcome
+
+TENANT = "ten_test"
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def home(empty_home: Home, empty_database: Path) -> Home:
+    create_ring(empty_home.ring, new_keys("test"))
+    shutil.copy(empty_database, empty_home.database)
+    return empty_home
+
+
+@pytest.fixture
+async def api_key(home: Home) -> str:
+    """A key in `home`, made in this process, since a command takes a second."""
+    clock, ring = SystemClock(), Ring(home.ring)
+    async with open_store(home.settings()) as store:
+        await open_vault(store, ring)
+        await store.create_tenant(Tenant(TENANT, "test", clock.now()))
+        plain, key = Access(store, ring, clock).mint(TENANT, "test", DEFAULT_SCOPES)
+        assert await store.add_api_key(key)
+    return plain
+
+
+@pytest.fixture
+def run_here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Runs commands in `home` and in this process, where what they print is all that matters."""
+    monkeypatch.chdir(home.folder)
+    # the log and what is uncaught are the test run's own
+    monkeypatch.setattr(log, "configure", lambda *_: None)
+    monkeypatch.setattr(log, "tell_uncaught", lambda: None)
+
+    def run(*arguments: str) -> Outcome:
+        done = CliRunner().invoke(cli, arguments, env=home.environ(), catch_exceptions=False)
+        return Outcome(done.exit_code, done.stdout, done.stderr)
+
+    return run

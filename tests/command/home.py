@@ -1,0 +1,177 @@
+"""Home: a folder to run `postcore` in, and the environment that it is given."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+from service.config import Settings
+
+COMMAND = (sys.executable, "-m", "service")
+DEADLINE = 30.0
+"""Seconds that anything may take: far more than it does, for machines that are busy."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentence(self) -> str:
+        """The one sentence that a fault is told by; what comes before it is log lines."""
+        assert self.code == 1, self
+        assert self.out == "", self
+        *log, line = self.err.splitlines()
+        assert all(json.loads(each)["event"] for each in log), self
+        assert line.startswith("Error: "), self
+        return line.removeprefix("Error: ")
+
+
+class Started:
+    """A process that a test has started, whose lines on standard output are read one by one."""
+
+    address: str
+    """Where it takes calls, if it is a server."""
+
+    def __init__(self, command: Sequence[str | Path], errors: Path, **options: Any) -> None:
+        self._errors = errors
+        with errors.open("w") as file:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=file, text=True, **options
+            )
+        self._lines: Queue[str | None] = Queue()
+        self._reader = Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def line(self) -> str:
+        """The next line on standard output."""
+        try:
+            line = self._lines.get(timeout=DEADLINE)
+        except Empty:
+            raise AssertionError(f"no line came; errors: {self.errors}") from None
+        assert line is not None, f"no line came before its end; errors: {self.errors}"
+        return line
+
+    def until(self, start: str) -> list[str]:
+        """The next lines, up to one that begins so."""
+        lines = [self.line()]
+        while not lines[-1].startswith(start):
+            lines.append(self.line())
+        return lines
+
+    def end(self, *signals: signal.Signals) -> int:
+        """Its exit code, once it has ended after *signals*."""
+        for number in signals:
+            self.process.send_signal(number)
+        return self.process.wait(DEADLINE)
+
+    def rest(self) -> list[str]:
+        """The lines that nobody has read, once it has ended."""
+        self.process.wait(DEADLINE)
+        return list(iter(lambda: self._lines.get(timeout=DEADLINE), None))
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    def clean_up(self) -> None:
+        """Kill it, and whatever it has started, if that is still there."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # a group of its own
+        self.process.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+
+
+class Home:
+    """A folder to run `postcore` in. Settings are given by name, without POSTCORE_."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "data/postcore.db"
+        self.ring = folder / "data/keyring.json"
+        self.more: Mapping[str, str] = {}
+        """Other variables of the environment."""
+        self._started = 0
+
+    def environ(self, **settings: str) -> dict[str, str]:
+        """This process's, without what belongs to the service, and with *settings*."""
+        settings = {
+            "GRPC_ADDRESS": "127.0.0.1:0",
+            "SANDBOX_ADDRESS": "127.0.0.1:0",
+            "DRAIN_PAUSE_SECONDS": "0",
+            **settings,
+        }
+        kept = {name: value for name, value in os.environ.items() if "POSTCORE_" not in name}
+        ours = {f"POSTCORE_{name}": value for name, value in settings.items()}
+        return {**kept, **ours, **self.more}
+
+    def settings(self, **settings: str) -> Settings:
+        """What a command would read."""
+        paths = {"DATABASE_URL": f"sqlite:///{self.database}", "KEYRING_FILE": str(self.ring)}
+        return Settings.read(self.environ(**paths, **settings))
+
+    def run(self, *arguments: str, **settings: str) -> Outcome:
+        """What a command does; it is given no input."""
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environ(**settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def value(self, *arguments: str, **settings: str) -> str:
+        """The one value that a command prints."""
+        outcome = self.run(*arguments, **settings)
+        assert outcome.code == 0, outcome
+        [value] = outcome.out.splitlines()
+        return value
+
+    @contextmanager
+    def started(self, *arguments: str, **settings: str) -> Iterator[Started]:
+        """A command under way; it is ended with the block, however that ends."""
+        self._started += 1
+        started = Started(
+            [*COMMAND, *arguments],
+            self.folder / f"errors-{self._started}",
+            cwd=self.folder,
+            env=self.environ(**settings),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield started
+        finally:
+            started.clean_up()
+
+    @contextmanager
+    def serve(self, *arguments: str, **settings: str) -> Iterator[Started]:
+        """A server that takes calls, at its `address`."""
+        with self.started("serve", *arguments, **settings) as server:
+            ready = server.line()
+            assert ready.startswith("ready grpc="), ready
+            server.address = ready.removeprefix("ready grpc=")
+            yield server

@@ -1,0 +1,197 @@
+"""Settings: every fault at once, by the variable's name, and no secret shown."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.config import ConfigError, Settings
+from service.platforms.egress import Origin
+from tests.command.home import Home
+
+
+def read(**settings: str) -> Settings:
+    return Settings.read({f"POSTCORE_{name}": value for name, value in settings.items()})
+
+
+def faults(**settings: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(**settings)
+    return caught.value.faults
+
+
+def test_every_fault_is_told_at_once(empty_home: Home) -> None:
+    """By `config check`, each on a line with its variable; no value of any is shown."""
+    wrong = {
+        "DATABASE_URL": "postgresql://postcore:hunter2@db.internal/profiles",
+        "GRPC_ADDRESS": "vhunter1",
+        "PLC_URL": "ftp://vhunter3",
+        "TRUSTED_ORIGINS": "https://good.example, vhunter4",
+        "LOG_FORMAT": "vhunter5",
+        "MAX_CONCURRENT_CALLS": "vhunter6",
+        "LOGIN_BUDGET": "vhunter6,2",
+        "TENANT_LOGIN_BUDGET": "1,2,3",
+        "DRAIN_SECONDS": "-7",
+        "GRPC_ADRESS": "vhunter8",
+        "HTTP_ADDRESS": "vhunter9",
+    }
+    outcome = empty_home.run("config", "check", **wrong)
+    assert (outcome.code, outcome.out) == (1, "")
+    first, *lines = outcome.err.splitlines()
+    assert first == "Error: the settings are not right:"
+    assert sorted(line.split(":")[0].strip() for line in lines) == sorted(
+        f"POSTCORE_{name}" for name in wrong
+    )
+    assert "  POSTCORE_GRPC_ADRESS: no such setting" in lines
+    assert "hunter" not in outcome.err
+    assert "-7" not in outcome.err
+
+
+def test_the_settings_in_force_are_shown(empty_home: Home) -> None:
+    """By `config check`, on standard error; a URL that may hold a password is not."""
+    shown = empty_home.run(
+        "config",
+        "check",
+        DATABASE_URL="sqlite:///a:hunter2@b/postcore.db",
+        TRUSTED_ORIGINS=" https://one.example/ ,, http://two.example:8080",
+        KEYRING_FILE="",
+        API_KEY="pc_live_hunter2",
+    )
+    assert (shown.code, shown.out) == (0, "ok\n")
+    lines = shown.err.splitlines()
+    assert "POSTCORE_DATABASE_URL=set" in lines
+    assert "POSTCORE_TRUSTED_ORIGINS=https://one.example,http://two.example:8080" in lines
+    assert "POSTCORE_KEYRING_FILE=data/keyring.json" in lines
+    assert len(lines) == len(Settings.model_fields)
+    assert "hunter2" not in shown.err
+
+
+def test_unknown_variables_of_our_prefix_are_named() -> None:
+    """In order, beside the other faults; the caller's own POSTCORE_API_KEY is none of them."""
+    assert faults(B="x", A="x", API_KEY="x", LOG_LEVEL="x") == [
+        "POSTCORE_A: no such setting",
+        "POSTCORE_B: no such setting",
+        "POSTCORE_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'",
+    ]
+    assert read(API_KEY="x") == read()
+    assert Settings.read({"PATH": "/bin", "postcore_a": "x", "MY_POSTCORE_A": "x"}) == read()
+
+
+def test_empty_values_count_as_unset() -> None:
+    """Of every setting, and of variables that are none."""
+    empty = {name.upper(): "" for name in Settings.model_fields}
+    assert read(**empty, DATABASE_URL_FILE="", NO_SUCH_THING="") == read()
+
+
+def test_a_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
+    """White space around it is taken off."""
+    file = tmp_path / "url"
+    file.write_text("\n sqlite:////srv/postcore.db\n")
+    settings = read(DATABASE_URL_FILE=str(file))
+    assert settings.database_file == Path("/srv/postcore.db")
+    assert "srv" not in repr(settings)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"", b"postgres://u:hunter2@h/d"])
+def test_what_is_wrong_with_a_secret_from_a_file(tmp_path: Path, content: bytes | None) -> None:
+    """A file that is missing, not text, empty or wrong in itself is told without its content."""
+    file = tmp_path / "url"
+    if content is not None:
+        file.write_bytes(content)
+    [fault] = faults(DATABASE_URL_FILE=str(file))
+    assert fault.startswith("POSTCORE_DATABASE_URL")
+    assert "hunter2" not in fault
+
+
+def test_a_secret_given_twice_is_a_fault(tmp_path: Path) -> None:
+    """As value and as file: nobody can tell which is meant."""
+    (tmp_path / "url").write_text("sqlite:///a.db")
+    assert faults(DATABASE_URL_FILE=str(tmp_path / "url"), DATABASE_URL="sqlite:///a.db") == [
+        "POSTCORE_DATABASE_URL and POSTCORE_DATABASE_URL_FILE are both set"
+    ]
+
+
+def test_only_secrets_can_be_read_from_files() -> None:
+    """A _FILE beside another setting is no setting."""
+    assert faults(PLC_URL_FILE="x") == ["POSTCORE_PLC_URL_FILE: no such setting"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:data.db",
+        "mysql://h/d",
+        "data/postcore.db",
+        # to the driver, to the migrations and to SQLite itself these would name different files
+        "sqlite:///data/a?mode=ro",
+        "sqlite:///data/a#b",
+        "sqlite:///data/a%20b",
+    ],
+)
+def test_a_database_is_a_plain_path(url: str) -> None:
+    """Three slashes and a path, of characters that stand for themselves."""
+    [fault] = faults(DATABASE_URL=url)
+    assert fault.startswith("POSTCORE_DATABASE_URL: must be sqlite:///PATH")
+
+
+def test_paths_are_relative_or_absolute() -> None:
+    """Three slashes: from the folder of the process; four: from the root."""
+    assert read(DATABASE_URL="sqlite:///data/ä b.db").database_file == Path("data/ä b.db")
+    assert read(DATABASE_URL="sqlite:////srv/a.db").database_file == Path("/srv/a.db")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ":1", "h:", "h:65536", "h:-1", "h:٣", "h:1x"])
+def test_an_address_is_host_and_port(address: str) -> None:
+    """Neither alone, and no port that there is not."""
+    assert faults(GRPC_ADDRESS=address) == ["POSTCORE_GRPC_ADDRESS: must be HOST:PORT"]
+    assert read(GRPC_ADDRESS="[::1]:0").grpc_address == "[::1]:0"
+
+
+@pytest.mark.parametrize("name", ["DRAIN_SECONDS", "DRAIN_PAUSE_SECONDS"])
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "1e9", "soon"])
+def test_a_drain_ends(name: str, seconds: str) -> None:
+    """Its times are numbers of seconds, and an hour at most."""
+    [fault] = faults(**{name: seconds})
+    assert fault.startswith(f"POSTCORE_{name}: ")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "plc.directory",
+        "ftp://plc.directory",
+        "https://",
+        "https://plc.directory/path",
+        "https://u:p@plc.directory",
+        "https://plc.directory?q",
+        "https://plc.directory#f",
+        "https://plc directory",
+        "https://plc\\directory",
+        "https://plc.directory:0",
+        "https://plc.directory:65536",
+        "https://plc.directory:x",
+        "https://[::1",
+        "https://\u212aelvin.example",
+        "//plc.directory",
+    ],
+)
+def test_an_origin_is_scheme_host_and_port(origin: str) -> None:
+    """And no more, nor less; the same goes for each of a list."""
+    told = "must be http(s)://HOST[:PORT] and no more"
+    assert faults(PLC_URL=origin, HANDLE_RESOLVER_URL=origin, TRUSTED_ORIGINS=f"{origin},") == [
+        f"POSTCORE_{name}: {told}" for name in ("PLC_URL", "HANDLE_RESOLVER_URL", "TRUSTED_ORIGINS")
+    ]
+
+
+@given(st.text(st.sampled_from("htps:/[]0159af.-_@?#%\\ ,\u212a"), max_size=12))
+def test_the_service_starts_with_every_origin_that_is_let_pass(rest: str) -> None:
+    """What passes for an origin here is one to the way out."""
+    try:
+        settings = read(PLC_URL=f"https://{rest}")
+    except ConfigError:
+        return
+    Origin.parse(settings.plc_url)

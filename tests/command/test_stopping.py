@@ -1,0 +1,143 @@
+"""Stopping: on a signal what is under way ends well, and a crash is got over."""
+
+import asyncio
+import signal
+import sqlite3
+import threading
+from contextlib import closing
+
+import grpc.aio
+import pytest
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
+from service.app import serving
+from tests.bluesky import CREATE, Person, SandboxBluesky
+from tests.command.calls import health, list_platforms
+from tests.command.home import DEADLINE, Home
+
+PAUSE = 1.0
+SLOW_LOGIN = 2.0
+"""Seconds: after the pause, so that a call is still under way when no more are taken."""
+
+
+def connect(
+    channel: grpc.aio.Channel, key: str, person: Person
+) -> "grpc.aio.UnaryUnaryCall[pb.ConnectProfileRequest, pb.ConnectProfileResponse]":
+    credentials = pb.Credentials(handle=person.handle, app_password=person.app_password)
+    return profiles_grpc.ProfileServiceStub(channel).ConnectProfile(
+        pb.ConnectProfileRequest(platform="bluesky", credentials=credentials),
+        metadata=(("x-api-key", key),),
+        timeout=DEADLINE,
+    )
+
+
+def connected(home: Home) -> list[str]:
+    """The accounts that are saved as connected, with their secrets."""
+    with closing(sqlite3.connect(home.database)) as database:
+        return [
+            account
+            for (account,) in database.execute(
+                "SELECT account_id FROM connections JOIN credentials USING (profile_key)"
+                " JOIN sessions USING (profile_key)"
+            )
+        ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+async def test_a_signal_drains(
+    home: Home, api_key: str, sandbox: SandboxBluesky, number: signal.Signals
+) -> None:
+    """A connect under way gets its reply and is saved; health checks are told to go elsewhere
+    while calls are still taken; then no more are, and the exit code is 0."""
+    person = await sandbox.person()
+    sandbox.world.login_wait = SLOW_LOGIN
+    with home.serve(**sandbox.settings(), DRAIN_PAUSE_SECONDS=str(PAUSE)) as server:
+        async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(server.address) as channel:
+            call = connect(channel, api_key, person)
+            while not sandbox.server.counts[CREATE]:
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(health, server.address) == "SERVING"
+            server.process.send_signal(number)
+            while await asyncio.to_thread(health, server.address) == "SERVING":
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(health, server.address) == "NOT_SERVING"
+            assert await asyncio.to_thread(list_platforms, server.address, api_key) == "OK"
+            assert not call.done()
+            assert (await call).username == person.handle
+            assert await asyncio.to_thread(server.end) == 0
+        assert health(server.address) == "UNAVAILABLE"
+        assert server.rest() == []
+    assert connected(home) == [person.did]
+
+
+async def test_work_that_its_caller_left_is_drained(
+    home: Home, api_key: str, sandbox: SandboxBluesky
+) -> None:
+    """A login whose caller is gone when the server stops is saved all the same."""
+    person = await sandbox.person()
+    sandbox.world.login_wait = SLOW_LOGIN
+    with home.serve(**sandbox.settings()) as server:
+        async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(server.address) as channel:
+            call = connect(channel, api_key, person)
+            while not sandbox.server.counts[CREATE]:
+                await asyncio.sleep(0.01)
+            call.cancel()
+            assert await asyncio.to_thread(server.end, signal.SIGTERM, signal.SIGTERM) == 0
+        assert '"outcome": "cancelled"' in server.errors
+        assert "stopped before all work was done" not in server.errors
+    assert connected(home) == [person.did]
+
+
+async def test_what_does_not_end_in_time_is_cut_off(
+    home: Home, api_key: str, sandbox: SandboxBluesky
+) -> None:
+    """After POSTCORE_DRAIN_SECONDS the server goes, tells so, and its exit code is still 0."""
+    person = await sandbox.person()
+    sandbox.world.login_wait = DEADLINE
+    with home.serve(**sandbox.settings(), DRAIN_SECONDS="0.2") as server:
+        async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(server.address) as channel:
+            call = connect(channel, api_key, person)
+            while not sandbox.server.counts[CREATE]:
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(server.end, signal.SIGTERM) == 0
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+        assert "stopped before all work was done" in server.errors
+        assert "Traceback" not in server.errors
+        assert person.app_password not in server.errors
+
+
+def test_a_server_that_was_killed_starts_again(home: Home, api_key: str) -> None:
+    """Killed while it drains, which `healthcheck` tells with exit code 1, it leaves nothing that
+    is in the way of the next."""
+    with home.serve(DRAIN_PAUSE_SECONDS=str(DEADLINE)) as server:
+        assert list_platforms(server.address, api_key) == "OK"
+        server.process.terminate()
+        while health(server.address) == "SERVING":
+            pass
+        checked = home.run("healthcheck", GRPC_ADDRESS=server.address)
+        assert (checked.code, checked.out, checked.err) == (1, "NOT_SERVING\n", "")
+        assert server.end(signal.SIGKILL) == -signal.SIGKILL
+    with home.serve(GRPC_ADDRESS=server.address) as again:
+        assert again.address == server.address
+        assert list_platforms(again.address, api_key) == "OK"
+
+
+async def test_no_task_and_no_thread_is_left(
+    home: Home, api_key: str, sandbox: SandboxBluesky
+) -> None:
+    """What `serving` starts has ended when it ends, but for the event loop's own threads and the
+    one that grpc keeps for the process."""
+    person = await sandbox.person()
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    settings = home.settings(**sandbox.settings())
+    async with serving(settings) as started, grpc.aio.insecure_channel(started.grpc) as channel:
+        assert (await connect(channel, api_key, person)).username == person.handle
+        assert len(asyncio.all_tasks()) > len(tasks)
+        assert len(threading.enumerate()) > len(threads)
+    # the sandbox serves each connection in a task of its own, for as long as it is kept
+    left = asyncio.all_tasks() - tasks
+    assert [task for task in left if "uvicorn" not in repr(task)] == []
+    names = [thread.name for thread in set(threading.enumerate()) - threads]
+    assert [name for name in names if not name.startswith("asyncio_") and "_poll" not in name] == []

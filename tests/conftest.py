@@ -1,0 +1,125 @@
+"""What the tests share: real servers, a service of one's own, and what to do without them."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.storage.migrations import migrate_apart
+from service.transport import boundary
+from tests.bluesky import Bluesky, RealBluesky, SandboxBluesky
+from tests.pds.server import RealServer
+from tests.running import Running, running
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--nothing-left-out",
+        action="store_true",
+        help="fail, rather than skip, where something that a test needs is missing",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.config.getoption("--nothing-left-out"):
+        report.outcome = "failed"
+        report.longrepr = f"left out: {report.longrepr}"
+    return report
+
+
+def tool(script: str) -> Path:
+    """What an installer among the tests has put in place; skips the test where it has not."""
+    found = subprocess.run([ROOT / script, "--check"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        pytest.skip(f"{script} has not been run, or could not: {found.stderr.strip()}")
+    return Path(found.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> Path:
+    return tool("tests/tools/install-grpcurl")
+
+
+@pytest.fixture(scope="session")
+def buf() -> Path:
+    return Path(sys.executable).with_name("buf")
+
+
+@pytest.fixture(scope="session")
+def pds() -> Iterator[RealServer]:
+    """A real Bluesky server, shared by the tests of one worker; each makes accounts of its own."""
+    folder = tool("tests/pds/install")
+    # in a thread, since a test's own event loop may be running here
+    with ThreadPoolExecutor(1) as thread:
+        start = RealServer.start(folder, login_floor=False)
+        server = thread.submit(asyncio.run, start).result()
+        yield server
+        thread.submit(asyncio.run, server.stop()).result()
+
+
+@pytest.fixture(params=["sandbox", "real"])
+async def bluesky(request: pytest.FixtureRequest) -> AsyncIterator[Bluesky]:
+    """A Bluesky with accounts to make: the sandbox, and the real server."""
+    if request.param == "real":
+        yield RealBluesky(request.getfixturevalue("pds"))
+        return
+    async with SandboxBluesky.started() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[SandboxBluesky]:
+    async with SandboxBluesky.started() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database in today's schema, to be copied: a migration takes a second."""
+    path = tmp_path_factory.mktemp("database") / "empty.db"
+    assert migrate_apart(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_database, tmp_path / "postcore.db"))
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The fields of each line that the boundary logs for a call."""
+    lines: list[dict[str, Any]] = []
+
+    class Noting:
+        def info(self, _: str, **fields: Any) -> None:
+            lines.append(fields)
+
+    monkeypatch.setattr(boundary, "log", Noting())
+    return lines
+
+
+@pytest.fixture
+async def service(bluesky: Bluesky, database: Path) -> AsyncIterator[Running]:
+    """The whole service on a port of its own, towards `bluesky`."""
+    async with running(database, bluesky.settings()) as started:
+        yield started
+
+
+@pytest.fixture
+async def sandboxed(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Running]:
+    """The whole service on a port of its own, towards `sandbox`."""
+    async with running(database, sandbox.settings()) as started:
+        yield started

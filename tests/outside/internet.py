@@ -1,0 +1,108 @@
+"""Internet: DNS, the web behind a few public addresses, and the guarded way out to them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import httpcore
+
+from service.model import SECOND, Micros
+from service.platforms import egress
+from service.platforms.egress import Egress, Origin
+from service.platforms.names import Resolver
+from service.platforms.outside import Outside
+
+from .dns_server import DnsServer, text
+from .raw import Answer, RawServer, respond
+from .web import Authority
+
+WEB = "93.184.216.34"
+"""A public address: the web server listens behind it, on port 443."""
+UNREACHABLE = "93.184.216.35"
+NOW = 1_800_000_000
+
+
+class StoppedClock:
+    """The time of day, standing still."""
+
+    def now(self) -> Micros:
+        return NOW * SECOND
+
+
+class Internet:
+    """*dialled* holds each address that a connection was tried to, after the check."""
+
+    def __init__(self, dns: DnsServer, web: RawServer, plc: RawServer, roots: Authority) -> None:
+        self.dns = dns
+        self.web = web
+        self.plc = plc
+        self.authority = roots
+        self.dialled: list[tuple[str, int]] = []
+        self.names = Resolver(["127.0.0.1"], dns.port)
+        self.egress = Egress(self.names, roots.roots, self.dial)
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, roots: Authority) -> AsyncIterator[Self]:
+        async with (
+            DnsServer.started() as dns,
+            RawServer.started(roots.context()) as web,
+            RawServer.started() as plc,
+        ):
+            internet = cls(dns, web, plc, roots)
+            try:
+                yield internet
+            finally:
+                await internet.egress.close()
+
+    async def dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
+        """As the real one, but that the public addresses lead to servers of this machine."""
+        self.dialled.append((address, port))
+        if (address, port) != (WEB, 443):
+            raise httpcore.ConnectError
+        return await egress.dial("127.0.0.1", self.web.port, seconds)
+
+    def outside(
+        self, *, resolver: RawServer | None = None, trusted: tuple[str, ...] = ()
+    ) -> Outside:
+        """The way out with `plc` as the directory."""
+        return Outside(
+            self.egress,
+            self.names,
+            StoppedClock(),
+            Origin.parse(self.plc.origin),
+            Origin.parse(resolver.origin) if resolver else None,
+            frozenset(map(Origin.parse, trusted)),
+        )
+
+    def site(self, host: str, path: str, *answers: Answer) -> None:
+        """A page of the web."""
+        self.dns.say(host, "A", WEB)
+        self.web.on(f"{host}{path}", *answers)
+
+    def handle(self, handle: str, did: str) -> None:
+        """*handle* leads to *did* by a text record."""
+        self.dns.say(f"_atproto.{handle}", "TXT", text(f"did={did}"))
+
+    def document(self, did: str, handle: str, endpoint: str) -> None:
+        """The directory's document of *did*."""
+        self.plc.on(f"/{did}", respond(document(did, handle, endpoint)))
+
+    async def get(self, host: str, path: str = "/") -> bytes:
+        """The body that the guarded way out brings from the web."""
+        return (await self.egress.get(Origin("https", host, 443), path)).content
+
+
+def document(did: str, handle: str, endpoint: str) -> dict[str, Any]:
+    """A DID document that names *handle* back and *endpoint* as the account server."""
+    return {
+        "id": did,
+        "alsoKnownAs": [f"at://{handle}"],
+        "service": [
+            {
+                "id": "#atproto_pds",
+                "type": "AtprotoPersonalDataServer",
+                "serviceEndpoint": endpoint,
+            }
+        ],
+    }

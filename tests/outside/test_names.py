@@ -1,0 +1,171 @@
+"""Names: what DNS may answer, and what it means."""
+
+import asyncio
+
+import pytest
+from dns.rcode import Rcode
+
+from service.errors import PlatformUnavailable
+from service.platforms import names
+from service.platforms.names import MOST_ANSWERS, NameNotFound, Resolver
+
+from .dns_server import (
+    NEVER,
+    NODATA,
+    NXDOMAIN,
+    REFUSED,
+    SERVFAIL,
+    TRUNCATED,
+    DnsServer,
+    Reply,
+    text,
+)
+from .internet import Internet
+from .raw import ENOUGH_SECONDS
+
+NAME = "_atproto.alice.example.com"
+
+
+@pytest.fixture
+def dns(internet: Internet) -> DnsServer:
+    return internet.dns
+
+
+async def test_the_strings_of_a_record_are_one_text(internet: Internet, dns: DnsServer) -> None:
+    """A long text is cut into strings on the wire; each record is joined without a gap."""
+    dns.say(NAME, "TXT", Reply((text("did=did:plc:", "aaaa", ""), text("v=spf1 -all"))))
+    assert sorted(await internet.names.texts(NAME)) == ["did=did:plc:aaaa", "v=spf1 -all"]
+
+
+async def test_texts_that_are_not_ascii_are_left_out(internet: Internet, dns: DnsServer) -> None:
+    """They hold no DID, and do not spoil those that do."""
+    dns.say(NAME, "TXT", Reply((text("did=\\195\\188"), text("\\255"), text("did=x"), text(""))))
+    assert sorted(await internet.names.texts(NAME)) == ["", "did=x"]
+
+
+async def test_a_chain_of_names_is_followed(internet: Internet, dns: DnsServer) -> None:
+    """As far as a resolver gives it whole; one without end, or without an aim, is not."""
+    hops = tuple(f"hop{n}.example.net" for n in range(8))
+    dns.say(NAME, "TXT", Reply((text("did=x"),), chain=hops))
+    assert await internet.names.texts(NAME) == ["did=x"]
+    long = tuple(f"hop{n}.example.net" for n in range(40))
+    for reply in (Reply((text("did=x"),), chain=long), Reply(chain=("b.example.net", NAME))):
+        dns.say(NAME, "TXT", reply)
+        with pytest.raises(PlatformUnavailable):
+            await internet.names.texts(NAME)
+    dns.say(NAME, "TXT", Reply(chain=hops))
+    with pytest.raises(NameNotFound):
+        await internet.names.texts(NAME)
+
+
+async def test_an_answer_too_long_for_a_datagram_comes_by_tcp(
+    internet: Internet, dns: DnsServer
+) -> None:
+    """A truncated answer is asked for again, and is worth nothing by itself."""
+    long = text("did=", *("a" * 250 for _ in range(20)))
+    dns.say(NAME, "TXT", TRUNCATED, long)
+    [found] = await internet.names.texts(NAME)
+    assert len(found) == 5004
+    assert [protocol for _, _, protocol in dns.asked] == ["udp", "tcp"]
+
+
+def _spoken(replies: tuple[Reply, ...]) -> str:
+    return " then ".join(
+        "truncated" if reply.truncated else "never" if reply.silent else reply.rcode.name
+        for reply in replies
+    )
+
+
+@pytest.mark.parametrize("reply", [NXDOMAIN, NODATA])
+async def test_only_a_clear_no_means_not_there(
+    internet: Internet, dns: DnsServer, reply: Reply
+) -> None:
+    """NXDOMAIN and NODATA are NameNotFound."""
+    dns.say(NAME, "TXT", reply)
+    with pytest.raises(NameNotFound):
+        await internet.names.texts(NAME)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        (SERVFAIL,),
+        (REFUSED,),
+        (NEVER,),
+        (TRUNCATED, NEVER),
+        (TRUNCATED, SERVFAIL),
+        (TRUNCATED,),
+        (TRUNCATED, Reply((text("did=x"),), truncated=True)),
+        (Reply(rcode=Rcode.FORMERR),),
+        (Reply(rcode=Rcode.NOTIMP),),
+        (Reply(rcode=Rcode.YXDOMAIN),),
+    ],
+    ids=_spoken,
+)
+async def test_a_failure_means_nothing(
+    internet: Internet,
+    dns: DnsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    replies: tuple[Reply, ...],
+) -> None:
+    """PlatformUnavailable, within the time that a question may take."""
+    monkeypatch.setattr(names, "SECONDS", 0.15)
+    dns.say(NAME, "TXT", *replies)
+    async with asyncio.timeout(ENOUGH_SECONDS):
+        with pytest.raises(PlatformUnavailable) as caught:
+            await internet.names.texts(NAME)
+    assert caught.value.why == "dns"
+
+
+async def test_no_name_server_means_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that cannot ask knows nothing of the name."""
+    monkeypatch.setattr(names, "SECONDS", 0.15)
+    async with DnsServer.started() as gone:
+        port = gone.port
+    with pytest.raises(PlatformUnavailable):
+        await Resolver(["127.0.0.1"], port).texts(NAME)
+
+
+async def test_answers_are_bounded(internet: Internet, dns: DnsServer) -> None:
+    """Sixty-four records are read, and more are refused."""
+    many = tuple(text(f"did={n}") for n in range(MOST_ANSWERS + 1))
+    dns.say(NAME, "TXT", Reply(many[:-1]), Reply(many))
+    assert len(await internet.names.texts(NAME)) == MOST_ANSWERS == 64
+    with pytest.raises(PlatformUnavailable) as caught:
+        await internet.names.texts(NAME)
+    assert caught.value.why == "dns_too_many_answers"
+
+
+async def test_a_name_too_long_for_dns_is_not_there(internet: Internet, dns: DnsServer) -> None:
+    """A handle may be as long as a name, and so have no room for the prefix of its record."""
+    handle = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 61))
+    assert len(handle) == 253
+    with pytest.raises(NameNotFound):
+        await internet.names.texts(f"_atproto.{handle}")
+    assert dns.asked == []
+
+
+async def test_four_and_six_are_asked_at_once_and_come_in_order(
+    internet: Internet, dns: DnsServer
+) -> None:
+    """IPv4 first, whichever answers first."""
+    dns.say("pds.example.com", "A", Reply(("93.184.216.34", "93.184.216.35")))
+    dns.say("pds.example.com", "AAAA", "2606:4700::1")
+    found = await internet.names.addresses("pds.example.com")
+    assert sorted(found[:2]) == ["93.184.216.34", "93.184.216.35"]
+    assert found[2:] == ["2606:4700::1"]
+    assert sorted(kind for _, kind, _ in dns.asked) == ["A", "AAAA"]
+
+
+async def test_a_caller_who_gives_up_leaves_nothing_behind(
+    internet: Internet, dns: DnsServer
+) -> None:
+    """A question under way ends with its caller, by either protocol."""
+    dns.say(NAME, "TXT", NEVER)
+    dns.say("tcp.example.com", "TXT", TRUNCATED, NEVER)
+    for name in (NAME, "tcp.example.com"):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await internet.names.texts(name)
+    dns.say(NAME, "TXT", text("did=x"))
+    assert await internet.names.texts(NAME) == ["did=x"]

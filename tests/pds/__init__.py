@@ -1,0 +1,1 @@
+"""A real Bluesky server for the tests."""

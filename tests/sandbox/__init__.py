@@ -1,0 +1,1 @@
+"""Tests of the sandbox: its promises, over HTTP, on a free port."""

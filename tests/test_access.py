@@ -1,0 +1,116 @@
+"""API keys: minted, kept as an HMAC alone, checked."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.access import BASE62, CACHE_SIZE, Access, _checksum
+from service.errors import InvalidApiKey
+from service.model import DEFAULT_SCOPES, ApiKey, Scope
+from service.ports import SystemClock
+from service.ring import KeyPurpose, Ring, create_ring, new_keys
+
+
+class Keys:
+    """A store of keys alone that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, ApiKey] = {}
+        self.asked = 0
+
+    async def api_key(self, key_id: str) -> ApiKey | None:
+        self.asked += 1
+        return self.kept.get(key_id)
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()
+
+
+@pytest.fixture
+def access(keys: Keys, tmp_path: Path) -> Access:
+    create_ring(tmp_path / "keyring.json", new_keys("test"))
+    return Access(keys, Ring(tmp_path / "keyring.json"), SystemClock())  # type: ignore[arg-type]
+
+
+async def test_a_minted_key_is_checked(access: Access, keys: Keys) -> None:
+    """Its shape is the documented one, it is found again, and asked for once in 5 s."""
+    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES | {Scope.SESSIONS_LEASE})
+    keys.kept[kept.key_id] = kept
+    assert re.fullmatch(r"pc_live_[a-z0-9]{16}_[0-9A-Za-z]{49}", plain)
+    for _ in range(3):
+        assert await access.check(plain) == kept
+    assert keys.asked == 1
+
+
+async def test_what_is_kept_holds_no_key(access: Access) -> None:
+    """An HMAC of 32 bytes, which its repr does not show either."""
+    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    secret = plain.split("_")[3]
+    assert len(kept.verifier) == 32
+    assert secret not in repr(kept)
+    assert repr(kept.verifier) not in repr(kept)
+
+
+async def test_one_wrong_letter_never_reaches_the_store(access: Access, keys: Keys) -> None:
+    """The checksum catches every single slip."""
+    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    keys.kept[kept.key_id] = kept
+    for place in range(len("pc_live_"), len(plain)):
+        for letter in {"0", "a", "Z"} - {plain[place]}:
+            with pytest.raises(InvalidApiKey):
+                await access.check(plain[:place] + letter + plain[place + 1 :])
+    assert keys.asked == 0
+
+
+async def test_a_guess_with_a_right_checksum_is_refused(access: Access, keys: Keys) -> None:
+    """The secret counts, not the id."""
+    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    keys.kept[kept.key_id] = kept
+    body = f"pc_live_{kept.key_id}_{'0' * 43}"
+    with pytest.raises(InvalidApiKey):
+        await access.check(body + _checksum(body))
+    assert await access.check(plain) == kept
+
+
+async def test_guesses_do_not_grow_without_bound_nor_push_out_keys_in_use(
+    access: Access, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown ids have a bounded cache of their own."""
+    monkeypatch.setattr("service.access.CACHE_SIZE", 50)
+    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    keys.kept[kept.key_id] = kept
+    await access.check(plain)
+    for number in range(200):
+        body = f"pc_live_{number:016d}_{'0' * 43}"
+        with pytest.raises(InvalidApiKey):
+            await access.check(body + _checksum(body))
+    assert len(access._unknown) == 50
+    asked = keys.asked
+    assert await access.check(plain) == kept
+    assert keys.asked == asked
+    assert CACHE_SIZE > 1000
+
+
+async def test_another_rings_key_does_not_fit(access: Access, keys: Keys, tmp_path: Path) -> None:
+    """A stolen database cannot be made to accept keys minted elsewhere."""
+    create_ring(tmp_path / "other.json", new_keys("test"))
+    other = Ring(tmp_path / "other.json")
+    plain, kept = Access(keys, other, SystemClock()).mint(  # type: ignore[arg-type]
+        "ten_a", "name", DEFAULT_SCOPES
+    )
+    ours = access._ring.active(KeyPurpose.API_KEY).key_id
+    keys.kept[kept.key_id] = ApiKey(
+        kept.key_id, "ten_a", "name", DEFAULT_SCOPES, ours, kept.verifier, 1
+    )
+    with pytest.raises(InvalidApiKey):
+        await access.check(plain)
+
+
+def test_minted_keys_are_all_different(access: Access) -> None:
+    """And use all their letters."""
+    minted = {access.mint("ten_a", "", DEFAULT_SCOPES)[0] for _ in range(300)}
+    assert len(minted) == 300
+    assert set(BASE62) <= set("".join(plain.split("_")[3] for plain in minted))

@@ -1,0 +1,107 @@
+"""The arrows between the parts: who may import what."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SERVICE = Path(__file__).parent.parent / "service"
+# each part, and the parts of ours that it may import besides itself
+STORED = {"errors", "model", "records"}
+MAY_IMPORT = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "cli": {"*"},
+    "demo": {"*"},
+    "app": {"*"},
+    "model": set(),
+    "records": {"model"},
+    "errors": {"model"},
+    "config": set(),
+    "log": set(),
+    "tasks": set(),
+    "ports": STORED,
+    "ring": STORED,
+    "vault": STORED | {"ring"},
+    "tokens": STORED | {"ring", "vault"},
+    "access": STORED | {"ports", "ring"},
+    "limits": STORED | {"ports"},
+    "idempotency": STORED | {"access", "ports", "tasks", "tokens"},
+    "logouts": STORED | {"platforms.registry", "ports", "ring", "tasks", "vault"},
+    "profiles": STORED | {"access", "idempotency", "logouts", "ports", "tokens"},
+    "connect": STORED
+    | {"idempotency", "limits", "logouts", "platforms.registry", "ports", "profiles", "tasks"}
+    | {"vault"},
+    "platforms": {"errors", "model", "ports"},
+    "storage": STORED | {"ports", "log"},
+    "sandbox": set(),
+    "transport": {"access", "connect", "errors", "limits", "model", "platforms.registry"}
+    | {"profiles"},
+}
+# each library, and the parts that alone may import it
+ONLY = {
+    "grpc": {"transport", "cli", "demo"},
+    "grpc_health": {"transport", "cli"},
+    "grpc_reflection": {"transport"},
+    "grpc_status": {"transport"},
+    "postcore": {"transport", "demo"},
+    "google": {"transport"},
+    "starlette": {"transport", "sandbox"},
+    "uvicorn": {"transport", "sandbox"},
+    "atproto_client": {"platforms", "sandbox"},
+    "httpx": {"platforms", "sandbox"},
+    "httpcore": {"platforms", "sandbox"},
+    "dns": {"platforms"},
+    "aiosqlite": {"storage"},
+    "sqlite3": {"storage"},
+    "alembic": {"storage"},
+    "sqlalchemy": {"storage"},
+    "cryptography": {"vault", "tokens", "transport"},
+    "click": {"cli", "demo", "sandbox"},
+    "pydantic": {"config"},
+}
+
+
+def imports() -> Iterator[tuple[str, Path, str]]:
+    """(part, file, module imported), late imports and `from … import` included."""
+    for file in sorted(SERVICE.rglob("*.py")):
+        part = file.relative_to(SERVICE).with_suffix("").parts[0]
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                for name in node.names:
+                    yield part, file, name.name
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}: imports are absolute"
+                assert node.module
+                if node.module == "service":
+                    for name in node.names:
+                        yield part, file, f"service.{name.name}"
+                else:
+                    yield part, file, node.module
+
+
+def test_arrows_point_down() -> None:
+    """Each part imports only what stands below it; nothing imports app but the command line."""
+    for part, file, module in imports():
+        if not module.startswith("service."):
+            continue
+        allowed = MAY_IMPORT[part]
+        inner = module.removeprefix("service.")
+        target = inner.split(".")[0]
+        if target == part or inner == "__version__" or "*" in allowed:
+            continue
+        assert target in allowed or inner in allowed, f"{file} imports {module}"
+
+
+def test_libraries_stay_where_they_belong() -> None:
+    """A driver, a framework or an SDK is known to one part alone."""
+    for part, file, module in imports():
+        library = module.split(".")[0]
+        if library in ONLY:
+            assert part in ONLY[library], f"{file} imports {module}"
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    """os.environ is for config, and for the command that hands it on."""
+    for file in SERVICE.rglob("*.py"):
+        if "environ" in file.read_text():
+            assert file.name in ("config.py", "cli.py", "demo.py"), file

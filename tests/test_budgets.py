@@ -1,0 +1,247 @@
+"""Login budgets: what is spent on an account, and what is kept from those who guess."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.errors import PlatformRateLimited, RateLimitExceeded
+from service.limits import Budget, CallLimits, LoginBudgets, LoginLimits
+from service.model import DAY, SECOND, Account, Micros
+from service.platforms.bluesky import CARD
+from service.records import LoginPurpose
+from service.storage.sqlite import SqliteEngine
+from service.storage.store import SqlStore
+from tests.bluesky import CREATE, Bluesky, SandboxBluesky
+from tests.running import Running, running
+
+CONNECT, UPKEEP = LoginPurpose.CONNECT, LoginPurpose.UPKEEP
+ALICE = Account("did:plc:alice", "alice.test", "https://a.example")
+BUDGETS = LoginBudgets(Budget(10, 50), Budget(7, 35), Budget(5, 20))
+
+
+class Clock:
+    """A clock in the test's hand."""
+
+    at: Micros = 1_800_000_000 * SECOND
+
+    def now(self) -> Micros:
+        return self.at
+
+
+class Limits:
+    """Login limits on a store of their own."""
+
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self.clock = clock
+        self.limits = LoginLimits(store, clock, BUDGETS)
+
+    async def spend(
+        self, purpose: LoginPurpose = CONNECT, tenant: str = "a", account: Account = ALICE
+    ) -> float:
+        """0 where a login may be made, else the seconds to wait."""
+        try:
+            await self.limits.spend(tenant, CARD, account, purpose)
+        except (RateLimitExceeded, PlatformRateLimited) as error:
+            return error.retry_after or -1
+        return 0
+
+
+@pytest.fixture
+async def limits(database: Path) -> AsyncIterator[Limits]:
+    store = SqlStore(await SqliteEngine.open(database))
+    yield Limits(store, Clock())
+    await store.close()
+
+
+async def test_one_tenants_connects(limits: Limits) -> None:
+    """Five in five minutes; the sixth is told how long to wait, and works then."""
+    for _ in range(5):
+        assert await limits.spend() == 0
+        limits.clock.at += SECOND
+    assert await limits.spend() == 295
+    limits.clock.at += 295 * SECOND - 1
+    assert await limits.spend() > 0
+    limits.clock.at += 1
+    assert await limits.spend() == 0
+
+
+async def test_all_connects_and_the_reserve(limits: Limits) -> None:
+    """Seven of strangers in all; three more are kept for connections that exist."""
+    spent = [await limits.spend(tenant=str(number)) for number in range(20)]
+    assert spent.count(0) == 7
+    assert [await limits.spend(UPKEEP) for _ in range(4)].count(0) == 3
+    assert await limits.spend(tenant="fresh", account=Account("did:plc:b", "b", "o")) == 0
+    other_server = Account(ALICE.account_id, ALICE.username, "https://b.example")
+    assert await limits.spend(account=other_server) == 0
+
+
+async def test_a_day(limits: Limits) -> None:
+    """35 by connects and 50 in all within 24 hours; then what was spent first frees first."""
+    start = limits.clock.at
+    connects = upkeep = 0
+    for burst in range(10):
+        for number in range(12):
+            connects += await limits.spend(tenant=f"{burst}-{number}") == 0
+        for _ in range(6):
+            upkeep += await limits.spend(UPKEEP) == 0
+        limits.clock.at += 300 * SECOND
+    assert (connects, upkeep) == (35, 15)
+    wait = await limits.spend(tenant="late")
+    assert limits.clock.at + wait * SECOND == start + DAY
+    limits.clock.at = start + DAY
+    assert await limits.spend(tenant="late") == 0
+
+
+async def test_debits_are_forgotten_after_a_day(limits: Limits) -> None:
+    """Nothing of an account is kept longer than it counts."""
+    await limits.spend()
+    limits.clock.at += DAY
+    await limits.spend(account=Account("did:plc:b", "b", "o"))
+    rows = await limits.limits._store._engine.read(  # type: ignore[attr-defined]
+        "SELECT account_id FROM login_debits"
+    )
+    assert [row["account_id"] for row in rows] == ["did:plc:b"]
+
+
+async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
+    """The platform's word holds for that account, upkeep included, and ends by itself."""
+    await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
+    assert await limits.spend() == 90
+    assert await limits.spend(UPKEEP) == 90
+    assert await limits.spend(account=Account("did:plc:b", "b", "o")) == 0
+    limits.clock.at += 90 * SECOND
+    assert await limits.spend() == 0
+
+
+async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:
+    """The debit is made before the login, in the store."""
+    spent = await asyncio.gather(*(limits.spend(tenant=str(number)) for number in range(100)))
+    assert spent.count(0) == 7
+
+
+@given(
+    st.lists(st.integers(0, 2 * DAY // SECOND), max_size=60).map(sorted),
+    st.integers(0, 12),
+    st.integers(0, 60),
+)
+def test_what_was_waited_for_fits(times: list[int], short: int, long: int) -> None:
+    """After the wait one more fits, and never before."""
+    spent = [at * SECOND for at in times]
+    now = 2 * DAY
+    budget = Budget(short or 1, long or 1)
+    wait = budget.wait(spent, now)
+    assert budget.wait(spent, now + wait) == 0
+    if wait:
+        assert budget.wait(spent, now + wait - 1) > 0
+
+
+async def test_beyond_the_budget_no_call_is_made(service: Running, bluesky: Bluesky) -> None:
+    """RATE_LIMIT_EXCEEDED with RetryInfo, counted at the server."""
+    person = await bluesky.person()
+    before = (await bluesky.counts()).get(CREATE, 0)
+    for _ in range(5):
+        refusal = await service.refused(person.handle, "abcd-efgh-ijkl-mnop")
+        assert refusal.reason == "INVALID_CREDENTIALS"
+    refusal = await service.refused(person.handle, person.app_password)
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMIT_EXCEEDED",
+    )
+    assert refusal.retry_after is not None
+    assert 1 <= refusal.retry_after <= 300
+    assert (await bluesky.counts())[CREATE] == before + 5
+
+
+async def test_guesses_never_lock_the_owner_out(service: Running, bluesky: Bluesky) -> None:
+    """Wrong passwords from 50 tenants while the owner connects again: the owner's works, and at
+    most 10 logins reach the server."""
+    guesses = 1_000 if isinstance(bluesky, SandboxBluesky) else 200
+    person = await bluesky.person()
+    reply = await service.connect(person.handle, person.app_password)
+    keys = [(await service.new_key(tenant_id=await service.new_tenant()))[0] for _ in range(50)]
+    before = (await bluesky.counts())[CREATE]
+    wide = asyncio.Semaphore(20)
+
+    async def guess(number: int) -> str:
+        async with wide:
+            refusal = await service.refused(
+                person.handle, "abcd-efgh-ijkl-mnop", api_key=keys[number % 50], timeout=60
+            )
+            return refusal.reason
+
+    async def owner() -> None:
+        again = await service.connect(
+            person.handle, person.app_password, profile_key=reply.profile_key, timeout=60
+        )
+        assert again == reply
+
+    guessed, _ = await asyncio.gather(
+        asyncio.gather(*(guess(number) for number in range(guesses))), owner()
+    )
+    assert set(guessed) <= {"INVALID_CREDENTIALS", "RATE_LIMIT_EXCEEDED"}
+    await owner()
+    logins = (await bluesky.counts())[CREATE] - before
+    assert logins <= 9  # and the first one, before the guesses
+    assert guessed.count("INVALID_CREDENTIALS") <= 7
+
+
+async def test_the_platforms_429_pauses_the_account(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """After it, no call is made for that account until the platform's time is over."""
+    person, other = await sandbox.person(), await sandbox.person()
+    sandbox.rate_limit(person)
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert refusal.reason == "PLATFORM_RATE_LIMITED"
+    before = sandbox.logins
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert (refusal.code, refusal.reason, refusal.metadata) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "PLATFORM_RATE_LIMITED",
+        {"platform": "bluesky"},
+    )
+    assert refusal.retry_after is not None
+    assert refusal.retry_after > 100
+    assert sandbox.logins == before
+    await sandboxed.connect(other.handle, other.app_password)
+
+
+async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Path) -> None:
+    """By default a thousand a second; here two: the third waits a second, another key does not."""
+    settings = {**sandbox.settings(), "CALLS_PER_SECOND": "2"}
+    async with running(database, settings) as service:
+        other, _ = await service.new_key()
+        reasons = [(await service.refused("a", "b")).reason for _ in range(3)]
+        assert reasons == ["INVALID_CREDENTIALS"] * 2 + ["RATE_LIMIT_EXCEEDED"]
+        refusal = await service.refused("a", "b")
+        assert refusal.retry_after == 1
+        assert (await service.refused("a", "b", api_key=other)).reason == "INVALID_CREDENTIALS"
+
+
+def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the rate that was set, and never beyond it; the keys it remembers are bounded."""
+    now = 0.0
+    monkeypatch.setattr("service.limits.monotonic", lambda: now)
+    monkeypatch.setattr("service.limits.MOST_KEYS", 10)
+    limits = CallLimits(10)
+    for _ in range(10):
+        limits.take("a")
+    with pytest.raises(RateLimitExceeded):
+        limits.take("a")
+    now = 0.1
+    limits.take("a")
+    with pytest.raises(RateLimitExceeded):
+        limits.take("a")
+    now = 1000.0
+    for _ in range(10):
+        limits.take("a")
+    with pytest.raises(RateLimitExceeded):
+        limits.take("a")
+    for number in range(100):
+        limits.take(str(number))
+    assert len(limits._left) == 10
