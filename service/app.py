@@ -1,29 +1,37 @@
 """The composition root: builds every object, starts, drains and stops."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from service.access import Access
+from service.audit import Audit
 from service.config import Settings
 from service.connect import Connect
+from service.health import Health
 from service.idempotency import Idempotency
+from service.leases import Leases
 from service.limits import Budget, CallLimits, LoginBudgets, LoginLimits
+from service.logins import Logins
 from service.logouts import Logouts
-from service.model import Profile, Tenant
+from service.model import DAY, SECOND, Profile, Tenant
+from service.monitor import Monitor
 from service.platforms.egress import Egress, Origin
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
 from service.platforms.registry import ADAPTERS, Registry
-from service.ports import CredentialPlatform, SystemClock
+from service.ports import Clock, CredentialPlatform, SystemClock
 from service.profiles import Profiles
 from service.records import Purpose, SealContext, Sealed
 from service.ring import Ring, UnknownKey, read_keys
+from service.schedule import Schedule
+from service.sessions import Sessions
 from service.storage.migrations import HEAD, migrate_apart
 from service.storage.sqlite import Ownership, SqliteEngine, StoreError, schema_revision
 from service.storage.store import SqlStore
@@ -37,6 +45,7 @@ from service.vault import Unreadable, Vault
 CANARY = "The ring that sealed this is the ring of this store."
 SANDBOX_TENANT = "ten_sandbox"
 SANDBOX_PROFILE = "prof_abc123"
+SYSTEM_CLOCK = SystemClock()
 
 log = structlog.get_logger()
 
@@ -90,9 +99,9 @@ async def claim_mode(store: SqlStore, mode: str) -> None:
         )
 
 
-def outside(settings: Settings, names: Resolver | None = None) -> Outside:
+def outside(settings: Settings, clock: Clock) -> Outside:
     """The way out that *settings* describe."""
-    names = names or Resolver()
+    names = Resolver()
     try:
         egress = Egress(names, settings.egress_ca_file)
     except OSError:
@@ -103,7 +112,7 @@ def outside(settings: Settings, names: Resolver | None = None) -> Outside:
     return Outside(
         egress,
         names,
-        SystemClock(),
+        clock,
         Origin.parse(settings.plc_url),
         Origin.parse(settings.handle_resolver_url) if settings.handle_resolver_url else None,
         frozenset(map(Origin.parse, settings.trusted_origins)),
@@ -120,11 +129,17 @@ class House:
     registry: Registry
     connect: Connect
     profiles: Profiles
+    health: Health
+    leases: Leases
+    audit: Audit
+    monitor: Monitor
     tasks: OwnedTasks
 
 
 @asynccontextmanager
-async def house(settings: Settings, mode: str = "") -> AsyncIterator[House]:
+async def house(
+    settings: Settings, mode: str = "", clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[House]:
     """Everything built for *settings*, and drained at the end of the block.
 
     A command that runs beside the server names no *mode*: it takes the store as it is.
@@ -135,20 +150,39 @@ async def house(settings: Settings, mode: str = "") -> AsyncIterator[House]:
         if mode:
             await claim_mode(store, mode)
         vault = await open_vault(store, ring)
-        way_out = outside(settings)
-        clock = way_out.clock
+        way_out = outside(settings, clock)
         adapters = tuple(make(way_out) for make in ADAPTERS)
         registry = Registry(adapters)
         tasks = OwnedTasks()
         tokens = Tokens(ring)
         idempotency = Idempotency(store, tokens, clock, tasks)
         logouts = Logouts(registry, vault, tasks)
-        limits = LoginLimits(store, clock, _budgets(settings))
-        connect = Connect(store, registry, vault, idempotency, limits, logouts, clock, tasks)
+        logins = Logins(LoginLimits(store, clock, _budgets(settings)), clock)
+        schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
+        connect = Connect(
+            store, registry, vault, idempotency, logins, schedule, logouts, clock, tasks
+        )
         profiles = Profiles(store, tokens, idempotency, logouts, clock)
         access = Access(store, ring, clock)
+        sessions = Sessions(store, registry, vault, logouts, clock)
+        health = Health(store, sessions, logins, schedule, clock, tasks)
+        audit = Audit(store, clock, settings.lease_audit_days * DAY)
+        leases = Leases(store, sessions, health, audit, clock)
+        monitor = Monitor(store, health, clock, settings.checks_per_second)
         try:
-            yield House(store, access, adapters, registry, connect, profiles, tasks)
+            yield House(
+                store,
+                access,
+                adapters,
+                registry,
+                connect,
+                profiles,
+                health,
+                leases,
+                audit,
+                monitor,
+                tasks,
+            )
         finally:
             if undone := await tasks.drain(settings.drain_seconds):
                 log.error("stopped before all work was done", tasks=undone)
@@ -163,7 +197,9 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, sandbox: bool = False) -> AsyncIterator[Serving]:
+async def serving(
+    settings: Settings, *, sandbox: bool = False, clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[Serving]:
     """The service, taking calls inside the block and drained at its end.
 
     Raises StartError, StoreError, RingError or PortTaken, each with a sentence that says why.
@@ -175,22 +211,43 @@ async def serving(settings: Settings, *, sandbox: bool = False) -> AsyncIterator
         if sandbox:
             settings = await stack.enter_async_context(_sandbox(settings))
         mode = "sandbox" if sandbox else "live"
-        built = await stack.enter_async_context(house(settings, mode))
+        built = await stack.enter_async_context(house(settings, mode, clock))
         if sandbox:
             await _seed(built.store)
+        # nobody else serves from this database: what a crash left claimed is free
+        await built.store.forget_claims()
+        await stack.enter_async_context(_going_on(built.audit.run()))
         server = GrpcServer(
             Boundary(built.access, CallLimits(settings.calls_per_second)),
-            ProfileServicer(built.connect, built.profiles),
+            ProfileServicer(built.connect, built.profiles, built.health),
             PlatformServicer(built.registry),
-            SessionServicer(),
+            SessionServicer(built.leases),
             most_calls=settings.max_concurrent_calls,
         )
         port = await server.start(settings.grpc_address)
         stack.push_async_callback(_stop, server, settings)
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())
+        await stack.enter_async_context(_going_on(built.monitor.run()))
         host = settings.grpc_address.rpartition(":")[0]
         yield Serving(f"{host}:{port}")
+
+
+@asynccontextmanager
+async def _going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """*work* goes on in the background until the end of the block."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_tell_of_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("work in the background has ended", exc_info=error)
 
 
 async def _stop(server: GrpcServer, settings: Settings) -> None:

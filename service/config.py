@@ -84,6 +84,12 @@ class Settings(BaseModel):
     """Of these, what connects of tenants that are not connected to the account may spend."""
     tenant_login_budget: Pair = (5, 20)
     """Of these, what one tenant's connects may spend."""
+    check_hours: float = Field(6, gt=0, le=24)
+    """How often each connection is checked, about."""
+    checks_per_second: float = Field(20, ge=0.1, le=1000)
+    """How many checks one process starts in a second, at most."""
+    lease_audit_days: int = Field(90, ge=1, le=3650)
+    """How long it is remembered who was lent a session."""
     calls_per_second: int = Field(1000, ge=1)
     """Of one API key, in one process."""
     drain_pause_seconds: float = Field(0.3, ge=0, le=3600)

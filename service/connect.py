@@ -3,34 +3,25 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
-from service.errors import (
-    InvalidRequest,
-    PlatformRateLimited,
-    PlatformUnavailable,
-    ProfileAlreadyExists,
-    ServiceError,
-)
+from service.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
 from service.idempotency import Idempotency, check_key
-from service.limits import LoginLimits
+from service.logins import REPLY_SECONDS, Logins, platform_time
 from service.logouts import Logouts
-from service.model import SECOND, Account, Caller, Connected, Credentials, Login
+from service.model import Account, Caller, Connected, Credentials, Login
 from service.platforms.registry import Registry
 from service.ports import Clock, CredentialPlatform, Store
 from service.profiles import known_shape, new_profile_key, platform_id
 from service.records import LoginPurpose, Purpose, Reservation, SavedLogin, SealContext
+from service.schedule import Schedule
 from service.tasks import OwnedTasks
 from service.vault import Vault
 
 PLATFORM_SECONDS = 15.0
 """What identity and login may take together, whatever the caller allows."""
-REPLY_SECONDS = 0.2
-"""What is kept of the caller's time to tell them that the platform took the rest."""
 DISPLAY_NAME_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -55,7 +46,8 @@ class Connect:
         registry: Registry,
         vault: Vault,
         idempotency: Idempotency,
-        limits: LoginLimits,
+        logins: Logins,
+        schedule: Schedule,
         logouts: Logouts,
         clock: Clock,
         tasks: OwnedTasks,
@@ -64,7 +56,8 @@ class Connect:
         self._registry = registry
         self._vault = vault
         self._idempotency = idempotency
-        self._limits = limits
+        self._logins = logins
+        self._schedule = schedule
         self._logouts = logouts
         self._clock = clock
         self._tasks = tasks
@@ -95,7 +88,7 @@ class Connect:
             asyncio.get_running_loop().time() + PLATFORM_SECONDS, caller.deadline - REPLY_SECONDS
         )
         async with self._idempotency.released_on_failure(reservation):
-            async with _platform_time(until):
+            async with platform_time(until):
                 account = await platform.identify(credentials)
             connected = request.profile_key and await self._account_of(caller, request)
             if connected and connected != account.account_id:
@@ -105,8 +98,7 @@ class Connect:
             async with self._idempotency.released_on_failure(reservation):
                 login = await self._log_in(caller, platform, credentials, account, until)
                 try:
-                    if login.pause_until is not None:
-                        await self._limits.pause(account, login.pause_until)
+                    await self._logins.heed(account, login)
                     saved = self._sealed(caller, request, login, reservation)
                     replaced = await self._store.save_login(saved)
                 except BaseException:
@@ -129,15 +121,13 @@ class Connect:
         account: Account,
         until: float,
     ) -> Login:
-        """A login within its budget; one that the platform refuses as too many ends in a pause."""
-        await self._limits.spend(caller.tenant_id, platform.card, account, LoginPurpose.CONNECT)
-        try:
-            async with _platform_time(until):
+        async def attempt() -> Login:
+            async with platform_time(until):
                 return await platform.log_in(credentials, account)
-        except PlatformRateLimited as error:
-            pause = int((error.retry_after or 0) * SECOND)
-            await self._limits.pause(account, self._clock.now() + pause)
-            raise
+
+        return await self._logins.spend(
+            caller.tenant_id, platform, account, LoginPurpose.CONNECT, attempt
+        )
 
     def _sealed(
         self,
@@ -155,15 +145,17 @@ class Connect:
             # drawn, not counted: never met again, and known before the transaction that saves it
             secrets.randbits(63),
         )
+        now = self._clock.now()
         return SavedLogin(
             context,
             login.account.username,
             self._vault.seal(login.secret, Purpose.CREDENTIAL, context),
             self._vault.seal_session(login.session, context),
             login.session.expires_at,
+            self._schedule.after_proof(now),
             create_profile=request.profile_key is None,
             reservation=reservation,
-            at=self._clock.now(),
+            at=now,
         )
 
     async def _account_of(self, caller: Caller, request: ConnectRequest) -> str | None:
@@ -191,16 +183,6 @@ def _check_fields(platform: CredentialPlatform, credentials: Credentials) -> Non
         if name not in known:
             fault = f"is not a credential of {platform.card.platform}"
             raise InvalidRequest(f"credentials.{snake_case(name)}", fault)
-
-
-@asynccontextmanager
-async def _platform_time(until: float) -> AsyncIterator[None]:
-    """A deadline of our own: running into it says nothing about the credentials."""
-    try:
-        async with asyncio.timeout_at(until):
-            yield
-    except TimeoutError:
-        raise PlatformUnavailable("timeout") from None
 
 
 def snake_case(name: str) -> str:

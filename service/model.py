@@ -62,6 +62,16 @@ class EventKind(StrEnum):
     DISCONNECTED = "DISCONNECTED"
 
 
+class Standing(StrEnum):
+    """What a platform tells anybody of an account."""
+
+    ACTIVE = "ACTIVE"
+    DEACTIVATED = "DEACTIVATED"
+    SUSPENDED = "SUSPENDED"
+    TAKEN_DOWN = "TAKEN_DOWN"
+    NOT_FOUND = "NOT_FOUND"
+
+
 class CredentialFault(StrEnum):
     """Why credentials were refused; named as the contract's InvalidCredentialsCause."""
 
@@ -168,6 +178,14 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A session's next pair of tokens; of an account that is not active, its status."""
+
+    session: Session
+    inactive: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Connected:
     """The reply to a connect."""
 
@@ -220,3 +238,12 @@ class Place:
 
     created_at: Micros
     profile_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A session on loan: its access token, and where it is good."""
+
+    access_token: str = field(repr=False)
+    account: Account
+    expires_at: Micros

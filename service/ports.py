@@ -1,6 +1,7 @@
 """What the use cases ask of the world: a platform, a store, a clock."""
 
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.model import (
@@ -12,17 +13,25 @@ from service.model import (
     Place,
     PlatformCard,
     Profile,
+    Refreshed,
     Session,
+    Standing,
     Tenant,
 )
 from service.records import (
     Allow,
+    AuditedLease,
     Debit,
+    Due,
     EarlierRequest,
     Fingerprint,
     Reservation,
     SavedLogin,
+    SavedVerdict,
     SealContext,
+    Sealed,
+    SealedSession,
+    StoredConnection,
     StoredSession,
 )
 
@@ -39,12 +48,20 @@ class SystemClock:
         return time.time_ns() // 1_000
 
 
+class SessionEnded(Exception):
+    """A session that can be refreshed no more. That proves nothing of the credential."""
+
+
+class AccountGone(Exception):
+    """An account that its platform's directory has ended for good."""
+
+
 class CredentialPlatform(Protocol):
     """A platform that an account's owner joins with credentials.
 
-    Every method but `tidy` may raise PlatformUnavailable (the answer proves nothing) or
-    PlatformRateLimited. None retries a login, and none sends credentials anywhere but to
-    `Account.origin` as `identify` found it.
+    Every method but `tidy` and `is_one_house` may raise PlatformUnavailable (the answer proves
+    nothing) or PlatformRateLimited. None retries a login, and none sends credentials or tokens
+    anywhere but to the origin that it is given.
     """
 
     @property
@@ -71,6 +88,24 @@ class CredentialPlatform(Protocol):
 
         Raises InvalidCredentials or AccountInactive; no session is left open at the server then.
         """
+
+    async def log_in_again(self, secret: str, account: Account) -> Login:
+        """Prove `Login.secret` for *account* once more, as `log_in` does."""
+
+    async def refresh(self, session: Session, account: Account) -> Refreshed:
+        """The next tokens of *session*; no login is spent. Raises SessionEnded."""
+
+    async def look_up(self, account: Account) -> Account:
+        """*account* as its platform's directory names it now; neither server nor login is asked.
+
+        Its username changes only where the new one is proved both ways. Raises AccountGone.
+        """
+
+    async def standing(self, account: Account) -> Standing:
+        """What the account's server tells anybody of it."""
+
+    def is_one_house(self, origin: str, other: str) -> bool:
+        """Whether what was proved at the one origin may be sent to the other."""
 
     async def display_name(self, account: Account) -> str | None:
         """The account's own name, where its server tells it without a login."""
@@ -130,6 +165,54 @@ class Store(Protocol):
 
     async def save_display_name(self, place: SealContext, display_name: str) -> None:
         """Note the account's own name, if the connection is still of that generation."""
+
+    async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
+        """A connection with its secrets. Raises ProfileNotFound or PlatformNotConnected."""
+
+    async def claim(
+        self, context: SealContext, at: Micros, until: Micros
+    ) -> StoredConnection | None:
+        """Take the upkeep of a connection of that generation; None while somebody else has it.
+
+        Raises ProfileNotFound, or PlatformNotConnected also where it was connected anew.
+        """
+
+    async def give_up_claim(self, held: StoredConnection) -> None:
+        """Let others take it."""
+
+    async def forget_claims(self) -> None:
+        """Give up every claim: for a process that has the store to itself, when it starts."""
+
+    async def save_session(self, held: StoredConnection, session: SealedSession) -> bool:
+        """Put the session in its place, and tell whether the claim still held: else nothing is
+        written."""
+
+    async def save_home(
+        self, held: StoredConnection, origin: str, credential: Sealed, session: Sealed
+    ) -> bool:
+        """Note another origin of the same house, with the secrets sealed for it."""
+
+    async def save_verdict(self, held: StoredConnection, verdict: SavedVerdict) -> bool:
+        """Write a verdict and its events, and give up the claim; whether it still held."""
+
+    async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
+        """At most *most* connections whose check is due, fairly over the tenants, beginning with
+        the one after *after*. They are due again at *again_at*, should nobody check them."""
+
+    async def put_off(self, due: Due, until: Micros) -> None:
+        """Let a check that was picked wait."""
+
+    async def next_due(self) -> Micros | None:
+        """When the next check is due."""
+
+    async def add_leases(self, leases: Sequence[AuditedLease]) -> None:
+        """Write down what was lent, in the audit trail."""
+
+    async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
+        """The newest leases of a tenant since then, oldest first."""
+
+    async def forget_leases(self, before: Micros, most: int) -> int:
+        """Remove the oldest of the audit trail; returns how many."""
 
     async def debit(self, debit: Debit, allow: Allow) -> None:
         """Spend a login if *allow* does not raise, given what was spent within the last day."""

@@ -65,7 +65,7 @@ class Profiles:
 
     async def get(self, caller: Caller, profile_key: str) -> Profile:
         """Raises InvalidRequest or ProfileNotFound."""
-        return await self._store.profile(caller.tenant_id, _required(profile_key))
+        return await self._store.profile(caller.tenant_id, named_profile(profile_key))
 
     async def list(
         self, caller: Caller, page_size: int, page_token: str, *, to_reconnect: bool
@@ -92,14 +92,14 @@ class Profiles:
 
     async def delete(self, caller: Caller, profile_key: str) -> None:
         """Remove a profile and all that is its, for good. Raises ProfileNotFound."""
-        deleted = await self._store.delete_profile(caller.tenant_id, _required(profile_key))
+        deleted = await self._store.delete_profile(caller.tenant_id, named_profile(profile_key))
         for stored in deleted:
             self._logouts.later(stored)
 
     async def disconnect(self, caller: Caller, profile_key: str, platform: str) -> None:
         """Remove a connection. Raises ProfileNotFound or PlatformNotConnected."""
         stored = await self._store.disconnect(
-            caller.tenant_id, _required(profile_key), platform_id(platform), self._clock.now()
+            caller.tenant_id, named_profile(profile_key), platform_id(platform), self._clock.now()
         )
         if stored is not None:
             self._logouts.later(stored)
@@ -133,7 +133,8 @@ def platform_id(platform: str) -> str:
     return platform
 
 
-def _required(profile_key: str) -> str:
+def named_profile(profile_key: str) -> str:
+    """*profile_key*, which a request has to name; raises InvalidRequest or ProfileNotFound."""
     if not profile_key:
         raise InvalidRequest("profile_key", "is required")
     return known_shape(profile_key)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from service.model import Micros
+from service.model import Connection, EventKind, Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class SavedLogin:
     credential: Sealed
     session: Sealed
     session_expires_at: Micros
+    next_check_at: Micros
     create_profile: bool
     reservation: Reservation | None
     at: Micros
@@ -81,6 +82,83 @@ class StoredSession:
 
     context: SealContext
     sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What is noted of a connection between two checks of it.
+
+    *checked_at*: when it was last checked, whatever came of it. *document_at*: when the account
+    was last seen to live where the connection says. *moved_at*: when it was first seen to live
+    elsewhere. *doubts*: checks in a row that could not tell. *refusals*: logins in a row that were
+    refused, and *login_after*, before which there is none.
+    """
+
+    checked_at: Micros | None = None
+    document_at: Micros = 0
+    moved_at: Micros | None = None
+    doubts: int = 0
+    refusals: int = 0
+    login_after: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConnection:
+    """A connection as it is stored, with its sealed secrets.
+
+    *fence* numbers the claims on it: who holds the newest may write, and nobody else.
+    """
+
+    context: SealContext
+    connection: Connection
+    credential: Sealed
+    session: Sealed
+    refreshed_at: Micros
+    fence: int
+    upkeep: Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSession:
+    """A session that takes the place of another, sealed."""
+
+    sealed: Sealed
+    expires_at: Micros
+    at: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A connection whose check is due, and the host that it will ask."""
+
+    tenant_id: str
+    profile_key: str
+    platform: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedLease:
+    """Who was lent a session, when, and until when; the token is not told."""
+
+    at: Micros
+    tenant_id: str
+    key_id: str
+    profile_key: str
+    platform: str
+    account_id: str
+    expires_at: Micros
+    """When the token ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedVerdict:
+    """What a check found, and the events that tell it."""
+
+    connection: Connection
+    upkeep: Upkeep
+    events: tuple[EventKind, ...]
+    at: Micros
 
 
 class LoginPurpose(StrEnum):

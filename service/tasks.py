@@ -20,8 +20,7 @@ class OwnedTasks:
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of *work*, which goes on to its end if the caller is cancelled."""
-        task = self._start(work)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self.start(work))
 
     def leave(self, work: Coroutine[Any, Any, object]) -> None:
         """Do *work* some time soon; its failure is logged and concerns nobody else."""
@@ -29,9 +28,10 @@ class OwnedTasks:
             work.close()
             log.warning("work left undone: too much is under way")
             return
-        self._start(work)
+        self.start(work)
 
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """*work* in a task of its own, for several to wait for."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)

@@ -14,14 +14,16 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from postcore.profiles.v1 import platform_service_pb2_grpc as platforms_grpc
+from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
 from service.access import Access, random_id
 from service.app import open_store, serving
 from service.config import Settings
-from service.model import DEFAULT_SCOPES, Profile, Scope, Session, Tenant
-from service.ports import SystemClock
+from service.model import DEFAULT_SCOPES, Micros, Profile, Scope, Session, Tenant
+from service.ports import Clock, SystemClock
 from service.records import SealContext, Sealed, StoredSession
 from service.ring import Ring, create_ring, new_keys
 from service.vault import Vault
@@ -71,6 +73,16 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
     )
 
 
+class MovedClock:
+    """The machine's clock, put forward by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead: Micros = 0
+
+    def now(self) -> Micros:
+        return SystemClock().now() + self.ahead
+
+
 @dataclass
 class Running:
     """A service that takes calls, with a tenant and its key."""
@@ -80,6 +92,7 @@ class Running:
     channel: grpc.aio.Channel
     tenant_id: str = ""
     api_key: str = field(default="", repr=False)
+    leasing_key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         self.profiles = profiles_grpc.ProfileServiceStub(self.channel)
@@ -120,6 +133,42 @@ class Running:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.connect(*args, **kwargs)
         return refusal_of(caught.value)
+
+    async def lease(
+        self,
+        profile_key: str,
+        *,
+        rejected: str = "",
+        platform: str = "bluesky",
+        api_key: str | None = None,
+        timeout: float | None = 10,  # noqa: ASYNC109 - grpc's own
+    ) -> sessions_pb.LeaseSessionResponse:
+        if api_key is None:
+            self.leasing_key = self.leasing_key or (await self.new_key(Scope.SESSIONS_LEASE))[0]
+            api_key = self.leasing_key
+        return await self.sessions.LeaseSession(
+            sessions_pb.LeaseSessionRequest(
+                profile_key=profile_key, platform=platform, rejected_access_token=rejected
+            ),
+            metadata=self.metadata(api_key),
+            timeout=timeout,
+        )
+
+    async def lease_refused(self, *args: Any, **kwargs: Any) -> Refusal:
+        """What `lease` is refused with."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.lease(*args, **kwargs)
+        return refusal_of(caught.value)
+
+    async def verify(
+        self, profile_key: str, *, platform: str = "bluesky"
+    ) -> profile_pb2.Connection:
+        reply = await self.profiles.VerifyConnection(
+            pb.VerifyConnectionRequest(profile_key=profile_key, platform=platform),
+            metadata=self.metadata(),
+            timeout=15,
+        )
+        return reply.connection
 
     async def new_key(self, *scopes: Scope, tenant_id: str = "") -> tuple[str, str]:
         """A new key (and its id), made beside the server as the command line makes it."""
@@ -180,7 +229,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(database: Path, settings: Mapping[str, str]) -> AsyncIterator[Running]:
+async def running(
+    database: Path, settings: Mapping[str, str], clock: Clock | None = None
+) -> AsyncIterator[Running]:
     """The service on *database* (which is in today's schema) with *settings* by name."""
     read = Settings.read(
         {
@@ -193,7 +244,10 @@ async def running(database: Path, settings: Mapping[str, str]) -> AsyncIterator[
     )
     if not read.keyring_file.exists():
         create_ring(read.keyring_file, new_keys("test"))
-    async with serving(read) as started, grpc.aio.insecure_channel(started.grpc) as channel:
+    async with (
+        serving(read, clock=clock or SystemClock()) as started,
+        grpc.aio.insecure_channel(started.grpc) as channel,
+    ):
         service = Running(read, started.grpc, channel)
         service.tenant_id = await service.new_tenant()
         service.api_key, _ = await service.new_key()

@@ -28,14 +28,22 @@ MAY_IMPORT = {
     "idempotency": STORED | {"access", "ports", "tasks", "tokens"},
     "logouts": STORED | {"platforms.registry", "ports", "ring", "tasks", "vault"},
     "profiles": STORED | {"access", "idempotency", "logouts", "ports", "tokens"},
+    "schedule": STORED,
+    "logins": STORED | {"limits", "ports"},
     "connect": STORED
-    | {"idempotency", "limits", "logouts", "platforms.registry", "ports", "profiles", "tasks"}
-    | {"vault"},
+    | {"idempotency", "logins", "logouts", "platforms.registry", "ports", "profiles", "schedule"}
+    | {"tasks", "vault"},
+    "sessions": STORED | {"logins", "logouts", "platforms.registry", "ports", "vault"},
+    "verdict": STORED | {"logins", "ports", "schedule", "sessions", "vault"},
+    "health": STORED | {"logins", "ports", "schedule", "sessions", "tasks", "vault", "verdict"},
+    "audit": STORED | {"ports"},
+    "leases": STORED | {"audit", "health", "logins", "ports", "profiles", "sessions", "vault"},
+    "monitor": STORED | {"health", "ports", "ring"},
     "platforms": {"errors", "model", "ports"},
     "storage": STORED | {"ports", "log"},
     "sandbox": set(),
-    "transport": {"access", "connect", "errors", "limits", "model", "platforms.registry"}
-    | {"profiles"},
+    "transport": {"access", "connect", "errors", "health", "leases", "limits", "model"}
+    | {"platforms.registry", "profiles"},
 }
 # each library, and the parts that alone may import it
 ONLY = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.errors import PlatformRateLimited, RateLimitExceeded
 from service.limits import Budget, CallLimits, LoginBudgets, LoginLimits
 from service.model import DAY, SECOND, Account, Micros
-from service.platforms.bluesky import CARD
+from service.platforms.bluesky_card import CARD
 from service.records import LoginPurpose
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore

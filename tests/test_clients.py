@@ -98,7 +98,7 @@ async def test_buf_curl(service: Running, bluesky: Bluesky, buf: Path, tmp_path:
     assert any(b"REJECTED_BY_PLATFORM" in detail for detail in details)
 
 
-@pytest.mark.parametrize("method", ["VerifyConnection"])
+@pytest.mark.parametrize("method", ["WatchConnections"])
 async def test_a_method_to_come_says_so_to_grpcurl(
     sandboxed: Running, grpcurl: Path, method: str
 ) -> None:

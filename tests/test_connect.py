@@ -11,6 +11,7 @@ from service.config import Settings
 from service.errors import AccountInactive
 from service.model import Credentials
 from service.platforms.bluesky import BlueskyPlatform
+from service.ports import SystemClock
 from tests.bluesky import CREATE, SESSION, Bluesky, is_live
 from tests.running import Refusal, Running
 
@@ -126,7 +127,7 @@ async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
     """Where its handle still resolves the login works; then its session is ended and refused."""
     person = await bluesky.person()
     names = {f"POSTCORE_{name}": value for name, value in bluesky.settings().items()}
-    way_out = outside(Settings.read(names))
+    way_out = outside(Settings.read(names), SystemClock())
     platform = BlueskyPlatform(way_out)
     credentials = Credentials(handle=person.handle, appPassword=person.app_password)
     account = await platform.identify(credentials)

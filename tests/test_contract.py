@@ -129,7 +129,7 @@ def test_patterns_mean_the_same_in_javascript_and_here() -> None:
     slips."""
     import re
 
-    from service.platforms.bluesky import CARD
+    from service.platforms.bluesky_card import CARD
 
     handle, app_password = (re.compile(field.pattern) for field in CARD.fields)
     assert handle.fullmatch("user.bsky.social")

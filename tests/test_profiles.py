@@ -93,8 +93,10 @@ async def test_a_connection_is_told_whole(service: Running, bluesky: Bluesky) ->
     assert connection.state == profile_pb2.CONNECTION_STATE_HEALTHY
     assert connection.needs_reconnect is False
     assert connection.connected_at == connection.last_verified_at
+    hours = (connection.next_check_at.seconds - connection.connected_at.seconds) / 3600
+    assert 5 < hours < 7
     assert connection.connected_at.seconds >= profile.created_at.seconds
-    for absent in ("expires_at", "days_until_expiry", "reconnect_reason", "next_check_at"):
+    for absent in ("expires_at", "days_until_expiry", "reconnect_reason"):
         assert not connection.HasField(absent)
 
 

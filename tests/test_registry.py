@@ -14,7 +14,9 @@ from service.model import (
     Credentials,
     Login,
     PlatformCard,
+    Refreshed,
     Session,
+    Standing,
 )
 from service.platforms import registry
 from service.platforms.outside import Outside
@@ -49,6 +51,21 @@ class ToyPlatform:
         if credentials["appPassword"] != "please":
             raise InvalidCredentials("toy", "Toy", CredentialFault.REJECTED_BY_PLATFORM)
         return Login(account, Session("access", "refresh", 1), credentials["appPassword"])
+
+    async def log_in_again(self, secret: str, account: Account) -> Login:
+        return await self.log_in(Credentials(appPassword=secret), account)
+
+    async def refresh(self, session: Session, account: Account) -> Refreshed:
+        return Refreshed(session)
+
+    async def look_up(self, account: Account) -> Account:
+        return account
+
+    async def standing(self, account: Account) -> Standing:
+        return Standing.ACTIVE
+
+    def is_one_house(self, origin: str, other: str) -> bool:
+        return origin == other
 
     async def log_out(self, session: Session, origin: str) -> None: ...
 

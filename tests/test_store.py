@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.errors import ProfileAlreadyExists, ProfileNotFound, ServiceUnavailable
-from service.model import SECOND, ApiKey, Profile, Scope, Tenant
+from service.model import DAY, SECOND, ApiKey, Profile, Scope, Tenant
 from service.records import (
     EarlierRequest,
     Fingerprint,
@@ -47,6 +47,7 @@ def login(**changes: object) -> SavedLogin:
         Sealed("seal-1", b"credential"),
         Sealed("seal-1", b"session"),
         NOW,
+        NOW + DAY,
         create_profile=True,
         reservation=None,
         at=NOW,

@@ -67,6 +67,7 @@ class Origin:
         return f"{self.scheme}://{self.host}" + ("" if usual else f":{self.port}")
 
 
+Answer = httpx.Response
 Dial = Callable[[str, int, float], Awaitable[httpcore.AsyncNetworkStream]]
 
 
@@ -109,7 +110,7 @@ class Egress:
         params: Mapping[str, str] | None = None,
         *,
         trusted: bool = False,
-    ) -> httpx.Response:
+    ) -> Answer:
         """The answer to a GET, whatever its status, read whole."""
         transport = self.transport(origin, trusted=trusted)
         # httpx would decode an xn-- host to write this header, and fails on an emoji's

@@ -13,6 +13,7 @@ from service.platforms.egress import Origin
 from service.platforms.handles import is_did, is_handle, web_host
 from service.platforms.names import NameNotFound
 from service.platforms.outside import Outside
+from service.ports import AccountGone
 
 
 class NoSuchAccount(Exception):
@@ -36,6 +37,31 @@ class Identity:
         if _handle(document) != handle:
             raise NoSuchAccount("the document does not name the handle back")
         return Account(did, handle, str(_server(document)))
+
+    async def as_named(self, account: Account) -> Account:
+        """*account* as its document names it now: with its server, and with its handle where that
+        is proved both ways, else the one that it had.
+
+        Raises AccountGone where the DID has ended for good, and PlatformUnavailable.
+        """
+        try:
+            document = await self._document(account.account_id)
+        except NoSuchAccount:
+            raise AccountGone from None
+        try:
+            server = str(_server(document))
+        except NoSuchAccount:
+            raise PlatformUnavailable("no_server_named") from None
+        handle = _handle(document) or account.username
+        if handle != account.username and not await self._leads_to(handle, account.account_id):
+            handle = account.username
+        return Account(account.account_id, handle, server)
+
+    async def _leads_to(self, handle: str, did: str) -> bool:
+        try:
+            return await self._did(handle) == did
+        except (NoSuchAccount, PlatformUnavailable):
+            return False
 
     async def _did(self, handle: str) -> str:
         if self._outside.handle_resolver is not None:
@@ -78,7 +104,7 @@ class Identity:
             {"handle": handle},
             trusted=True,
         )
-        body = _json_object(answer.content)
+        body = json_object(answer.content)
         if answer.status_code == 400 and body.get("error") in ("InvalidRequest", "HandleNotFound"):
             raise NoSuchAccount("the resolver knows no such handle")
         did = body.get("did")
@@ -104,13 +130,14 @@ class Identity:
         if answer.status_code != 200:
             # a directory that does not know a DID proves nothing: it may be behind
             raise PlatformUnavailable("document_status")
-        document = _json_object(answer.content)
+        document = json_object(answer.content)
         if document.get("id") != did:
             raise PlatformUnavailable("another_document", retry_after=None)
         return document
 
 
-def _json_object(content: bytes) -> dict[str, Any]:
+def json_object(content: bytes) -> dict[str, Any]:
+    """The JSON object in *content*; raises PlatformUnavailable."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):

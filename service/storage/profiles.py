@@ -99,6 +99,7 @@ class Profiles:
                 place.origin,
                 place.generation,
                 saved.at,
+                saved.next_check_at,
             )
             await transaction.run(
                 sql.SAVE_CREDENTIAL,
@@ -114,6 +115,7 @@ class Profiles:
                 saved.session.ring_key_id,
                 saved.session.envelope,
                 saved.session_expires_at,
+                saved.at,
             )
             await add_event(
                 transaction,

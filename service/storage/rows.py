@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from service.model import Connection, ConnectionState, Profile, ReconnectReason
-from service.records import SealContext, Sealed, StoredSession
+from service.records import SealContext, Sealed, StoredConnection, StoredSession, Upkeep
 from service.storage.engine import Row
 
 
@@ -13,13 +13,14 @@ def profiles_in(rows: Sequence[Row]) -> list[Profile]:
     found = []
     for profile_key, of_profile in groupby(rows, lambda row: row["profile_key"]):
         group = list(of_profile)
-        connections = tuple(_connection(row) for row in group if row["platform"] is not None)
+        connections = tuple(connection_in(row) for row in group if row["platform"] is not None)
         first = group[0]
         found.append(Profile(profile_key, first["profile_name"], first["created_at"], connections))
     return found
 
 
-def _connection(row: Row) -> Connection:
+def connection_in(row: Row) -> Connection:
+    """The connection of a row that holds one."""
     reason = row["reconnect_reason"]
     return Connection(
         row["platform"],
@@ -36,14 +37,35 @@ def _connection(row: Row) -> Connection:
 
 def stored_session(tenant_id: str, row: Row) -> StoredSession:
     """A sealed session with its place."""
-    return StoredSession(
-        SealContext(
-            tenant_id,
-            row["profile_key"],
-            row["platform"],
-            row["account_id"],
-            row["origin"],
-            row["generation"],
+    return StoredSession(_place(tenant_id, row), Sealed(row["ring_key_id"], bytes(row["envelope"])))
+
+
+def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
+    """A connection with its sealed secrets."""
+    return StoredConnection(
+        _place(tenant_id, row),
+        connection_in(row),
+        Sealed(row["credential_key"], bytes(row["credential"])),
+        Sealed(row["session_key"], bytes(row["session"])),
+        row["refreshed_at"],
+        row["fence"],
+        Upkeep(
+            row["checked_at"],
+            row["document_at"],
+            row["moved_at"],
+            row["doubts"],
+            row["refusals"],
+            row["login_after"],
         ),
-        Sealed(row["ring_key_id"], bytes(row["envelope"])),
+    )
+
+
+def _place(tenant_id: str, row: Row) -> SealContext:
+    return SealContext(
+        tenant_id,
+        row["profile_key"],
+        row["platform"],
+        row["account_id"],
+        row["origin"],
+        row["generation"],
     )

@@ -5,7 +5,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as profiles_pb
-from service.model import SECOND, Connection, Credentials, Micros, PlatformCard, Profile
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from service.model import SECOND, Connection, Credentials, Lease, Micros, PlatformCard, Profile
 
 
 def credentials(message: profiles_pb.Credentials) -> Credentials:
@@ -35,6 +36,16 @@ def connection(kept: Connection) -> profile_pb2.Connection:
         account_id=kept.account_id,
         last_verified_at=timestamp(kept.last_verified_at),
         next_check_at=None if kept.next_check_at is None else timestamp(kept.next_check_at),
+    )
+
+
+def lease(lent: Lease) -> sessions_pb.LeaseSessionResponse:
+    return sessions_pb.LeaseSessionResponse(
+        access_token=lent.access_token,
+        account_id=lent.account.account_id,
+        service_endpoint=lent.account.origin,
+        expires_at=timestamp(lent.expires_at),
+        username=lent.account.username,
     )
 
 

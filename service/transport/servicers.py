@@ -12,9 +12,11 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.connect import Connect, ConnectRequest
 from service.errors import NotImplementedYet
+from service.health import Health
+from service.leases import LeaseRequest, Leases
 from service.model import Caller, Scope
 from service.platforms.registry import Registry
-from service.profiles import Profiles
+from service.profiles import Profiles, named_profile, platform_id
 from service.transport import conversion
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(
@@ -41,9 +43,10 @@ async def _not_implemented(_: object, request: Message, caller: Caller) -> Messa
 class ProfileServicer:
     """postcore.profiles.v1.ProfileService"""
 
-    def __init__(self, connect: Connect, profiles: Profiles) -> None:
+    def __init__(self, connect: Connect, profiles: Profiles, health: Health) -> None:
         self._connect = connect
         self._profiles = profiles
+        self._health = health
 
     async def ConnectProfile(
         self, request: pb.ConnectProfileRequest, caller: Caller
@@ -104,7 +107,14 @@ class ProfileServicer:
         await self._profiles.disconnect(caller, request.profile_key, request.platform)
         return pb.DisconnectPlatformResponse()
 
-    VerifyConnection = _not_implemented
+    async def VerifyConnection(
+        self, request: pb.VerifyConnectionRequest, caller: Caller
+    ) -> pb.VerifyConnectionResponse:
+        kept = await self._health.verify(
+            caller, named_profile(request.profile_key), platform_id(request.platform)
+        )
+        return pb.VerifyConnectionResponse(connection=conversion.connection(kept))
+
     WatchConnections = _not_implemented
 
 
@@ -125,7 +135,17 @@ class PlatformServicer:
 class SessionServicer:
     """postcore.profiles.v1.SessionService"""
 
-    LeaseSession = _not_implemented
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+
+    async def LeaseSession(
+        self, request: sessions_pb.LeaseSessionRequest, caller: Caller
+    ) -> sessions_pb.LeaseSessionResponse:
+        lease = await self._leases.lease(
+            caller,
+            LeaseRequest(request.profile_key, request.platform, request.rejected_access_token),
+        )
+        return conversion.lease(lease)
 
 
 SERVICES = (

@@ -1,0 +1,244 @@
+"""Health: checks connections, writes down what was found, and keeps their sessions usable.
+
+One check of a connection at a time, across tasks and processes; what asks meanwhile shares it.
+Checks belong to the service: they go to their end although whoever asked is gone.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from time import monotonic
+from typing import Any, TypeVar
+
+import structlog
+
+from service.errors import (
+    NeedsReconnect,
+    PlatformRateLimited,
+    PlatformUnavailable,
+    RateLimitExceeded,
+    ServiceError,
+)
+from service.logins import Logins
+from service.model import (
+    SECOND,
+    Caller,
+    Connection,
+    ConnectionState,
+    EventKind,
+    Micros,
+    Session,
+)
+from service.ports import Clock, Store
+from service.records import SavedVerdict, SealContext, StoredConnection
+from service.schedule import Schedule
+from service.sessions import Overtaken, Sessions
+from service.tasks import OwnedTasks
+from service.verdict import Examination, Finding
+
+T = TypeVar("T")
+CHECK_SECONDS = 9.0
+"""For all that one check asks of the platform: less than a call has by default."""
+SHARED_FOR: Micros = 60 * SECOND
+FAILED_FOR = 5.0
+"""How long a session that could not be renewed is not tried again, at the least."""
+MOST_FAILED = 10_000
+
+Key = tuple[str, str, str, int]
+
+log = structlog.get_logger()
+
+
+class Health:
+    """Gives verdicts on connections; only proof changes whether one needs reconnecting."""
+
+    def __init__(
+        self,
+        store: Store,
+        sessions: Sessions,
+        logins: Logins,
+        schedule: Schedule,
+        clock: Clock,
+        tasks: OwnedTasks,
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._logins = logins
+        self._schedule = schedule
+        self._clock = clock
+        self._tasks = tasks
+        self._checks: dict[Key, asyncio.Task[Connection]] = {}
+        self._renewals: dict[Key, asyncio.Task[tuple[StoredConnection, Session]]] = {}
+        self._failed: OrderedDict[Key, tuple[float, ServiceError]] = OrderedDict()
+
+    async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
+        """The connection with a verdict of the last minute. Raises ProfileNotFound or
+        PlatformNotConnected."""
+        stored = await self._store.connection(caller.tenant_id, profile_key, platform)
+        checked_at = stored.upkeep.checked_at
+        if checked_at is not None and 0 <= self._clock.now() - checked_at < SHARED_FOR:
+            return stored.connection
+        return await self.check(stored)
+
+    async def check(self, stored: StoredConnection) -> Connection:
+        """The connection with a verdict of now. Raises as `verify` does, and UnknownKey."""
+        return await self._share(self._checks, stored, self._check)
+
+    async def renew(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
+        """The connection with a session that was renewed, by one refresh or, where that is
+        impossible, one login.
+
+        Raises NeedsReconnect where it is found to be of no use, RateLimitExceeded where no login
+        may be made, AccountInactive, and as the platform does.
+        """
+        key = _key(stored.context)
+        failed = self._failed.get(key)
+        if failed is not None and monotonic() < failed[0]:
+            raise failed[1]
+        return await self._share(self._renewals, stored, self._renew)
+
+    async def _check(self, stored: StoredConnection) -> Connection:
+        context = stored.context
+        try:
+            async with self._sessions.claimed(context) as held:
+                if held.upkeep.checked_at != stored.upkeep.checked_at:
+                    return held.connection  # somebody else has checked it meanwhile
+                examination = self._examination(held)
+                return await self._write(examination, await examination.find())
+        except Overtaken:
+            log.info("verdict thrown away", tenant=context.tenant_id, profile=context.profile_key)
+        now = await self._store.connection(context.tenant_id, context.profile_key, context.platform)
+        return now.connection
+
+    async def _renew(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
+        try:
+            return await self._renewed(stored)
+        except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
+            limited = not isinstance(error, PlatformUnavailable)
+            wait = max(FAILED_FOR, (error.retry_after or 0) if limited else 0)
+            self._failed[_key(stored.context)] = (monotonic() + wait, error)
+            if len(self._failed) > MOST_FAILED:
+                self._failed.popitem(last=False)
+            raise
+        except Overtaken:
+            raise PlatformUnavailable("overtaken", retry_after=1) from None
+
+    async def _renewed(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
+        async with self._sessions.claimed(stored.context) as held:
+            if held.session != stored.session:
+                # somebody else has renewed it meanwhile
+                return held, self._sessions.open(held)
+            examination = self._examination(held)
+            finding = await examination.renew()
+            if finding is None:
+                assert examination.session is not None
+                return examination.held, examination.session
+            connection = await self._write(examination, finding)
+            if connection.reconnect_reason is not None:
+                raise NeedsReconnect(connection.platform, connection.reconnect_reason)
+            if examination.session is None:
+                raise _in_the_way(finding)
+            return examination.held, examination.session
+
+    def _examination(self, held: StoredConnection) -> Examination:
+        until = asyncio.get_running_loop().time() + CHECK_SECONDS
+        return Examination(held, self._sessions, self._logins, self._clock, until)
+
+    async def _write(self, examination: Examination, finding: Finding) -> Connection:
+        """The connection with what was found; raises Overtaken."""
+        held, now = examination.held, self._clock.now()
+        was = held.connection
+        verdict = judged(examination, finding, self._schedule, now)
+        if not await self._store.save_verdict(held, verdict):
+            raise Overtaken
+        log.info(
+            "verdict",
+            tenant=held.context.tenant_id,
+            profile=held.context.profile_key,
+            platform=was.platform,
+            state=verdict.connection.state.value,
+            reason=verdict.connection.reconnect_reason,
+            doubt=finding.doubt or None,
+        )
+        return verdict.connection
+
+    async def _share(
+        self,
+        under_way: dict[Key, asyncio.Task[T]],
+        stored: StoredConnection,
+        work: Callable[[StoredConnection], Coroutine[Any, Any, T]],
+    ) -> T:
+        key = _key(stored.context)
+        task = under_way.get(key)
+        if task is None:
+            task = under_way[key] = self._tasks.start(work(stored))
+            task.add_done_callback(lambda _: under_way.pop(key))
+        return await asyncio.shield(task)
+
+
+def judged(
+    examination: Examination, finding: Finding, schedule: Schedule, now: Micros
+) -> SavedVerdict:
+    """What *finding* makes of the connection, with the events that tell it."""
+    was = examination.held.connection
+    upkeep = replace(examination.upkeep, checked_at=now)
+    if finding.doubt and not (finding.as_it_was and was.needs_reconnect):
+        # whatever was proved before an outage is proved still
+        doubts = upkeep.doubts + 1
+        upkeep = replace(upkeep, doubts=doubts)
+        found = replace(
+            was,
+            state=ConnectionState.UNVERIFIED,
+            next_check_at=schedule.after_doubt(now, doubts, finding.again_in),
+        )
+    elif finding.doubt:
+        found = replace(was, state=ConnectionState.BROKEN, next_check_at=now + finding.again_in)
+    elif finding.reason is not None:
+        upkeep = replace(upkeep, doubts=0)
+        found = replace(
+            was,
+            state=ConnectionState.BROKEN,
+            reconnect_reason=finding.reason,
+            last_verified_at=now,
+            next_check_at=schedule.after_break(now, upkeep.login_after),
+        )
+    else:
+        upkeep = replace(upkeep, doubts=0, refusals=0, login_after=None)
+        found = replace(
+            was,
+            state=ConnectionState.HEALTHY,
+            reconnect_reason=None,
+            last_verified_at=now,
+            next_check_at=schedule.after_proof(now),
+        )
+    found = replace(
+        found,
+        username=examination.username,
+        display_name=examination.username if was.display_name == was.username else was.display_name,
+    )
+    return SavedVerdict(found, upkeep, _events(was, found), now)
+
+
+def _events(was: Connection, found: Connection) -> tuple[EventKind, ...]:
+    kinds = []
+    if (was.state, was.reconnect_reason) != (found.state, found.reconnect_reason):
+        if found.state is ConnectionState.HEALTHY:
+            kinds.append(EventKind.RECOVERED if was.needs_reconnect else EventKind.HEALTHY)
+        else:
+            kinds.append(EventKind(found.state.value))
+    if was.username != found.username:
+        kinds.append(EventKind.HANDLE_CHANGED)
+    return tuple(kinds)
+
+
+def _in_the_way(finding: Finding) -> ServiceError:
+    if finding.error is not None:
+        return finding.error
+    if finding.doubt == "login_waits":
+        return RateLimitExceeded(finding.again_in / SECOND)
+    return PlatformUnavailable(finding.doubt)
+
+
+def _key(context: SealContext) -> Key:
+    return context.tenant_id, context.profile_key, context.platform, context.generation

@@ -1,0 +1,125 @@
+"""Leases: lend a connection's access token to the services that post; never the password.
+
+The stored token is read with its connection from the store each time, and opened: a disconnect, a
+verdict or another process's refresh holds from that moment on. A copy in memory would save one
+decryption, a few microseconds.
+"""
+
+from dataclasses import dataclass
+
+import structlog
+
+from service.audit import Audit
+from service.errors import (
+    InvalidRequest,
+    NeedsReconnect,
+    PlatformRateLimited,
+    PlatformUnavailable,
+    RateLimitExceeded,
+)
+from service.health import Health
+from service.logins import REPLY_SECONDS, platform_time
+from service.model import SECOND, Caller, Lease, Micros, Session
+from service.ports import Clock, Store
+from service.profiles import named_profile, platform_id
+from service.records import AuditedLease, StoredConnection
+from service.sessions import Sessions, account_of
+from service.vault import Unreadable
+
+ENOUGH: Micros = 10 * 60 * SECOND
+"""What a lent token has left, where that is up to us."""
+LEAST: Micros = 60 * SECOND
+"""What it has left at the least, while it cannot be renewed."""
+REFRESHED_FOR: Micros = 60 * SECOND
+"""How long a renewed session is not renewed again, whoever refuses its token."""
+LONGEST_TOKEN = 8192
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """Whose session is wanted, and the token of an earlier lease that was refused since."""
+
+    profile_key: str
+    platform: str
+    rejected_access_token: str
+
+
+class Leases:
+    """Lends sessions. Ten thousand leases cost one login."""
+
+    def __init__(
+        self, store: Store, sessions: Sessions, health: Health, audit: Audit, clock: Clock
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._health = health
+        self._audit = audit
+        self._clock = clock
+
+    async def lease(self, caller: Caller, request: LeaseRequest) -> Lease:
+        """An access token that is good for ten minutes, as a rule.
+
+        Raises InvalidRequest, ProfileNotFound, PlatformNotConnected, NeedsReconnect, and as
+        `Health.renew` does, where nothing of the stored token is left to lend.
+        """
+        if len(request.rejected_access_token) > LONGEST_TOKEN:
+            raise InvalidRequest(
+                "rejected_access_token", f"is longer than {LONGEST_TOKEN} characters"
+            )
+        stored = await self._usable(caller, request)
+        session = self._open(stored)
+        if session is None or self._is_due(stored, session, request):
+            stored, session = await self._renewed(caller, request, stored)
+        account = account_of(stored)
+        self._audit.note(
+            AuditedLease(
+                self._clock.now(),
+                caller.tenant_id,
+                caller.key_id,
+                stored.context.profile_key,
+                stored.context.platform,
+                account.account_id,
+                session.expires_at,
+            )
+        )
+        return Lease(session.access_token, account, session.expires_at)
+
+    async def _usable(self, caller: Caller, request: LeaseRequest) -> StoredConnection:
+        stored = await self._store.connection(
+            caller.tenant_id, named_profile(request.profile_key), platform_id(request.platform)
+        )
+        if stored.connection.reconnect_reason is not None:
+            raise NeedsReconnect(stored.context.platform, stored.connection.reconnect_reason)
+        return stored
+
+    def _open(self, stored: StoredConnection) -> Session | None:
+        try:
+            return self._sessions.open(stored)
+        except Unreadable:
+            log.error("session does not open", tenant=stored.context.tenant_id)
+            return None  # the credential may; a check will tell
+
+    def _is_due(self, stored: StoredConnection, session: Session, request: LeaseRequest) -> bool:
+        now = self._clock.now()
+        if 0 <= now - stored.refreshed_at < REFRESHED_FOR:
+            return False
+        refused = session.access_token == request.rejected_access_token
+        return refused or session.expires_at - now < ENOUGH
+
+    async def _renewed(
+        self, caller: Caller, request: LeaseRequest, stored: StoredConnection
+    ) -> tuple[StoredConnection, Session]:
+        try:
+            async with platform_time(caller.deadline - REPLY_SECONDS):
+                return await self._health.renew(stored)
+        except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded):
+            # what is left of the stored token is better than none, while the connection stands
+            stored = await self._usable(caller, request)
+            session = self._open(stored)
+            if session is None or session.access_token == request.rejected_access_token:
+                raise
+            if session.expires_at - self._clock.now() < LEAST:
+                raise
+            return stored, session

@@ -1,0 +1,58 @@
+"""Logins: each within its budget, and with the platform's own word on them heeded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from service.errors import PlatformRateLimited, PlatformUnavailable
+from service.limits import LoginLimits
+from service.model import SECOND, Account, Login
+from service.ports import Clock, CredentialPlatform
+from service.records import LoginPurpose
+
+REPLY_SECONDS = 0.2
+"""What is kept of a caller's time to tell them that the platform took the rest."""
+
+
+class Logins:
+    """Spends logins. None is made that was not debited before, and none is made twice."""
+
+    def __init__(self, limits: LoginLimits, clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+
+    async def spend(
+        self,
+        tenant_id: str,
+        platform: CredentialPlatform,
+        account: Account,
+        purpose: LoginPurpose,
+        attempt: Callable[[], Awaitable[Login]],
+    ) -> Login:
+        """What *attempt*, a login to *account*, yields.
+
+        Raises what it raises, and RateLimitExceeded or PlatformRateLimited where none may be made.
+        """
+        await self._limits.spend(tenant_id, platform.card, account, purpose)
+        try:
+            return await attempt()
+        except PlatformRateLimited as error:
+            # one that the platform refuses as too many ends in a pause
+            pause = int((error.retry_after or 0) * SECOND)
+            await self._limits.pause(account, self._clock.now() + pause)
+            raise
+
+    async def heed(self, account: Account, login: Login) -> None:
+        """Note that *login* was the last that the platform allows for now, if it said so."""
+        if login.pause_until is not None:
+            await self._limits.pause(account, login.pause_until)
+
+
+@asynccontextmanager
+async def platform_time(until: float) -> AsyncIterator[None]:
+    """A deadline of our own (event-loop time): running into it says nothing about credentials."""
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise PlatformUnavailable("timeout") from None

@@ -1,0 +1,41 @@
+"""Schedule: when a connection is checked next, and when its password may be tried again."""
+
+import random
+from dataclasses import dataclass
+
+from service.model import SECOND, Micros
+
+HOUR: Micros = 3600 * SECOND
+DOUBT: Micros = 5 * 60 * SECOND
+"""The wait after a first check that could not tell; it doubles with each one more."""
+REFUSALS: tuple[Micros, ...] = (HOUR, 6 * HOUR, 24 * HOUR)
+"""The waits after a first, a second and every later refusal of a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Every connection about every *interval*, with jitter, so that no crowd stays one."""
+
+    interval: Micros
+
+    def after_proof(self, now: Micros) -> Micros:
+        return now + self._about(self.interval)
+
+    def after_doubt(self, now: Micros, doubts: int, at_least: Micros = 0) -> Micros:
+        """*doubts*: how many checks in a row could not tell, this one included."""
+        wait = min(DOUBT << min(doubts - 1, 20), self.interval)
+        return now + max(self._about(wait), at_least)
+
+    def after_break(self, now: Micros, login_after: Micros | None) -> Micros:
+        """*login_after*: when the password may be tried again, if it was refused."""
+        usual = self.after_proof(now)
+        return usual if login_after is None else min(usual, max(login_after, now))
+
+    @staticmethod
+    def login_after(now: Micros, refusals: int) -> Micros:
+        """*refusals*: how many in a row, this one included."""
+        return now + REFUSALS[min(refusals, len(REFUSALS)) - 1]
+
+    @staticmethod
+    def _about(wait: Micros) -> Micros:
+        return int(wait * random.uniform(0.9, 1.1))  # noqa: S311 - no secret

@@ -1,0 +1,146 @@
+"""Sessions: one refresh at a time for a connection, across tasks and processes.
+
+Whoever means to change a connection's session holds a claim on it in the store, with a number
+that fences off whoever held an earlier one. What was refreshed is stored before it is used: a
+crash in between is made good by the server, which honours the old token a while longer.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import monotonic
+
+from service.errors import PlatformNotConnected, ProfileNotFound
+from service.logins import platform_time
+from service.logouts import Logouts
+from service.model import SECOND, Account, Login, Micros, Refreshed, Session
+from service.platforms.registry import Registry
+from service.ports import Clock, CredentialPlatform, Store
+from service.records import Purpose, SealContext, SealedSession, StoredConnection, StoredSession
+from service.vault import Vault
+
+CLAIM: Micros = 15 * SECOND
+"""Longer than any use of a claim takes; what a crash leaves behind runs out after that."""
+WAIT_SECONDS = 20.0
+ASK_AGAIN_SECONDS = 0.05
+
+
+class Overtaken(Exception):
+    """A claim that no longer holds: what was found under it is thrown away."""
+
+
+class Sessions:
+    """Opens, refreshes and replaces the sessions of connections."""
+
+    def __init__(
+        self, store: Store, registry: Registry, vault: Vault, logouts: Logouts, clock: Clock
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._vault = vault
+        self._logouts = logouts
+        self._clock = clock
+
+    def platform(self, stored: StoredConnection) -> CredentialPlatform:
+        return self._registry.by_credentials(stored.context.platform)
+
+    def open(self, stored: StoredConnection) -> Session:
+        """Raises UnknownKey or Unreadable."""
+        return self._vault.open_session(StoredSession(stored.context, stored.session))
+
+    def open_credential(self, stored: StoredConnection) -> str:
+        """`Login.secret` as it was stored. Raises UnknownKey or Unreadable."""
+        return self._vault.open(stored.credential, Purpose.CREDENTIAL, stored.context)
+
+    @asynccontextmanager
+    async def claimed(self, context: SealContext) -> AsyncIterator[StoredConnection]:
+        """The connection, held by us alone until the end of the block.
+
+        Waits while somebody else holds it. Raises ProfileNotFound or PlatformNotConnected, the
+        latter also where it has been connected anew, and Overtaken where others hold it for long.
+        """
+        give_up_at = monotonic() + WAIT_SECONDS
+        while (held := await self._claim(context)) is None:
+            if monotonic() > give_up_at:
+                raise Overtaken
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+        try:
+            yield held
+        finally:
+            await self._store.give_up_claim(held)
+
+    async def _claim(self, context: SealContext) -> StoredConnection | None:
+        now = self._clock.now()
+        return await self._store.claim(context, now, now + CLAIM)
+
+    async def refresh(
+        self, held: StoredConnection, until: float
+    ) -> tuple[StoredConnection, Refreshed]:
+        """The connection with its next session, which is stored by then.
+
+        The platform has *until* (event-loop time) to answer. Raises SessionEnded, Overtaken,
+        Unreadable, UnknownKey, and as the platform does.
+        """
+        async with platform_time(until):
+            refreshed = await self.platform(held).refresh(self.open(held), account_of(held))
+        # if it cannot be stored it is left alone: the server gives the same to the old one again
+        following = await self._replaced(held, refreshed.session)
+        if following is None:
+            if await self._is_gone(held.context):
+                self._end(held, refreshed.session)
+            raise Overtaken
+        return following, refreshed
+
+    async def adopt(self, held: StoredConnection, login: Login) -> StoredConnection:
+        """The connection with the session of a new login, which is stored by then, or is ended.
+
+        Raises Overtaken.
+        """
+        try:
+            following = await self._replaced(held, login.session)
+        except BaseException:
+            self._end(held, login.session)
+            raise
+        if following is None:
+            self._end(held, login.session)
+            raise Overtaken
+        return following
+
+    async def move(self, held: StoredConnection, origin: str) -> StoredConnection:
+        """The connection with another origin of the same house; raises Overtaken.
+
+        Raises Unreadable or UnknownKey, too: its secrets are sealed anew for that origin.
+        """
+        context = replace(held.context, origin=origin)
+        credential = self._vault.seal(self.open_credential(held), Purpose.CREDENTIAL, context)
+        session = self._vault.seal_session(self.open(held), context)
+        if not await self._store.save_home(held, origin, credential, session):
+            raise Overtaken
+        return replace(held, context=context, credential=credential, session=session)
+
+    async def _replaced(self, held: StoredConnection, session: Session) -> StoredConnection | None:
+        now = self._clock.now()
+        sealed = self._vault.seal_session(session, held.context)
+        saved = SealedSession(sealed, session.expires_at, now)
+        if not await self._store.save_session(held, saved):
+            return None
+        return replace(held, session=sealed, refreshed_at=now)
+
+    async def _is_gone(self, context: SealContext) -> bool:
+        """Whether the connection was ended, or made anew, since it was claimed."""
+        try:
+            now = await self._store.connection(
+                context.tenant_id, context.profile_key, context.platform
+            )
+        except (ProfileNotFound, PlatformNotConnected):
+            return True
+        return now.context.generation != context.generation
+
+    def _end(self, held: StoredConnection, session: Session) -> None:
+        self._logouts.unsaved(self.platform(held), session, held.context.origin)
+
+
+def account_of(stored: StoredConnection) -> Account:
+    """The account of a connection, at the server where it was proved."""
+    return Account(stored.context.account_id, stored.connection.username, stored.context.origin)

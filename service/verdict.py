@@ -1,0 +1,243 @@
+"""The verdict on a connection: what is asked of its platform, in which order, and what that proves.
+
+A refresh that fails never proves that a password was revoked, and one that works does not prove
+that the account is where it was. Proof is a login refused by the server that the document names
+now, between two public words of it that the account is active; or such a word that it is not.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from service.errors import (
+    AccountInactive,
+    InvalidCredentials,
+    PlatformRateLimited,
+    PlatformUnavailable,
+    RateLimitExceeded,
+    ServiceError,
+)
+from service.logins import Logins, platform_time
+from service.model import (
+    DAY,
+    SECOND,
+    CredentialFault,
+    Login,
+    Micros,
+    ReconnectReason,
+    Session,
+    Standing,
+)
+from service.ports import AccountGone, Clock, SessionEnded
+from service.records import LoginPurpose, StoredConnection
+from service.schedule import Schedule
+from service.sessions import Sessions, account_of
+from service.vault import Unreadable
+
+MOVED_FOR: Micros = 10 * 60 * SECOND
+"""How long a document has to name another server, between two looks, to be believed."""
+DOCUMENT_GOOD_FOR: Micros = DAY
+
+NOT_ACTIVE = {
+    Standing.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
+    Standing.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
+    Standing.TAKEN_DOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
+}
+"""What may be lifted again: the secret is kept, and only the account's standing is asked for."""
+LOOK_FIRST = (ReconnectReason.SERVER_MOVED, ReconnectReason.ACCOUNT_DELETED)
+"""What only the document, or a standing, can undo: nothing else is tried before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found: proof that the connection works (*reason* None) or does not, or a doubt.
+
+    *doubt*: why it could not tell; empty, where it could. *as_it_was*: what was proved before still
+    stands. *again_in*: how long there is nothing new to find, in microseconds. *error*: what stood
+    in the way, for whoever waits.
+    """
+
+    reason: ReconnectReason | None = None
+    doubt: str = ""
+    as_it_was: bool = False
+    again_in: Micros = 0
+    error: ServiceError | None = None
+
+
+class Examination:
+    """One check of one connection, under a claim on it.
+
+    `held`, `upkeep` and `username` say how it stands by now, whatever comes of the check; `session`
+    is the one that works, where one was found. The platform has *until* (event-loop time).
+    """
+
+    def __init__(
+        self,
+        held: StoredConnection,
+        sessions: Sessions,
+        logins: Logins,
+        clock: Clock,
+        until: float,
+    ) -> None:
+        self.held = held
+        self.upkeep = held.upkeep
+        self.username = held.connection.username
+        self.session: Session | None = None
+        self._sessions = sessions
+        self._logins = logins
+        self._clock = clock
+        self._until = until
+        self._platform = sessions.platform(held)
+        self._looked = False
+        self._inactive = ""
+
+    async def find(self) -> Finding:
+        """The verdict. Raises Overtaken, UnknownKey (which proves nothing), ServiceUnavailable."""
+        return await self._told(self._find)
+
+    async def renew(self) -> Finding | None:
+        """None, where a refresh was all it took; else what was found on the way to a session.
+
+        Raises as `find` does, and PlatformUnavailable or PlatformRateLimited of the refresh.
+        """
+        return None if await self._refresh() else await self._told(self._inquire)
+
+    async def _told(self, ask: Callable[[], Awaitable[Finding]]) -> Finding:
+        try:
+            return await ask()
+        except Unreadable:
+            # the key is there and the tag fails: it was cut, moved or edited
+            return Finding(ReconnectReason.CREDENTIAL_UNREADABLE)
+        except AccountGone:
+            return Finding(ReconnectReason.ACCOUNT_DELETED)
+        except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
+            doubt = _doubt(error)
+            if self._inactive:
+                # the server says so to us alone, which is no proof yet
+                platform = self._platform.card.platform
+                doubt = replace(doubt, error=AccountInactive(platform, self._inactive))
+            return doubt
+
+    async def _find(self) -> Finding:
+        self._sessions.open_credential(self.held)
+        was = self.held.connection.reconnect_reason
+        if was in LOOK_FIRST or self.upkeep.moved_at is not None or not self._document_is_good():
+            await self._look()
+            if self.upkeep.moved_at is not None:
+                return self._moved()
+        if was in NOT_ACTIVE.values() or was is ReconnectReason.ACCOUNT_DELETED:
+            standing = await self._standing()
+            if standing in NOT_ACTIVE:
+                return Finding(NOT_ACTIVE[standing])
+            if standing is Standing.NOT_FOUND and was is ReconnectReason.ACCOUNT_DELETED:
+                return Finding(was)
+        try:
+            if await self._refresh():
+                return Finding()
+        except PlatformUnavailable as error:
+            # a server that is gone may have left word where to
+            await self._look()
+            return _doubt(error) if self.upkeep.moved_at is None else self._moved()
+        return await self._inquire()
+
+    async def _inquire(self) -> Finding:
+        """Why the session is of no use: the document again, the standing, at most one login, the
+        standing again."""
+        self._sessions.open_credential(self.held)
+        if not self._looked:
+            await self._look()
+        if self.upkeep.moved_at is not None:
+            return self._moved()
+        before = await self._standing()
+        if before in NOT_ACTIVE:
+            return Finding(NOT_ACTIVE[before])
+        now, login_after = self._clock.now(), self.upkeep.login_after
+        if login_after is not None and login_after > now:
+            return Finding(doubt="login_waits", as_it_was=True, again_in=login_after - now)
+        try:
+            await self._log_in()
+        except (InvalidCredentials, AccountInactive) as error:
+            return _refused(error, before, await self._standing())
+        return Finding()
+
+    async def _look(self) -> None:
+        """Read the document, which may name another handle and another server."""
+        account = account_of(self.held)
+        async with platform_time(self._until):
+            named = await self._platform.look_up(account)
+        self._looked = True
+        self.username = named.username
+        now = self._clock.now()
+        if not self._platform.is_one_house(account.origin, named.origin):
+            since = self.upkeep.moved_at
+            # from now, where the clock was put back
+            since = now if since is None or since > now else since
+            self.upkeep = replace(self.upkeep, moved_at=since)
+            return
+        self.upkeep = replace(self.upkeep, document_at=now, moved_at=None)
+        if named.origin != account.origin:
+            self.held = await self._sessions.move(self.held, named.origin)
+
+    def _moved(self) -> Finding:
+        seen_for = self._clock.now() - (self.upkeep.moved_at or 0)
+        if seen_for < MOVED_FOR:
+            return Finding(doubt="moved", as_it_was=True, again_in=MOVED_FOR - seen_for)
+        return Finding(ReconnectReason.SERVER_MOVED)
+
+    def _document_is_good(self) -> bool:
+        return 0 <= self._clock.now() - self.upkeep.document_at < DOCUMENT_GOOD_FOR
+
+    async def _standing(self) -> Standing:
+        async with platform_time(self._until):
+            return await self._platform.standing(account_of(self.held))
+
+    async def _refresh(self) -> bool:
+        """Whether the session works, for an account that is active."""
+        try:
+            self.held, refreshed = await self._sessions.refresh(self.held, self._until)
+        except (SessionEnded, Unreadable):
+            # its credential was opened before: a login makes another session
+            return False
+        self._inactive = refreshed.inactive
+        if not refreshed.inactive:
+            self.session = refreshed.session
+        return not refreshed.inactive
+
+    async def _log_in(self) -> None:
+        """Prove the stored credential; at most one login is spent on it."""
+        account, secret = account_of(self.held), self._sessions.open_credential(self.held)
+
+        async def attempt() -> Login:
+            async with platform_time(self._until):
+                return await self._platform.log_in_again(secret, account)
+
+        try:
+            login = await self._logins.spend(
+                self.held.context.tenant_id, self._platform, account, LoginPurpose.UPKEEP, attempt
+            )
+        except InvalidCredentials:
+            refusals = self.upkeep.refusals + 1
+            after = Schedule.login_after(self._clock.now(), refusals)
+            self.upkeep = replace(self.upkeep, refusals=refusals, login_after=after)
+            raise
+        self.held = await self._sessions.adopt(self.held, login)
+        await self._logins.heed(account, login)
+        self.session = login.session
+
+
+def _refused(error: ServiceError, before: Standing, after: Standing) -> Finding:
+    """What a login that was refused proves, between two words on the account."""
+    if after in NOT_ACTIVE:
+        return Finding(NOT_ACTIVE[after])
+    if error.metadata.get("cause") == CredentialFault.REJECTED_BY_PLATFORM:
+        if before is after is Standing.ACTIVE:
+            return Finding(ReconnectReason.APP_PASSWORD_REVOKED)
+        if before is after is Standing.NOT_FOUND:
+            return Finding(ReconnectReason.ACCOUNT_DELETED)
+    return Finding(doubt="odd_refusal")
+
+
+def _doubt(error: ServiceError) -> Finding:
+    # what a platform that is away says of waiting is for callers; a limit is meant for us
+    limited = not isinstance(error, PlatformUnavailable)
+    wait = int((error.retry_after or 0) * SECOND) if limited else 0
+    return Finding(doubt=error.why or type(error).__name__, again_in=wait, error=error)
