@@ -8,8 +8,8 @@ again is left alone for a while.
 
 import asyncio
 import random
-from collections import OrderedDict
-from dataclasses import dataclass
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
@@ -23,6 +23,7 @@ from service.ring import UnknownKey
 
 AT_ONCE = 32
 AT_ONE_HOST = 4
+WAITING_FOR_ONE_HOST = 16
 PICKED_AT_ONCE = 8
 AGAIN_AFTER: Micros = 120 * SECOND
 """When what was picked is due again, unless it was checked: longer than any check takes."""
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 @dataclass(slots=True)
 class _Host:
     running: int = 0
+    waiting: deque[Due] = field(default_factory=deque)
     failures: int = 0
     away_until: float = 0.0
 
@@ -70,7 +72,9 @@ class Monitor:
                 except ServiceUnavailable:
                     await asyncio.sleep(LONGEST_REST)
         finally:
-            for task in self._running:
+            for host in self._hosts.values():
+                host.waiting.clear()
+            for task in list(self._running):
                 task.cancel()
 
     async def _take_some(self) -> bool:
@@ -83,8 +87,10 @@ class Monitor:
             wait = self._wait(host)
             if wait:
                 await self._store.put_off(due, self._clock.now() + int(wait * SECOND))
-            else:
+            elif host.running < AT_ONE_HOST:
                 self._start(due, host)
+            else:
+                host.waiting.append(due)
             # what is put off costs little
             await asyncio.sleep(self._pace / 10 if wait else self._pace)
         if picked:
@@ -99,12 +105,12 @@ class Monitor:
         return min(max((due - self._clock.now()) / SECOND, SHORTEST_REST), LONGEST_REST)
 
     def _wait(self, host: _Host) -> float:
-        """How long a check at *host* has to wait, in seconds; 0 for not at all."""
+        """How long a check at *host* has to be put off, in seconds; 0 for not at all."""
         away = host.away_until - monotonic()
         if away > 0:
             # spread, so that not all that waited asks at once when it is over
             return away * random.uniform(1, 2)  # noqa: S311 - no secret
-        if host.running >= AT_ONE_HOST:
+        if len(host.waiting) >= WAITING_FOR_ONE_HOST:
             return BUSY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         return 0
 
@@ -131,6 +137,8 @@ class Monitor:
             return
         finally:
             host.running -= 1
+            if host.waiting:
+                self._start(host.waiting.popleft(), host)
         if connection.state is not ConnectionState.UNVERIFIED:
             host.failures = 0
             return
@@ -138,6 +146,7 @@ class Monitor:
         if host.failures >= FAILURES:
             away = AWAY_SECONDS * 2.0 ** min(host.failures - FAILURES, 10)
             host.away_until = monotonic() + min(away, LONGEST_AWAY)
+            host.waiting.clear()  # they are due again soon, and put off then
 
     def _host(self, origin: str) -> _Host:
         host = self._hosts.get(origin)

@@ -1,5 +1,6 @@
 """Running: the whole service in this process, and a client of it."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -216,10 +217,15 @@ class Running:
         async with open_store(self.settings) as store:
             assert await store.revoke_api_key(key_id, SystemClock().now())
 
-    def execute(self, statement: str, *parameters: object) -> None:
+    async def execute(self, statement: str, *parameters: object) -> None:
         """Change the database beside the server."""
-        with closing(sqlite3.connect(self.database)) as database, database:
-            database.execute(statement, parameters)
+
+        def change() -> None:
+            with closing(sqlite3.connect(self.database)) as database, database:
+                database.execute(statement, parameters)
+
+        # in a thread: the server, which it may have to wait for, runs in this one
+        await asyncio.to_thread(change)
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
         """What stands in the database, read beside the server."""

@@ -83,7 +83,7 @@ async def test_a_key_is_forgotten_after_a_day(sandboxed: Running, sandbox: Sandb
     [record] = sandboxed.rows("SELECT * FROM idempotency_records")
     [connection] = sandboxed.rows("SELECT * FROM connections")
     assert record["expires_at"] - connection["connected_at"] == 24 * 3600 * 1_000_000
-    sandboxed.execute("UPDATE idempotency_records SET expires_at = expires_at - 86400000001")
+    await sandboxed.execute("UPDATE idempotency_records SET expires_at = expires_at - 86400000001")
     again = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
     assert again.profile_key != first.profile_key
     assert len(sandboxed.rows("SELECT * FROM idempotency_records")) == 1
@@ -94,7 +94,7 @@ async def test_a_crash_frees_the_key_after_a_while(
 ) -> None:
     """What a killed process had reserved runs out by itself."""
     person = await sandbox.person()
-    sandboxed.execute(
+    await sandboxed.execute(
         "INSERT INTO idempotency_records (tenant_id, method, idempotency_key, holder, ring_key_id,"
         " digest, expires_at) VALUES (?, 'ConnectProfile', 'k', 'gone', 'x', x'00', 1)",
         sandboxed.tenant_id,

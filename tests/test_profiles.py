@@ -165,7 +165,7 @@ async def test_a_page_is_fifty_by_default_and_a_thousand_at_most(
     sandboxed: Running, calls_of: Calls
 ) -> None:
     """Whatever is asked for."""
-    sandboxed.execute(
+    await sandboxed.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)"
         " INSERT INTO profiles (profile_key, tenant_id, created_at)"
         " SELECT 'prof_' || i, ?, 7 FROM n",
@@ -193,7 +193,7 @@ async def test_only_those_to_reconnect(
     people = [await sandbox.person() for _ in range(4)]
     keys = [(await sandboxed.connect(one.handle, one.app_password)).profile_key for one in people]
     for key in (keys[1], keys[3]):
-        sandboxed.execute(
+        await sandboxed.execute(
             "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
             " WHERE profile_key = ?",
             key,

@@ -125,7 +125,7 @@ class Identity:
                 )
         except NameNotFound:
             raise PlatformUnavailable("directory_name") from None
-        if answer.status_code == 410 and host is None:
+        if host is None and await self._has_ended(did, answer.status_code):
             raise NoSuchAccount("the directory has a tombstone")
         if answer.status_code != 200:
             # a directory that does not know a DID proves nothing: it may be behind
@@ -134,6 +134,19 @@ class Identity:
         if document.get("id") != did:
             raise PlatformUnavailable("another_document", retry_after=None)
         return document
+
+    async def _has_ended(self, did: str, status: int) -> bool:
+        """Whether the directory says that *did* has ended for good.
+
+        plc.directory says so by its status; others, the published server among them, by the last
+        entry of its log alone.
+        """
+        if status != 404:
+            return status == 410
+        last = await self._outside.egress.get(
+            self._outside.directory, f"/{did}/log/last", trusted=True
+        )
+        return last.status_code == 200 and json_object(last.content).get("type") == "plc_tombstone"
 
 
 def json_object(content: bytes) -> dict[str, Any]:
