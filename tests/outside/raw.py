@@ -77,9 +77,13 @@ class RawServer:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, context: ssl.SSLContext | None = None) -> AsyncIterator[Self]:
+    async def started(
+        cls, context: ssl.SSLContext | None = None, port: int = 0
+    ) -> AsyncIterator[Self]:
         server = cls(context)
-        listening = await asyncio.start_server(server._accept, "127.0.0.1", 0, ssl=server._context)
+        listening = await asyncio.start_server(
+            server._accept, "127.0.0.1", port, ssl=server._context
+        )
         server.port = listening.sockets[0].getsockname()[1]
         try:
             yield server

@@ -42,11 +42,14 @@ class RealServer:
     It is tied to no event loop: tests that each have their own can share one server.
     """
 
-    def __init__(self, ready: dict[str, Any], resources: ExitStack) -> None:
+    def __init__(
+        self, ready: dict[str, Any], process: subprocess.Popen[bytes], resources: ExitStack
+    ) -> None:
         self.pds: str = ready["pds"]
         self.plc: str = ready["plc"]
         admin = f"{ready['admin']['user']}:{ready['admin']['password']}"
         self._admin = f"Basic {base64.b64encode(admin.encode()).decode()}"
+        self._process = process
         self._resources = resources
 
     @classmethod
@@ -83,7 +86,7 @@ class RealServer:
             process = _spawn(switches, output)
             resources.callback(_end, process)
             ready = await _ready(process, output, time.monotonic() + deadline)
-            return cls(ready, resources.pop_all())
+            return cls(ready, process, resources.pop_all())
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,6 +97,10 @@ class RealServer:
     async def stop(self) -> None:
         """Stop it; the second time does nothing."""
         await asyncio.to_thread(self._resources.close)
+
+    def signal(self, number: int) -> None:
+        """Stop it in its tracks (SIGSTOP), let it go on, or kill it."""
+        self._process.send_signal(number)
 
     async def create_account(self, handle: str, password: str) -> Account:
         """Create an account; its handle ends in `.test`. No login is spent on it."""
