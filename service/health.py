@@ -95,7 +95,7 @@ class Health:
         key = _key(stored.context)
         failed = self._failed.get(key)
         if failed is not None and monotonic() < failed[0]:
-            raise failed[1]
+            raise failed[1].with_traceback(None)  # raised again and again, it would grow
         return await self._share(self._renewals, stored, self._renew)
 
     async def _check(self, stored: StoredConnection) -> Connection:
@@ -142,8 +142,7 @@ class Health:
             return examination.held, examination.session
 
     def _examination(self, held: StoredConnection) -> Examination:
-        until = asyncio.get_running_loop().time() + CHECK_SECONDS
-        return Examination(held, self._sessions, self._logins, self._clock, until)
+        return Examination(held, self._sessions, self._logins, self._clock, CHECK_SECONDS)
 
     async def _write(self, examination: Examination, finding: Finding) -> Connection:
         """The connection with what was found; raises Overtaken."""

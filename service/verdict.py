@@ -5,6 +5,7 @@ that the account is where it was. Proof is a login refused by the server that th
 now, between two public words of it that the account is active; or such a word that it is not.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -67,7 +68,7 @@ class Examination:
     """One check of one connection, under a claim on it.
 
     `held`, `upkeep` and `username` say how it stands by now, whatever comes of the check; `session`
-    is the one that works, where one was found. The platform has *until* (event-loop time).
+    is the one that works, where one was found. The platform has so many *seconds* in all.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Examination:
         sessions: Sessions,
         logins: Logins,
         clock: Clock,
-        until: float,
+        seconds: float,
     ) -> None:
         self.held = held
         self.upkeep = held.upkeep
@@ -85,7 +86,10 @@ class Examination:
         self._sessions = sessions
         self._logins = logins
         self._clock = clock
-        self._until = until
+        now = asyncio.get_running_loop().time()
+        self._until = now + seconds
+        # a server that hangs must leave time to look for another
+        self._refresh_until = now + seconds / 2
         self._platform = sessions.platform(held)
         self._looked = False
         self._inactive = ""
@@ -193,7 +197,7 @@ class Examination:
     async def _refresh(self) -> bool:
         """Whether the session works, for an account that is active."""
         try:
-            self.held, refreshed = await self._sessions.refresh(self.held, self._until)
+            self.held, refreshed = await self._sessions.refresh(self.held, self._refresh_until)
         except (SessionEnded, Unreadable):
             # its credential was opened before: a login makes another session
             return False
