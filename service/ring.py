@@ -62,7 +62,8 @@ class Ring:
     """The keys in *path*, looked at again every few seconds and when an unknown one is asked for.
 
     Raises RingError where the file is missing, open to others, or not a ring. A file that goes
-    bad later leaves the keys that were loaded in use, with an error in the log.
+    bad later, or holds another ring, leaves the keys that were loaded in use, with an error in
+    the log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,23 +83,40 @@ class Ring:
 
     def key(self, purpose: KeyPurpose, key_id: str) -> Key:
         """The key that something was made with; raises UnknownKey."""
+        key = self.find(purpose, key_id)
+        if key is None:
+            log.error("key not in the ring", purpose=purpose.value, key_id=key_id)
+            raise UnknownKey(key_id)
+        return key
+
+    def find(self, purpose: KeyPurpose, key_id: str) -> Key | None:
+        """The key of an id that a caller may have made up: that there is none is no alarm."""
         if (purpose, key_id) not in self._keys:
             self._look()
-        try:
-            return self._keys[purpose, key_id]
-        except KeyError:
-            log.error("key not in the ring", purpose=purpose.value, key_id=key_id)
-            raise UnknownKey(key_id) from None
+        return self._keys.get((purpose, key_id))
 
     def _look(self) -> None:
         self._looked_at = monotonic()
         try:
             seen = _identity(self._path)
             if seen != self._seen:
-                self._take(read_keys(self._path))
+                keys = read_keys(self._path)
+                self._check_kin(keys)
+                self._take(keys)
                 self._seen = seen
         except (OSError, RingError):
             log.exception("ring cannot be read again; the loaded keys stay in use")
+
+    def _check_kin(self, keys: Sequence[Key]) -> None:
+        """Raise RingError where *keys* are another ring's: what it sealed would be lost to ours.
+
+        A ring changes step by step: it always has keys of before, and none turns into another.
+        """
+        old = {(key.purpose, key.key_id): key.secret for key in self._keys.values()}
+        met = {key for key in keys if (key.purpose, key.key_id) in old}
+        changed = any(key.secret != old[key.purpose, key.key_id] for key in met)
+        if changed or {key.purpose for key in met} != set(KeyPurpose):
+            raise RingError(f"{self._path} is another ring than the one that was loaded")
 
     def _take(self, keys: Sequence[Key]) -> None:
         self._active = active_keys(keys)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.records import Purpose, SealContext, Sealed
-from service.ring import Ring, UnknownKey, create_ring, new_keys
+from service.ring import KeyState, Ring, UnknownKey, create_ring, new_keys
 from service.vault import Unreadable, Vault, length_prefixed
 
 PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
@@ -99,9 +99,11 @@ def test_a_ring_without_the_key_proves_nothing(vault: Vault, tmp_path: Path) -> 
 def test_a_key_that_was_added_is_found(tmp_path: Path) -> None:
     """An unknown key id makes the ring look at its file again."""
     old, new = tmp_path / "keyring.json", tmp_path / "new.json"
-    create_ring(old, new_keys("test"))
+    keys = new_keys("test")
+    create_ring(old, keys)
     running = Ring(old)
-    create_ring(new, new_keys("later"))
+    previous = [replace(key, state=KeyState.PREVIOUS) for key in keys]
+    create_ring(new, [*previous, *new_keys("later")])
     sealed = Vault(Ring(new)).seal("secret", Purpose.CREDENTIAL, PLACE)
     new.replace(old)
     assert Vault(running).open(sealed, Purpose.CREDENTIAL, PLACE) == "secret"

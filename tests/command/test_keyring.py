@@ -214,3 +214,25 @@ def test_a_ring_that_goes_bad_stays_in_use(ring: Path, monkeypatch: pytest.Monke
         spoil()
         assert loaded.active(KeyPurpose.TOKEN) == active
         assert loaded.key(KeyPurpose.TOKEN, active.key_id) == active
+
+
+@pytest.mark.parametrize("altered", [False, True], ids=["another ring", "another secret"])
+def test_another_ring_is_never_taken_up(
+    ring: Path, monkeypatch: pytest.MonkeyPatch, altered: bool
+) -> None:
+    """Put in place under a server that runs, it seals nothing: the loaded keys stay in use, and
+    what they have sealed opens after a restart with the right ring."""
+    monkeypatch.setattr(ring_module, "LOOK_EVERY", -1.0)
+    loaded, right = Ring(ring), ring.read_bytes()
+    active = loaded.active(KeyPurpose.SEAL)
+    if altered:
+        written = json.loads(right)
+        written["keys"][0]["key"] = base64.b64encode(bytes(32)).decode()
+        ring.write_text(json.dumps(written))
+    else:
+        ring.unlink()
+        create_ring(ring, new_keys("another"))
+    assert loaded.active(KeyPurpose.SEAL) == active
+    assert loaded.key(KeyPurpose.SEAL, active.key_id) == active
+    ring.write_bytes(right)
+    assert loaded.active(KeyPurpose.SEAL) == active
