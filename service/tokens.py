@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.model import Place
 from service.records import Fingerprint
-from service.ring import Key, KeyPurpose, Ring, UnknownKey
+from service.ring import Key, KeyPurpose, Ring
 from service.vault import length_prefixed
 
 FORMAT = 1
@@ -61,12 +61,12 @@ class Tokens:
             if len(token) > LONGEST or _base64(raw) != token or raw[0] != FORMAT:
                 raise InvalidToken
             name, rest = raw[2 : 2 + raw[1]], raw[2 + raw[1] :]
-            key = self._ring.key(KeyPurpose.TOKEN, name.decode())
+            key = self._ring.find(KeyPurpose.TOKEN, name.decode())
             tag, written = rest[:TAG], rest[TAG:]
-            if not hmac.compare_digest(tag, _page_tag(key, written, bound_to)):
+            if key is None or not hmac.compare_digest(tag, _page_tag(key, written, bound_to)):
                 raise InvalidToken
             return Place(int.from_bytes(written[:8], "big"), written[8:].decode())
-        except (binascii.Error, ValueError, IndexError, UnknownKey):
+        except (binascii.Error, ValueError, IndexError):
             raise InvalidToken from None
 
 

@@ -7,6 +7,7 @@ import json
 import grpc
 import grpc.aio
 import pytest
+import structlog
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
@@ -238,6 +239,17 @@ async def test_page_tokens_are_ours_alone(sandboxed: Running, calls_of: Calls) -
     assert (await refused(Calls(sandboxed, stranger).page(1, token))).reason == "INVALID_REQUEST"
     assert (await refused(calls_of.page(1, token, to_reconnect=True))).reason == "INVALID_REQUEST"
     assert len((await calls_of.page(2, token)).profiles) == 2
+
+
+async def test_a_made_up_page_token_is_no_alarm(sandboxed: Running, calls_of: Calls) -> None:
+    """One that names a key of its own making: refused, with none of its text in the log."""
+    name = b"of its own making"
+    raw = bytes([1, len(name)]) + name + bytes(40)
+    token = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    with structlog.testing.capture_logs() as lines:
+        assert (await refused(calls_of.page(1, token))).fields == ("page_token",)
+    assert [(line["event"], line["log_level"]) for line in lines] == [("call", "info")]
+    assert name.decode() not in repr(lines)
 
 
 async def test_the_last_letter_of_a_page_token_counts(sandboxed: Running, calls_of: Calls) -> None:
