@@ -139,7 +139,10 @@ class Store(Protocol):
     async def create_profile(
         self, tenant_id: str, profile: Profile, reservation: Reservation | None = None
     ) -> None:
-        """Add an empty profile, unless there is one of that key, and the reply to repeat."""
+        """Add an empty profile, unless there is one of that key, and the reply to repeat.
+
+        Raises InvalidApiKey where there is no such tenant (any more).
+        """
 
     async def profile(self, tenant_id: str, profile_key: str) -> Profile:
         """Raises ProfileNotFound."""
@@ -232,7 +235,8 @@ class Store(Protocol):
         """Write a proven login whole: profile, connection, secrets, event, the reply to repeat.
 
         Returns the session that it replaced. Raises ProfileNotFound where the profile is gone by
-        now, and ProfileAlreadyExists where it is connected to another account by now.
+        now, ProfileAlreadyExists where it is connected to another account by now, and
+        InvalidApiKey where it would be made for a tenant that is gone.
         """
 
     async def reserve(

@@ -1,6 +1,11 @@
 """Profiles, their connections and their sealed secrets."""
 
-from service.errors import PlatformNotConnected, ProfileAlreadyExists, ProfileNotFound
+from service.errors import (
+    InvalidApiKey,
+    PlatformNotConnected,
+    ProfileAlreadyExists,
+    ProfileNotFound,
+)
 from service.model import Connection, EventKind, Micros, Place, Profile
 from service.records import Reservation, SavedLogin, SealContext, StoredSession
 from service.storage import statements as sql
@@ -146,9 +151,12 @@ class Profiles:
 
 
 async def _add_profile(transaction: Transaction, tenant_id: str, profile: Profile) -> None:
-    await transaction.run(
+    """Raises InvalidApiKey where the tenant was deleted while its key was still in a cache."""
+    added = await transaction.run(
         sql.ADD_PROFILE, tenant_id, profile.profile_key, profile.profile_name, profile.created_at
     )
+    if not added and not await transaction.run(sql.TENANT_EXISTS, tenant_id):
+        raise InvalidApiKey
 
 
 async def _connection(

@@ -28,7 +28,7 @@ ADD_PROFILE = """
 INSERT INTO profiles (tenant_id, profile_key, profile_name, created_at)
 SELECT tenant_id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
 FROM tenants WHERE tenant_id = $1
-ON CONFLICT (profile_key) DO NOTHING
+ON CONFLICT (profile_key) DO NOTHING RETURNING profile_key
 """
 _CONNECTED = """
 SELECT p.profile_key, p.profile_name, p.created_at, c.platform, c.account_id, c.username,
@@ -240,8 +240,8 @@ SELECT 1 FROM connections WHERE tenant_id = $1 AND account_id = $2 AND origin = 
 
 DELETE_OF_TENANT = tuple(
     f"DELETE FROM {table} WHERE tenant_id = $1"
-    for table in ("profiles", "idempotency_records", "events", "leases", "login_debits", "api_keys")
-)
+    for table in ("profiles", "idempotency_records", "events", "leases", "api_keys")
+)  # what was spent on accounts stays spent: it counts for whoever comes next, and for a day
 DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1 RETURNING tenant_id"
 
 EARLIER_REQUEST = """
