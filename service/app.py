@@ -1,6 +1,7 @@
 """The composition root: builds every object, starts, drains and stops."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
     """The store, its schema brought up to date first; raises StoreError."""
     path = settings.database_file
     _make_folder(path)
+    _make_private(path)
     if schema_revision(path) != HEAD and not await asyncio.to_thread(
         migrate_apart, f"sqlite:///{path}"
     ):
@@ -313,6 +315,16 @@ def is_loopback(address: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _make_private(file: Path) -> None:
+    """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(f"the database {file} cannot be made: {error.strerror}") from None
 
 
 def _make_folder(file: Path) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -64,16 +63,18 @@ IPV6 = ipv6()
 
 
 def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
-    """On standard output, with the port that was picked, and by then the schema is there; after
-    that line nothing more is printed there."""
+    """On standard output, with the port that was picked, and by then the schema is there, in
+    files for their owner alone; after that line nothing more is printed there."""
     create_ring(empty_home.ring, new_keys("test"))
     assert not empty_home.database.exists()
     with empty_home.serve() as server:
         assert re.fullmatch(r"127\.0\.0\.1:[1-9][0-9]{3,4}", server.address)
         assert schema_revision(empty_home.database) == HEAD
         assert health(server.address) == "SERVING"
+        files = list(empty_home.ring.parent.iterdir())
+        assert {path.suffix for path in files} == {".json", ".db", ".db-shm", ".db-wal", ".serve"}
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
         assert (server.end(signal.SIGTERM), server.rest(), server.errors) == (0, [], "")
-    assert Path(f"{empty_home.database}.serve").stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
