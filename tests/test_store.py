@@ -1,6 +1,7 @@
 """The contract of a store: every engine keeps it."""
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -209,6 +210,23 @@ async def test_a_database_that_is_away_is_service_unavailable_and_comes_back(
     blocker.close()
     assert await store.remember("a", "2") == "2"
     await engine.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_gone_takes_no_writes(
+    store: SqlStore, database: Path, replaced: bool
+) -> None:
+    """Moved, deleted or replaced under the server: an error rather than a promise that the next
+    start would not find; once the file is back, so is the store."""
+    elsewhere = database.with_name("elsewhere.db")
+    shutil.move(database, elsewhere)
+    if replaced:
+        shutil.copy(elsewhere, database)
+    with pytest.raises(ServiceUnavailable):
+        await store.remember("a", "1")
+    shutil.move(elsewhere, database)
+    assert await store.remembered("a") is None
+    assert await store.remember("a", "2") == "2"
 
 
 async def test_a_writer_that_is_full_says_so(

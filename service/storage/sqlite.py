@@ -64,6 +64,10 @@ def schema_revision(path: Path) -> str | None:
     return revision
 
 
+class FileGone(Exception):
+    """The file was moved, deleted or replaced: what is written to it now, nobody will find."""
+
+
 class Ownership:
     """The right to serve from a database file: one process at a time has it.
 
@@ -92,7 +96,11 @@ class Ownership:
 class SqliteEngine:
     """The port `Engine` on one SQLite file, in the schema of HEAD."""
 
-    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]) -> None:
+    def __init__(
+        self, path: Path, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]
+    ) -> None:
+        self._path = path.absolute()
+        self._file = _file(self._path)
         self._writer = writer
         self._readers = readers
         self._turns = cycle(readers)
@@ -114,7 +122,7 @@ class SqliteEngine:
             for connection in connections:
                 await connection.close()
             raise StoreError(f"the database {path} cannot be opened") from None
-        return cls(connections[0], connections[1:])
+        return cls(path, connections[0], connections[1:])
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
         try:
@@ -157,6 +165,8 @@ class SqliteEngine:
             await self._run("BEGIN IMMEDIATE")
             for job in jobs:
                 await self._attempt(job)
+            if _file(self._path) != self._file:
+                raise FileGone
             await self._run("COMMIT")
         except Exception as error:
             # nothing of the batch is durable, so nobody in it may believe otherwise
@@ -204,6 +214,15 @@ class _Job(Generic[T]):
     def fail(self, error: Exception) -> None:
         if not self.done.cancelled():
             self.done.set_exception(error)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file is at *path*, if there is one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class _Statements:
