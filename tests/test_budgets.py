@@ -21,6 +21,7 @@ from tests.running import Running, running
 
 CONNECT, UPKEEP = LoginPurpose.CONNECT, LoginPurpose.UPKEEP
 ALICE = Account("did:plc:alice", "alice.test", "https://a.example")
+BOB = Account("did:plc:b", "b", "o")
 BUDGETS = LoginBudgets(Budget(10, 50), Budget(7, 35), Budget(5, 20))
 
 
@@ -75,7 +76,7 @@ async def test_all_connects_and_the_reserve(limits: Limits) -> None:
     spent = [await limits.spend(tenant=str(number)) for number in range(20)]
     assert spent.count(0) == 7
     assert [await limits.spend(UPKEEP) for _ in range(4)].count(0) == 3
-    assert await limits.spend(tenant="fresh", account=Account("did:plc:b", "b", "o")) == 0
+    assert await limits.spend(tenant="fresh", account=BOB) == 0
     other_server = Account(ALICE.account_id, ALICE.username, "https://b.example")
     assert await limits.spend(account=other_server) == 0
 
@@ -101,11 +102,27 @@ async def test_debits_are_forgotten_after_a_day(limits: Limits) -> None:
     """Nothing of an account is kept longer than it counts."""
     await limits.spend()
     limits.clock.at += DAY
-    await limits.spend(account=Account("did:plc:b", "b", "o"))
+    await limits.spend(account=BOB)
     rows = await limits.limits._store._engine.read(  # type: ignore[attr-defined]
         "SELECT account_id FROM login_debits"
     )
     assert [row["account_id"] for row in rows] == ["did:plc:b"]
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 365])
+async def test_a_clock_that_was_set_back(limits: Limits, hours: int) -> None:
+    """What was spent or paused before counts as of now: longer than its window nobody waits, and
+    no login is given back."""
+    for number in range(7):
+        await limits.spend(tenant=str(number))
+    await limits.limits.pause(BOB, limits.clock.at + DAY)
+    limits.clock.at -= hours * 3600 * SECOND
+    assert await limits.spend(tenant="fresh") == 300
+    assert await limits.spend(account=BOB) <= DAY / SECOND
+    limits.clock.at += 300 * SECOND
+    assert await limits.spend(tenant="fresh") == 0
+    limits.clock.at += DAY
+    assert await limits.spend(account=BOB) == 0
 
 
 async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
@@ -113,7 +130,7 @@ async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
     await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
     assert await limits.spend() == 90
     assert await limits.spend(UPKEEP) == 90
-    assert await limits.spend(account=Account("did:plc:b", "b", "o")) == 0
+    assert await limits.spend(account=BOB) == 0
     limits.clock.at += 90 * SECOND
     assert await limits.spend() == 0
 

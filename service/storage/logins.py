@@ -1,11 +1,13 @@
 """Logins that were spent on accounts, whoever spent them."""
 
+from service.errors import ServiceError
 from service.model import DAY, Micros
 from service.records import Allow, Debit, LoginPurpose
 from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 
 DEBITS_KEPT: Micros = DAY
+LONGEST_PAUSE: Micros = DAY
 
 
 class Logins:
@@ -17,7 +19,9 @@ class Logins:
     async def debit(self, debit: Debit, allow: Allow) -> None:
         account = (debit.account_id, debit.origin)
 
-        async def job(transaction: Transaction) -> None:
+        async def job(transaction: Transaction) -> ServiceError | None:
+            await transaction.run(sql.REDATE_DEBITS, debit.at)
+            await transaction.run(sql.CUT_PAUSES, debit.at + LONGEST_PAUSE)
             await transaction.run(sql.FORGET_DEBITS, debit.at - DEBITS_KEPT)
             await transaction.run(sql.FORGET_PAUSES, debit.at)
             paused = await transaction.run(sql.PAUSE, *account)
@@ -26,12 +30,17 @@ class Logins:
                 for row in await transaction.run(sql.DEBITS, *account)
             ]
             known = await transaction.run(sql.CONNECTED_BY_TENANT, debit.tenant_id, *account)
-            allow(spent, paused[0]["until"] if paused else None, bool(known))
+            try:
+                allow(spent, paused[0]["until"] if paused else None, bool(known))
+            except ServiceError as refused:
+                return refused  # not raised here: what was dated anew has to stay so
             await transaction.run(
                 sql.ADD_DEBIT, *account, debit.tenant_id, debit.purpose.value, debit.at
             )
+            return None
 
-        await self._engine.write(job)
+        if (refusal := await self._engine.write(job)) is not None:
+            raise refusal
 
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         async def job(transaction: Transaction) -> None:

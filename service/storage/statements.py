@@ -223,6 +223,9 @@ WHERE tenant_id = $1 AND profile_key = $2
 """
 
 # whose logins they are is a matter of the account, not of one tenant
+# where the clock was set back, what lies ahead is as of now
+REDATE_DEBITS = "UPDATE login_debits SET at = $1 WHERE at > $1"
+CUT_PAUSES = "UPDATE login_pauses SET until = $1 WHERE until > $1"
 FORGET_DEBITS = "DELETE FROM login_debits WHERE at <= $1"
 FORGET_PAUSES = "DELETE FROM login_pauses WHERE until <= $1"
 DEBITS = "SELECT tenant_id, purpose, at FROM login_debits WHERE account_id = $1 AND origin = $2"
