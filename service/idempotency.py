@@ -3,10 +3,10 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from service.access import random_id
-from service.errors import IdempotencyKeyReused, InvalidRequest
+from service.errors import IdempotencyKeyReused, InvalidRequest, ServiceUnavailable
 from service.model import Caller
 from service.ports import Clock, Store
 from service.records import Reservation
@@ -63,5 +63,7 @@ class Idempotency:
             yield
         except BaseException:
             if reservation is not None:
-                await self._tasks.finish(self._store.release(reservation))
+                # a store that is away now costs the caller no verdict: the key runs out by itself
+                with suppress(ServiceUnavailable):
+                    await self._tasks.finish(self._store.release(reservation))
             raise

@@ -138,6 +138,20 @@ async def test_a_login_that_cannot_be_saved_is_ended(
     await sandboxed.connect(person.handle, person.app_password, idempotency_key=idempotency_key)
 
 
+async def test_a_store_that_goes_away_costs_no_verdict(
+    sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong password is told as one, although its key cannot be given back just now."""
+
+    async def away(*_: object) -> object:
+        raise ServiceUnavailable
+
+    person = await sandbox.person()
+    monkeypatch.setattr(SqlStore, "release", away)
+    refusal = await sandboxed.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k")
+    assert refusal.metadata["cause"] == "REJECTED_BY_PLATFORM"
+
+
 async def test_a_caller_that_gives_up_while_waiting_holds_nothing(
     sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
