@@ -14,6 +14,7 @@ from service.limits import Budget, CallLimits, LoginBudgets, LoginLimits
 from service.model import DAY, SECOND, Account, Micros
 from service.platforms.bluesky_card import CARD
 from service.records import LoginPurpose
+from service.sandbox.limits import LoginWindows
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
@@ -226,6 +227,21 @@ async def test_the_platforms_429_pauses_the_account(
     assert refusal.retry_after > 100
     assert sandbox.logins == before
     await sandboxed.connect(other.handle, other.app_password)
+
+
+async def test_the_last_login_that_the_platform_allows_is_heeded(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """One that works and leaves none (`ratelimit-remaining: 0`): no call runs into the 429."""
+    person = await sandbox.person()
+    sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
+    for _ in range(2):
+        await sandboxed.connect(person.handle, person.app_password)
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert refusal.reason == "PLATFORM_RATE_LIMITED"
+    assert refusal.retry_after is not None
+    assert 100 < refusal.retry_after <= 300
+    assert sandbox.logins == 2
 
 
 async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Path) -> None:
