@@ -5,6 +5,7 @@ place and the exception's type are told: their texts may hold anything, a passwo
 """
 
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -63,11 +64,24 @@ class StandardError:
     def __init__(self, *_: object) -> None: ...
 
     def msg(self, line: str) -> None:
-        with suppress(OSError, ValueError):
+        try:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
+        except BrokenPipeError:
+            with suppress(OSError, ValueError):
+                _let_go(sys.stderr.fileno())
+        except (OSError, ValueError):
+            pass
 
     debug = info = warning = error = critical = msg
+
+
+def _let_go(pipe: int) -> None:
+    """Lead *pipe*, which nobody reads any more, nowhere: what is still buffered for it would fail
+    the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, pipe)
+    os.close(nowhere)
 
 
 class LibraryHandler(logging.Handler):

@@ -121,6 +121,7 @@ class Home:
             **settings,
         }
         kept = {name: value for name, value in os.environ.items() if "POSTCORE_" not in name}
+        kept.pop("PYTHONUNBUFFERED", None)  # it hides what is left in a buffer
         ours = {f"POSTCORE_{name}": value for name, value in settings.items()}
         return {**kept, **ours, **self.more}
 
