@@ -1,7 +1,7 @@
 """Idempotency: a request that is made again gets the reply that it got at first."""
 
-import asyncio
 import re
+from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
@@ -15,6 +15,8 @@ from service.tokens import Tokens
 
 SHAPE = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
 ASK_AGAIN_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 0.8
+"""Each time the pause doubles up to this: many that wait must not keep the store to themselves."""
 
 Reply = tuple[str | None, ...]
 
@@ -47,13 +49,15 @@ class Idempotency:
         parts = list(request)
         fingerprint = self._tokens.fingerprint(parts)
         reservation = Reservation(caller.tenant_id, method, idempotency_key, random_id())
+        pause = ASK_AGAIN_SECONDS
         async with self.released_on_failure(reservation):
             while earlier := await self._store.reserve(reservation, fingerprint, self._clock.now()):
                 if not self._tokens.matches(earlier.fingerprint, parts):
                     raise IdempotencyKeyReused
                 if earlier.reply is not None:
                     return None, earlier.reply
-                await asyncio.sleep(ASK_AGAIN_SECONDS)
+                await sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return reservation, None
 
     @asynccontextmanager

@@ -1,12 +1,20 @@
 """Idempotency keys: the same request again gets the first reply, without a login."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from service.errors import ServiceUnavailable
+from service.idempotency import Idempotency
+from service.model import Caller
 from service.platforms.bluesky import BlueskyPlatform
+from service.ports import SystemClock
+from service.ring import Ring, create_ring, new_keys
+from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
+from service.tasks import OwnedTasks
+from service.tokens import Tokens
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
 from tests.running import Running
 
@@ -54,6 +62,34 @@ async def test_a_call_under_way_is_waited_for(service: Running, bluesky: Bluesky
     )
     assert len({reply.profile_key for reply in replies}) == 1
     assert (await bluesky.counts())[CREATE] == before + 1
+
+
+async def test_who_waits_asks_ever_more_rarely(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon at first, about once a second later: one key's many waiters leave the store to
+    others."""
+    create_ring(tmp_path / "keyring.json", new_keys("test"))
+    store, pauses = SqlStore(await SqliteEngine.open(database)), list[float]()
+    tokens = Tokens(Ring(tmp_path / "keyring.json"))
+    idempotency = Idempotency(store, tokens, SystemClock(), OwnedTasks())
+    caller = Caller("ten_a", "key", frozenset(), 0)
+    first, _ = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
+    assert first is not None
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 10:
+            await store.release(first)
+
+    monkeypatch.setattr("service.idempotency.sleep", noted)
+    second, reply = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
+    assert second is not None
+    assert reply is None
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 0.1
+    assert 0.5 <= pauses[-1] <= 1
+    await store.close()
 
 
 async def test_a_failure_is_not_kept(sandboxed: Running, sandbox: SandboxBluesky) -> None:
