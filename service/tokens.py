@@ -18,6 +18,7 @@ TAG = 16
 LONGEST = 512
 REQUEST = b"postcore idempotency"
 PAGE = b"postcore page"
+CURSOR = b"postcore cursor"
 
 
 class InvalidToken(Exception):
@@ -44,17 +45,37 @@ class Tokens:
     def page(self, place: Place, *bound_to: str) -> str:
         """A token for *place* in a list, good only where *bound_to* is the same.
 
-        It is base64url without padding, of: format (1 byte), length of the key's id (1), the id,
-        the tag (16), the time (8), the profile's key.
+        What is written in it: the time (8 bytes), the profile's key.
         """
-        key = self._ring.active(KeyPurpose.TOKEN)
-        name = key.key_id.encode()
         written = place.created_at.to_bytes(8, "big") + place.profile_key.encode()
-        tag = _page_tag(key, written, bound_to)
-        return _base64(bytes([FORMAT, len(name)]) + name + tag + written)
+        return self._token(PAGE, written, bound_to)
 
     def place(self, token: str, *bound_to: str) -> Place:
         """The place that `page` made *token* of; raises InvalidToken."""
+        written = self._written(PAGE, token, bound_to)
+        return Place(int.from_bytes(written[:8], "big"), written[8:].decode())
+
+    def cursor(self, number: int, *bound_to: str) -> str:
+        """A token for the event of that *number*, good only where *bound_to* is the same.
+
+        What is written in it: the number (8 bytes).
+        """
+        return self._token(CURSOR, number.to_bytes(8, "big"), bound_to)
+
+    def number(self, token: str, *bound_to: str) -> int:
+        """The number that `cursor` made *token* of; raises InvalidToken."""
+        return int.from_bytes(self._written(CURSOR, token, bound_to), "big")
+
+    def _token(self, use: bytes, written: bytes, bound_to: Iterable[str]) -> str:
+        """Base64url without padding, of: format (1 byte), length of the key's id (1), the id, the
+        tag (16), *written*."""
+        key = self._ring.active(KeyPurpose.TOKEN)
+        name = key.key_id.encode()
+        tag = _token_tag(key, use, written, bound_to)
+        return _base64(bytes([FORMAT, len(name)]) + name + tag + written)
+
+    def _written(self, use: bytes, token: str, bound_to: Iterable[str]) -> bytes:
+        """What `_token` was given; raises InvalidToken."""
         try:
             raw = base64.b64decode(f"{token}{'=' * (-len(token) % 4)}", b"-_", validate=True)
             # of the many texts that decode to the same bytes, only the one that we write counts
@@ -63,15 +84,15 @@ class Tokens:
             name, rest = raw[2 : 2 + raw[1]], raw[2 + raw[1] :]
             key = self._ring.find(KeyPurpose.TOKEN, name.decode())
             tag, written = rest[:TAG], rest[TAG:]
-            if key is None or not hmac.compare_digest(tag, _page_tag(key, written, bound_to)):
+            if key is None or not hmac.compare_digest(tag, _token_tag(key, use, written, bound_to)):
                 raise InvalidToken
-            return Place(int.from_bytes(written[:8], "big"), written[8:].decode())
+            return written
         except (binascii.Error, ValueError, IndexError):
             raise InvalidToken from None
 
 
-def _page_tag(key: Key, written: bytes, bound_to: Iterable[str]) -> bytes:
-    return _tag(key, PAGE, length_prefixed([written, _encoded(bound_to)]))[:TAG]
+def _token_tag(key: Key, use: bytes, written: bytes, bound_to: Iterable[str]) -> bytes:
+    return _tag(key, use, length_prefixed([written, _encoded(bound_to)]))[:TAG]
 
 
 def _tag(key: Key, use: bytes, message: bytes) -> bytes:
