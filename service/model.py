@@ -215,6 +215,20 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """What happened to a connection, by its number among the tenant's events.
+
+    Of a profile that was deleted since, no connection and no time are told.
+    """
+
+    number: int
+    kind: EventKind
+    profile_key: str
+    connection: Connection | None
+    occurred_at: Micros | None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A tenant's profile with its connections, in order of platform."""
 

@@ -1,12 +1,13 @@
 """What the use cases ask of the world: a platform, a store, a clock."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from service.model import (
     Account,
     ApiKey,
+    ConnectionEvent,
     Credentials,
     Login,
     Micros,
@@ -24,6 +25,7 @@ from service.records import (
     Debit,
     Due,
     EarlierRequest,
+    EventsKept,
     Fingerprint,
     Reservation,
     SavedLogin,
@@ -246,6 +248,24 @@ class Store(Protocol):
 
     async def release(self, reservation: Reservation) -> None:
         """Give the idempotency key back after a failure."""
+
+    async def events_kept(self, tenant_id: str) -> EventsKept | None:
+        """Which of the tenant's events there are, as of the last commit; None: no such tenant."""
+
+    async def events(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
+        """The tenant's next events after that number, of those kept, in order."""
+
+    async def newest_events(self, tenant_ids: Sequence[str]) -> dict[str, int]:
+        """The number of the newest event of each tenant, of those that there are."""
+
+    async def mark_events(self, at: Micros) -> None:
+        """Note that every event so far was written by then."""
+
+    async def prune_events(self, marked_by: Micros) -> bool:
+        """Remove a batch of the events that were marked by then; whether there may be more."""
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Let *call* be called after every commit of this process."""
 
     async def remembered(self, name: str) -> str | None:
         """A fact of the whole store, by name."""

@@ -161,6 +161,14 @@ class SavedVerdict:
     at: Micros
 
 
+@dataclass(frozen=True, slots=True)
+class EventsKept:
+    """Which of a tenant's events there are: those after *pruned*, up to *newest*."""
+
+    pruned: int
+    newest: int
+
+
 class LoginPurpose(StrEnum):
     """What a login is spent on."""
 

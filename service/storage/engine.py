@@ -24,4 +24,7 @@ class Engine(Protocol):
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         """What *job* returns, once all it has written is durable; nothing, where it raises."""
 
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Let *call* be called after every commit of `write`."""
+
     async def close(self) -> None: ...

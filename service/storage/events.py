@@ -1,11 +1,24 @@
 """Events: what happened to connections, numbered by tenant, written with the change itself."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
-from service.model import Connection, EventKind, Micros
+from service.model import (
+    Connection,
+    ConnectionEvent,
+    ConnectionState,
+    EventKind,
+    Micros,
+    ReconnectReason,
+)
+from service.records import EventsKept
 from service.storage import statements as sql
-from service.storage.engine import Transaction
+from service.storage.engine import Engine, Row, Transaction
+
+BATCH = 500
+"""Rows that one transaction of the upkeep writes or removes, so that no caller waits for it."""
 
 
 async def add_event(
@@ -22,3 +35,70 @@ async def add_event(
     await transaction.run(
         sql.ADD_EVENT, tenant_id, counter["last_event"], kind.value, profile_key, written, at
     )
+
+
+class Events:
+    """The part of `Store` that tells what happened, for as long as it is kept.
+
+    The counter's row is locked until the event is committed: no number is seen before all those
+    below it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def events_kept(self, tenant_id: str) -> EventsKept | None:
+        rows = await self._engine.read(sql.EVENTS_KEPT, tenant_id)
+        return EventsKept(rows[0]["pruned"], rows[0]["last_event"]) if rows else None
+
+    async def events(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
+        return [_event(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, most)]
+
+    async def newest_events(self, tenant_ids: Sequence[str]) -> dict[str, int]:
+        found = {}
+        for start in range(0, len(tenant_ids), sql.TENANTS_AT_ONCE):
+            some = tenant_ids[start : start + sql.TENANTS_AT_ONCE]
+            padding = [""] * (sql.TENANTS_AT_ONCE - len(some))
+            for row in await self._engine.read(sql.NEWEST_EVENTS, *some, *padding):
+                found[row["tenant_id"]] = row["last_event"]
+        return found
+
+    async def mark_events(self, at: Micros) -> None:
+        last = ""
+
+        async def job(transaction: Transaction) -> Sequence[Row]:
+            return await transaction.run(sql.MARK_EVENTS, last, BATCH, at)
+
+        while marked := await self._engine.write(job):
+            last = max(row["tenant_id"] for row in marked)
+
+    async def prune_events(self, marked_by: Micros) -> bool:
+        marks = await self._engine.read(sql.MARKS, marked_by, sql.TENANTS_AT_ONCE)
+        for mark in marks:
+            await self._prune(mark["tenant_id"], mark["number"])
+        return bool(marks)
+
+    async def _prune(self, tenant_id: str, number: int) -> None:
+        async def job(transaction: Transaction) -> None:
+            pruned = await transaction.run(sql.PRUNE_EVENTS, tenant_id, number, BATCH)
+            if len(pruned) < BATCH:
+                await transaction.run(sql.FORGET_MARKS, tenant_id, number)
+
+        await self._engine.write(job)
+
+
+def _event(row: Row) -> ConnectionEvent:
+    return ConnectionEvent(
+        row["number"],
+        EventKind(row["kind"]),
+        row["profile_key"],
+        None if row["connection"] is None else _connection(json.loads(row["connection"])),
+        row["occurred_at"],
+    )
+
+
+def _connection(written: dict[str, Any]) -> Connection:
+    reason = written["reconnect_reason"]
+    written["state"] = ConnectionState(written["state"])
+    written["reconnect_reason"] = None if reason is None else ReconnectReason(reason)
+    return Connection(**written)

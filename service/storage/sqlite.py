@@ -104,6 +104,7 @@ class SqliteEngine:
         self._writer = writer
         self._readers = readers
         self._turns = cycle(readers)
+        self._after_commit: list[Callable[[], None]] = []
         self._waiting: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MOST_WAITING)
         self._loop = asyncio.create_task(self._write_all())
 
@@ -137,6 +138,9 @@ class SqliteEngine:
         except asyncio.QueueFull:
             raise ServiceUnavailable("writers_waiting") from None
         return await waiting.done
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        self._after_commit.append(call)
 
     async def close(self) -> None:
         await self._waiting.put(None)
@@ -177,6 +181,8 @@ class SqliteEngine:
         else:
             for job in jobs:
                 job.settle()
+            for call in self._after_commit:
+                call()
 
     async def _attempt(self, job: "_Job[Any]") -> None:
         """Run *job* so that its failure undoes its own statements and no other's."""

@@ -1,7 +1,10 @@
 """The store: the port `Store` in SQL, on any engine."""
 
+from collections.abc import Callable
+
 from service.storage.connections import Connections
 from service.storage.engine import Engine
+from service.storage.events import Events
 from service.storage.leases import Leases
 from service.storage.logins import Logins
 from service.storage.profiles import Profiles
@@ -9,11 +12,14 @@ from service.storage.requests import Requests
 from service.storage.tenants import Tenants
 
 
-class SqlStore(Tenants, Profiles, Connections, Leases, Requests, Logins):
+class SqlStore(Tenants, Profiles, Connections, Events, Leases, Requests, Logins):
     """All its parts on one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        self._engine.on_commit(call)
 
     async def close(self) -> None:
         await self._engine.close()
