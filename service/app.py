@@ -15,6 +15,7 @@ from service.access import Access
 from service.audit import Audit
 from service.config import Settings
 from service.connect import Connect
+from service.heads import Heads
 from service.health import Health
 from service.idempotency import Idempotency
 from service.leases import Leases
@@ -30,6 +31,7 @@ from service.platforms.registry import ADAPTERS, Registry
 from service.ports import Clock, CredentialPlatform, SystemClock
 from service.profiles import Profiles
 from service.records import Purpose, SealContext, Sealed
+from service.retention import Retention
 from service.ring import Ring, UnknownKey, read_keys
 from service.schedule import Schedule
 from service.sessions import Sessions
@@ -41,7 +43,9 @@ from service.tokens import Tokens
 from service.transport.boundary import Boundary
 from service.transport.grpc_server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+from service.transport.streams import Streams
 from service.vault import Unreadable, Vault
+from service.watch import Watch
 
 CANARY = "The ring that sealed this is the ring of this store."
 SANDBOX_TENANT = "ten_sandbox"
@@ -135,6 +139,9 @@ class House:
     leases: Leases
     audit: Audit
     monitor: Monitor
+    heads: Heads
+    watch: Watch
+    retention: Retention
     tasks: OwnedTasks
 
 
@@ -171,6 +178,9 @@ async def house(
         audit = Audit(store, clock, settings.lease_audit_days * DAY)
         leases = Leases(store, sessions, health, audit, clock)
         monitor = Monitor(store, health, clock, settings.checks_per_second)
+        heads = Heads(store)
+        watch = Watch(store, tokens, heads)
+        retention = Retention(store, clock, settings.event_retention_days)
         try:
             yield House(
                 store,
@@ -183,6 +193,9 @@ async def house(
                 leases,
                 audit,
                 monitor,
+                heads,
+                watch,
+                retention,
                 tasks,
             )
         finally:
@@ -219,15 +232,18 @@ async def serving(
         # nobody else serves from this database: what a crash left claimed is free
         await built.store.forget_claims()
         await stack.enter_async_context(_going_on(built.audit.run()))
+        streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
+        for work in (streams.run(), built.heads.run(), built.retention.run()):
+            await stack.enter_async_context(_going_on(work))
         server = GrpcServer(
-            Boundary(built.access, CallLimits(settings.calls_per_second)),
-            ProfileServicer(built.connect, built.profiles, built.health),
+            Boundary(built.access, CallLimits(settings.calls_per_second), streams),
+            ProfileServicer(built.connect, built.profiles, built.health, built.watch),
             PlatformServicer(built.registry),
             SessionServicer(built.leases),
-            most_calls=settings.max_concurrent_calls,
+            most_calls=settings.max_concurrent_calls + settings.max_streams,
         )
         port = await server.start(settings.grpc_address)
-        stack.push_async_callback(_stop, server, settings)
+        stack.push_async_callback(_stop, server, streams, settings)
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())
         await stack.enter_async_context(_going_on(built.monitor.run()))
@@ -252,9 +268,10 @@ def _tell_of_failure(task: asyncio.Task[None]) -> None:
         log.critical("work in the background has ended", exc_info=error)
 
 
-async def _stop(server: GrpcServer, settings: Settings) -> None:
+async def _stop(server: GrpcServer, streams: Streams, settings: Settings) -> None:
     await server.tell_to_go_elsewhere()
     await asyncio.sleep(settings.drain_pause_seconds)
+    streams.close()  # by themselves they would go on for all of the grace
     await server.stop(settings.drain_seconds)
 
 

@@ -92,6 +92,10 @@ class Settings(BaseModel):
     """How long it is remembered who was lent a session."""
     calls_per_second: int = Field(1000, ge=1)
     """Of one API key, in one process."""
+    max_streams: int = Field(2000, ge=1)
+    """Watches at once in one process; they do not count as calls."""
+    streams_per_tenant: int = Field(1000, ge=1)
+    event_retention_days: int = Field(7, ge=1, le=3650)
     drain_pause_seconds: float = Field(0.3, ge=0, le=3600)
     """Between telling health checks to go elsewhere and taking no more calls."""
     drain_seconds: float = Field(20, ge=0, le=3600)

@@ -39,11 +39,14 @@ MAY_IMPORT = {
     "audit": STORED | {"ports"},
     "leases": STORED | {"audit", "health", "logins", "ports", "profiles", "sessions", "vault"},
     "monitor": STORED | {"health", "ports", "ring"},
+    "heads": STORED | {"ports"},
+    "watch": STORED | {"heads", "ports", "tokens"},
+    "retention": STORED | {"ports"},
     "platforms": {"errors", "model", "ports"},
     "storage": STORED | {"ports", "log"},
     "sandbox": set(),
     "transport": {"access", "connect", "errors", "health", "leases", "limits", "model"}
-    | {"platforms.registry", "profiles"},
+    | {"platforms.registry", "profiles", "watch"},
 }
 # each library, and the parts that alone may import it
 ONLY = {

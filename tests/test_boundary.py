@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from postcore.profiles.v1 import platform_service_pb2, profile_service_pb2, session_service_pb2
+from postcore.profiles.v1 import platform_service_pb2, session_service_pb2
 from service import access as access_module
 from service.access import Access
 from service.model import Scope
@@ -53,9 +53,9 @@ async def test_malformed_unknown_and_revoked_keys_look_the_same(
     asked: list[str] = []
     look_up = Access._look_up
 
-    async def noted(self: Access, key_id: str) -> object:
+    async def noted(self: Access, key_id: str, within: float) -> object:
         asked.append(key_id)
-        return await look_up(self, key_id)
+        return await look_up(self, key_id, within)
 
     monkeypatch.setattr(Access, "_look_up", noted)
     key = sandboxed.api_key
@@ -125,22 +125,6 @@ async def test_scopes(sandboxed: Running) -> None:
             session_service_pb2.LeaseSessionRequest(), metadata=sandboxed.metadata()
         )
     assert refusal_of(caught.value).metadata == {"requiredScope": "sessions:lease"}
-
-
-async def test_methods_to_come_say_so(sandboxed: Running) -> None:
-    """NOT_IMPLEMENTED, but only to a key with the scope."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in sandboxed.profiles.WatchConnections(
-            profile_service_pb2.WatchConnectionsRequest(), metadata=sandboxed.metadata()
-        ):
-            pass
-    assert refusal_of(caught.value).reason == "NOT_IMPLEMENTED"
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in sandboxed.profiles.WatchConnections(
-            profile_service_pb2.WatchConnectionsRequest()
-        ):
-            pass
-    assert refusal_of(caught.value).reason == "MISSING_API_KEY"
 
 
 @pytest.mark.parametrize(

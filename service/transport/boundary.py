@@ -6,8 +6,10 @@ interceptor (and, beside it, an HTTP edge) are thin skins over this one pipeline
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from service.errors import DeadlineExceeded, InternalError, ServiceError
 from service.limits import CallLimits
 from service.model import Caller, Scope
 from service.transport.status import STATUS
+from service.transport.streams import Streams
 
 T = TypeVar("T")
 DEFAULT_SECONDS = 10.0
@@ -28,14 +31,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it arrived. *scope* None: any key will do. *seconds*: until its deadline."""
+    """One call as it arrived. *scope* None: any key will do. *seconds*: until its deadline, None
+    where it has none."""
 
     method: str
     transport: str
     api_key: str | None = field(repr=False)
     request_id: str
     scope: Scope | None
-    seconds: float = DEFAULT_SECONDS
+    seconds: float | None = DEFAULT_SECONDS
 
 
 def request_id(given: str | None) -> str:
@@ -46,17 +50,36 @@ def request_id(given: str | None) -> str:
 class Boundary:
     """Lets calls in, and nothing out but replies, ServiceError and cancellation."""
 
-    def __init__(self, access: Access, limits: CallLimits) -> None:
+    def __init__(self, access: Access, limits: CallLimits, streams: Streams) -> None:
         self._access = access
         self._limits = limits
+        self._streams = streams
+
+    async def stream(
+        self,
+        call: Call,
+        work: Callable[[Caller], AsyncGenerator[T, None]],
+        send: Callable[[T], Awaitable[None]],
+    ) -> None:
+        """Let *send* have one after the other what *work* yields for the caller behind *call*.
+
+        All of it runs in the caller's own task, which ends with the call, however that ends.
+        """
+
+        async def all_of_it(caller: Caller) -> None:
+            async with self._streams.open(call.api_key), aclosing(work(caller)) as messages:
+                async for message in messages:
+                    await send(message)
+
+        await self.run(call, all_of_it)
 
     async def run(self, call: Call, work: Callable[[Caller], Awaitable[T]]) -> T:
         """What *work* returns for the caller behind *call*; decoding belongs into *work*."""
         started = perf_counter()
         caller: Caller | None = None
         outcome, why = "ok", ""
-        deadline = asyncio.get_running_loop().time() + call.seconds
-        timeout = asyncio.timeout_at(deadline)
+        deadline = inf if call.seconds is None else asyncio.get_running_loop().time() + call.seconds
+        timeout = asyncio.timeout_at(None if call.seconds is None else deadline)
         try:
             async with timeout:
                 key = await self._access.check(call.api_key)

@@ -6,7 +6,16 @@ from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as profiles_pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
-from service.model import SECOND, Connection, Credentials, Lease, Micros, PlatformCard, Profile
+from service.model import (
+    SECOND,
+    Connection,
+    ConnectionEvent,
+    Credentials,
+    Lease,
+    Micros,
+    PlatformCard,
+    Profile,
+)
 
 
 def credentials(message: profiles_pb.Credentials) -> Credentials:
@@ -46,6 +55,15 @@ def lease(lent: Lease) -> sessions_pb.LeaseSessionResponse:
         service_endpoint=lent.account.origin,
         expires_at=timestamp(lent.expires_at),
         username=lent.account.username,
+    )
+
+
+def event(kept: ConnectionEvent) -> profile_pb2.ConnectionEvent:
+    return profile_pb2.ConnectionEvent(
+        kind=f"KIND_{kept.kind}",
+        profile_key=kept.profile_key,
+        connection=None if kept.connection is None else connection(kept.connection),
+        occurred_at=None if kept.occurred_at is None else timestamp(kept.occurred_at),
     )
 
 

@@ -1,6 +1,8 @@
 """The gRPC server: the boundary's skin over grpc.aio."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -46,7 +48,12 @@ OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
 
+LAST_WORDS_SECONDS = 1.0
+"""How long a caller that takes nothing more may keep us from ending its call."""
+
 Behaviour = Callable[[Message, Caller], Awaitable[Message]]
+Stream = Callable[[Message, Caller], AsyncGenerator[Message, None]]
+Read = Callable[[bytes], Message]
 # as text: these are generic to the type checker alone
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -68,8 +75,9 @@ class GrpcServer:
         *,
         most_calls: int,
     ) -> None:
+        self._calls = _BoundaryInterceptor(boundary)
         self._server = grpc.aio.server(
-            interceptors=[_BoundaryInterceptor(boundary)],
+            interceptors=[self._calls],
             options=OPTIONS,
             maximum_concurrent_rpcs=most_calls,
         )
@@ -116,7 +124,14 @@ class GrpcServer:
 
     async def stop(self, grace: float) -> None:
         """End, once the calls under way have ended or *grace* seconds are over."""
-        await self._server.stop(grace)
+        stopping = asyncio.create_task(self._server.stop(grace))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._calls.none_under_way.wait()
+        # grpc goes on waiting for callers to take what was sent: not for those who take nothing
+        await asyncio.wait([stopping], timeout=min(grace, LAST_WORDS_SECONDS))
+        await self._server.stop(0)
+        await stopping
 
     async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for name in ("", *_names()):
@@ -133,6 +148,9 @@ class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, boundary: Boundary) -> None:
         self._boundary = boundary
         self._guarded: dict[str, Handler] = {}
+        self._under_way = 0
+        self.none_under_way = asyncio.Event()
+        self.none_under_way.set()
 
     async def intercept_service(
         self,
@@ -151,47 +169,97 @@ class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
         return guarded
 
     def _guard(self, method: str, handler: "Handler") -> "Handler":
-        behaviour = cast("Behaviour", handler.unary_unary or handler.unary_stream)
         # taken over from the handler, so that what cannot be decoded fails inside the wall
         decode = cast("Callable[[bytes], Message]", handler.request_deserializer)
         service, _, name = method[1:].partition("/")
         kind = KINDS[service].methods_by_name[name].input_type
-        scope = SCOPES[name]
 
-        async def answer(encoded: bytes, context: "Context") -> Message | None:
-            metadata = _metadata(context)
-            sent_id = request_id(metadata.get("x-request-id"))
-            seconds = context.time_remaining()
-            call = Call(
-                name,
-                "grpc",
-                metadata.get("x-api-key"),
-                sent_id,
-                scope,
-                DEFAULT_SECONDS if seconds is None else min(seconds, LONGEST_SECONDS),
-            )
-
-            async def work(caller: Caller) -> Message:
-                try:
-                    request = decode(encoded)
-                except DecodeError:
-                    raise undecodable(encoded, kind) from None
-                return await behaviour(request, caller)
-
-            context.set_trailing_metadata((("x-request-id", sent_id),))
+        def read(encoded: bytes) -> Message:
             try:
-                return await self._boundary.run(call, work)
-            except ServiceError as error:
-                refusal = error
-            await _abort(context, refusal, sent_id)
-            return None
+                return decode(encoded)
+            except DecodeError:
+                raise undecodable(encoded, kind) from None
 
-        make = (
-            grpc.unary_unary_rpc_method_handler
-            if handler.unary_unary
-            else grpc.unary_stream_rpc_method_handler
+        if handler.unary_unary:
+            behaviour = cast("Behaviour", handler.unary_unary)
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(name, read, behaviour), None, handler.response_serializer
+            )
+        stream = cast("Stream", handler.unary_stream)
+        return grpc.unary_stream_rpc_method_handler(
+            self._stream(name, read, stream), None, handler.response_serializer
         )
-        return make(answer, None, handler.response_serializer)
+
+    def _unary(self, name: str, read: Read, behaviour: Behaviour) -> Any:
+        async def answer(encoded: bytes, context: "Context") -> Message | None:
+            async def work(caller: Caller) -> Message:
+                return await behaviour(read(encoded), caller)
+
+            call = _call(name, context, DEFAULT_SECONDS)
+            context.set_trailing_metadata((("x-request-id", call.request_id),))
+            with self._counted():
+                try:
+                    return await self._boundary.run(call, work)
+                except ServiceError as error:
+                    refusal = error
+                await _abort(context, refusal, call.request_id)
+                return None
+
+        return answer
+
+    def _stream(self, name: str, read: Read, stream: Stream) -> Any:
+        async def tell(encoded: bytes, context: "Context") -> None:
+            def work(caller: Caller) -> AsyncGenerator[Message, None]:
+                return stream(read(encoded), caller)
+
+            async def send(message: Message) -> None:
+                try:
+                    await context.write(message)
+                except grpc.aio.InternalError:
+                    # the call ended while this waited to be taken; its cancellation is on its way
+                    raise asyncio.CancelledError from None
+
+            call = _call(name, context, None)
+            context.set_trailing_metadata((("x-request-id", call.request_id),))
+            with self._counted():
+                try:
+                    await self._boundary.stream(call, work, send)
+                    return
+                except ServiceError as error:
+                    refusal = error
+                # the status waits behind what the caller has not taken yet
+                with suppress(TimeoutError, grpc.aio.InternalError):
+                    async with asyncio.timeout(LAST_WORDS_SECONDS):
+                        await _abort(context, refusal, call.request_id)
+
+        return tell
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        self.none_under_way.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self.none_under_way.set()
+
+
+def _call(name: str, context: "Context", default: float | None) -> Call:
+    metadata = _metadata(context)
+    seconds = context.time_remaining()
+    if seconds is None:
+        seconds = default
+    return Call(
+        name,
+        "grpc",
+        metadata.get("x-api-key"),
+        request_id(metadata.get("x-request-id")),
+        SCOPES[name],
+        # what is further off is left to grpc, which ends the call then
+        None if seconds is None else min(seconds, LONGEST_SECONDS),
+    )
 
 
 async def _abort(context: "Context", refusal: ServiceError, sent_id: str) -> None:

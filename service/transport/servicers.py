@@ -1,23 +1,23 @@
-"""The servicers: a message in, a message out. They see no transport and choose no status."""
+"""The servicers: a message in, a message out, or a stream of them. They see no transport and choose
+no status."""
 
 # ruff: noqa: N802 - methods are named as in the contract
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from types import MappingProxyType
-
-from google.protobuf.message import Message
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.connect import Connect, ConnectRequest
-from service.errors import NotImplementedYet
 from service.health import Health
 from service.leases import LeaseRequest, Leases
 from service.model import Caller, Scope
 from service.platforms.registry import Registry
 from service.profiles import Profiles, named_profile, platform_id
 from service.transport import conversion
+from service.watch import Watch
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(
     {
@@ -36,17 +36,14 @@ SCOPES: Mapping[str, Scope | None] = MappingProxyType(
 """What a key needs for each method; None: any key will do."""
 
 
-async def _not_implemented(_: object, request: Message, caller: Caller) -> Message:
-    raise NotImplementedYet
-
-
 class ProfileServicer:
     """postcore.profiles.v1.ProfileService"""
 
-    def __init__(self, connect: Connect, profiles: Profiles, health: Health) -> None:
+    def __init__(self, connect: Connect, profiles: Profiles, health: Health, watch: Watch) -> None:
         self._connect = connect
         self._profiles = profiles
         self._health = health
+        self._watch = watch
 
     async def ConnectProfile(
         self, request: pb.ConnectProfileRequest, caller: Caller
@@ -115,7 +112,16 @@ class ProfileServicer:
         )
         return pb.VerifyConnectionResponse(connection=conversion.connection(kept))
 
-    WatchConnections = _not_implemented
+    async def WatchConnections(
+        self, request: pb.WatchConnectionsRequest, caller: Caller
+    ) -> AsyncGenerator[pb.WatchConnectionsResponse, None]:
+        told = self._watch.changes(caller, request.cursor, from_oldest=request.from_oldest)
+        async with aclosing(told):
+            async for changes in told:
+                yield pb.WatchConnectionsResponse(
+                    events=[conversion.event(kept) for kept in changes.events],
+                    cursor=changes.cursor,
+                )
 
 
 class PlatformServicer:
