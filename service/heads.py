@@ -14,7 +14,7 @@ from service.errors import ServiceUnavailable
 from service.ports import Store
 
 LOOK_SECONDS = 1.0
-REST_SECONDS = 0.02
+REST_SECONDS = 0.05
 """Between two looks, however many commits there are."""
 
 log = structlog.get_logger()
