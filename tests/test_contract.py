@@ -49,7 +49,12 @@ def test_every_method_has_a_scope_and_a_servicer() -> None:
         SERVICES, (ProfileServicer, PlatformServicer, SessionServicer), strict=True
     ):
         for method in service.methods:
-            assert inspect.iscoroutinefunction(getattr(servicer, method.name))
+            is_one = (
+                inspect.isasyncgenfunction
+                if method.server_streaming
+                else inspect.iscoroutinefunction
+            )
+            assert is_one(getattr(servicer, method.name))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 from contextlib import closing
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -69,6 +70,26 @@ async def test_a_signal_drains(
         assert health(server.address) == "UNAVAILABLE"
         assert server.rest() == []
     assert connected(home) == [person.did]
+
+
+async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) -> None:
+    """With UNAVAILABLE, long before POSTCORE_DRAIN_SECONDS; on the server that comes next, the
+    cursor is good."""
+    metadata = (("x-api-key", api_key),)
+    cursor = ""
+    for _ in range(2):
+        with home.serve("--sandbox", DRAIN_SECONDS=str(10 * DEADLINE)) as server:
+            async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(server.address) as to:
+                stub = profiles_grpc.ProfileServiceStub(to)
+                request = pb.WatchConnectionsRequest(cursor=cursor)
+                stream: Any = stub.WatchConnections(request, metadata=metadata)
+                cursor = (await stream.read()).cursor
+                server.process.send_signal(signal.SIGTERM)
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await stream.read()
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+                assert await asyncio.to_thread(server.end) == 0
+            assert '"outcome": "SERVICE_UNAVAILABLE", "why": "stopping"' in server.errors
 
 
 async def test_work_that_its_caller_left_is_drained(

@@ -232,6 +232,10 @@ class ProfileServiceServicer:
         and a message at least every 30 seconds; either may carry no events, only a cursor. The call
         has no deadline but the caller's.
 
+        A key that is revoked ends its streams with INVALID_API_KEY within 5 seconds. A server that
+        stops ends them with SERVICE_UNAVAILABLE: call again. RATE_LIMIT_EXCEEDED also means that the
+        tenant, or the server, has as many streams as it may. Events are kept for 7 days.
+
         Fails with INVALID_REQUEST or CURSOR_EXPIRED; and as any call may with MISSING_API_KEY,
         INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
         DEADLINE_EXCEEDED or INTERNAL.

@@ -1,0 +1,70 @@
+"""Tokens: pages and cursors, which nobody but us can make, each for its use and place."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.model import Place
+from service.ring import Ring, create_ring, new_keys
+from service.tokens import InvalidToken, Tokens
+
+NUMBERS = st.integers(0, 2**63 - 1)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
+    return tokens_of(tmp_path_factory.mktemp("ring") / "ring.json")
+
+
+def tokens_of(ring: Path) -> Tokens:
+    create_ring(ring, new_keys("test"))
+    return Tokens(Ring(ring))
+
+
+@given(NUMBERS, st.text(), st.text())
+def test_a_cursor_brings_its_number_back(tokens: Tokens, number: int, a: str, b: str) -> None:
+    """Bound to what it was made for, in that order and division; it is plain ASCII."""
+    cursor = tokens.cursor(number, a, b)
+    assert cursor.isascii()
+    assert tokens.number(cursor, a, b) == number
+    for other in ((b + "x", a), (a + b,), (a, b, ""), (), (a + b, "")):
+        if other != (a, b):
+            with pytest.raises(InvalidToken):
+                tokens.number(cursor, *other)
+
+
+@given(NUMBERS, st.data())
+def test_a_cursor_that_was_touched_is_none(
+    tokens: Tokens, number: int, data: st.DataObject
+) -> None:
+    """Cut anywhere, or with any letter changed, the last one's idle bits included."""
+    cursor = tokens.cursor(number, "ten_a")
+    at = data.draw(st.integers(0, len(cursor) - 1))
+    letter = data.draw(st.characters(codec="utf-8"))
+    wrong = [cursor[:at], cursor[:at] + letter + cursor[at + 1 :], cursor + letter, letter + cursor]
+    for text in wrong:
+        if text != cursor:
+            with pytest.raises(InvalidToken):
+                tokens.number(text, "ten_a")
+
+
+@given(st.text())
+def test_no_other_text_is_a_token(tokens: Tokens, text: str) -> None:
+    """Whatever it is, it is InvalidToken and no fault of ours."""
+    for read in (tokens.number, tokens.place):
+        with pytest.raises(InvalidToken):
+            read(text, "ten_a")
+
+
+def test_a_token_is_good_for_its_use_and_ring_alone(tokens: Tokens, tmp_path: Path) -> None:
+    """A page's is no cursor, nor the other way round; another ring's is neither."""
+    page, cursor = tokens.page(Place(1, ""), "ten_a"), tokens.cursor(1, "ten_a")
+    with pytest.raises(InvalidToken):
+        tokens.number(page, "ten_a")
+    with pytest.raises(InvalidToken):
+        tokens.place(cursor, "ten_a")
+    with pytest.raises(InvalidToken):
+        tokens_of(tmp_path / "other.json").number(cursor, "ten_a")
+    assert tokens.place(page, "ten_a") == Place(1, "")
