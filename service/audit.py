@@ -5,7 +5,6 @@ cannot be written is kept, up to a bound, beyond which nothing more is lent.
 """
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
@@ -19,6 +18,8 @@ MOST_UNWRITTEN = 50_000
 AT_ONCE = 5_000
 FORGET_EVERY_SECONDS = 600.0
 FORGET_AT_ONCE = 1_000
+LAST_ATTEMPTS = 3
+"""To write what is left when the service stops."""
 
 log = structlog.get_logger()
 
@@ -54,9 +55,7 @@ class Audit:
                 group.create_task(self._write_again_and_again())
                 group.create_task(self._forget_again_and_again())
         finally:
-            with suppress(ServiceUnavailable):
-                while self._unwritten:
-                    await self._write()
+            await self._write_the_rest()
 
     async def _write_again_and_again(self) -> None:
         while True:
@@ -67,7 +66,27 @@ class Audit:
             except ServiceUnavailable:
                 log.error("audit of leases cannot be written", waiting=len(self._unwritten))
 
+    async def _write_the_rest(self) -> None:
+        for attempt in range(LAST_ATTEMPTS):
+            try:
+                while self._unwritten:
+                    await self._write()
+            except ServiceUnavailable:
+                log.error("audit of leases cannot be written", waiting=len(self._unwritten))
+                await asyncio.sleep(attempt)
+        if self._unwritten:
+            log.critical("audit of leases is lost", leases=len(self._unwritten))
+
     async def _write(self) -> None:
+        writing = asyncio.create_task(self._write_some())
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # what is under way may be committed: to write it once more would tell it twice
+            await asyncio.wait([writing])
+            raise
+
+    async def _write_some(self) -> None:
         some = self._unwritten[:AT_ONCE]
         await self._store.add_leases(some)
         del self._unwritten[: len(some)]
@@ -77,7 +96,7 @@ class Audit:
             try:
                 before = self._clock.now() - self._kept_for
                 forgotten = FORGET_AT_ONCE
-                while forgotten == FORGET_AT_ONCE:
+                while forgotten >= FORGET_AT_ONCE:
                     forgotten = await self._store.forget_leases(before, FORGET_AT_ONCE)
             except ServiceUnavailable:
                 log.warning("audit of leases cannot be tidied")

@@ -20,6 +20,7 @@ Which status each becomes stands in one table, transport/status.py, and nowhere 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from service.model import CredentialFault
 
@@ -56,6 +57,12 @@ class ServiceError(Exception):
         self.retry_after = retry_after
         self.help_url = help_url
         self.why = why
+
+    def again(self, retry_after: float | None) -> Self:
+        """The same refusal once more, without the frames that this one came through."""
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__, retry_after=retry_after)
+        return same
 
 
 class InvalidCredentials(ServiceError):

@@ -5,10 +5,8 @@ Checks belong to the service: they go to their end although whoever asked is gon
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from time import monotonic
 from typing import Any, TypeVar
 
 import structlog
@@ -20,6 +18,7 @@ from service.errors import (
     RateLimitExceeded,
     ServiceError,
 )
+from service.failures import Failures
 from service.logins import Logins
 from service.model import (
     SECOND,
@@ -41,9 +40,6 @@ T = TypeVar("T")
 CHECK_SECONDS = 9.0
 """For all that one check asks of the platform: less than a call has by default."""
 SHARED_FOR: Micros = 60 * SECOND
-FAILED_FOR = 5.0
-"""How long a session that could not be renewed is not tried again, at the least."""
-MOST_FAILED = 10_000
 
 Key = tuple[str, str, str, int]
 
@@ -69,8 +65,8 @@ class Health:
         self._clock = clock
         self._tasks = tasks
         self._checks: dict[Key, asyncio.Task[Connection]] = {}
-        self._renewals: dict[Key, asyncio.Task[tuple[StoredConnection, Session]]] = {}
-        self._failed: OrderedDict[Key, tuple[float, ServiceError]] = OrderedDict()
+        self._renewals: dict[Key, asyncio.Task[None]] = {}
+        self._failures = Failures()
 
     async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
         """The connection with a verdict of the last minute. Raises ProfileNotFound or
@@ -85,18 +81,15 @@ class Health:
         """The connection with a verdict of now. Raises as `verify` does, and UnknownKey."""
         return await self._share(self._checks, stored, self._check)
 
-    async def renew(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
-        """The connection with a session that was renewed, by one refresh or, where that is
-        impossible, one login.
+    async def renew(self, stored: StoredConnection) -> None:
+        """Put another session in the place of the one in *stored*, by one refresh or, where that
+        is impossible, one login; nothing is done where somebody else has replaced it.
 
-        Raises NeedsReconnect where it is found to be of no use, RateLimitExceeded where no login
-        may be made, AccountInactive, and as the platform does.
+        Raises NeedsReconnect where the connection is found to be of no use, RateLimitExceeded
+        where no login may be made, AccountInactive, and as the platform does.
         """
-        key = _key(stored.context)
-        failed = self._failed.get(key)
-        if failed is not None and monotonic() < failed[0]:
-            raise failed[1].with_traceback(None)  # raised again and again, it would grow
-        return await self._share(self._renewals, stored, self._renew)
+        self._failures.check(stored)
+        await self._share(self._renewals, stored, self._renew)
 
     async def _check(self, stored: StoredConnection) -> Connection:
         context = stored.context
@@ -111,21 +104,23 @@ class Health:
         now = await self._store.connection(context.tenant_id, context.profile_key, context.platform)
         return now.connection
 
-    async def _renew(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
+    async def _renew(self, stored: StoredConnection) -> None:
+        renewed = stored
         try:
-            return await self._renewed(stored)
+            renewed, session = await self._renewed(stored)
+            if session.expires_at <= self._clock.now():
+                raise PlatformUnavailable("expired_token")
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
-            limited = not isinstance(error, PlatformUnavailable)
-            wait = max(FAILED_FOR, (error.retry_after or 0) if limited else 0)
-            self._failed[_key(stored.context)] = (monotonic() + wait, error)
-            if len(self._failed) > MOST_FAILED:
-                self._failed.popitem(last=False)
+            self._failures.note(stored, renewed, error)
             raise
         except Overtaken:
             raise PlatformUnavailable("overtaken", retry_after=1) from None
+        self._failures.forget(renewed)
 
     async def _renewed(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
         async with self._sessions.claimed(stored.context) as held:
+            if held.connection.reconnect_reason is not None:
+                raise NeedsReconnect(held.context.platform, held.connection.reconnect_reason)
             if held.session != stored.session:
                 # somebody else has renewed it meanwhile
                 return held, self._sessions.open(held)

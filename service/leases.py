@@ -5,7 +5,7 @@ verdict or another process's refresh holds from that moment on. A copy in memory
 decryption, a few microseconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -13,9 +13,12 @@ from service.audit import Audit
 from service.errors import (
     InvalidRequest,
     NeedsReconnect,
+    PlatformNotConnected,
     PlatformRateLimited,
     PlatformUnavailable,
     RateLimitExceeded,
+    ServiceError,
+    ServiceUnavailable,
 )
 from service.health import Health
 from service.logins import REPLY_SECONDS, platform_time
@@ -33,6 +36,14 @@ LEAST: Micros = 60 * SECOND
 REFRESHED_FOR: Micros = 60 * SECOND
 """How long a renewed session is not renewed again, whoever refuses its token."""
 LONGEST_TOKEN = 8192
+IN_THE_WAY = (
+    PlatformUnavailable,
+    PlatformRateLimited,
+    RateLimitExceeded,
+    PlatformNotConnected,  # or connected anew
+    ServiceUnavailable,  # for writers, at least
+)
+"""What keeps a session from being renewed, and not its token from being lent while it is good."""
 
 log = structlog.get_logger()
 
@@ -43,7 +54,7 @@ class LeaseRequest:
 
     profile_key: str
     platform: str
-    rejected_access_token: str
+    rejected_access_token: str = field(repr=False)
 
 
 class Leases:
@@ -103,23 +114,31 @@ class Leases:
 
     def _is_due(self, stored: StoredConnection, session: Session, request: LeaseRequest) -> bool:
         now = self._clock.now()
-        if 0 <= now - stored.refreshed_at < REFRESHED_FOR:
+        left = session.expires_at - now
+        if left > 0 and 0 <= now - stored.refreshed_at < REFRESHED_FOR:
             return False
-        refused = session.access_token == request.rejected_access_token
-        return refused or session.expires_at - now < ENOUGH
+        return left < ENOUGH or session.access_token == request.rejected_access_token
 
     async def _renewed(
         self, caller: Caller, request: LeaseRequest, stored: StoredConnection
     ) -> tuple[StoredConnection, Session]:
+        failed: ServiceError | None = None
         try:
             async with platform_time(caller.deadline - REPLY_SECONDS):
-                return await self._health.renew(stored)
-        except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded):
-            # what is left of the stored token is better than none, while the connection stands
-            stored = await self._usable(caller, request)
-            session = self._open(stored)
-            if session is None or session.access_token == request.rejected_access_token:
-                raise
-            if session.expires_at - self._clock.now() < LEAST:
-                raise
-            return stored, session
+                await self._health.renew(stored)
+        except IN_THE_WAY as error:
+            failed = error
+        # as it is by now: it may have been ended meanwhile, or renewed by another process
+        stored = await self._usable(caller, request)
+        session = self._open(stored)
+        if failed is not None and not self._is_left(session, request):
+            raise failed
+        if session is None:
+            raise PlatformUnavailable("unreadable")
+        return stored, session
+
+    def _is_left(self, session: Session | None, request: LeaseRequest) -> bool:
+        """Whether there is something to lend, for want of better."""
+        if session is None or session.access_token == request.rejected_access_token:
+            return False
+        return session.expires_at - self._clock.now() >= LEAST

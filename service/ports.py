@@ -214,7 +214,8 @@ class Store(Protocol):
         """Write down what was lent, in the audit trail."""
 
     async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
-        """The newest leases of a tenant since then, oldest first."""
+        """The leases of a tenant since then, oldest first: *most* of them and those that share
+        the time of the next, or all, if they are fewer."""
 
     async def forget_leases(self, before: Micros, most: int) -> int:
         """Remove the oldest of the audit trail; returns how many."""

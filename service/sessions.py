@@ -7,11 +7,11 @@ crash in between is made good by the server, which honours the old token a while
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from time import monotonic
 
-from service.errors import PlatformNotConnected, ProfileNotFound
+from service.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
 from service.logins import platform_time
 from service.logouts import Logouts
 from service.model import SECOND, Account, Login, Micros, Refreshed, Session
@@ -68,7 +68,9 @@ class Sessions:
         try:
             yield held
         finally:
-            await self._store.give_up_claim(held)
+            # what came of it counts; a claim that cannot be given up runs out by itself
+            with suppress(ServiceUnavailable):
+                await self._store.give_up_claim(held)
 
     async def _claim(self, context: SealContext) -> StoredConnection | None:
         now = self._clock.now()

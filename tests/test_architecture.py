@@ -35,7 +35,9 @@ MAY_IMPORT = {
     | {"tasks", "vault"},
     "sessions": STORED | {"logins", "logouts", "platforms.registry", "ports", "vault"},
     "verdict": STORED | {"logins", "ports", "schedule", "sessions", "vault"},
-    "health": STORED | {"logins", "ports", "schedule", "sessions", "tasks", "vault", "verdict"},
+    "failures": STORED,
+    "health": STORED
+    | {"failures", "logins", "ports", "schedule", "sessions", "tasks", "vault", "verdict"},
     "audit": STORED | {"ports"},
     "leases": STORED | {"audit", "health", "logins", "ports", "profiles", "sessions", "vault"},
     "monitor": STORED | {"health", "ports", "ring"},

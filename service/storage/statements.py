@@ -198,9 +198,11 @@ def add_leases(count: int) -> str:
     return f"INSERT INTO leases ({_LEASE}) VALUES ({'), ('.join(rows)})"
 
 
+# up to the time of the one that is one too many: those of one microsecond stay together
 LEASES = f"""
-SELECT {_LEASE} FROM (SELECT {_LEASE} FROM leases WHERE tenant_id = $1 AND at >= $2
-    ORDER BY at DESC LIMIT $3) newest
+SELECT {_LEASE} FROM leases
+WHERE tenant_id = $1 AND at >= $2 AND at <= COALESCE((SELECT at FROM leases
+    WHERE tenant_id = $1 AND at >= $2 ORDER BY at LIMIT 1 OFFSET $3), 9223372036854775807)
 ORDER BY at
 """
 # whoever they belong to: they are kept as long as the operator says
