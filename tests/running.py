@@ -99,6 +99,7 @@ class Running:
         self.profiles = profiles_grpc.ProfileServiceStub(self.channel)
         self.platforms = platforms_grpc.PlatformServiceStub(self.channel)
         self.sessions = sessions_grpc.SessionServiceStub(self.channel)
+        self._making_key = asyncio.Lock()
 
     @property
     def database(self) -> Path:
@@ -145,7 +146,8 @@ class Running:
         timeout: float | None = 10,  # noqa: ASYNC109 - grpc's own
     ) -> sessions_pb.LeaseSessionResponse:
         if api_key is None:
-            self.leasing_key = self.leasing_key or (await self.new_key(Scope.SESSIONS_LEASE))[0]
+            async with self._making_key:  # one does for all that ask at once
+                self.leasing_key = self.leasing_key or (await self.new_key(Scope.SESSIONS_LEASE))[0]
             api_key = self.leasing_key
         return await self.sessions.LeaseSession(
             sessions_pb.LeaseSessionRequest(

@@ -90,5 +90,8 @@ class Sandbox(SandboxBluesky):
         return self._network.migrate(person.did)
 
     async def later(self, session: Session, seconds: float) -> Session:
-        self._clock.at += seconds
+        self.pass_time(seconds)
         return session
+
+    def pass_time(self, seconds: float) -> None:
+        self._clock.at += seconds
