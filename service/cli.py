@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
@@ -17,6 +17,7 @@ from service.config import ConfigError, Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+LEASES_AT_ONCE = 1_000
 
 
 def main() -> None:
@@ -253,6 +254,43 @@ def revoke_api_key(key_id: str) -> None:
     if not run(work()):
         fail("there is no such key; list them: postcore api-keys list --tenant ID")
     click.echo(f"revoked {key_id}", err=True)
+
+
+def _since(_: click.Context, __: click.Parameter, value: str | None) -> int:
+    if value is None:
+        return 0
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter("must be a time in ISO 8601, such as 2026-01-31T12:00Z") from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    # in whole numbers: a float would round microseconds
+    return (at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+
+
+@cli.command("leases")
+@click.option("--tenant", required=True, callback=_text, help="The tenant's id.")
+@click.option("--since", callback=_since, help="From that time on, in UTC if no zone is named.")
+def list_leases(tenant: str, since: int) -> None:
+    """List the leases of a tenant's sessions, oldest first: when, to which key, of which profile,
+    its platform and account, and when the token ends.
+
+    They are kept for POSTCORE_LEASE_AUDIT_DAYS; a server writes them down within a second.
+    """
+    from service.app import open_store
+
+    async def work() -> None:
+        after = since
+        async with open_store(settings()) as store:
+            while some := await store.leases(tenant, after, LEASES_AT_ONCE):
+                for lease in some:
+                    click.echo(
+                        f"{_time(lease.at)}\t{lease.key_id}\t{lease.profile_key}\t{lease.platform}"
+                        f"\t{lease.account_id}\t{_time(lease.expires_at)}"
+                    )
+                after = some[-1].at + 1
+
+    run(work())
 
 
 @cli.group()

@@ -11,7 +11,7 @@ from service import log
 from service.access import Access
 from service.app import open_store, open_vault
 from service.cli import cli
-from service.model import DEFAULT_SCOPES, Tenant
+from service.model import DEFAULT_SCOPES, Scope, Tenant
 from service.ports import SystemClock
 from service.ring import Ring, create_ring, new_keys
 from tests.command.home import Home, Outcome
@@ -34,11 +34,21 @@ def home(empty_home: Home, empty_database: Path) -> Home:
 @pytest.fixture
 async def api_key(home: Home) -> str:
     """A key in `home`, made in this process, since a command takes a second."""
+    return await _key(home, DEFAULT_SCOPES)
+
+
+@pytest.fixture
+async def leasing_key(home: Home) -> str:
+    """One that may do everything."""
+    return await _key(home, frozenset(Scope))
+
+
+async def _key(home: Home, scopes: frozenset[Scope]) -> str:
     clock, ring = SystemClock(), Ring(home.ring)
     async with open_store(home.settings()) as store:
         await open_vault(store, ring)
         await store.create_tenant(Tenant(TENANT, "test", clock.now()))
-        plain, key = Access(store, ring, clock).mint(TENANT, "test", DEFAULT_SCOPES)
+        plain, key = Access(store, ring, clock).mint(TENANT, "test", scopes)
         assert await store.add_api_key(key)
     return plain
 
