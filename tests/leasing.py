@@ -1,16 +1,20 @@
-"""Leasing: what the tests of leases count, hold up and end."""
+"""Leasing: what the tests of leases count, hold up, end and start."""
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
 
+from service.config import Settings
 from service.model import SECOND, Session
 from tests.bluesky import CREATE, SESSION, Bluesky
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox
 
+ROOT = Path(__file__).parent.parent
 MINUTE = 60 * SECOND
 REFRESH = f"{SESSION}refreshSession"
 
@@ -72,3 +76,16 @@ async def another_second(bluesky: Sandbox | Real) -> None:
         if isinstance(bluesky, Sandbox):
             bluesky.pass_time(1)
         await asyncio.sleep(0.01)
+
+
+def environ_of(settings: Settings) -> dict[str, str]:
+    """The environment of a process that is to have the same settings."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
+        **{
+            f"POSTCORE_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in settings
+            if name in settings.model_fields_set
+        },
+    }

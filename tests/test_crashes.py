@@ -12,9 +12,8 @@ import grpc.aio
 import pytest
 
 from tests.bluesky import RealBluesky
-from tests.conftest import ROOT
 from tests.failpoints import WHEN
-from tests.leasing import MINUTE, Counted, end_session
+from tests.leasing import MINUTE, ROOT, Counted, end_session, environ_of
 from tests.pds.server import RealServer
 from tests.running import MovedClock, Running, running
 
@@ -38,11 +37,6 @@ LOGIN = (
 async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Running]:
     """The service on the store of *service*, which is stopped by then, until it kills itself."""
     settings = service.settings
-    environ = {
-        f"POSTCORE_{name.upper()}": ",".join(value) if isinstance(value, tuple) else str(value)
-        for name, value in settings
-        if name in settings.model_fields_set
-    }
     command = ("-m", "tests.failpoints", when, seam, "--ahead", str(EXPIRING // 1_000_000))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -50,7 +44,7 @@ async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Runnin
         "--",
         "serve",
         cwd=ROOT,
-        env={**environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"},
+        env=environ_of(service.settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

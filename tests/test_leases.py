@@ -278,7 +278,7 @@ async def delete(service: Running, key: str) -> None:
 
 async def break_(service: Running, key: str) -> None:
     """As a check in another process does it."""
-    service.execute(
+    await service.execute(
         "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
         " WHERE profile_key = ?",
         key,
@@ -442,7 +442,7 @@ async def test_a_claim_of_another_time_holds_nobody_up(
 ) -> None:
     """One that a crash left behind before the clock was put back an hour, for one."""
     ahead = clock.now() + 60 * MINUTE
-    service.execute("UPDATE sessions SET claimed_until = ?", ahead)
+    await service.execute("UPDATE sessions SET claimed_until = ?", ahead)
     clock.ahead = 61 * SECOND
     await service.lease(key, rejected=service.session().access_token, timeout=5)
     assert await spent() == (0, 1)
