@@ -29,7 +29,10 @@ class Schedule:
     def after_break(self, now: Micros, login_after: Micros | None) -> Micros:
         """*login_after*: when the password may be tried again, if it was refused."""
         usual = self.after_proof(now)
-        return usual if login_after is None else min(usual, max(login_after, now))
+        if login_after is None or login_after <= now:
+            # a wait that is over says nothing of the next check: what was found needed no login
+            return usual
+        return min(usual, login_after)
 
     @staticmethod
     def login_after(now: Micros, refusals: int) -> Micros:

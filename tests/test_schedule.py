@@ -1,0 +1,40 @@
+"""Schedule: when a check is due again, after each thing that it can find."""
+
+from service.model import SECOND, Micros
+from service.schedule import DOUBT, HOUR, Schedule
+
+NOW: Micros = 1_800_000_000 * SECOND
+SCHEDULE = Schedule(6 * HOUR)
+
+
+def in_hours(at: Micros) -> float:
+    return (at - NOW) / HOUR
+
+
+def test_what_works_is_looked_at_after_a_round() -> None:
+    """Within a tenth of the interval, so that no crowd stays one."""
+    waits = {in_hours(SCHEDULE.after_proof(NOW)) for _ in range(100)}
+    assert all(5.4 <= wait <= 6.6 for wait in waits)
+    assert len(waits) > 50
+
+
+def test_a_doubt_is_looked_at_again_soon_and_then_less_so() -> None:
+    """Twice as late each time, up to the interval, and never before there can be news."""
+    waits = [SCHEDULE.after_doubt(NOW, doubts) - NOW for doubts in (1, 2, 3, 30)]
+    for wait, about in zip(waits, (DOUBT, 2 * DOUBT, 4 * DOUBT, 6 * HOUR), strict=True):
+        assert 0.9 * about <= wait <= 1.1 * about
+    assert SCHEDULE.after_doubt(NOW, 1, 3 * HOUR) == NOW + 3 * HOUR
+
+
+def test_a_refused_password_waits() -> None:
+    """An hour, six, and then a day; the connection is looked at when the wait is over."""
+    waits = [in_hours(SCHEDULE.login_after(NOW, refusals)) for refusals in (1, 2, 3, 4)]
+    assert waits == [1, 6, 24, 24]
+    assert SCHEDULE.after_break(NOW, NOW + HOUR) == NOW + HOUR
+
+
+def test_a_wait_that_is_over_does_not_make_a_check_due_at_once() -> None:
+    """An account that is gone, and one that was closed since its password was refused, are looked
+    at once a round: that finds out without a login."""
+    for login_after in (None, NOW, NOW - HOUR):
+        assert 5.4 <= in_hours(SCHEDULE.after_break(NOW, login_after)) <= 6.6
