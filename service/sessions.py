@@ -57,8 +57,8 @@ class Sessions:
     async def claimed(self, context: SealContext) -> AsyncIterator[StoredConnection]:
         """The connection, held by us alone until the end of the block.
 
-        Waits while somebody else holds it. Raises ProfileNotFound or PlatformNotConnected, the
-        latter also where it has been connected anew, and Overtaken where others hold it for long.
+        Waits while somebody else holds it. Raises ProfileNotFound or PlatformNotConnected, and
+        Overtaken where it has been connected anew, or where others hold it for long.
         """
         give_up_at = monotonic() + WAIT_SECONDS
         while (held := await self._claim(context)) is None:
@@ -74,7 +74,12 @@ class Sessions:
 
     async def _claim(self, context: SealContext) -> StoredConnection | None:
         now = self._clock.now()
-        return await self._store.claim(context, now, now + CLAIM)
+        try:
+            return await self._store.claim(context, now, now + CLAIM)
+        except PlatformNotConnected:
+            # to whoever asks, one that was connected anew meanwhile has been connected all along
+            await self._store.connection(context.tenant_id, context.profile_key, context.platform)
+            raise Overtaken from None
 
     async def refresh(
         self, held: StoredConnection, until: float
