@@ -1,0 +1,1 @@
+"""Machine: connections put through anything, in any order, and what has to hold after each step."""

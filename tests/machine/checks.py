@@ -1,0 +1,230 @@
+"""Checks: what has to hold of rows, events, logins and answers, given the truth."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from postcore.profiles.v1 import profile_pb2
+from service.model import DAY, SECOND, ReconnectReason
+from tests.running import Refusal
+
+from .clock import HeldClock
+from .house import House
+from .sky import SeenLogin, Sky
+from .story import Row, Story
+from .truth import Held, Truth, is_away, truth
+
+IN_5_MINUTES, A_DAY = 6, 20
+SETTINGS = {
+    "LOGIN_BUDGET": f"{IN_5_MINUTES},{A_DAY}",
+    "CONNECT_LOGIN_BUDGET": "4,14",
+    "TENANT_LOGIN_BUDGET": "3,10",
+}
+"""Smaller than in earnest, so that they run out."""
+FACTS = ("generation", "account_id", "origin", "username", "state", "reconnect_reason")
+FACTS_OF_TIME = ("connected_at", "last_verified_at", "document_at", "checked_at")
+WAITS = {"RATE_LIMIT_EXCEEDED", "PLATFORM_RATE_LIMITED"}
+NOTHING_PROVED = {*WAITS, "PLATFORM_UNAVAILABLE"}
+ABSENT = {"PLATFORM_NOT_CONNECTED", "PROFILE_NOT_FOUND"}
+
+
+class Checks:
+    """Compares what the service says and keeps with what it may, call by call."""
+
+    def __init__(self, sky: Sky, house: House, held: dict[str, Held], clock: HeldClock) -> None:
+        self._sky = sky
+        self._service = house.service
+        self._held = held
+        self._clock = clock
+        self._story = Story()
+        self._rows: dict[str, Row] = {}
+        self._logins = 0
+        self._checked: set[str] = set()
+        self._remade: set[str] = set()
+        self._truth: dict[str, Truth] = {}
+
+    # around each call
+
+    def begin(self, checked: Iterable[str], remade: Iterable[str]) -> None:
+        """A call is about to be made that may check some profiles, and connect or end others."""
+        self.note_moves()
+        self._checked, self._remade = set(checked), set(remade)
+        now = self._clock.now()
+        self._truth = {key: truth(self._sky, held, now) for key, held in self._held.items()}
+
+    def end(self) -> None:
+        """It has been made."""
+        before, self._rows = self._rows, self._read()
+        events = self._service.rows(
+            "SELECT * FROM events WHERE tenant_id = ? AND number > ? ORDER BY number",
+            self._service.tenant_id,
+            self._story.last,
+        )
+        self._story.go_on(events)
+        self._story.agrees_with(list(self._rows.values()))
+        for key in before.keys() | self._rows.keys():
+            was, now = before.get(key), self._rows.get(key)
+            if key in self._checked and was and now:
+                self._check_verdict(was, now, events)
+            elif was and now and key not in self._remade:
+                facts = (*FACTS, *FACTS_OF_TIME)
+                assert [was[fact] for fact in facts] == [now[fact] for fact in facts]
+            else:
+                assert was is None or key in self._remade, "only who is asked to ends a connection"
+        self._check_logins(before)
+
+    def nothing_changed(self) -> None:
+        """Whatever has happened elsewhere, the service was not told."""
+        self.note_moves()
+
+    def note_moves(self) -> None:
+        """When a document named another server first, is remembered."""
+        for held in self._held.values():
+            if held.moved_at is None and is_away(self._sky, held):
+                held.moved_at = self._clock.now()
+
+    def _check_verdict(self, was: Row, now: Row, events: Sequence[Row]) -> None:
+        key, true = was["profile_key"], self._truth[was["profile_key"]]
+        assert (was["generation"], was["origin"]) == (now["generation"], now["origin"])
+        if now["checked_at"] == self._clock.now():
+            assert now["next_check_at"] > self._clock.now(), "due again as soon as it was checked"
+        reason = now["reconnect_reason"]
+        fresh = now["last_verified_at"] == self._clock.now()
+        if reason != was["reconnect_reason"] and reason is not None:
+            assert ReconnectReason(reason) in true.reasons, f"a flag without proof: {reason}"
+            assert fresh
+        if now["state"] == "HEALTHY" and fresh:
+            assert true.allows_healthy(now["document_at"], self._clock.now()), true
+        if was["reconnect_reason"] and not reason:
+            assert (now["state"], fresh) == ("HEALTHY", True), "a flag is lifted by proof alone"
+        renamed = [
+            event
+            for event in events
+            if (event["profile_key"], event["kind"]) == (key, "HANDLE_CHANGED")
+        ]
+        assert len(renamed) == (was["username"] != now["username"])
+        if renamed:
+            assert now["username"] == self._sky.network.ledger[now["account_id"]].handle
+
+    def _check_logins(self, before: dict[str, Row]) -> None:
+        new = self._sky.logins[self._logins :]
+        self._logins = len(self._sky.logins)
+        asked = {(row["account_id"], row["origin"]) for row in before.values()}
+        now = self._clock.now()
+        for login in new:
+            assert login.at_home, "no login where the document does not lead"
+            if not self._remade and self._checked:
+                assert (login.did, login.origin) in asked, "a secret left its server"
+            same = [
+                each.at * SECOND
+                for each in self._sky.logins
+                if (each.did, each.origin) == (login.did, login.origin)
+            ]
+            day = [at for at in same if at > now - DAY]
+            assert len([at for at in same if at > now - 300 * SECOND]) <= IN_5_MINUTES
+            assert len(day) <= A_DAY
+            debits = self._service.rows(
+                "SELECT at FROM login_debits WHERE account_id = ? AND origin = ? AND at > ?",
+                login.did,
+                login.origin,
+                now - DAY,
+            )
+            assert len(day) <= len(debits), "each login is debited"
+
+    def _read(self) -> dict[str, Row]:
+        rows = self._service.rows(
+            "SELECT * FROM connections WHERE tenant_id = ?", self._service.tenant_id
+        )
+        return {row["profile_key"]: row for row in rows}
+
+    # what was answered
+
+    def connected(self, key: str, held: Held) -> None:
+        self._held[key] = held
+        row = self._rows[key]
+        assert (row["account_id"], row["origin"]) == (held.did, held.origin)
+        assert (row["state"], row["reconnect_reason"]) == ("HEALTHY", None)
+        self.note_moves()
+
+    def connect_refused(
+        self, key: str | None, did: str, refusal: Refusal, *, good: bool, disturbed: bool
+    ) -> None:
+        """*good*: the credentials open the account. *disturbed*: something was in the way."""
+        allowed = {*WAITS}
+        if not good:
+            allowed |= {"INVALID_CREDENTIALS", "ACCOUNT_INACTIVE"}
+        if disturbed:
+            # a resolver that lies may name nobody
+            allowed |= {"PLATFORM_UNAVAILABLE", "INVALID_CREDENTIALS"}
+        if key in self._held and self._held[key].did != did:
+            allowed |= {"PROFILE_ALREADY_EXISTS"}
+        assert refusal.reason in allowed, refusal
+
+    def verified(self, key: str, answer: profile_pb2.Connection | Refusal) -> None:
+        if isinstance(answer, Refusal):
+            assert refusal_is_due(answer, ABSENT, key not in self._held), answer
+            return
+        row = self._rows[key]
+        assert told(answer) == as_told(row)
+        assert answer.last_verified_at.ToMicroseconds() == row["last_verified_at"]
+
+    def leased(self, key: str, answer: Any) -> None:
+        row = self._rows.get(key)
+        if not isinstance(answer, Refusal):
+            assert row is not None, "lent a session of what is not connected"
+            assert row["reconnect_reason"] is None, "lent a session of what is broken"
+            assert answer.access_token == self._service.session(key).access_token
+            assert (answer.account_id, answer.service_endpoint) == (
+                row["account_id"],
+                row["origin"],
+            )
+            left = answer.expires_at.ToMicroseconds() - self._clock.now()
+            assert left >= 60 * SECOND
+            return
+        assert refusal_is_due(answer, ABSENT, row is None), answer
+        broken = row is not None and row["reconnect_reason"] is not None
+        assert refusal_is_due(answer, {"NEEDS_RECONNECT"}, broken), answer
+        if broken and row is not None:
+            assert answer.metadata["reconnectReason"] == row["reconnect_reason"]
+        elif row is not None:
+            assert answer.reason in {*NOTHING_PROVED, "ACCOUNT_INACTIVE"}, answer
+
+    def settled(self, logins_of_second_round: Sequence[SeenLogin]) -> None:
+        """Nothing was in the way for a day, and each connection was checked twice."""
+        at_peace = set()
+        for key, row in self._rows.items():
+            true = self._truth[key]
+            assert row["checked_at"] == self._clock.now()
+            if true.reasons:
+                assert row["reconnect_reason"] in true.reasons, "a proof without a flag"
+                assert row["state"] == "BROKEN"
+            else:
+                assert (row["state"], row["reconnect_reason"]) == ("HEALTHY", None)
+                at_peace.add(row["account_id"])
+            entry = self._sky.network.ledger[row["account_id"]]
+            if not entry.tombstoned and not self._held[key].spoiled:
+                assert row["username"] == entry.handle
+        broken = {row["account_id"] for row in self._rows.values() if row["reconnect_reason"]}
+        assert not [each for each in logins_of_second_round if each.did in at_peace - broken]
+
+
+def refusal_is_due(refusal: Refusal, reasons: set[str], due: bool) -> bool:
+    """Whether *refusal* is for one of *reasons* exactly where it has to be."""
+    return (refusal.reason in reasons) == due
+
+
+def told(connection: profile_pb2.Connection) -> tuple[str, bool, str, str]:
+    """State, flag, reason and username, as a caller sees them."""
+    state = profile_pb2.ConnectionState.Name(connection.state)
+    reason = profile_pb2.ReconnectReason.Name(connection.reconnect_reason)
+    return (
+        state.removeprefix("CONNECTION_STATE_"),
+        connection.needs_reconnect,
+        reason.removeprefix("RECONNECT_REASON_") if connection.HasField("reconnect_reason") else "",
+        connection.username,
+    )
+
+
+def as_told(row: Row) -> tuple[str, bool, str, str]:
+    """The same of a row."""
+    reason = row["reconnect_reason"]
+    return row["state"], reason is not None, reason or "", row["username"]

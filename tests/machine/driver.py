@@ -1,0 +1,146 @@
+"""Driver: how the machine calls the service and turns the platform's switches."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc.aio
+import pytest
+from hypothesis.stateful import RuleBasedStateMachine, initialize
+
+from service.model import SECOND, Micros
+from tests.running import Refusal, refusal_of
+
+from .checks import SETTINGS, Checks
+from .clock import START, HeldClock
+from .house import LONG_SECONDS, SHORT_SECONDS, House, be_patient
+from .outages import LATE
+from .sky import Password, Person, Sky
+from .truth import Held
+
+T = TypeVar("T")
+MINUTE: Micros = 60 * SECOND
+HOUR: Micros = 60 * MINUTE
+
+
+class Driver(RuleBasedStateMachine):
+    """A service and two Bluesky servers, begun anew for each example.
+
+    Each goes on only while a step waits for it; nothing is under way between two.
+    """
+
+    def __init__(self, database: Path, clock: HeldClock, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        clock.at = START
+        self.clock = clock
+        self._patch = patch
+        self._database = database
+        self._runner = asyncio.Runner()
+        self._open = AsyncExitStack()
+        self.profiles: list[str] = []
+        self.held: dict[str, Held] = {}
+        self.lent: dict[str, str] = {}
+        self._patience = LONG_SECONDS
+        be_patient(self._patience, patch)
+
+    @initialize()
+    def begin(self) -> None:
+        self._runner.run(self._begin())
+        self.checks = Checks(self.sky, self.house, self.held, self.clock)
+        for who in self.sky.people:
+            self._connect(who, 0, None)
+
+    async def _begin(self) -> None:
+        folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
+        database = Path(shutil.copy(self._database, folder / "postcore.db"))
+        self.sky = Sky(self.clock)
+        await self.sky.start()
+        self._open.push_async_callback(self.sky.stop)
+        settings = {**self.sky.settings(), **SETTINGS}
+        opened = House.open(database, settings, self.clock)
+        self.house = await self._open.enter_async_context(opened)
+        for _ in range(2):
+            self.sky.newcomer()
+
+    def teardown(self) -> None:
+        if hasattr(self, "sky"):
+            # what hangs would be waited for
+            self.sky.network.mend()
+        self._runner.run(self._open.aclose())
+        self._runner.close()
+
+    def _connect(self, who: Person, password: int, key: str | None) -> None:
+        by = latest(who, password)
+        good, disturbed = self.sky.opens(who, by), self.sky.disturbed
+        call = self.house.service.connect(
+            who.handle, by.text, profile_key=key, timeout=LONG_SECONDS
+        )
+        answer = self._call(call, remade=[key] if key else [])
+        if isinstance(answer, Refusal):
+            self.checks.connect_refused(key, who.did, answer, good=good, disturbed=disturbed)
+            return
+        assert good, "connected with what opens nothing"
+        if key is None:
+            self.profiles.append(answer.profile_key)
+        self.checks.connected(answer.profile_key, Held(who.did, by.server, by))
+
+    def _verify(self, key: str) -> None:
+        answer = self._call(self.house.service.verify(key), checked=[key])
+        self.checks.verified(key, answer)
+
+    def _put(self, who: Person, through: Callable[[str], Any], look: bool) -> None:
+        """Put an account through something; who is to *look* has its connections verified."""
+        through(who.did)
+        self._happened()
+        if look:
+            self.clock.at += 2 * MINUTE
+            for key in [key for key, held in self.held.items() if held.did == who.did]:
+                self._verify(key)
+
+    def _turn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that happens outside, and takes time."""
+        self._runner.run(work)
+        self._happened()
+
+    def _happened(self) -> None:
+        """Something has happened outside: nobody can know of it yet."""
+        late = any(isinstance(each.fault, LATE) for each in self.sky.network.breakages)
+        self._patience = SHORT_SECONDS if late else LONG_SECONDS
+        be_patient(self._patience, self._patch)
+        self.checks.nothing_changed()
+
+    def _call(
+        self,
+        work: Any,
+        *,
+        checked: Iterable[str] = (),
+        remade: Iterable[str] = (),
+    ) -> Any:
+        """The answer to a call, or its refusal; what it may have changed is checked."""
+        self.clock.at += SECOND
+        self.checks.begin(checked, remade)
+        answer = self._runner.run(self._answered(work))
+        self.checks.end()
+        return answer
+
+    async def _answered(self, work: Any) -> Any:
+        try:
+            return await work
+        except grpc.aio.AioRpcError as error:
+            return refusal_of(error)
+        finally:
+            await self.house.calm_down(self._patience)
+
+
+def one(number: int, of: Iterable[T]) -> T:
+    some = list(of)
+    return some[number % len(some)]
+
+
+def latest(person: Person, number: int) -> Password:
+    """A password, counted from the latest."""
+    return person.passwords[-1 - number % len(person.passwords)]

@@ -1,0 +1,105 @@
+"""House: the service, taking calls, with its monitor in the test's hand."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from service import app, connect, health, monitor
+from service.config import Settings
+from service.limits import CallLimits
+from service.model import Scope
+from service.ring import create_ring, new_keys
+from service.transport.boundary import Boundary
+from service.transport.grpc_server import GrpcServer
+from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+from tests.running import Running
+
+from .clock import HeldClock
+
+IN_HAND = monitor.AGAIN_AFTER - 1
+"""In place of the monitor's own, to tell from every other wait what is being checked."""
+LONG_SECONDS = 20.0
+"""For what nothing holds up, on a busy machine."""
+SHORT_SECONDS = 0.3
+"""For what something does."""
+
+
+class House:
+    """The service, for as long as it is open."""
+
+    def __init__(self, built: app.House, service: Running, clock: HeldClock) -> None:
+        self._monitor = built.monitor
+        self._tasks = built.tasks
+        self._clock = clock
+        self.service = service
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, database: Path, settings: Mapping[str, str], clock: HeldClock
+    ) -> AsyncIterator["House"]:
+        """As `serving` composes it, but that nothing goes on by itself."""
+        read = Settings.read(
+            {
+                "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
+                "POSTCORE_KEYRING_FILE": str(database.with_name("keyring.json")),
+                "POSTCORE_CHECKS_PER_SECOND": "1000",
+                **{f"POSTCORE_{name}": value for name, value in settings.items()},
+            }
+        )
+        create_ring(read.keyring_file, new_keys("test"))
+        async with app.house(read, "live", clock) as built:
+            server = GrpcServer(
+                Boundary(built.access, CallLimits(read.calls_per_second)),
+                ProfileServicer(built.connect, built.profiles, built.health),
+                PlatformServicer(built.registry),
+                SessionServicer(built.leases),
+                most_calls=read.max_concurrent_calls,
+            )
+            address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
+            async with grpc.aio.insecure_channel(address) as channel:
+                service = Running(read, address, channel)
+                service.tenant_id = await service.new_tenant()
+                service.api_key, _ = await service.new_key()
+                service.leasing_key, _ = await service.new_key(Scope.SESSIONS_LEASE)
+                yield cls(built, service, clock)
+            await server.stop(0)
+
+    async def round(self) -> None:
+        """Let the monitor check whatever is due."""
+        going_on = asyncio.create_task(self._monitor.run())
+        try:
+            async with asyncio.timeout(LONG_SECONDS):
+                while self._unfinished() and not going_on.done():
+                    await asyncio.sleep(0.01)
+        finally:
+            going_on.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await going_on
+
+    async def calm_down(self, seconds: float) -> None:
+        """Until nothing is under way; what takes longer, as what hangs does, is given up."""
+        await self._tasks.drain(seconds)
+
+    def _unfinished(self) -> bool:
+        now = self._clock.now()
+        due = "SELECT 1 FROM connections WHERE next_check_at <= ? OR next_check_at = ?"
+        return bool(self.service.rows(due, now, now + IN_HAND))
+
+
+def hold_time(clock: HeldClock, patch: pytest.MonkeyPatch) -> None:
+    """Let all that the service counts by the machine's time be counted by *clock*."""
+    patch.setattr(monitor, "AGAIN_AFTER", IN_HAND)
+    for module in (health, monitor):
+        patch.setattr(module, "monotonic", clock.seconds)
+
+
+def be_patient(seconds: float, patch: pytest.MonkeyPatch) -> None:
+    """Give the platform so long, whatever is asked of it."""
+    patch.setattr(health, "CHECK_SECONDS", seconds)
+    patch.setattr(connect, "PLATFORM_SECONDS", seconds)

@@ -1,0 +1,198 @@
+"""The machine: what may happen to connections, in any order."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.model import Micros
+from service.sandbox.accounts import Status
+from service.sandbox.fault import Fault
+from tests.running import Refusal
+
+from .driver import HOUR, MINUTE, Driver, latest, one
+from .house import LONG_SECONDS
+from .outages import outages
+
+MOST_PEOPLE = 4
+MOST_PROFILES = 4
+ANY = st.integers(0, 3)
+LOOK = st.booleans()
+OPEN = (Status.ACTIVE, Status.DEACTIVATED)
+CLOSED = (Status.TAKENDOWN, Status.SUSPENDED)
+STEPS_OF_TIME = (MINUTE // 2, 2 * MINUTE, 11 * MINUTE, 2 * HOUR, 7 * HOUR, 25 * HOUR, 2200 * HOUR)
+"""Beyond a shared verdict, a second look, an access token, a round, a document, a refresh token."""
+
+
+class Machine(Driver):
+    """Drives a service by its stub, and the platform behind it by its switches."""
+
+    # what the service is asked for
+
+    @rule(person=ANY, password=ANY, profile=st.none() | ANY)
+    def connect(self, person: int, password: int, profile: int | None) -> None:
+        """A profile anew, whichever account it is of, or a new one."""
+        key = one(profile, self.profiles) if profile is not None and self.profiles else None
+        if key is None and len(self.profiles) >= MOST_PROFILES:
+            key = one(person, self.profiles)
+        self._connect(one(person, self.sky.people), password, key)
+
+    @precondition(lambda self: self.held)
+    @rule(profile=ANY, password=ANY)
+    def reconnect(self, profile: int, password: int) -> None:
+        """A profile to the account that it is of."""
+        key = one(profile, self.held)
+        did = self.held[key].did
+        self._connect(next(who for who in self.sky.people if who.did == did), password, key)
+
+    @precondition(lambda self: self.profiles)
+    @rule(profile=ANY)
+    def verify(self, profile: int) -> None:
+        self._verify(one(profile, self.held or self.profiles))
+
+    @precondition(lambda self: self.profiles)
+    @rule(profile=ANY, refused=st.booleans())
+    def lease(self, profile: int, refused: bool) -> None:
+        """*refused*: with the token of the last lease, which the server is said to have refused."""
+        key = one(profile, self.profiles)
+        rejected = self.lent.get(key, "") if refused else ""
+        call = self.house.service.lease(key, rejected=rejected, timeout=LONG_SECONDS)
+        answer = self._call(call, checked=[key])
+        self.checks.leased(key, answer)
+        if not isinstance(answer, Refusal):
+            self.lent[key] = answer.access_token
+
+    @precondition(lambda self: self.profiles)
+    @rule(profile=ANY, whole=st.booleans())
+    def leave(self, profile: int, whole: bool) -> None:
+        """Disconnect, or delete the *whole* profile."""
+        key, service = one(profile, self.profiles), self.house.service
+        if whole:
+            deleting = pb.DeleteProfileRequest(profile_key=key)
+            call: Any = service.profiles.DeleteProfile(deleting, metadata=service.metadata())
+            self.profiles.remove(key)
+        else:
+            request = pb.DisconnectPlatformRequest(profile_key=key, platform="bluesky")
+            call = service.profiles.DisconnectPlatform(request, metadata=service.metadata())
+        answer = self._call(call, remade=[key])
+        assert isinstance(answer, Refusal) == (not whole and key not in self.held)
+        self.held.pop(key, None)
+
+    @rule()
+    def monitor_round(self) -> None:
+        self._call(self.house.round(), checked=self.held)
+
+    @rule()
+    def settle(self) -> None:
+        self._settle()
+
+    # as likely as two: most of what has happened shows only here
+    @rule()
+    def settle_again(self) -> None:
+        self._settle()
+
+    def _settle(self) -> None:
+        """A whole round that nothing disturbs, and one more for what takes a second look."""
+        self._turn(self.sky.mend())
+        for wait in (25 * HOUR, 7 * HOUR):
+            self.clock.at += wait
+            before = len(self.sky.logins)
+            self._call(self.house.round(), checked=self.held)
+        self.checks.settled(self.sky.logins[before:])
+
+    # what happens to accounts, at their servers and in the directory; some have a look at once
+
+    @precondition(lambda self: self.sky.those())
+    @rule(person=ANY, look=LOOK)
+    def migrate(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those()), self.sky.network.migrate, look)
+
+    @precondition(lambda self: self.sky.those(*OPEN))
+    @rule(person=ANY, look=LOOK)
+    def take_down(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those(*OPEN)), self.sky.network.take_down, look)
+
+    @precondition(lambda self: self.sky.those(Status.ACTIVE))
+    @rule(person=ANY, look=LOOK)
+    def suspend(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those(Status.ACTIVE)), self.sky.network.suspend, look)
+
+    @precondition(lambda self: self.sky.those(*CLOSED))
+    @rule(person=ANY, look=LOOK)
+    def lift(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those(*CLOSED)), self.sky.network.lift, look)
+
+    @precondition(lambda self: self.sky.those(Status.ACTIVE))
+    @rule(person=ANY, look=LOOK)
+    def deactivate(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those(Status.ACTIVE)), self.sky.network.deactivate, look)
+
+    @precondition(lambda self: self.sky.those(Status.DEACTIVATED))
+    @rule(person=ANY, look=LOOK)
+    def activate(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those(Status.DEACTIVATED)), self.sky.network.activate, look)
+
+    @precondition(lambda self: self.sky.those())
+    @rule(person=ANY, look=LOOK)
+    def change_main_password(self, person: int, look: bool) -> None:
+        self._put(one(person, self.sky.those()), self.sky.network.change_password, look)
+
+    @rule(person=ANY, password=ANY, look=LOOK)
+    def revoke(self, person: int, password: int, look: bool) -> None:
+        who = one(person, self.sky.people)
+        self._put(who, lambda _: self.sky.revoke(who, latest(who, password)), look)
+
+    @precondition(lambda self: self.sky.those())
+    @rule(person=ANY)
+    def new_password(self, person: int) -> None:
+        self.sky.new_password(one(person, self.sky.those()))
+
+    @precondition(lambda self: self.sky.those())
+    @rule(person=ANY, look=LOOK)
+    def rename(self, person: int, look: bool) -> None:
+        who = one(person, self.sky.those())
+        self._put(who, lambda _: self.sky.rename(who), look)
+
+    @precondition(lambda self: len(self.sky.people) < MOST_PEOPLE)
+    @rule(person=ANY, how=st.sampled_from(("delete", "tombstone")), look=LOOK)
+    def end_account(self, person: int, how: str, look: bool) -> None:
+        """For good; somebody else comes."""
+        self._put(one(person, self.sky.those()), getattr(self.sky.network, how), look)
+        self.sky.newcomer()
+
+    # what goes wrong, and time
+
+    @rule(what=outages(), person=st.none() | ANY, calls=st.none() | st.integers(1, 3))
+    def break_something(
+        self, what: tuple[Fault, str], person: int | None, calls: int | None
+    ) -> None:
+        fault, method = what
+        whose = None if person is None else one(person, self.sky.people)
+        self.sky.break_(fault, method, whose, calls)
+        self._happened()
+
+    @rule(server=st.integers(0, 2))
+    def switch_a_host(self, server: int) -> None:
+        """Off, or on again."""
+        servers = (self.sky.first, self.sky.second, self.sky.directory)
+        self._turn(self.sky.toggle(servers[server]))
+
+    @rule()
+    def mend(self) -> None:
+        self._turn(self.sky.mend())
+
+    @rule(by=st.sampled_from(STEPS_OF_TIME))
+    def time_passes(self, by: Micros) -> None:
+        self.clock.at += by
+        self._happened()
+
+    @precondition(lambda self: self.held and not any(each.spoiled for each in self.held.values()))
+    @rule(profile=ANY, table=st.sampled_from(("credentials", "sessions")))
+    def spoil(self, profile: int, table: str) -> None:
+        """Cut a secret in the store."""
+        key = one(profile, self.held)
+        shortened = "envelope = substr(envelope, 1, length(envelope) - 1)"
+        statement = f"UPDATE {table} SET {shortened} WHERE profile_key = ?"
+        self._turn(self.house.service.execute(statement, key))
+        self.held[key].spoiled |= table == "credentials"

@@ -1,0 +1,39 @@
+"""Run: so many examples of the machine, made from a seed."""
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from .clock import HeldClock
+from .house import hold_time
+from .machine import Machine
+
+STEPS = 40
+
+
+def run(database: Path, seed: int, examples: int, *, shrink: bool = False) -> None:
+    """Raises what the first example raises that finds something; the same for the same seed."""
+    with pytest.MonkeyPatch.context() as patch:
+        clock = HeldClock()
+        hold_time(clock, patch)
+
+        @hypothesis.seed(seed)
+        class Seeded(Machine):
+            def __init__(self) -> None:
+                super().__init__(database, clock, patch)
+
+        phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+        run_state_machine_as_test(
+            Seeded,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=STEPS,
+                database=None,
+                deadline=None,
+                phases=phases,
+                suppress_health_check=tuple(HealthCheck),
+            ),
+        )

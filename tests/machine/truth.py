@@ -1,0 +1,75 @@
+"""Truth: what is wrong with a connection, as whoever made the world knows it."""
+
+from dataclasses import dataclass
+
+from service.model import DAY, SECOND, Micros, ReconnectReason
+from service.sandbox.accounts import Status
+from service.sandbox.breakages import EVERY
+from service.sandbox.lies import AnotherEndpoint
+
+from .sky import Password, Sky
+
+MOVED_FOR: Micros = 10 * 60 * SECOND
+NOT_ACTIVE = {
+    Status.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
+    Status.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
+    Status.TAKENDOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
+}
+
+
+@dataclass
+class Held:
+    """What a connection was made with, and what has become of that beside the platform."""
+
+    did: str
+    origin: str
+    password: Password
+    spoiled: bool = False
+    moved_at: Micros | None = None
+    """When the document first named another server, since the connection was made."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """*reasons*: all that could be proved now. *hidden*: those of the document alone, which
+    nobody need see before the document that was read is a day old."""
+
+    reasons: frozenset[ReconnectReason]
+    hidden: frozenset[ReconnectReason]
+
+    def allows_healthy(self, document_at: Micros, now: Micros) -> bool:
+        """Whether a check that read the document then may still say that all is well."""
+        return not self.reasons or (self.reasons <= self.hidden and now - document_at < DAY)
+
+
+def truth(sky: Sky, held: Held, now: Micros) -> Truth:
+    """Of a connection, now."""
+    world, entry = sky.world_at(held.origin), sky.network.ledger[held.did]
+    account = world.account(held.did)
+    document, rest = set(), set()
+    if entry.tombstoned:
+        document.add(ReconnectReason.ACCOUNT_DELETED)
+    elif held.moved_at is not None and now - held.moved_at >= MOVED_FOR and is_away(sky, held):
+        document.add(ReconnectReason.SERVER_MOVED)
+    if account.status is Status.DELETED:
+        rest.add(ReconnectReason.ACCOUNT_DELETED)
+    elif account.status in NOT_ACTIVE:
+        rest.add(NOT_ACTIVE[account.status])
+    elif account.app_passwords[held.password.name].revoked and not is_away(sky, held):
+        rest.add(ReconnectReason.APP_PASSWORD_REVOKED)
+    if held.spoiled:
+        rest.add(ReconnectReason.CREDENTIAL_UNREADABLE)
+    return Truth(frozenset(document | rest), frozenset(document - rest))
+
+
+def is_away(sky: Sky, held: Held) -> bool:
+    """Whether what the directory says of the account names another server, be it a lie."""
+    lies = (
+        breakage
+        for breakage in sky.network.breakages
+        if isinstance(breakage.fault, AnotherEndpoint)
+        and breakage.method in (EVERY, "plc")
+        and breakage.account in (None, held.did)
+    )
+    moved = sky.network.ledger[held.did].home is not sky.world_at(held.origin).home
+    return moved or any(lies)
