@@ -1,0 +1,188 @@
+"""Outages: so many of every kind, each met by a check of its own; how many raised a flag."""
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import cycle, islice, product
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+from structlog.testing import capture_logs
+
+from postcore.profiles.v1 import profile_pb2
+from service import app, health
+from service.model import SECOND, Micros
+from service.storage.migrations import migrate_apart
+from tests.outside.web import Authority
+from tests.running import MovedClock, Running, running
+
+from .kinds import KINDS, Kind
+from .storm import DIRECTORY, LOGIN, STANDING_AGAIN, Site, Storm
+
+AT_ONCE = 25
+LATE_SECONDS = 2.0
+"""In place of the nine that a check has: enough for what comes before the outage."""
+NEXT_DAY: Micros = 26 * 3600 * SECOND
+"""Between two checks of a connection: no wait for a login, and no document, lasts longer."""
+
+
+@dataclass
+class Figures:
+    """Of one kind. *met*: how many the check ran into. *flags*: how many raised one.
+
+    *logins*: what was spent at the servers, and *most_logins*, where each was to cost one at most.
+    """
+
+    kind: str
+    outages: int = 0
+    met: int = 0
+    unverified: int = 0
+    flags: int = 0
+    logins: int = 0
+    most_logins: int = 0
+    leaks: int = 0
+
+
+class Sink:
+    """All that is logged, by anybody, and all that callers are told."""
+
+    def __init__(self, events: Sequence[Any]) -> None:
+        self.events = events
+        self.lines: list[str] = []
+        self._read = 0
+
+    def leaks(self, secrets: Sequence[str]) -> int:
+        """How many lines since the last time hold one of *secrets*."""
+        new = [*self.lines, *map(repr, self.events[self._read :])]
+        self._read, self.lines = len(self.events), []
+        return sum(any(secret in line for secret in secrets) for line in new)
+
+
+class _Handler(logging.Handler):
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(logging.DEBUG)
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._sink.lines.append(f"{record.getMessage()} {record.exc_info}")
+
+
+@contextmanager
+def listening() -> Iterator[Sink]:
+    root = logging.getLogger()
+    level = root.level
+    with capture_logs() as events:
+        sink = Sink(events)
+        handler = _Handler(sink)
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        try:
+            yield sink
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+
+
+class Trial:
+    """A service with a connection to each site of *storm*."""
+
+    def __init__(self, storm: Storm, service: Running, clock: MovedClock, sink: Sink) -> None:
+        self._storm = storm
+        self._service = service
+        self._clock = clock
+        self._sink = sink
+        self._keys: dict[str, str] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, database: Path, authority: Authority, patch: pytest.MonkeyPatch
+    ) -> AsyncIterator["Trial"]:
+        clock = MovedClock()
+        with listening() as sink:
+            async with Storm.started(authority, AT_ONCE) as storm:
+                patch.setattr(app, "outside", lambda _, clock: storm.outside(clock))
+                async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
+                    trial = cls(storm, service, clock, sink)
+                    for site in storm.sites.values():
+                        reply = await service.connect(site.handle, site.password)
+                        trial._keys[site.host] = reply.profile_key
+                        site.logins = 0
+                    yield trial
+                await storm.all_hung_up()
+
+    async def suffer(self, kind: Kind, count: int, patch: pytest.MonkeyPatch) -> Figures:
+        """*count* outages of that kind, AT_ONCE at a time."""
+        figures = Figures(kind.name)
+        plights = islice(cycle(product(kind.answers, kind.places)), count)
+        with patch.context() as patched:
+            if kind.late:
+                patched.setattr(health, "CHECK_SECONDS", LATE_SECONDS)
+            while some := list(islice(plights, AT_ONCE)):
+                # not before: the monitor, for which all is due now, is an outage's first victim
+                await self._let_a_day_pass()
+                sites = list(islice(self._storm.sites.values(), len(some)))
+                for site, (answer, place) in zip(sites, some, strict=True):
+                    self._storm.set(site, place, answer)
+                await asyncio.gather(*(self._meet(site, figures) for site in sites))
+        figures.leaks += self._sink.leaks(
+            [secret for site in self._storm.sites.values() for secret in site.secrets]
+        )
+        return figures
+
+    async def directory_down(self, count: int, patch: pytest.MonkeyPatch) -> Figures:
+        """The last of them: it stays down."""
+        await self._storm.close_directory()
+        down = Kind("PLC down", ["closed"], (DIRECTORY,))
+        figures = await self.suffer(down, count, patch)
+        # nobody is there to count
+        figures.met = figures.unverified
+        return figures
+
+    async def _let_a_day_pass(self) -> None:
+        self._clock.ahead += NEXT_DAY
+
+    async def _meet(self, site: Site, figures: Figures) -> None:
+        before = site.logins
+        try:
+            connection = await self._service.verify(self._keys[site.host])
+        except grpc.aio.AioRpcError as error:
+            self._sink.lines.append(repr(error) + repr(error.trailing_metadata()))
+            raise
+        self._sink.lines.append(str(connection))
+        figures.outages += 1
+        figures.met += site.met
+        figures.unverified += connection.state == profile_pb2.CONNECTION_STATE_UNVERIFIED
+        figures.flags += connection.needs_reconnect
+        figures.logins += site.logins - before
+        figures.most_logins += site.begins_at in (LOGIN, STANDING_AGAIN)
+
+
+async def suffer_all(
+    database: Path, authority: Authority, count: int, patch: pytest.MonkeyPatch
+) -> list[Figures]:
+    """*count* outages of each kind."""
+    async with Trial.open(database, authority, patch) as trial:
+        figures = [await trial.suffer(kind, count, patch) for kind in KINDS]
+        return [*figures, await trial.directory_down(count, patch)]
+
+
+async def table(count: int = 500) -> str:
+    """The table of *count* outages of each kind."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        database = Path(folder) / "postcore.db"
+        assert migrate_apart(f"sqlite:///{database}")
+        rows = await suffer_all(database, Authority(Path(folder)), count, patch)
+    lines = [f"{'kind':<20}{'outages':>8}{'met':>7}{'flags':>7}{'logins':>8}{'leaks':>7}"]
+    lines += [
+        f"{row.kind:<20}{row.outages:>8}{row.met:>7}{row.flags:>7}{row.logins:>8}{row.leaks:>7}"
+        for row in rows
+    ]
+    total = sum(row.outages for row in rows), sum(row.flags for row in rows)
+    lines.append(f"{total[0]} outages, {total[1]} flags raised")
+    return "\n".join(lines)

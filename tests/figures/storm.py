@@ -1,0 +1,215 @@
+"""Storm: account servers on an internet of the tests' own, each of which fails at a word.
+
+A check asks an account's server for a refresh, its standing, a login, and its standing again; each
+outage begins at one of these, or at the directory. What comes before it is answered soundly: the
+session has ended, the account is active, the password is refused.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+import dns.rcode
+import httpcore
+
+from service.platforms import egress
+from service.platforms.egress import Egress, Origin
+from service.platforms.names import Resolver
+from service.platforms.outside import Outside
+from service.ports import Clock
+from tests.bluesky import some_password
+from tests.outside.bluesky_login import jwt, xrpc
+from tests.outside.dns_server import NXDOMAIN, SERVFAIL, DnsServer, Reply
+from tests.outside.internet import WEB, document
+from tests.outside.raw import Answer, RawServer, Request, respond
+from tests.outside.web import Authority
+
+REFRESH, STANDING, LOGIN, STANDING_AGAIN = range(4)
+DIRECTORY = -1
+REFUSING, PLAIN = "93.184.216.40", "93.184.216.41"
+"""Public addresses: nobody listens behind the one, and nobody speaks TLS behind the other."""
+CLOSED_PORT = 1
+METHODS = ("refreshSession", "getRepoStatus", "createSession", "getRepoStatus")
+CLOSE = {"connection": "close"}
+
+
+@dataclass
+class Site:
+    """An account and its server: `*asked*` counts what was asked there in this check."""
+
+    number: int
+    password: str = field(default_factory=some_password, repr=False)
+    tokens: list[str] = field(default_factory=list, repr=False)
+    begins_at: int | None = None
+    """Which of the questions meets the outage; None: all is well, and the session is good."""
+    answer: Answer | str = ""
+    """What is answered from then on; a text names what becomes of the host instead."""
+    asked: int = 0
+    met: bool = False
+    logins: int = 0
+
+    @property
+    def host(self) -> str:
+        return f"pds-{self.number}.example.com"
+
+    @property
+    def handle(self) -> str:
+        return f"alice-{self.number}.example.com"
+
+    @property
+    def did(self) -> str:
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        name = "".join(letters[self.number // 26**place % 26] for place in range(4))
+        return f"did:plc:{name:a>24}"
+
+    @property
+    def secrets(self) -> list[str]:
+        return [self.password, *self.tokens]
+
+
+class _AccountServers(RawServer):
+    """All of them behind one address: a request tells its host."""
+
+    storm: "Storm"
+
+    def _answer(self, request: Request) -> Answer:
+        return self.storm.answer(request)
+
+
+class _Directory(RawServer):
+    storm: "Storm"
+
+    def _answer(self, request: Request) -> Answer:
+        return self.storm.answer_of_directory(request)
+
+
+class Storm:
+    """*sites* by host; `outside` is the service's way to them."""
+
+    def __init__(self, names: DnsServer, authority: Authority, count: int) -> None:
+        self._dns = names
+        self._authority = authority
+        self.sites = {site.host: site for site in map(Site, range(count))}
+        self._by_did = {site.did: site for site in self.sites.values()}
+        self.directory: RawServer
+        self._open_directory = AsyncExitStack()
+        for site in self.sites.values():
+            self._dns.say(f"_atproto.{site.handle}", "TXT", f'"did={site.did}"')
+            self._dns.say(site.host, "A", WEB)
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, authority: Authority, count: int) -> AsyncIterator[Self]:
+        async with (
+            DnsServer.started() as names,
+            _AccountServers.started(authority.context()) as servers,
+            RawServer.started() as plain,
+        ):
+            storm = cls(names, authority, count)
+            storm.servers, storm._plain = servers, plain
+            servers.storm = storm
+            storm.directory = await storm._open_directory.enter_async_context(_Directory.started())
+            storm.directory.storm = storm  # type: ignore[attr-defined]
+            try:
+                yield storm
+            finally:
+                await storm._open_directory.aclose()
+
+    servers: RawServer
+    _plain: RawServer
+
+    def outside(self, clock: Clock) -> Outside:
+        names = Resolver(["127.0.0.1"], self._dns.port)
+        way = Egress(names, self._authority.roots, self._dial)
+        return Outside(way, names, clock, Origin.parse(self.directory.origin), None, frozenset())
+
+    async def close_directory(self) -> None:
+        """For good: its port is refused from now on."""
+        await self._open_directory.aclose()
+
+    def set(self, site: Site, begins_at: int | None, answer: Answer | str = "") -> None:
+        """Let *site* be well until that question is asked, and then fail like that."""
+        self._mend(site)
+        site.begins_at, site.answer = begins_at, answer
+        site.asked, site.met = 0, False
+        if begins_at == REFRESH and isinstance(answer, str):
+            self._break(site, answer)
+
+    def answer(self, request: Request) -> Answer:
+        site = self.sites[request.host]
+        method = request.path.rpartition(".")[2]
+        if method == "createSession":
+            site.logins += 1
+        expected = site.asked < len(METHODS) and METHODS[site.asked] == method
+        if site.begins_at is None or not expected:
+            return self._well(site, method)
+        question, site.asked = site.asked, site.asked + 1
+        if question >= site.begins_at >= 0 and not isinstance(site.answer, str):
+            site.met = True
+            return site.answer
+        if question == site.begins_at - 1 and isinstance(site.answer, str):
+            self._break(site, site.answer)
+        return self._ailing(question, site)
+
+    def answer_of_directory(self, request: Request) -> Answer:
+        site = self._by_did[request.path.split("/")[1]]
+        if site.begins_at == DIRECTORY and not isinstance(site.answer, str):
+            site.met = True
+            return site.answer
+        endpoint = f"https://{site.host}"
+        return respond(document(site.did, site.handle, endpoint), 200, **CLOSE)
+
+    def _well(self, site: Site, method: str) -> Answer:
+        if method in ("createSession", "refreshSession"):
+            return self._session(site)
+        if method == "getRepoStatus":
+            return respond({"did": site.did, "active": True}, 200, **CLOSE)
+        return respond({}, 200 if method == "deleteSession" else 404, **CLOSE)
+
+    def _ailing(self, question: int, site: Site) -> Answer:
+        if question == REFRESH:
+            return xrpc(400, "ExpiredToken", **CLOSE)
+        if question == LOGIN:
+            return xrpc(401, "AuthenticationRequired", **CLOSE)
+        return self._well(site, "getRepoStatus")
+
+    def _session(self, site: Site) -> Answer:
+        number = len(site.tokens)
+        access = jwt(
+            {"scope": "com.atproto.appPass", "exp": 4_000_000_000}, f"a{number} {site.did}"
+        )
+        refresh = jwt({"scope": "com.atproto.refresh"}, f"r{number} {site.did}")
+        site.tokens += [access, refresh]
+        session = {"accessJwt": access, "refreshJwt": refresh, "did": site.did}
+        return respond({**session, "handle": site.handle, "active": True}, 200, **CLOSE)
+
+    def _break(self, site: Site, how: str) -> None:
+        site.met = True
+        match how:
+            case "refused":
+                self._dns.say(site.host, "A", REFUSING)
+            case "no name":
+                self._dns.say(site.host, "A", NXDOMAIN)
+                self._dns.say(site.host, "AAAA", NXDOMAIN)
+            case "name server fails":
+                self._dns.say(site.host, "A", SERVFAIL)
+                self._dns.say(site.host, "AAAA", Reply(rcode=dns.rcode.SERVFAIL))
+            case "another's certificate":
+                self._authority.misnamed[site.host] = "another.example.com"
+            case "no TLS":
+                self._dns.say(site.host, "A", PLAIN)
+            case _:
+                raise ValueError(how)
+
+    def _mend(self, site: Site) -> None:
+        self._dns.say(site.host, "A", WEB)
+        self._dns.say(site.host, "AAAA", Reply())
+        self._authority.misnamed.pop(site.host, None)
+
+    async def _dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
+        ports = {WEB: self.servers.port, PLAIN: self._plain.port, REFUSING: CLOSED_PORT}
+        return await egress.dial("127.0.0.1", ports[address], seconds)
+
+    async def all_hung_up(self) -> None:
+        await self.servers.all_hung_up()
