@@ -64,11 +64,14 @@ class Access:
             raise InvalidApiKey
         key = await self._look_up(shape[1], CACHE_SECONDS if within is None else within)
         # an unknown id costs the same HMAC and comparison as a known one
-        ring_key_id = key.ring_key_id if key else self._ring.active(KeyPurpose.API_KEY).key_id
+        # and so does a revoked one, whose ring key may be retired
+        live = key is not None and key.revoked_at is None
+        active = self._ring.active(KeyPurpose.API_KEY).key_id
+        ring_key_id = key.ring_key_id if key and live else active
         secret = self._ring.key(KeyPurpose.API_KEY, ring_key_id).secret
         expected = key.verifier if key else bytes(32)
         right = hmac.compare_digest(_verifier(secret, presented), expected)
-        if key is None or not right or key.revoked_at is not None:
+        if key is None or not (live and right):
             raise InvalidApiKey
         return key
 

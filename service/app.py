@@ -5,15 +5,15 @@ import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from service import canary
 from service.access import Access
 from service.audit import Audit
-from service.config import Settings
+from service.config import Settings, is_loopback
 from service.connect import Connect
 from service.heads import Heads
 from service.health import Health
@@ -30,7 +30,6 @@ from service.platforms.outside import Outside
 from service.platforms.registry import ADAPTERS, Registry
 from service.ports import Clock, CredentialPlatform, SystemClock
 from service.profiles import Profiles
-from service.records import Purpose, SealContext, Sealed
 from service.retention import Retention
 from service.ring import Ring, UnknownKey, read_keys
 from service.schedule import Schedule
@@ -41,13 +40,13 @@ from service.storage.store import SqlStore
 from service.tasks import OwnedTasks
 from service.tokens import Tokens
 from service.transport.boundary import Boundary
+from service.transport.certificates import Certificates
 from service.transport.grpc_server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 from service.transport.streams import Streams
 from service.vault import Unreadable, Vault
 from service.watch import Watch
 
-CANARY = "The ring that sealed this is the ring of this store."
 SANDBOX_TENANT = "ten_sandbox"
 SANDBOX_PROFILE = "prof_abc123"
 SYSTEM_CLOCK = SystemClock()
@@ -79,14 +78,8 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
 async def open_vault(store: SqlStore, ring: Ring) -> Vault:
     """The vault, once a canary in *store* has shown that *ring* is the one that belongs to it."""
     vault = Vault(ring)
-    place = SealContext("", "", "", "", "", 0)
-    written = await store.remembered("canary")
-    if written is None:
-        sealed = vault.seal(CANARY, Purpose.CANARY, place)
-        written = await store.remember("canary", f"{sealed.ring_key_id} {sealed.envelope.hex()}")
-    key_id, _, envelope = written.partition(" ")
     try:
-        vault.open(Sealed(key_id, bytes.fromhex(envelope)), Purpose.CANARY, place)
+        await canary.prove(store, vault)
     except (UnknownKey, Unreadable, ValueError):
         raise StartError(
             "the ring is not the one that this database was sealed with; "
@@ -103,6 +96,13 @@ async def claim_mode(store: SqlStore, mode: str) -> None:
             f"this database is a {marked} one, and the service was started in {mode} mode; "
             "name another in POSTCORE_DATABASE_URL"
         )
+
+
+def certificates(settings: Settings) -> Certificates | None:
+    """What the server shows to callers, None for plain text; raises CertificateError."""
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return Certificates(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
 
 
 def outside(settings: Settings, clock: Clock) -> Outside:
@@ -143,6 +143,7 @@ class House:
     watch: Watch
     retention: Retention
     tasks: OwnedTasks
+    ring: Ring
 
 
 @asynccontextmanager
@@ -197,6 +198,7 @@ async def house(
                 watch,
                 retention,
                 tasks,
+                ring,
             )
         finally:
             if undone := await tasks.drain(settings.drain_seconds):
@@ -217,9 +219,11 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """The service, taking calls inside the block and drained at its end.
 
-    Raises StartError, StoreError, RingError or PortTaken, each with a sentence that says why.
+    Raises StartError, StoreError, RingError, CertificateError or PortTaken, each with a sentence
+    that says why.
     """
     async with AsyncExitStack() as stack:
+        certified = certificates(settings)
         read_keys(settings.keyring_file)  # a start without a ring leaves nothing behind
         _make_folder(settings.database_file)
         stack.callback(Ownership(settings.database_file).give_up)
@@ -231,6 +235,7 @@ async def serving(
             await _seed(built.store)
         # nobody else serves from this database: what a crash left claimed is free
         await built.store.forget_claims()
+        await stack.enter_async_context(_going_on(built.ring.follow()))
         await stack.enter_async_context(_going_on(built.audit.run()))
         streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
         for work in (streams.run(), built.heads.run(), built.retention.run()):
@@ -242,7 +247,9 @@ async def serving(
             SessionServicer(built.leases),
             most_calls=settings.max_concurrent_calls + settings.max_streams,
         )
-        port = await server.start(settings.grpc_address)
+        port = await server.start(
+            settings.grpc_address, certified.grpc_server() if certified else None
+        )
         stack.push_async_callback(_stop, server, streams, settings)
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())

@@ -1,83 +1,28 @@
 """The command `postcore`: values alone and last on standard output, all else on standard error."""
 
 import asyncio
-import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from pathlib import Path
 
 import click
 
-from service import __version__
+from service import __version__, core_dumps
+from service.command import fail, faults, run, settings, text, told
 from service.config import ConfigError, Settings
+from service.keyring import keyring
 
-P = ParamSpec("P")
-T = TypeVar("T")
 LEASES_AT_ONCE = 1_000
 
 
 def main() -> None:
     """Run the command; a fault that an operator can mend is one sentence and exit code 1."""
+    core_dumps.turn_off()
     # what grpc's core has to say would stand between the lines of the log
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     cli(prog_name="postcore")
-
-
-def fail(sentence: str) -> NoReturn:
-    raise click.ClickException(sentence)
-
-
-def settings() -> Settings:
-    """The settings of the environment, every fault told at once, and the log as they ask."""
-    from service import log
-
-    try:
-        read = Settings.read()
-    except ConfigError as error:
-        fail(_faults(error))
-    log.configure(read.log_format, read.log_level)
-    log.tell_uncaught()
-    return read
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end; what an operator can mend is told as a sentence."""
-    import uvloop
-
-    with told():
-        return uvloop.run(work)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Tell what stops the service, and an operator can mend, as a sentence."""
-    from service.app import StartError
-    from service.errors import ServiceUnavailable
-    from service.ring import RingError
-    from service.storage.sqlite import StoreError
-    from service.transport.grpc_server import PortTaken
-
-    try:
-        yield
-    except (StartError, StoreError, RingError, PortTaken) as error:
-        fail(str(error))
-    except ServiceUnavailable as error:
-        fail(f"the database cannot be used just now ({error.why})")
-
-
-def _faults(error: ConfigError) -> str:
-    return "the settings are not right:\n  " + "\n  ".join(error.faults)
-
-
-def _text(_: click.Context, __: click.Parameter, value: str) -> str:
-    # what is not UTF-8 comes in a form that no database takes
-    if not value.isprintable():
-        raise click.BadParameter("must be printable characters")
-    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,6 +69,20 @@ def migrate() -> None:
     click.echo("the schema is up to date", err=True)
 
 
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def backup(path: Path) -> None:
+    """Write a consistent copy of the database to PATH, which must not exist; without the ring.
+
+    The server may run meanwhile.
+    """
+    from service.storage.backup import back_up
+
+    with told():
+        back_up(settings().database_url, path)
+    click.echo(f"copied the database to {path}; the ring is not in it", err=True)
+
+
 @cli.group()
 def tenants() -> None:
     """The owners of profiles."""
@@ -164,7 +123,7 @@ def list_tenants() -> None:
 
 
 @tenants.command("delete")
-@click.argument("tenant_id", callback=_text)
+@click.argument("tenant_id", callback=text)
 def delete_tenant(tenant_id: str) -> None:
     """Delete a tenant for good: keys, profiles, connections, stored credentials.
 
@@ -188,7 +147,7 @@ def api_keys() -> None:
 
 
 @api_keys.command("create")
-@click.option("--tenant", required=True, callback=_text, help="The tenant's id.")
+@click.option("--tenant", required=True, callback=text, help="The tenant's id.")
 @click.option("--name", default="", help="What the key is for.")
 @click.option(
     "--scope",
@@ -225,7 +184,7 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
 
 
 @api_keys.command("list")
-@click.option("--tenant", required=True, callback=_text, help="The tenant's id.")
+@click.option("--tenant", required=True, callback=text, help="The tenant's id.")
 def list_api_keys(tenant: str) -> None:
     """List a tenant's keys: id, state, time of creation, scopes, name."""
     from service.app import open_store
@@ -241,7 +200,7 @@ def list_api_keys(tenant: str) -> None:
 
 
 @api_keys.command("revoke")
-@click.argument("key_id", callback=_text)
+@click.argument("key_id", callback=text)
 def revoke_api_key(key_id: str) -> None:
     """Revoke the key of this id (the part between pc_live_ and the next _), within 5 seconds."""
     from service.app import open_store
@@ -269,7 +228,7 @@ def _since(_: click.Context, __: click.Parameter, value: str | None) -> int:
 
 
 @cli.command("leases")
-@click.option("--tenant", required=True, callback=_text, help="The tenant's id.")
+@click.option("--tenant", required=True, callback=text, help="The tenant's id.")
 @click.option("--since", callback=_since, help="From that time on, in UTC if no zone is named.")
 def list_leases(tenant: str, since: int) -> None:
     """List the leases of a tenant's sessions, oldest first: when, to which key, of which profile,
@@ -293,39 +252,7 @@ def list_leases(tenant: str, since: int) -> None:
     run(work())
 
 
-@cli.group()
-def keyring() -> None:
-    """The service's own keys, in one file."""
-
-
-@keyring.command("init")
-def init_keyring() -> None:
-    """Make a new ring, with one key for each purpose; refuses to overwrite one."""
-    from service.ring import create_ring, new_keys
-
-    read = settings()
-    _or_fail(lambda: create_ring(read.keyring_file, new_keys(_now())))
-    click.echo(
-        f"made the ring {read.keyring_file}; keep a copy of it apart from the database's", err=True
-    )
-
-
-@keyring.command("status")
-def keyring_status() -> None:
-    """List the ring's keys: id, purpose, state, time of creation."""
-    from service.ring import read_keys
-
-    for key in _or_fail(functools.partial(read_keys, settings().keyring_file)):
-        click.echo(f"{key.key_id}\t{key.purpose}\t{key.state}\t{key.created_at}")
-
-
-def _or_fail(work: Callable[[], T]) -> T:
-    from service.ring import RingError
-
-    try:
-        return work()
-    except RingError as error:
-        fail(str(error))
+cli.add_command(keyring)
 
 
 @cli.group()
@@ -336,7 +263,11 @@ def config() -> None:
 @config.command("check")
 def check_config() -> None:
     """Tell every fault of the settings at once, or the settings in force, secrets masked."""
+    from service.app import certificates
+
     read = settings()
+    with told():
+        certificates(read)
     for name, value in read:
         shown = "set" if name == "database_url" and "@" in str(value) else _shown(value)
         click.echo(f"POSTCORE_{name.upper()}={shown}", err=True)
@@ -345,13 +276,30 @@ def check_config() -> None:
 
 @cli.command()
 def healthcheck() -> None:
-    """Ask the server at POSTCORE_GRPC_ADDRESS whether it takes calls; exit code 0 if so."""
+    """Ask the server at POSTCORE_GRPC_ADDRESS whether it takes calls; exit code 0 if so.
+
+    With TLS, it has to be the one of POSTCORE_TLS_CERT_FILE. Where callers have to show a
+    certificate, that one is shown.
+    """
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+    read = settings()
     # a proxy for the way out has no part in this
-    options = [("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(settings().grpc_address, options) as channel:
+    options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
+    certified = None
+    if read.tls_cert_file is not None:
+        from service.app import certificates
+
+        with told():
+            certified = certificates(read)
+    if certified is None:
+        channel = grpc.insecure_channel(read.grpc_address, options)
+    else:
+        credentials, name = certified.grpc_client()
+        options.append(("grpc.ssl_target_name_override", name))
+        channel = grpc.secure_channel(read.grpc_address, credentials, options)
+    with channel:
         try:
             reply = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=3
@@ -403,17 +351,13 @@ def demo() -> None:
         try:
             sys.exit(show(dict(os.environ)))
         except ConfigError as error:
-            fail(_faults(error))
+            fail(faults(error))
 
 
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _time(micros: int) -> str:

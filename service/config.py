@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,6 +19,8 @@ from pydantic import (
 PREFIX = "POSTCORE_"
 CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
 """Variables of that prefix that belong to callers, not to the service."""
+CALLED_AT = ("grpc_address",)
+"""The settings that are addresses which callers reach with keys and passwords."""
 ORIGIN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE
 )
@@ -42,6 +45,15 @@ def _address(value: str) -> str:
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise ValueError("must be HOST:PORT")
     return value
+
+
+def is_loopback(address: str) -> bool:
+    """Whether *address* (HOST:PORT) can be reached from this machine alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _origin(value: str) -> str:
@@ -96,6 +108,13 @@ class Settings(BaseModel):
     """Watches at once in one process; they do not count as calls."""
     streams_per_tenant: int = Field(1000, ge=1)
     event_retention_days: int = Field(7, ge=1, le=3650)
+    tls_cert_file: Path | None = None
+    """The server's certificate and those that lead to its root, in PEM."""
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None
+    """Who vouches for callers, which then have to show a certificate."""
+    allow_plaintext: bool = False
+    """Take calls without TLS from other machines, too."""
     drain_pause_seconds: float = Field(0.3, ge=0, le=3600)
     """Between telling health checks to go elsewhere and taking no more calls."""
     drain_seconds: float = Field(20, ge=0, le=3600)
@@ -126,6 +145,26 @@ class Settings(BaseModel):
         if set(value) & set("?#%"):
             raise ValueError("must be sqlite:///PATH, with no ?, # or % in it")
         return value
+
+    @property
+    def _disagreements(self) -> list[str]:
+        """What is wrong with settings that are right each by itself."""
+        wrong = []
+        for name, other in (("cert", "key"), ("key", "cert"), ("client_ca", "cert")):
+            if getattr(self, f"tls_{name}_file") and not getattr(self, f"tls_{other}_file"):
+                wrong.append(
+                    f"{PREFIX}TLS_{other.upper()}_FILE: must be set where "
+                    f"{PREFIX}TLS_{name.upper()}_FILE is"
+                )
+        if self.tls_cert_file is None and not self.allow_plaintext:
+            wrong += [
+                f"{PREFIX}{name.upper()}: other machines can reach it, and calls carry passwords: "
+                f"set {PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE, or, where something in "
+                f"front of it ends TLS, {PREFIX}ALLOW_PLAINTEXT=true"
+                for name in CALLED_AT
+                if not is_loopback(getattr(self, name))
+            ]
+        return wrong
 
     @property
     def database_file(self) -> Path:
@@ -162,6 +201,7 @@ class Settings(BaseModel):
                 name = str(fault["loc"][0]).upper() if fault["loc"] else ""
                 faults.append(f"{PREFIX}{name}: {fault['msg'].removeprefix('Value error, ')}")
             raise ConfigError(faults) from None
+        faults += settings._disagreements
         if faults:
             raise ConfigError(faults)
         return settings

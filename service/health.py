@@ -121,8 +121,8 @@ class Health:
         async with self._sessions.claimed(stored.context) as held:
             if held.connection.reconnect_reason is not None:
                 raise NeedsReconnect(held.context.platform, held.connection.reconnect_reason)
-            if held.session != stored.session:
-                # somebody else has renewed it meanwhile
+            if held.refreshed_at != stored.refreshed_at:
+                # somebody else has renewed it meanwhile; an envelope alone may be rewrapped
                 return held, self._sessions.open(held)
             examination = self._examination(held)
             finding = await examination.renew()

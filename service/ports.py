@@ -1,7 +1,7 @@
 """What the use cases ask of the world: a platform, a store, a clock."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from service.model import (
@@ -27,6 +27,7 @@ from service.records import (
     EarlierRequest,
     EventsKept,
     Fingerprint,
+    Purpose,
     Reservation,
     SavedLogin,
     SavedVerdict,
@@ -34,6 +35,7 @@ from service.records import (
     Sealed,
     SealedSession,
     StoredConnection,
+    StoredSecret,
     StoredSession,
 )
 
@@ -273,3 +275,17 @@ class Store(Protocol):
 
     async def remember(self, name: str, value: str) -> str:
         """Note a fact of the whole store, once and for all; returns the one that stands."""
+
+    async def revise(self, name: str, was: str, value: str) -> bool:
+        """Put another value in a fact's place; whether it still was that one."""
+
+    async def key_uses(self, at: Micros) -> Mapping[str, int]:
+        """How many rows, of those that count at that time, name each key of the ring."""
+
+    async def sealed_otherwise(
+        self, purpose: Purpose, key_id: str, after: SealContext, most: int
+    ) -> list[StoredSecret]:
+        """The next secrets after a place, of all tenants, that another key than that one wraps."""
+
+    async def rewrap(self, resealed: Sequence[tuple[StoredSecret, Sealed]]) -> int:
+        """Replace secrets that are still as they were read; returns how many those are."""

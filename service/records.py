@@ -85,6 +85,15 @@ class StoredSession:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredSecret:
+    """A sealed secret as it was stored, with all that it takes to open it."""
+
+    purpose: Purpose
+    context: SealContext
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True)
 class Upkeep:
     """What is noted of a connection between two checks of it.
 

@@ -1,10 +1,12 @@
 """The ring: the service's own keys, by purpose, in one file that its owner alone may read.
 
-The file is JSON: `{"version": 1, "keys": [{id, purpose, state, created_at, key}]}`, each key 256
-random bits in base64. Of each purpose exactly one key is `active`: new secrets are made with it.
-`pending` keys are loaded but not yet used, `previous` ones still open what they sealed.
+The file is JSON: `{"version": 1, "keys": [{id, purpose, state, created_at, since, key}]}`, each
+key 256 random bits in base64, *since* when it came into its state. Of each purpose exactly one key
+is `active`: new secrets are made with it. `pending` keys are loaded but not yet used, `previous`
+ones still open what they sealed. rotation.py leads keys from one state to the next.
 """
 
+import asyncio
 import base64
 import binascii
 import json
@@ -20,8 +22,10 @@ from time import monotonic
 
 import structlog
 
-LOOK_EVERY = 5.0
-"""Seconds between two looks at whether the file has changed."""
+LOOK_EVERY = 4.0
+"""Seconds between two looks at whether the file has changed: with a loop that is busy, 5."""
+OPEN_FOR = 60.0
+"""Seconds for which a key that has left the ring still opens: a call may hold what it sealed."""
 KEY_ID = re.compile(r"[!-~]{1,64}", re.ASCII)
 
 log = structlog.get_logger()
@@ -55,6 +59,7 @@ class Key:
     purpose: KeyPurpose
     state: KeyState
     created_at: str
+    since: str
     secret: bytes = field(repr=False)
 
 
@@ -70,6 +75,7 @@ class Ring:
         self._path = path
         self._keys: dict[tuple[KeyPurpose, str], Key] = {}
         self._active: dict[KeyPurpose, Key] = {}
+        self._gone: dict[tuple[KeyPurpose, str], tuple[float, Key]] = {}
         self._seen: tuple[int, int, int] | None = None
         self._looked_at = monotonic()
         self._take(read_keys(path))
@@ -82,7 +88,7 @@ class Ring:
         return self._active[purpose]
 
     def key(self, purpose: KeyPurpose, key_id: str) -> Key:
-        """The key that something was made with; raises UnknownKey."""
+        """The key that something of ours was made with; raises UnknownKey, which is an alarm."""
         key = self.find(purpose, key_id)
         if key is None:
             log.error("key not in the ring", purpose=purpose.value, key_id=key_id)
@@ -91,9 +97,19 @@ class Ring:
 
     def find(self, purpose: KeyPurpose, key_id: str) -> Key | None:
         """The key of an id that a caller may have made up: that there is none is no alarm."""
-        if (purpose, key_id) not in self._keys:
+        place = purpose, key_id
+        if place not in self._keys:
             self._look()
-        return self._keys.get((purpose, key_id))
+        if place in self._keys:
+            return self._keys[place]
+        left_at, key = self._gone.get(place, (0.0, None))
+        return key if monotonic() - left_at < OPEN_FOR else None
+
+    async def follow(self) -> None:
+        """Look at the file every few seconds, until cancelled, whether there are calls or not."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self._look()
 
     def _look(self) -> None:
         self._looked_at = monotonic()
@@ -104,6 +120,10 @@ class Ring:
                 self._check_kin(keys)
                 self._take(keys)
                 self._seen = seen
+                # by this line an operator knows that a process has a key
+                log.info(
+                    "ring loaded", keys={key.key_id: key.state.value for key in self._keys.values()}
+                )
         except (OSError, RingError):
             log.exception("ring cannot be read again; the loaded keys stay in use")
 
@@ -119,8 +139,12 @@ class Ring:
             raise RingError(f"{self._path} is another ring than the one that was loaded")
 
     def _take(self, keys: Sequence[Key]) -> None:
-        self._active = active_keys(keys)
-        self._keys = {(key.purpose, key.key_id): key for key in keys}
+        taken = {(key.purpose, key.key_id): key for key in keys}
+        now = monotonic()
+        left = {place: (now, key) for place, key in self._keys.items() if place not in taken}
+        kept = {place: gone for place, gone in self._gone.items() if now - gone[0] < OPEN_FOR}
+        self._gone = kept | left
+        self._active, self._keys = active_keys(keys), taken
 
 
 def _identity(path: Path) -> tuple[int, int, int]:
@@ -138,7 +162,14 @@ def active_keys(keys: Sequence[Key]) -> dict[KeyPurpose, Key]:
 
 
 def read_keys(path: Path) -> list[Key]:
-    """The keys in *path*; raises RingError with a sentence that says why not."""
+    """The keys of the ring in *path*; raises RingError with a sentence that says why not."""
+    keys = keys_in(path)
+    active_keys(keys)
+    return keys
+
+
+def keys_in(path: Path) -> list[Key]:
+    """The keys in *path*, be they a whole ring or not; raises RingError."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -161,7 +192,6 @@ def read_keys(path: Path) -> list[Key]:
         raise RingError(f"the ring {path} is damaged") from None
     if len({key.key_id for key in keys}) != len(keys):
         raise RingError(f"the ring {path} names a key twice")
-    active_keys(keys)
     return keys
 
 
@@ -177,61 +207,66 @@ def _key_from(entry: dict[str, str]) -> Key:
         KeyPurpose(entry["purpose"]),
         KeyState(entry["state"]),
         entry["created_at"],
+        entry.get("since", entry["created_at"]),
         secret,
     )
 
 
 def new_keys(created_at: str) -> list[Key]:
-    """A first active key for each purpose. *created_at* is RFC 3339, for the operator's eye."""
-    return [
-        Key(
-            f"{purpose.value.replace('_', '')}-{secrets.token_hex(4)}",
-            purpose,
-            KeyState.ACTIVE,
-            created_at,
-            secrets.token_bytes(32),
-        )
-        for purpose in KeyPurpose
-    ]
+    """A first active key for each purpose. *created_at* is RFC 3339."""
+    return [new_key(purpose, KeyState.ACTIVE, created_at) for purpose in KeyPurpose]
+
+
+def new_key(purpose: KeyPurpose, state: KeyState, created_at: str) -> Key:
+    """A key that nobody has had before."""
+    key_id = f"{purpose.value.replace('_', '')}-{secrets.token_hex(4)}"
+    return Key(key_id, purpose, state, created_at, created_at, secrets.token_bytes(32))
 
 
 def create_ring(path: Path, keys: Sequence[Key]) -> None:
     """Write a new ring, whole or not at all; raises RingError where there is one already."""
-    text = json.dumps(
-        {
-            "version": 1,
-            "keys": [
-                {
-                    "id": key.key_id,
-                    "purpose": key.purpose.value,
-                    "state": key.state.value,
-                    "created_at": key.created_at,
-                    "key": base64.b64encode(key.secret).decode(),
-                }
-                for key in keys
-            ],
-        },
-        indent=2,
-    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise RingError(f"cannot make the folder {path.parent}: {error.strerror}") from None
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_draft(draft, keys)
         # link, unlike rename, fails where there is a ring: two at once cannot overwrite each other
         os.link(draft, path)
+        keep_names(path.parent)
     except FileExistsError:
         raise RingError(f"there is a ring at {path} already; it was left as it is") from None
     except OSError as error:
         raise RingError(f"the ring {path} cannot be written: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
+
+
+def write_draft(draft: Path, keys: Sequence[Key], owner: tuple[int, int] | None = None) -> None:
+    """Write *keys* to a new file, whole on the disk when this returns; raises OSError."""
+    entries = [
+        {
+            "id": key.key_id,
+            "purpose": key.purpose.value,
+            "state": key.state.value,
+            "created_at": key.created_at,
+            "since": key.since,
+            "key": base64.b64encode(key.secret).decode(),
+        }
+        for key in keys
+    ]
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        if owner is not None:
+            os.fchown(file.fileno(), *owner)
+        file.write(json.dumps({"version": 1, "keys": entries}, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def keep_names(folder: Path) -> None:
+    """Have the names of the files in *folder* on the disk; raises OSError."""
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:

@@ -54,6 +54,17 @@ class Vault:
         """Raises as `open` does."""
         return Session(*json.loads(self.open(stored.sealed, Purpose.SESSION, stored.context)))
 
+    def reseal(self, sealed: Sealed, purpose: Purpose, context: SealContext) -> Sealed:
+        """The same secret under the active key. Raises as `open` does.
+
+        Sealed anew, data key and all, rather than wrapped anew: the ciphertext is bound to the id
+        of the key too, and whoever once had the former key, and a copy of the row, shall not hold
+        the data key of the row as it is from now on.
+        """
+        if sealed.ring_key_id == self._ring.active(KeyPurpose.SEAL).key_id:
+            return sealed
+        return self.seal(self.open(sealed, purpose, context), purpose, context)
+
     def open(self, sealed: Sealed, purpose: Purpose, context: SealContext) -> str:
         """The secret that was sealed there.
 

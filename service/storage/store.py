@@ -9,10 +9,11 @@ from service.storage.leases import Leases
 from service.storage.logins import Logins
 from service.storage.profiles import Profiles
 from service.storage.requests import Requests
+from service.storage.secrets import Secrets
 from service.storage.tenants import Tenants
 
 
-class SqlStore(Tenants, Profiles, Connections, Events, Leases, Requests, Logins):
+class SqlStore(Tenants, Profiles, Connections, Events, Leases, Requests, Logins, Secrets):
     """All its parts on one engine."""
 
     def __init__(self, engine: Engine) -> None:

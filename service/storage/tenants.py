@@ -25,6 +25,12 @@ class Tenants:
 
         return await self._engine.write(job)
 
+    async def revise(self, name: str, was: str, value: str) -> bool:
+        async def job(transaction: Transaction) -> bool:
+            return bool(await transaction.run(sql.REVISE, name, was, value))
+
+        return await self._engine.write(job)
+
     async def create_tenant(self, tenant: Tenant) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(sql.ADD_TENANT, tenant.tenant_id, tenant.name, tenant.created_at)

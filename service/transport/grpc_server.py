@@ -108,10 +108,14 @@ class GrpcServer:
             ),
         )
 
-    async def start(self, address: str) -> int:
-        """Take calls on *address* (HOST:PORT, port 0: any); returns the port."""
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        """Take calls on *address* (HOST:PORT, port 0: any), plain text without *credentials*;
+        returns the port."""
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
         except RuntimeError:
             raise PortTaken(f"cannot listen on {address}; is the port taken?") from None
         await self._server.start()

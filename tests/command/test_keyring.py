@@ -75,12 +75,12 @@ def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
 
 
 def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
-    """Id, purpose, state and time of each; what `repr` shows of a key is no secret either."""
+    """Id, purpose, state, time and rows of each; what `repr` shows of a key is no secret either."""
     status = home.run("keyring", "status")
     assert (status.code, status.err) == (0, "")
     keys = read_keys(home.ring)
     assert status.out.splitlines() == [
-        f"{key.key_id}\t{key.purpose}\tactive\t{key.created_at}" for key in keys
+        f"{key.key_id}\t{key.purpose}\tactive\t{key.created_at}\t0" for key in keys
     ]
     for key in keys:
         for secret in (base64.b64encode(key.secret).decode(), repr(key.secret), key.secret.hex()):

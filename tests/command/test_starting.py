@@ -156,8 +156,9 @@ async def test_a_database_is_live_or_a_sandbox_for_good(home: Home, mode: str, o
 )
 async def test_the_sandbox_is_for_this_machine_alone(home: Home, name: str, address: str) -> None:
     """It refuses every address that is not loopback, of its own and of the service's."""
+    settings = home.settings(**{name: address}, ALLOW_PLAINTEXT="true")
     with pytest.raises(StartError, match=r"the sandbox is for this machine alone; .* loopback"):
-        async with serving(home.settings(**{name: address}), sandbox=True):
+        async with serving(settings, sandbox=True):
             pass
 
 
@@ -184,7 +185,7 @@ async def test_a_port_that_is_taken_is_told(home: Home) -> None:
 async def test_an_address_that_is_not_ours_is_told(home: Home, address: str) -> None:
     """A name that leads nowhere, and the address of another machine."""
     with pytest.raises(PortTaken, match="cannot listen on"):
-        async with serving(home.settings(GRPC_ADDRESS=address)):
+        async with serving(home.settings(GRPC_ADDRESS=address, ALLOW_PLAINTEXT="true")):
             pass
 
 

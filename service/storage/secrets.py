@@ -1,0 +1,57 @@
+"""Secrets, all of them, whoever they belong to: which keys of the ring they name, and new ones."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from service.model import Micros
+from service.records import Purpose, SealContext, Sealed, StoredSecret
+from service.storage import statements as sql
+from service.storage.engine import Engine, Transaction
+from service.storage.rows import stored_session
+
+TABLES = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}
+
+
+class Secrets:
+    """The part of `Store` that the rotation of keys asks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def key_uses(self, at: Micros) -> Mapping[str, int]:
+        rows = await self._engine.read(sql.KEY_USES, at)
+        return Counter({row["ring_key_id"]: row["uses"] for row in rows})
+
+    async def sealed_otherwise(
+        self, purpose: Purpose, key_id: str, after: SealContext, most: int
+    ) -> list[StoredSecret]:
+        rows = await self._engine.read(
+            sql.sealed_otherwise(TABLES[purpose]),
+            key_id,
+            after.tenant_id,
+            after.profile_key,
+            after.platform,
+            most,
+        )
+        found = [stored_session(row["tenant_id"], row) for row in rows]
+        return [StoredSecret(purpose, stored.context, stored.sealed) for stored in found]
+
+    async def rewrap(self, resealed: Sequence[tuple[StoredSecret, Sealed]]) -> int:
+        async def job(transaction: Transaction) -> int:
+            written = 0
+            for secret, again in resealed:
+                context = secret.context
+                rows = await transaction.run(
+                    sql.rewrap(TABLES[secret.purpose]),
+                    context.tenant_id,
+                    context.profile_key,
+                    context.platform,
+                    context.generation,
+                    secret.sealed.envelope,
+                    again.ring_key_id,
+                    again.envelope,
+                )
+                written += len(rows)
+            return written
+
+        return await self._engine.write(job)

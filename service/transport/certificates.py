@@ -1,0 +1,185 @@
+"""Certificates: what the server shows, and whose callers it asks for, read again when they change.
+
+New connections get the new ones; those that stand go on. Files that do not fit together, as while
+they are being replaced one by one, leave the former in use.
+"""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, cast
+
+import grpc
+import structlog
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+CERT = "POSTCORE_TLS_CERT_FILE"
+KEY = "POSTCORE_TLS_KEY_FILE"
+CLIENT_CA = "POSTCORE_TLS_CLIENT_CA_FILE"
+
+log = structlog.get_logger()
+
+
+class CertificateError(Exception):
+    """The certificates cannot be used; its text is a sentence that names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Certificate chain, key and the authorities of callers, in PEM, that fit together."""
+
+    chain: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes | None
+    leaf: x509.Certificate = field(repr=False)
+
+
+class Certificates:
+    """Certificates in files. Raises CertificateError where they cannot be used at first."""
+
+    def __init__(self, cert_file: Path, key_file: Path, client_ca_file: Path | None) -> None:
+        self._cert_file = cert_file
+        self._key_file = key_file
+        self._client_ca_file = client_ca_file
+        self._lock = Lock()
+        self._seen = self._refused = self._identity()
+        self._loaded = self._load()
+        self._context = self._context_of(self._loaded)
+
+    @property
+    def asks_callers(self) -> bool:
+        """Whether callers have to show a certificate, too."""
+        return self._client_ca_file is not None
+
+    def current(self) -> Loaded:
+        """What the files hold by now, or held when they last fitted together."""
+        with self._lock:
+            seen = self._identity()
+            if seen != self._seen:
+                try:
+                    loaded = self._load()
+                    context = self._context_of(loaded)
+                except CertificateError as error:
+                    if seen != self._refused:
+                        log.error("certificates cannot be used", why=str(error))
+                    self._refused = seen
+                else:
+                    self._seen, self._loaded, self._context = seen, loaded, context
+                    until = loaded.leaf.not_valid_after_utc.isoformat()
+                    log.info("certificates loaded", until=until)
+            return self._loaded
+
+    def grpc_server(self) -> grpc.ServerCredentials:
+        """For a gRPC server: looked at again for each connection. Never below TLS 1.2."""
+        served = self._loaded
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal served
+            now = self.current()
+            if now is served:
+                return None
+            served = now
+            return _configuration(now)
+
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(served),
+            # None, where nothing has changed; of which the stubs know nothing
+            cast("Any", fetch),
+            require_client_authentication=self.asks_callers,
+        )
+
+    def grpc_client(self) -> tuple[grpc.ChannelCredentials, str]:
+        """For a call to the server itself: what to trust and show, and the name to expect."""
+        loaded = self._loaded
+        shown = (loaded.key, loaded.chain) if self.asks_callers else (None, None)
+        return grpc.ssl_channel_credentials(loaded.chain, *shown), _name(loaded.leaf)
+
+    def http_server(self) -> ssl.SSLContext:
+        """For an HTTP server: looked at again for each connection. Never below TLS 1.2."""
+        outer = self._context_of(self._loaded)
+
+        def choose(connection: ssl.SSLObject | ssl.SSLSocket, *_: object) -> None:
+            self.current()
+            connection.context = self._context
+
+        outer.sni_callback = choose
+        return outer
+
+    def _context_of(self, loaded: Loaded) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self._cert_file, self._key_file)
+            if loaded.client_ca is not None:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(cadata=loaded.client_ca.decode())
+        except (OSError, ValueError):
+            raise CertificateError(
+                f"{CERT}: {self._cert_file} cannot be used by a server"
+            ) from None
+        return context
+
+    def _load(self) -> Loaded:
+        chain = _read(CERT, self._cert_file)
+        key = _read(KEY, self._key_file)
+        leaf = _certificates(CERT, self._cert_file, chain)[0]
+        client_ca = None
+        if self._client_ca_file is not None:
+            client_ca = _read(CLIENT_CA, self._client_ca_file)
+            _certificates(CLIENT_CA, self._client_ca_file, client_ca)
+        try:
+            private = load_pem_private_key(key, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            # from None: a library's words on a key are for nobody
+            raise CertificateError(
+                f"{KEY}: {self._key_file} holds no private key, or one with a password"
+            ) from None
+        if private.public_key() != leaf.public_key():
+            raise CertificateError(
+                f"{KEY}: {self._key_file} does not belong to the certificate in {self._cert_file}"
+            )
+        return Loaded(chain, key, client_ca, leaf)
+
+    def _identity(self) -> list[tuple[int, int, int] | None]:
+        files = self._cert_file, self._key_file, self._client_ca_file
+        return [_identity(file) for file in files if file is not None]
+
+
+def _identity(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _read(name: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CertificateError(f"{name}: {file} cannot be read: {error.strerror}") from None
+
+
+def _certificates(name: str, file: Path, content: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise CertificateError(f"{name}: {file} holds no certificate in PEM") from None
+
+
+def _configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(loaded.key, loaded.chain)], loaded.client_ca)
+
+
+def _name(leaf: x509.Certificate) -> str:
+    """A name that *leaf* is for."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ""
+    for dns_name in names.get_values_for_type(x509.DNSName):
+        return dns_name.replace("*", "any", 1)
+    return next(map(str, names.get_values_for_type(x509.IPAddress)), "")
