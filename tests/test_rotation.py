@@ -243,7 +243,7 @@ async def test_no_call_fails_while_keys_are_rotated(
     answered, and at the end every secret opens. So for keys of the other purposes; one that an API
     key needs stays."""
     load = Load(service, await people(service, sandbox, 8))
-    former = Ring(service.settings.keyring_file)
+    of_api_keys = Ring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     async with load.under_way():
         before = active(service)
         after = await done(service, "keyring", "add")
@@ -259,7 +259,7 @@ async def test_no_call_fails_while_keys_are_rotated(
     assert min(load.answered.values()) > 3
     assert len(load.answered) == 4
     assert len(opened(service)) == 16
-    named = await command(service, "keyring", "retire", former.active(KeyPurpose.API_KEY).key_id)
+    named = await command(service, "keyring", "retire", of_api_keys)
     assert named.code == 1
     assert "revoke them first" in named.err
 

@@ -1,0 +1,77 @@
+"""Authority: issues the certificates that tests show and trust."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+
+class Authority:
+    """A root of its own; what it issues goes to files in *folder*."""
+
+    def __init__(self, folder: Path, name: str = "root") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._issued = 0
+        root = self._certificate(self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(root.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
+
+    @property
+    def root(self) -> bytes:
+        return self.file.read_bytes()
+
+    def issue(self, file: str, *names: str) -> tuple[Path, Path]:
+        """A certificate for *names* (127.0.0.1, if there are none), and its key, in files."""
+        self._issued += 1
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{file} {self._issued}")])
+        certificate = (
+            self._certificate(subject, key)
+            .add_extension(
+                x509.SubjectAlternativeName([_name(name) for name in names or ("",)]), False
+            )
+            .sign(self._key, SHA256())
+        )
+        cert_file, key_file = self._folder / f"{file}.pem", self._folder / f"{file}.key"
+        # renamed into place, key first: for a moment the two do not fit
+        for path, content in (
+            (key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
+            (cert_file, certificate.public_bytes(Encoding.PEM)),
+        ):
+            draft = path.with_suffix(".draft")
+            draft.write_bytes(content)
+            draft.rename(path)
+        return cert_file, key_file
+
+    def _certificate(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+        )
+
+
+def _name(name: str) -> x509.GeneralName:
+    if not name:
+        return x509.IPAddress(ip_address("127.0.0.1"))
+    return x509.DNSName(name)

@@ -1,0 +1,72 @@
+"""`make audit`: known vulnerabilities, licences, a bill of materials of what the service runs on.
+
+Run by a Python that has the tools of requirements-audit.txt, with the folder of a virtual
+environment that holds requirements.txt and nothing else, and the file that the bill goes to. Ends
+with 1 where a vulnerability is known; what could not be asked is said, and is no verdict.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PIP_AUDIT = ("--require-hashes", "--disable-pip", "--progress-spinner", "off", "-f", "json")
+
+
+def main(environment: str, bill: str) -> int:
+    found = vulnerabilities(Path("requirements.txt"))
+    tool("cyclonedx_py", "environment", environment, "--output-reproducible", "-o", bill)
+    components = json.loads(Path(bill).read_text())["components"]
+    tell("licences:")
+    for component in sorted(components, key=lambda component: str(component["name"]).lower()):
+        tell(f"  {component['name']} {component['version']}: {licence(component)}")
+    tell(f"bill of materials (CycloneDX): {bill}, {len(components)} components")
+    return found
+
+
+def vulnerabilities(requirements: Path) -> int:
+    """1 where any is known; tells each, and what could not be asked."""
+    done = tool("pip_audit", *PIP_AUDIT, "-r", str(requirements), check=False)
+    try:
+        dependencies = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        tell("vulnerabilities: not asked; pip-audit found nobody to ask")
+        return 0
+    asked = [dependency for dependency in dependencies if "vulns" in dependency]
+    known = [(one["name"], one["version"], vuln) for one in asked for vuln in one["vulns"]]
+    for name, version, vuln in known:
+        mended = ", ".join(vuln["fix_versions"]) or "no version yet"
+        tell(f"  {name} {version}: {vuln['id']}, mended in {mended}")
+    tell(f"vulnerabilities: {len(known)} known in {len(asked)} of {len(dependencies)} packages")
+    if len(asked) < len(dependencies):
+        tell(f"  {len(dependencies) - len(asked)} could not be asked about: no verdict on those")
+    return int(bool(known))
+
+
+def licence(component: dict[str, Any]) -> str:
+    """What its metadata says, in short."""
+    said = [
+        one.get("expression") or one["license"].get("id") or one["license"].get("name", "")
+        for one in component.get("licenses", ())
+    ]
+    return ", ".join(sorted({name.splitlines()[0] for name in said if name})) or "not said"
+
+
+def tool(module: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=None if check else subprocess.DEVNULL,
+        text=True,
+        check=check,
+    )
+
+
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
