@@ -7,7 +7,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 BUF := ../.venv/bin/buf
 
-.PHONY: help run test check lint types contract generated generate released tools lock format clean
+.PHONY: help run test check lint types contract generated generate released tools audit lock format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +48,20 @@ tools: ## install the real Bluesky server and grpcurl for the tests, in a cache 
 	tests/pds/install
 	tests/tools/install-grpcurl
 
+audit: build/audit/tools build/audit/service ## known vulnerabilities, licences, bill of materials of what runs
+	@build/audit/tools/bin/python tests/tools/audit.py build/audit/service build/audit/bom.json
+
+build/audit/tools: requirements-audit.txt
+build/audit/service: requirements.txt
+build/audit/tools build/audit/service: | .venv/bin/python
+	@rm -rf $@ && $(PY) -m venv $@
+	@echo 'installing $(<) for $@ …' >&2
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+
 lock: ## write requirements*.txt anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements.txt
 	uv pip compile pyproject.toml --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
+	uv pip compile --group audit $(LOCK) -c requirements.txt -c requirements-dev.txt -o requirements-audit.txt
 LOCK = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 
 format: .venv/dev ## format the code
