@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
@@ -18,12 +15,12 @@ from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app import open_store
-from service.model import DAY, Scope, Session
-from service.ports import SystemClock
-from service.records import Purpose, SavedLogin, SealContext, Sealed
+from service.model import Scope
+from service.records import Purpose
 from service.rewrap import FIRST
 from service.ring import KeyPurpose, Ring, create_ring, new_keys
 from service.vault import Vault
+from tests.beside import age, command, done, opened, people, plant, started
 from tests.bluesky import Person, SandboxBluesky
 from tests.running import Running, refusal_of, running
 
@@ -37,64 +34,6 @@ async def service(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Runn
     )
     async with running(database, {**sandbox.settings(), **budgets}) as started:
         yield started
-
-
-@dataclass
-class Command:
-    """How a command beside the service has ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@asynccontextmanager
-async def started(service: Running, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    kept = {name: value for name, value in os.environ.items() if "POSTCORE_" not in name}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "service",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={
-            **kept,
-            "POSTCORE_DATABASE_URL": service.settings.database_url,
-            "POSTCORE_KEYRING_FILE": str(service.settings.keyring_file),
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def command(service: Running, *arguments: str) -> Command:
-    async with started(service, *arguments) as process, asyncio.timeout(60):
-        out, err = await process.communicate()
-        assert process.returncode is not None
-    return Command(process.returncode, out.decode(), err.decode())
-
-
-async def done(service: Running, *arguments: str) -> str:
-    """What a command prints that has to work."""
-    ended = await command(service, *arguments)
-    assert ended.code == 0, ended
-    return ended.out.strip()
-
-
-def age(ring: Path) -> None:
-    """Have all keys be in their states for long, so that no test waits for that."""
-    written = json.loads(ring.read_text())
-    for key in written["keys"]:
-        key["since"] = "2026-01-02T03:04:05+00:00"
-    draft = ring.with_name("aged")
-    draft.touch(0o600)
-    draft.write_text(json.dumps(written))
-    draft.rename(ring)
 
 
 def active(service: Running) -> str:
@@ -117,54 +56,6 @@ def sealed_under(service: Running) -> Counter[str]:
             "SELECT ring_key_id FROM credentials UNION ALL SELECT ring_key_id FROM sessions"
         )
     )
-
-
-def opened(service: Running) -> dict[tuple[str, str], str]:
-    """Every secret of the store, by profile and purpose; raises where one does not open."""
-    vault = Vault(Ring(service.settings.keyring_file))
-    found = {}
-    for purpose, table in ((Purpose.CREDENTIAL, "credentials"), (Purpose.SESSION, "sessions")):
-        for row in service.rows(
-            "SELECT c.tenant_id, c.profile_key, c.platform, c.account_id, c.origin, c.generation,"
-            f" s.ring_key_id, s.envelope FROM connections c JOIN {table} s"
-            " USING (tenant_id, profile_key, platform)"
-        ):
-            sealed = Sealed(row.pop("ring_key_id"), row.pop("envelope"))
-            found[row["profile_key"], purpose.value] = vault.open(
-                sealed, purpose, SealContext(**row)
-            )
-    return found
-
-
-async def plant(service: Running, count: int) -> None:
-    """So many connections, as a login would have left them."""
-    vault, now = Vault(Ring(service.settings.keyring_file)), SystemClock().now()
-
-    def saved(number: int) -> SavedLogin:
-        context = SealContext(
-            service.tenant_id,
-            f"prof_planted{number:06}",
-            "bluesky",
-            f"did:plc:{number:024}",
-            "https://planted.example",
-            number,
-        )
-        return SavedLogin(
-            context,
-            f"u{number}.example",
-            vault.seal(f"password {number}", Purpose.CREDENTIAL, context),
-            vault.seal_session(Session("access", f"refresh {number}", now + DAY), context),
-            now + DAY,
-            now + DAY,
-            create_profile=True,
-            reservation=None,
-            at=now,
-        )
-
-    async with open_store(service.settings) as store:
-        for start in range(0, count, 500):
-            some = range(start, min(start + 500, count))
-            await asyncio.gather(*(store.save_login(saved(number)) for number in some))
 
 
 class Load:
@@ -224,16 +115,6 @@ class Load:
             metadata=self._service.metadata(),
             timeout=30,
         )
-
-
-async def people(service: Running, sandbox: SandboxBluesky, count: int) -> dict[str, Person]:
-    """So many connected accounts, by profile."""
-    found = {}
-    for _ in range(count):
-        person = await sandbox.person()
-        reply = await service.connect(person.handle, person.app_password)
-        found[reply.profile_key] = person
-    return found
 
 
 async def test_no_call_fails_while_keys_are_rotated(

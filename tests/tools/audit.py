@@ -8,6 +8,7 @@ with 1 where a vulnerability is known; what could not be asked is said, and is n
 import json
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ def main(environment: str, bill: str) -> int:
     found = vulnerabilities(Path("requirements.txt"))
     tool("cyclonedx_py", "environment", environment, "--output-reproducible", "-o", bill)
     components = json.loads(Path(bill).read_text())["components"]
+    # an older way to say it, which does not get into the bill
+    folders = [str(folder) for folder in Path(environment).glob("lib/python*/site-packages")]
+    elsewhere = {
+        one.name: one.metadata["License"]
+        for one in distributions(path=folders)
+        if "License" in one.metadata
+    }
     tell("licences:")
     for component in sorted(components, key=lambda component: str(component["name"]).lower()):
-        tell(f"  {component['name']} {component['version']}: {licence(component)}")
+        said = licence(component) or elsewhere.get(component["name"]) or "not said"
+        tell(f"  {component['name']} {component['version']}: {said}")
     tell(f"bill of materials (CycloneDX): {bill}, {len(components)} components")
     return found
 
@@ -50,7 +59,7 @@ def licence(component: dict[str, Any]) -> str:
         one.get("expression") or one["license"].get("id") or one["license"].get("name", "")
         for one in component.get("licenses", ())
     ]
-    return ", ".join(sorted({name.splitlines()[0] for name in said if name})) or "not said"
+    return ", ".join(sorted({name.splitlines()[0] for name in said if name}))
 
 
 def tool(module: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
