@@ -332,15 +332,6 @@ async def _seed(store: SqlStore) -> None:
     await store.create_profile(SANDBOX_TENANT, Profile(SANDBOX_PROFILE, None, now))
 
 
-def is_loopback(address: str) -> bool:
-    """Whether *address* (HOST:PORT) can be reached from this machine alone."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _make_private(file: Path) -> None:
     """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
     try:

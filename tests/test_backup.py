@@ -90,7 +90,7 @@ async def test_what_was_deleted_is_not_in_a_backup(service: Running, tmp_path: P
     """Nor are secrets that were replaced, though the log beside the database may hold them."""
     await plant(service, 20)
     gone = [row["envelope"] for row in service.rows("SELECT envelope FROM credentials")]
-    service.execute("DELETE FROM credentials WHERE profile_key <> 'prof_planted000003'")
+    await service.execute("DELETE FROM credentials WHERE profile_key <> 'prof_planted000003'")
     [kept] = [row["envelope"] for row in service.rows("SELECT envelope FROM credentials")]
     await done(service, "backup", str(tmp_path / "copy.db"))
     content = (tmp_path / "copy.db").read_bytes()

@@ -97,10 +97,9 @@ class Load:
         await self._service.lease(profile_key, timeout=30)
 
     async def _refresh(self, profile_key: str, _: Person) -> None:
-        # as if the last refresh were long ago; in a thread, since the service's own writer needs
-        # this one to go on
+        # as if the last refresh were long ago
         forget = "UPDATE sessions SET refreshed_at = 1 WHERE profile_key = ?"
-        await asyncio.to_thread(self._service.execute, forget, profile_key)
+        await self._service.execute(forget, profile_key)
         token = (await self._service.lease(profile_key, timeout=30)).access_token
         await self._service.lease(profile_key, rejected=token, timeout=30)
 
@@ -185,7 +184,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
         ]
         assert len(read) == 6
         resealed = [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in read]
-        service.execute("UPDATE sessions SET refreshed_at = 1")
+        await service.execute("UPDATE sessions SET refreshed_at = 1")
         token = (await service.lease(refreshed)).access_token
         newer = (await service.lease(refreshed, rejected=token)).access_token
         person = connected[reconnected]
@@ -207,7 +206,7 @@ async def test_a_rewrapped_session_is_still_renewed(
     """A token that its server refuses is replaced, though the envelope has changed meanwhile."""
     [key] = await people(service, sandbox, 1)
     token = (await service.lease(key)).access_token
-    service.execute("UPDATE sessions SET refreshed_at = 1")
+    await service.execute("UPDATE sessions SET refreshed_at = 1")
     await activated(service)
     renewal = asyncio.create_task(service.lease(key, rejected=token, timeout=30))
     await done(service, "keyring", "rewrap")
@@ -217,7 +216,7 @@ async def test_a_rewrapped_session_is_still_renewed(
 async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> None:
     """The others are rewrapped all the same; the former key cannot be retired."""
     await plant(service, 3)
-    service.execute(
+    await service.execute(
         "UPDATE credentials SET envelope = zeroblob(140) WHERE profile_key = 'prof_planted000001'"
     )
     former = active(service)
@@ -244,7 +243,7 @@ async def test_a_process_with_an_old_ring_gives_no_verdict(
     both = json.loads(old)
     both["keys"].append({**unknown, "state": "previous"})
     for table in ("credentials", "sessions"):
-        service.execute(f"UPDATE {table} SET ring_key_id = ?", unknown["id"])
+        await service.execute(f"UPDATE {table} SET ring_key_id = ?", unknown["id"])
     logins = sandbox.logins
     before = service.rows("SELECT * FROM connections"), service.rows("SELECT * FROM events")
     with capture_logs() as lines:
@@ -275,7 +274,7 @@ async def test_a_revoked_key_is_refused_when_its_ring_key_is_gone(service: Runni
     former = Ring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     plain, key_id = await service.new_key()
     await activated(service, "api_key")
-    service.execute("UPDATE api_keys SET revoked_at = 1 WHERE ring_key_id = ?", former)
+    await service.execute("UPDATE api_keys SET revoked_at = 1 WHERE ring_key_id = ?", former)
     await done(service, "keyring", "retire", former)
     refused = await service.refused("a.test", "abcd-efgh-ijkl-mnop", api_key=plain)
     assert refused.reason == "INVALID_API_KEY"
