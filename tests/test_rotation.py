@@ -233,40 +233,81 @@ async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> N
 async def test_a_process_with_an_old_ring_gives_no_verdict(
     service: Running, sandbox: SandboxBluesky, tmp_path: Path
 ) -> None:
-    """What names a key that it does not have is INTERNAL and an alarm in the log; the connection
+    """What a key seals that it does not have is INTERNAL and an alarm in the log; the connection
     stays as it was, no login is spent, and all is well once the key is there."""
-    [key] = await people(service, sandbox, 1)
-    ring, other = service.settings.keyring_file, tmp_path / "other.json"
-    create_ring(other, new_keys("2026-01-02T03:04:05+00:00"))
-    old, elsewhere = ring.read_text(), json.loads(other.read_text())
-    unknown = next(entry for entry in elsewhere["keys"] if entry["purpose"] == "seal")
-    both = json.loads(old)
-    both["keys"].append({**unknown, "state": "previous"})
-    for table in ("credentials", "sessions"):
-        await service.execute(f"UPDATE {table} SET ring_key_id = ?", unknown["id"])
-    logins = sandbox.logins
-    before = service.rows("SELECT * FROM connections"), service.rows("SELECT * FROM events")
+    [profile_key] = await people(service, sandbox, 1)
+    ring, newer = service.settings.keyring_file, tmp_path / "newer.json"
+    create_ring(newer, new_keys("2026-01-02T03:04:05+00:00"))
+    await sealed_elsewhere(service, Ring(newer))
+    [added] = [key for key in json.loads(newer.read_text())["keys"] if key["purpose"] == "seal"]
+    logins, before = sandbox.logins, standing(service)
     with capture_logs() as lines:
         for ask in (service.verify, service.lease):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await ask(key)
+                await ask(profile_key)
             assert refusal_of(caught.value).reason == "INTERNAL"
-    assert (
-        service.rows("SELECT * FROM connections"),
-        service.rows("SELECT * FROM events"),
-    ) == before
+    assert standing(service) == before
     assert sandbox.logins == logins
     alarms = [line for line in lines if line["event"] == "key not in the ring"]
-    assert {(line["log_level"], line["key_id"]) for line in alarms} == {("error", unknown["id"])}
-    # now a ring that has it: the tag fails, since the rows were only said to be its, and so this
-    # is a verdict
+    assert {(line["log_level"], line["key_id"]) for line in alarms} == {("error", added["id"])}
+    written = json.loads(ring.read_text())
+    written["keys"].append({**added, "state": "previous"})
     draft = ring.with_name("draft")
     draft.touch(0o600)
-    draft.write_text(json.dumps(both))
+    draft.write_text(json.dumps(written))
     draft.rename(ring)
-    await service.verify(key)
-    [row] = service.rows("SELECT state, reconnect_reason FROM connections")
-    assert row["reconnect_reason"] == "CREDENTIAL_UNREADABLE"
+    assert not (await service.verify(profile_key)).needs_reconnect
+    assert (await service.lease(profile_key)).access_token
+    assert sandbox.logins == logins
+
+
+async def sealed_elsewhere(service: Running, ring: Ring) -> None:
+    """Have every secret be sealed under the key of another ring, as another process would."""
+    ours, theirs = Vault(Ring(service.settings.keyring_file)), Vault(ring)
+    async with open_store(service.settings) as store:
+        for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
+            found = await store.sealed_otherwise(purpose, "", FIRST, 100)
+            assert await store.rewrap(
+                [
+                    (
+                        one,
+                        theirs.seal(
+                            ours.open(one.sealed, purpose, one.context), purpose, one.context
+                        ),
+                    )
+                    for one in found
+                ]
+            )
+
+
+def standing(service: Running) -> list[object]:
+    """All that a verdict would change."""
+    return [
+        service.rows("SELECT state, reconnect_reason, checked_at FROM connections"),
+        service.rows("SELECT * FROM events"),
+    ]
+
+
+async def test_what_callers_hold_outlives_a_rotation(
+    service: Running, sandbox: SandboxBluesky
+) -> None:
+    """Page tokens and idempotency keys from before a new `token` key are good; the former stays
+    while an idempotency key needs it."""
+    former = Ring(service.settings.keyring_file).active(KeyPurpose.TOKEN).key_id
+    person = await sandbox.person()
+    first = await service.connect(person.handle, person.app_password, idempotency_key="once")
+    await people(service, sandbox, 1)
+    request = pb.ListProfilesRequest(page_size=1)
+    page = await service.profiles.ListProfiles(request, metadata=service.metadata())
+    await activated(service, "token")
+    logins = sandbox.logins
+    again = await service.connect(person.handle, person.app_password, idempotency_key="once")
+    assert (again, sandbox.logins) == (first, logins)
+    request.page_token = page.next_page_token
+    rest = await service.profiles.ListProfiles(request, metadata=service.metadata())
+    assert [profile.profile_key for profile in rest.profiles] != [first.profile_key]
+    refused = await command(service, "keyring", "retire", former)
+    assert "is named by 1 rows; those are idempotency keys" in refused.err
 
 
 async def test_a_revoked_key_is_refused_when_its_ring_key_is_gone(service: Running) -> None:

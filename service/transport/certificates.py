@@ -47,7 +47,7 @@ class Certificates:
         self._lock = Lock()
         self._seen = self._refused = self._identity()
         self._loaded = self._load()
-        self._context = self._context_of(self._loaded)
+        self._context = self._new_context()
 
     @property
     def asks_callers(self) -> bool:
@@ -61,7 +61,7 @@ class Certificates:
             if seen != self._seen:
                 try:
                     loaded = self._load()
-                    context = self._context_of(loaded)
+                    context = self._new_context()
                 except CertificateError as error:
                     if seen != self._refused:
                         log.error("certificates cannot be used", why=str(error))
@@ -99,7 +99,7 @@ class Certificates:
 
     def http_server(self) -> ssl.SSLContext:
         """For an HTTP server: looked at again for each connection. Never below TLS 1.2."""
-        outer = self._context_of(self._loaded)
+        outer = self._new_context()
 
         def choose(connection: ssl.SSLObject | ssl.SSLSocket, *_: object) -> None:
             self.current()
@@ -108,14 +108,14 @@ class Certificates:
         outer.sni_callback = choose
         return outer
 
-    def _context_of(self, loaded: Loaded) -> ssl.SSLContext:
+    def _new_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_cert_chain(self._cert_file, self._key_file)
-            if loaded.client_ca is not None:
+            if self._client_ca_file is not None:
                 context.verify_mode = ssl.CERT_REQUIRED
-                context.load_verify_locations(cadata=loaded.client_ca.decode())
+                context.load_verify_locations(self._client_ca_file)
         except (OSError, ValueError):
             raise CertificateError(
                 f"{CERT}: {self._cert_file} cannot be used by a server"
@@ -132,12 +132,13 @@ class Certificates:
             _certificates(CLIENT_CA, self._client_ca_file, client_ca)
         try:
             private = load_pem_private_key(key, None)
+            belongs = private.public_key() == leaf.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm):
             # from None: a library's words on a key are for nobody
             raise CertificateError(
                 f"{KEY}: {self._key_file} holds no private key, or one with a password"
             ) from None
-        if private.public_key() != leaf.public_key():
+        if not belongs:
             raise CertificateError(
                 f"{KEY}: {self._key_file} does not belong to the certificate in {self._cert_file}"
             )
