@@ -42,6 +42,8 @@ from service.tokens import Tokens
 from service.transport.boundary import Boundary
 from service.transport.certificates import Certificates
 from service.transport.grpc_server import GrpcServer
+from service.transport.http import HttpEdge
+from service.transport.http_server import HttpServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 from service.transport.streams import Streams
 from service.vault import Unreadable, Vault
@@ -208,9 +210,10 @@ async def house(
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A service that takes calls. *grpc* is the address (HOST:PORT) it can be reached at."""
+    """A service that takes calls, and the addresses (HOST:PORT) it can be reached at."""
 
     grpc: str
+    http: str
 
 
 @asynccontextmanager
@@ -240,22 +243,34 @@ async def serving(
         streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
         for work in (streams.run(), built.heads.run(), built.retention.run()):
             await stack.enter_async_context(_going_on(work))
-        server = GrpcServer(
-            Boundary(built.access, CallLimits(settings.calls_per_second), streams),
-            ProfileServicer(built.connect, built.profiles, built.health, built.watch),
-            PlatformServicer(built.registry),
+        boundary = Boundary(built.access, CallLimits(settings.calls_per_second), streams)
+        profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
+        platforms = PlatformServicer(built.registry)
+        grpc = GrpcServer(
+            boundary,
+            profiles,
+            platforms,
             SessionServicer(built.leases),
             most_calls=settings.max_concurrent_calls + settings.max_streams,
         )
-        port = await server.start(
-            settings.grpc_address, certified.grpc_server() if certified else None
+        http = HttpServer(
+            HttpEdge(boundary, profiles, platforms),
+            most_connections=settings.max_http_connections,
+            origins=settings.http_cors_origins,
         )
-        stack.push_async_callback(_stop, server, streams, settings)
+        stack.push_async_callback(_stop, (grpc, http), streams, settings)
+        addresses = Serving(
+            await _start(grpc, settings.grpc_address), await _start(http, settings.http_address)
+        )
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())
         await stack.enter_async_context(_going_on(built.monitor.run()))
-        host = settings.grpc_address.rpartition(":")[0]
-        yield Serving(f"{host}:{port}")
+        yield addresses
+
+
+async def _start(server: GrpcServer | HttpServer, address: str) -> str:
+    """The address that *server* can be reached at, once it takes calls on *address*."""
+    return f"{address.rpartition(':')[0]}:{await server.start(address)}"
 
 
 @asynccontextmanager
@@ -275,11 +290,15 @@ def _tell_of_failure(task: asyncio.Task[None]) -> None:
         log.critical("work in the background has ended", exc_info=error)
 
 
-async def _stop(server: GrpcServer, streams: Streams, settings: Settings) -> None:
-    await server.tell_to_go_elsewhere()
+async def _stop(
+    servers: tuple[GrpcServer | HttpServer, ...], streams: Streams, settings: Settings
+) -> None:
+    """Health checks are told first; then no more calls are taken, and those under way end."""
+    for server in servers:
+        await server.tell_to_go_elsewhere()
     await asyncio.sleep(settings.drain_pause_seconds)
     streams.close()  # by themselves they would go on for all of the grace
-    await server.stop(settings.drain_seconds)
+    await asyncio.gather(*(server.stop(settings.drain_seconds) for server in servers))
 
 
 def _budgets(settings: Settings) -> LoginBudgets:
@@ -302,7 +321,8 @@ async def _sandbox(settings: Settings) -> AsyncIterator[Settings]:
     if settings.sandbox_address.endswith(":0") and not chosen:
         # who wants a free port for the one can have no use for the usual port of the other
         control_address = settings.sandbox_address
-    for address in (settings.grpc_address, settings.sandbox_address, control_address):
+    addresses = settings.grpc_address, settings.http_address, settings.sandbox_address
+    for address in (*addresses, control_address):
         if not is_loopback(address):
             raise StartError(f"the sandbox is for this machine alone; {address} is not loopback")
     sandbox = Sandbox()

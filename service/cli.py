@@ -39,7 +39,7 @@ def cli() -> None:
 def serve(sandbox: bool) -> None:
     """Take calls until SIGTERM or SIGINT, then drain.
 
-    Prints one line when it takes calls: ready grpc=HOST:PORT
+    Prints one line when it takes calls: ready grpc=HOST:PORT http=HOST:PORT
     """
     run(_serve(settings(), sandbox))
 
@@ -51,7 +51,7 @@ async def _serve(read: Settings, sandbox: bool) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with serving(read, sandbox=sandbox) as running:
-        click.echo(f"ready grpc={running.grpc}")
+        click.echo(f"ready grpc={running.grpc} http={running.http}")
         await stop.wait()
 
 

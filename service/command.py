@@ -44,7 +44,7 @@ def told() -> Iterator[None]:
     from service.ring import RingError
     from service.storage.sqlite import StoreError
     from service.transport.certificates import CertificateError
-    from service.transport.grpc_server import PortTaken
+    from service.transport.listening import PortTaken
 
     try:
         yield

@@ -75,6 +75,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     grpc_address: str = "127.0.0.1:50051"
+    http_address: str = "127.0.0.1:8080"
+    http_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    """Of pages that may call from a browser."""
+    max_http_connections: int = Field(500, ge=1)
     sandbox_address: str = "127.0.0.1:2580"
     sandbox_control_address: str = "127.0.0.1:2581"
     """Where `postcore sandbox` drives it."""
@@ -120,7 +124,7 @@ class Settings(BaseModel):
     drain_seconds: float = Field(20, ge=0, le=3600)
     """How long calls, and then the work they left, may take to end."""
 
-    @field_validator("grpc_address", "sandbox_address", "sandbox_control_address")
+    @field_validator("grpc_address", "http_address", "sandbox_address", "sandbox_control_address")
     @classmethod
     def _check_address(cls, value: str) -> str:
         return _address(value)
@@ -130,7 +134,7 @@ class Settings(BaseModel):
     def _check_origin(cls, value: str | None) -> str | None:
         return value and _origin(value)
 
-    @field_validator("trusted_origins")
+    @field_validator("trusted_origins", "http_cors_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in value)

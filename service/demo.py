@@ -62,11 +62,11 @@ def show(environ: Mapping[str, str]) -> int:
         signal.signal(number, pass_on)
     assert server.stdout is not None
     ready = server.stdout.readline().strip()
-    if not ready.startswith("ready grpc="):
+    if not ready.startswith("ready "):
         return server.wait() or 1
-    address = ready.removeprefix("ready grpc=")
+    addresses = dict(part.split("=") for part in ready.split()[1:])
     try:
-        asyncio.run(_show_call(settings, address))
+        asyncio.run(_show_call(settings, addresses["grpc"], addresses["http"]))
     except BaseException as error:
         server.terminate()
         code = server.wait()
@@ -77,7 +77,7 @@ def show(environ: Mapping[str, str]) -> int:
     return server.wait()
 
 
-async def _show_call(settings: Settings, address: str) -> None:
+async def _show_call(settings: Settings, address: str, http_address: str) -> None:
     key = await _fresh_key(settings)
     body = json.dumps(REQUEST, indent=2)
     click.echo(f"\n{METHOD}\n{body}\n")
@@ -119,6 +119,13 @@ x-api-key: $POSTCORE_API_KEY
 
 {body}
 END
+
+curl -H 'content-type: application/json' -H @/dev/fd/3 -d @- 3<<<"x-api-key: $POSTCORE_API_KEY" \
+  http://{http_address}/profiles/connect <<'END'
+{body}
+END
+
+All calls over HTTP: http://{http_address}/docs
 
 Stop with Ctrl+C.""")
 

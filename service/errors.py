@@ -13,7 +13,8 @@
     ├── PlatformUnavailable     the platform's answer proves nothing
     ├── ServiceUnavailable      our own store is away
     ├── DeadlineExceeded · NotImplementedYet · InternalError
-    └── OAuthNotAvailable · MethodNotAllowed · PayloadTooLarge · UnsupportedMediaType   (HTTP)
+    └── OAuthNotAvailable · PathNotFound · MethodNotAllowed · PayloadTooLarge ·
+        UnsupportedMediaType    (over HTTP only)
 
 Which status each becomes stands in one table, transport/status.py, and nowhere else.
 """
@@ -223,6 +224,11 @@ class OAuthNotAvailable(ServiceError):
         super().__init__("OAuth platforms are connected elsewhere, not at this service")
 
 
+class PathNotFound(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("There is no such path here")
+
+
 class MethodNotAllowed(ServiceError):
     def __init__(self) -> None:
         super().__init__("This path does not answer that method")
@@ -230,12 +236,12 @@ class MethodNotAllowed(ServiceError):
 
 class PayloadTooLarge(ServiceError):
     def __init__(self) -> None:
-        super().__init__("The request's body is too large")
+        super().__init__("The request's body is longer than 64 KiB")
 
 
 class UnsupportedMediaType(ServiceError):
     def __init__(self) -> None:
-        super().__init__("The request's body must be application/json")
+        super().__init__("The request's body must be application/json, in UTF-8, not compressed")
 
 
 class InternalError(ServiceError):

@@ -93,6 +93,16 @@ class LoginLimits:
         return allow
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a key may call: so many at once, so many of them left, and in how many seconds all
+    are back."""
+
+    limit: int
+    remaining: int
+    seconds: float
+
+
 class CallLimits:
     """So many calls a second for each key, in this process."""
 
@@ -111,3 +121,8 @@ class CallLimits:
             self._left.popitem(last=False)
         if left < 1:
             raise RateLimitExceeded(ceil((1 - left) / self._per_second))
+
+    def allowance(self, key_id: str) -> Allowance:
+        """What the key's last call has left it."""
+        left, _ = self._left.get(key_id, (float(self._per_second), 0))
+        return Allowance(self._per_second, int(left), 1 - left / self._per_second)

@@ -90,6 +90,7 @@ class Running:
 
     settings: Settings
     address: str
+    http: str
     channel: grpc.aio.Channel
     tenant_id: str = ""
     api_key: str = field(default="", repr=False)
@@ -246,6 +247,7 @@ async def running(
             "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
             "POSTCORE_KEYRING_FILE": str(database.with_name("keyring.json")),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
             **{f"POSTCORE_{name}": value for name, value in settings.items()},
         }
@@ -256,7 +258,7 @@ async def running(
         serving(read, clock=clock or SystemClock()) as started,
         grpc.aio.insecure_channel(started.grpc) as channel,
     ):
-        service = Running(read, started.grpc, channel)
+        service = Running(read, started.grpc, started.http, channel)
         service.tenant_id = await service.new_tenant()
         service.api_key, _ = await service.new_key()
         yield service

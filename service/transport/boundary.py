@@ -1,7 +1,7 @@
 """The boundary: what happens around every call, whatever transport it came by.
 
 API key → tenant and scopes, deadline, one log line, every exception to a ServiceError. The gRPC
-interceptor (and, beside it, an HTTP edge) are thin skins over this one pipeline.
+interceptor and, beside it, the HTTP edge are thin skins over this one pipeline.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import structlog
 
 from service.access import Access, random_id, require
 from service.errors import DeadlineExceeded, InternalError, ServiceError
-from service.limits import CallLimits
+from service.limits import Allowance, CallLimits
 from service.model import Caller, Scope
 from service.transport.status import STATUS
 from service.transport.streams import Streams
@@ -73,8 +73,16 @@ class Boundary:
 
         await self.run(call, all_of_it)
 
-    async def run(self, call: Call, work: Callable[[Caller], Awaitable[T]]) -> T:
-        """What *work* returns for the caller behind *call*; decoding belongs into *work*."""
+    async def run(
+        self,
+        call: Call,
+        work: Callable[[Caller], Awaitable[T]],
+        tell: Callable[[Allowance], None] | None = None,
+    ) -> T:
+        """What *work* returns for the caller behind *call*; decoding belongs into *work*.
+
+        *tell* is told what the key may still call, once it is known whose it is.
+        """
         started = perf_counter()
         caller: Caller | None = None
         outcome, why = "ok", ""
@@ -84,7 +92,11 @@ class Boundary:
             async with timeout:
                 key = await self._access.check(call.api_key)
                 caller = Caller(key.tenant_id, key.key_id, key.scopes, deadline)
-                self._limits.take(key.key_id)
+                try:
+                    self._limits.take(key.key_id)
+                finally:
+                    if tell:
+                        tell(self._limits.allowance(key.key_id))
                 require(key, call.scope)
                 return await work(caller)
         except asyncio.CancelledError:

@@ -22,6 +22,7 @@ from service.errors import ServiceError
 from service.model import Caller
 from service.transport.boundary import DEFAULT_SECONDS, Boundary, Call, request_id
 from service.transport.decoding import undecodable
+from service.transport.listening import PortTaken
 from service.transport.reflected import with_json_names
 from service.transport.servicers import (
     SCOPES,
@@ -57,10 +58,6 @@ Read = Callable[[bytes], Message]
 # as text: these are generic to the type checker alone
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-
-
-class PortTaken(Exception):
-    """The address cannot be listened on."""
 
 
 class GrpcServer:
@@ -117,7 +114,7 @@ class GrpcServer:
             else:
                 port = self._server.add_secure_port(address, credentials)
         except RuntimeError:
-            raise PortTaken(f"cannot listen on {address}; is the port taken?") from None
+            raise PortTaken(address) from None
         await self._server.start()
         await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
         return port

@@ -25,12 +25,14 @@ class Status:
     """How a refusal is told: its gRPC code, its HTTP status, its reason in the contract.
 
     *no_retry*: clients are asked not to try again by themselves, since each try may cost a login.
+    *tells_wait*: over HTTP the body says how long to wait, in `retry_after`.
     """
 
     code: grpc.StatusCode
     http: int
     reason: reasons.ErrorReason
     no_retry: bool = False
+    tells_wait: bool = False
 
     @property
     def name(self) -> str:
@@ -80,7 +82,7 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
         ),
         errors.CursorExpired: Status(Code.OUT_OF_RANGE, 400, reasons.ERROR_REASON_CURSOR_EXPIRED),
         errors.RateLimitExceeded: Status(
-            Code.RESOURCE_EXHAUSTED, 429, reasons.ERROR_REASON_RATE_LIMIT_EXCEEDED
+            Code.RESOURCE_EXHAUSTED, 429, reasons.ERROR_REASON_RATE_LIMIT_EXCEEDED, tells_wait=True
         ),
         errors.PlatformRateLimited: Status(
             Code.RESOURCE_EXHAUSTED, 429, reasons.ERROR_REASON_PLATFORM_RATE_LIMITED
@@ -100,6 +102,7 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
         errors.OAuthNotAvailable: Status(
             Code.UNIMPLEMENTED, 501, reasons.ERROR_REASON_OAUTH_NOT_AVAILABLE
         ),
+        errors.PathNotFound: Status(Code.UNIMPLEMENTED, 404, reasons.ERROR_REASON_PATH_NOT_FOUND),
         errors.MethodNotAllowed: Status(
             Code.UNIMPLEMENTED, 405, reasons.ERROR_REASON_METHOD_NOT_ALLOWED
         ),
@@ -112,6 +115,11 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
         errors.InternalError: Status(Code.INTERNAL, 500, reasons.ERROR_REASON_INTERNAL),
     }
 )
+
+
+def seconds_to_wait(error: ServiceError) -> int | None:
+    """Whole seconds after which another try may help, at least 1; None where waiting does not."""
+    return None if error.retry_after is None else max(1, math.ceil(error.retry_after))
 
 
 def rich_status(error: ServiceError) -> grpc.Status:
@@ -137,8 +145,8 @@ def _details(error: ServiceError, status: Status) -> list[Message]:
             for field in error.fields
         ]
         details.append(error_details_pb2.BadRequest(field_violations=violations))
-    if error.retry_after is not None:
-        delay = Duration(seconds=max(1, math.ceil(error.retry_after)))
+    if (seconds := seconds_to_wait(error)) is not None:
+        delay = Duration(seconds=seconds)
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     if error.help_url:
         link = error_details_pb2.Help.Link(description="Make an app password", url=error.help_url)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,8 @@ class Started:
 
     address: str
     """Where it takes calls, if it is a server."""
+    http: str
+    """The same over HTTP."""
 
     def __init__(self, command: Sequence[str | Path], errors: Path, **options: Any) -> None:
         self._errors = errors
@@ -116,6 +119,7 @@ class Home:
         """This process's, without what belongs to the service, and with *settings*."""
         settings = {
             "GRPC_ADDRESS": "127.0.0.1:0",
+            "HTTP_ADDRESS": "127.0.0.1:0",
             "SANDBOX_ADDRESS": "127.0.0.1:0",
             "DRAIN_PAUSE_SECONDS": "0",
             **settings,
@@ -173,6 +177,6 @@ class Home:
         """A server that takes calls, at its `address`."""
         with self.started("serve", *arguments, **settings) as server:
             ready = server.line()
-            assert ready.startswith("ready grpc="), ready
-            server.address = ready.removeprefix("ready grpc=")
+            [addresses] = re.findall(r"^ready grpc=(\S+) http=(\S+)$", ready)
+            server.address, server.http = addresses
             yield server

@@ -74,7 +74,7 @@ def test_calls_go_on_when_nobody_reads_the_log(home: Home, api_key: str) -> None
         os.close(reader)
         try:
             assert server.stdout
-            address = server.stdout.readline().strip().removeprefix("ready grpc=")
+            address = server.stdout.readline().split()[1].removeprefix("grpc=")
             assert list_platforms(address, api_key) == "OK"
             assert connect(address, api_key) == "user.bsky.social"
         finally:

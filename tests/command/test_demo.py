@@ -72,7 +72,7 @@ def demo(home: Home) -> Iterator[Demo]:
     address = free_address()
     with home.started("demo", GRPC_ADDRESS=address) as started:
         lines = started.until("ready ")
-        assert lines[-1] == f"ready grpc={address}"
+        assert re.fullmatch(rf"ready grpc={address} http=127\.0\.0\.1:\d+", lines[-1])
         yield Demo(started, address, "\n".join(lines))
 
 
@@ -109,6 +109,19 @@ def test_the_call_for_grpcurl_works_as_it_is_printed(
     with demo(empty_home) as shown:
         assert json.loads(shown.paste(grpcurl)) == REPLY
     assert not empty_home.database.exists()
+
+
+def test_the_call_for_curl_works_as_it_is_printed(empty_home: Home, empty_database: Path) -> None:
+    """Over HTTP: pasted into a shell, with the key on no command line."""
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    empty_home.database.parent.mkdir()
+    shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
+    empty_home.more = {"http_proxy": "http://127.0.0.1:9"}
+    with demo(empty_home) as shown:
+        assert json.loads(shown.paste(Path(curl))) == REPLY
+        assert not re.search(r"^curl .*pc_live_", shown.text, re.MULTILINE)
 
 
 def test_it_can_be_stopped_before_the_call(empty_home: Home, empty_database: Path) -> None:

@@ -147,7 +147,8 @@ def test_paths_are_relative_or_absolute() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", ":1", "h:", "h:65536", "h:-1", "h:٣", "h:1x"])
 def test_an_address_is_host_and_port(address: str) -> None:
     """Neither alone, and no port that there is not."""
-    assert faults(GRPC_ADDRESS=address) == ["POSTCORE_GRPC_ADDRESS: must be HOST:PORT"]
+    for name in ("GRPC_ADDRESS", "HTTP_ADDRESS"):
+        assert faults(**{name: address}) == [f"POSTCORE_{name}: must be HOST:PORT"]
     assert read(GRPC_ADDRESS="[::1]:0").grpc_address == "[::1]:0"
 
 

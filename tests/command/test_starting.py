@@ -16,12 +16,12 @@ from service.app import StartError, claim_mode, open_store, open_vault, serving
 from service.ring import Ring, RingError, create_ring, new_keys
 from service.storage.migrations import HEAD
 from service.storage.sqlite import StoreError, schema_revision
-from service.transport.grpc_server import PortTaken
+from service.transport.listening import PortTaken
 from tests.command.calls import health
 from tests.command.home import DEADLINE, Home
 
 # what takes long to load, and is not needed to take calls
-HEAVY = ("atproto_client", "sqlalchemy", "alembic", "starlette", "uvicorn")
+HEAVY = ("atproto_client", "sqlalchemy", "alembic", "service.sandbox")
 TELL_HEAVY = f"""
 import json, sys
 import click
@@ -78,7 +78,7 @@ def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
 
 
 def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
-    """The SDK comes after the ready line, the sandbox's web server and migrations not at all."""
+    """The SDK comes after the ready line, the sandbox and migrations not at all."""
     done = subprocess.run(
         [sys.executable, "-c", TELL_HEAVY],
         cwd=home.folder,
@@ -150,7 +150,7 @@ async def test_a_database_is_live_or_a_sandbox_for_good(home: Home, mode: str, o
     )
 
 
-@pytest.mark.parametrize("name", ["GRPC_ADDRESS", "SANDBOX_ADDRESS"])
+@pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS"])
 @pytest.mark.parametrize(
     "address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.com:0", "127.0.0.1.example.com:0"]
 )
@@ -165,9 +165,11 @@ async def test_the_sandbox_is_for_this_machine_alone(home: Home, name: str, addr
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", *IPV6])
 async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: str) -> None:
     """An address, IPv6's, and localhost."""
-    settings = home.settings(GRPC_ADDRESS=f"{host}:0", SANDBOX_ADDRESS=f"{host}:0")
+    names = ("GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS")
+    settings = home.settings(**{name: f"{host}:0" for name in names})
     async with serving(settings, sandbox=True) as started:
-        assert re.fullmatch(re.escape(host) + r":[1-9]\d+", started.grpc)
+        for address in (started.grpc, started.http):
+            assert re.fullmatch(re.escape(host) + r":[1-9]\d+", address)
 
 
 async def test_a_port_that_is_taken_is_told(home: Home) -> None:
@@ -175,6 +177,7 @@ async def test_a_port_that_is_taken_is_told(home: Home) -> None:
     with taken_port() as address:
         sentence = f"cannot listen on {address}; is the port taken?"
         assert home.run("serve", GRPC_ADDRESS=address).sentence == sentence
+        assert home.run("serve", HTTP_ADDRESS=address).sentence == sentence
         with pytest.raises(StartError) as caught:
             async with serving(home.settings(SANDBOX_ADDRESS=address), sandbox=True):
                 pass
@@ -184,9 +187,10 @@ async def test_a_port_that_is_taken_is_told(home: Home) -> None:
 @pytest.mark.parametrize("address", ["no such host:1", "nowhere.invalid:1", "192.0.2.1:1"])
 async def test_an_address_that_is_not_ours_is_told(home: Home, address: str) -> None:
     """A name that leads nowhere, and the address of another machine."""
-    with pytest.raises(PortTaken, match="cannot listen on"):
-        async with serving(home.settings(GRPC_ADDRESS=address, ALLOW_PLAINTEXT="true")):
-            pass
+    for name in ("GRPC_ADDRESS", "HTTP_ADDRESS"):
+        with pytest.raises(PortTaken, match="cannot listen on"):
+            async with serving(home.settings(**{name: address, "ALLOW_PLAINTEXT": "true"})):
+                pass
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
@@ -207,6 +211,7 @@ async def test_a_start_that_fails_frees_what_it_took(home: Home) -> None:
     with taken_port() as address:
         for settings, error in (
             (home.settings(GRPC_ADDRESS=address), PortTaken),
+            (home.settings(HTTP_ADDRESS=address), PortTaken),
             (home.settings(EGRESS_CA_FILE="nothing"), StartError),
         ):
             with pytest.raises(error):

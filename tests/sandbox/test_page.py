@@ -82,6 +82,7 @@ def shop(
         "PATH": ":".join(path),
         "POSTCORE_LOG_FORMAT": "json",
         "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
+        "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
         "POSTCORE_SANDBOX_ADDRESS": "127.0.0.1:0",
         "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
     }

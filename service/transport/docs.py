@@ -1,0 +1,29 @@
+"""The page that shows the document: three files of our own, and nothing from elsewhere."""
+
+from functools import cache
+from pathlib import Path
+
+from starlette.responses import Response
+
+FILES = {
+    "": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
+"""By the rest of the path."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def response(path: str) -> Response:
+    """The file at *path*, which is one of FILES."""
+    name, media_type = FILES[path]
+    headers = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
+    return Response(_content(name), media_type=media_type, headers=headers)
+
+
+@cache
+def _content(name: str) -> bytes:
+    return Path(__file__).with_name("page").joinpath(name).read_bytes()
