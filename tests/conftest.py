@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from service import log
 from service.storage.migrations import migrate_apart
 from service.transport import boundary
 from tests.bluesky import Bluesky, RealBluesky, SandboxBluesky
@@ -26,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, rather than skip, where something that a test needs is missing",
     )
+
+
+def pytest_configure() -> None:
+    # as the service logs: unconfigured, structlog shows exceptions with the values around them
+    log.configure("console", "info")
 
 
 @pytest.hookimpl(wrapper=True)

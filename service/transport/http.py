@@ -4,6 +4,7 @@ It has no rules of its own: keys, limits, deadlines, the log and errors are the 
 calls do is the servicers'. Bodies are `{"error", "message"}` where a call is refused.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,6 +37,8 @@ from service.transport.servicers import SCOPES
 from service.transport.status import STATUS, seconds_to_wait
 
 Answer = Callable[[Request, str, dict[str, str]], Awaitable[Response]]
+SEND_SECONDS = 30.0
+"""In which a caller is to take its answer, so that those before it on the connection are gone."""
 
 log = structlog.get_logger()
 
@@ -85,7 +88,11 @@ class HttpEdge:
                 "date": formatdate(usegmt=True),
             }
         )
-        await response(scope, receive, send)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await response(scope, receive, send)
+        except TimeoutError:
+            request.state.hang_up()
 
     async def _answer(self, request: Request, sent_id: str) -> Response:
         http_request.check_head(request)

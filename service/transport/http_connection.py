@@ -22,7 +22,7 @@ GRACE_SECONDS = 1.0
 """For telling a caller that its request is late, before the connection is closed."""
 DRAIN_SECONDS = 30.0
 """In which a caller is to take what it was sent, once it asks for no more."""
-QUIET = "uvicorn.http"
+LOGGER = "uvicorn.http"
 
 
 @dataclass
@@ -44,8 +44,7 @@ class HttpConnection(H11Protocol):
         self._all = connections
         self._timer: asyncio.TimerHandle | None = None
         self.access_log = False
-        # what callers do wrong is theirs to know
-        self.logger = logging.getLogger(QUIET)
+        self.logger = logging.getLogger(LOGGER)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -98,7 +97,7 @@ class HttpConnection(H11Protocol):
     def _begin(self) -> None:
         """A request is due, whole, within its time."""
         until = self.loop.time() + READ_SECONDS
-        self.app_state = {"until": until}
+        self.app_state = {"until": until, "hang_up": self.transport.abort}
         self._timer = self.loop.call_at(until, self._late, GRACE_SECONDS)
         self._all.waiting[self] = None
 

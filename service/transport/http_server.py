@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import logging
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.transport.http import HttpEdge
-from service.transport.http_connection import Connections, HttpConnection
+from service.transport.http_connection import LOGGER, Connections, HttpConnection
 from service.transport.http_request import LARGEST_HEAD
 from service.transport.listening import PortTaken, listen
 
@@ -58,6 +59,8 @@ class HttpServer:
 
     async def start(self, address: str) -> int:
         """Take calls on *address* (HOST:PORT, port 0: any); returns the port. Raises PortTaken."""
+        # below that uvicorn tells what callers do wrong, which is theirs to know
+        logging.getLogger(LOGGER).setLevel(logging.ERROR)
         listener = await listen(address)
         self._config.load()
         # not uvicorn's own server, which takes over the process's signals

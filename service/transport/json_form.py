@@ -38,6 +38,7 @@ def read(body: bytes, kind: Descriptor) -> Message:
 
 def message(given: dict[str, Any], kind: Descriptor) -> Message:
     """The message of *kind* with the fields of *given*; raises InvalidRequest."""
+    _check_objects(given, kind)
     try:
         return ParseDict(given, GetMessageClass(kind)(), ignore_unknown_fields=True)
     except (ParseError, ValueError, TypeError, RecursionError):
@@ -60,7 +61,8 @@ def _parsed(body: bytes, kind: Descriptor) -> dict[str, Any]:
     try:
         given = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except _Twice as twice:
-        raise InvalidRequest(_path_of(twice.key, kind), "is named twice") from None
+        path = _path_of(twice.key, kind)
+        raise InvalidRequest(path, "is named twice" if path else "names a field twice") from None
     except (ValueError, RecursionError):
         raise InvalidRequest("", "is not valid JSON") from None
     if not isinstance(given, dict):
@@ -92,6 +94,25 @@ def _path_of(key: str, kind: Descriptor) -> str:
     return ""
 
 
+def _check_objects(given: dict[str, Any], kind: Descriptor) -> None:
+    # the library takes a text or a list for an object without any field that it knows
+    for field in kind.fields:
+        value = given.get(field.json_name, given.get(field.name))
+        if field.message_type is None or value is None:
+            continue
+        if not isinstance(value, dict):
+            raise _fault_of(field, value)
+        try:
+            _check_objects(value, field.message_type)
+        except InvalidRequest as error:
+            raise _within(field, error) from None
+
+
+def _within(field: FieldDescriptor, error: InvalidRequest) -> InvalidRequest:
+    [inner] = error.fields
+    return InvalidRequest(f"{field.name}.{inner.path}" if inner.path else field.name, inner.fault)
+
+
 def _fault(given: dict[str, Any], kind: Descriptor) -> InvalidRequest:
     """What is wrong with *given*, found by trying its fields one by one."""
     for field in kind.fields:
@@ -117,9 +138,7 @@ def _fits(kind: Descriptor, field: FieldDescriptor, value: Any) -> bool:
 
 def _fault_of(field: FieldDescriptor, value: Any) -> InvalidRequest:
     if field.message_type and isinstance(value, dict):
-        inner = _fault(value, field.message_type)
-        path = inner.fields[0].path
-        return InvalidRequest(f"{field.name}.{path}" if path else field.name, inner.fields[0].fault)
+        return _within(field, _fault(value, field.message_type))
     if field.type == FieldDescriptor.TYPE_STRING and isinstance(value, str):
         return InvalidRequest(field.name, "is not valid UTF-8")  # a lone surrogate
     return InvalidRequest(field.name, f"must be {KINDS[field.type]}")

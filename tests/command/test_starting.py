@@ -166,7 +166,7 @@ async def test_the_sandbox_is_for_this_machine_alone(home: Home, name: str, addr
 async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: str) -> None:
     """An address, IPv6's, and localhost."""
     names = ("GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS")
-    settings = home.settings(**{name: f"{host}:0" for name in names})
+    settings = home.settings(**dict.fromkeys(names, f"{host}:0"))
     async with serving(settings, sandbox=True) as started:
         for address in (started.grpc, started.http):
             assert re.fullmatch(re.escape(host) + r":[1-9]\d+", address)
