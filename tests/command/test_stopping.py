@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import grpc.aio
+import httpx
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
@@ -90,6 +91,45 @@ async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) ->
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
                 assert await asyncio.to_thread(server.end) == 0
             assert '"outcome": "SERVICE_UNAVAILABLE", "why": "stopping"' in server.errors
+
+
+async def test_a_signal_drains_http_too(home: Home, api_key: str, sandbox: SandboxBluesky) -> None:
+    """A connect under way gets its reply and is saved; /health says 503 while calls are still
+    taken, and connections that are idle are closed."""
+    person = await sandbox.person()
+    sandbox.world.login_wait = SLOW_LOGIN
+    credentials = {"handle": person.handle, "appPassword": person.app_password}
+    with home.serve(**sandbox.settings(), DRAIN_PAUSE_SECONDS=str(PAUSE)) as server:
+        async with (
+            asyncio.timeout(DEADLINE),
+            httpx.AsyncClient(
+                base_url=f"http://{server.http}",
+                headers={"x-api-key": api_key},
+                timeout=DEADLINE,
+                trust_env=False,
+            ) as client,
+        ):
+            call = asyncio.create_task(
+                client.post(
+                    "/profiles/connect", json={"platform": "bluesky", "credentials": credentials}
+                )
+            )
+            while not sandbox.server.counts[CREATE]:
+                await asyncio.sleep(0.01)
+            assert (await client.get("/health")).status_code == 200
+            server.process.terminate()
+            while (answer := await client.get("/health")).status_code == 200:
+                await asyncio.sleep(0.01)
+            assert (answer.status_code, answer.json()["error"]) == (503, "SERVICE_UNAVAILABLE")
+            assert (await client.get("/platforms")).status_code == 200
+            assert not call.done()
+            connected_now = await call
+            assert connected_now.json()["username"] == person.handle
+            assert await asyncio.to_thread(server.end) == 0
+            with pytest.raises(httpx.ConnectError):
+                await client.get("/health")
+        assert server.errors.count("call failed") == 0
+    assert connected(home) == [person.did]
 
 
 async def test_work_that_its_caller_left_is_drained(

@@ -44,7 +44,7 @@ def hold(response: httpx.Response, body: bytes) -> None:
     """Check *response* against what the document says of its path, verb and status."""
     whole = strict()
     verb = response.request.method
-    [*found] = [
+    found = [
         path
         for path in sorted(whole["paths"], key=lambda path: "{" in path)
         if re.fullmatch(
@@ -63,6 +63,8 @@ def hold(response: httpx.Response, body: bytes) -> None:
     if verb == "HEAD":
         assert body == b""
         return
+    if response.request.url.path.startswith("/docs/") and response.is_success:
+        return  # the page's own files
     told = {} if operation is None else operation["responses"]
     answer = told.get(str(response.status_code)) or told.get("default")
     schema = {"$ref": "#/components/schemas/Error"}

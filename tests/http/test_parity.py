@@ -142,11 +142,12 @@ class OverHttp(Way):
         path = re.sub(r"{(\w+)}", lambda name: quote(rest.pop(name[1], ""), safe=""), route.path)
         sent: Fields = {"json": rest} if route.body else {"params": _as_query(rest)}
         answer = await self.edge.ask(route.verb, path, headers={"x-api-key": self.api_key}, **sent)
-        told = answer.json()
+        told: Fields = answer.json()
         if answer.status_code >= 400:
             return {**told, **({"retry_after": "some"} if "retry_after" in told else {})}
         assert answer.status_code == route.status
-        return _without_nulls(told)
+        shown: Fields = _without_nulls(told)
+        return shown
 
 
 def _as_query(fields: Fields) -> Fields:

@@ -1,7 +1,7 @@
 // Shows /openapi.json. All of it goes in as text: nothing that it says becomes markup.
 'use strict';
 
-const VERBS = ['get', 'post', 'delete'];
+const VERBS = ['post', 'get', 'delete'];
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
