@@ -39,6 +39,7 @@ from service.storage.sqlite import Ownership, SqliteEngine, StoreError, schema_r
 from service.storage.store import SqlStore
 from service.tasks import OwnedTasks
 from service.tokens import Tokens
+from service.transport import servers
 from service.transport.boundary import Boundary
 from service.transport.certificates import Certificates
 from service.transport.grpc_server import GrpcServer
@@ -258,19 +259,16 @@ async def serving(
             most_connections=settings.max_http_connections,
             origins=settings.http_cors_origins,
         )
-        stack.push_async_callback(_stop, (grpc, http), streams, settings)
+        pauses = settings.drain_pause_seconds, settings.drain_seconds
+        stack.push_async_callback(servers.stop, (grpc, http), streams, *pauses)
         addresses = Serving(
-            await _start(grpc, settings.grpc_address), await _start(http, settings.http_address)
+            await servers.start(grpc, settings.grpc_address),
+            await servers.start(http, settings.http_address),
         )
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())
         await stack.enter_async_context(_going_on(built.monitor.run()))
         yield addresses
-
-
-async def _start(server: GrpcServer | HttpServer, address: str) -> str:
-    """The address that *server* can be reached at, once it takes calls on *address*."""
-    return f"{address.rpartition(':')[0]}:{await server.start(address)}"
 
 
 @asynccontextmanager
@@ -288,17 +286,6 @@ async def _going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 def _tell_of_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.critical("work in the background has ended", exc_info=error)
-
-
-async def _stop(
-    servers: tuple[GrpcServer | HttpServer, ...], streams: Streams, settings: Settings
-) -> None:
-    """Health checks are told first; then no more calls are taken, and those under way end."""
-    for server in servers:
-        await server.tell_to_go_elsewhere()
-    await asyncio.sleep(settings.drain_pause_seconds)
-    streams.close()  # by themselves they would go on for all of the grace
-    await asyncio.gather(*(server.stop(settings.drain_seconds) for server in servers))
 
 
 def _budgets(settings: Settings) -> LoginBudgets:

@@ -66,6 +66,7 @@ ONLY = {
     "google": {"transport"},
     "starlette": {"transport", "sandbox"},
     "uvicorn": {"transport", "sandbox"},
+    "h11": {"transport"},
     "atproto_client": {"platforms", "sandbox"},
     "httpx": {"platforms", "sandbox"},
     "httpcore": {"platforms", "sandbox"},

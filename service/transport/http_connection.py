@@ -137,7 +137,13 @@ class HttpConnection(H11Protocol):
             self._timer = None
 
     def _refuse(self, error: ServiceError) -> None:
-        """Answer without the application, and close."""
+        """Answer in place of the application, and close."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.abort()  # there was an answer
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         response = refused(error, {"connection": "close", "cache-control": "no-store"})
         self._send(h11.Response(status_code=response.status_code, headers=response.raw_headers))
         self._send(h11.Data(data=bytes(response.body)))

@@ -47,9 +47,9 @@ class HttpServer:
         self._config = uvicorn.Config(
             application,
             interface="asgi3",
-            http=HttpConnection,
             ws="none",
             lifespan="off",
+            proxy_headers=False,
             log_config=None,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             h11_max_incomplete_event_size=LARGEST_HEAD,

@@ -4,20 +4,16 @@ import json
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
-from postcore.profiles.v1 import profile_pb2
 from service import __version__
 from service.transport.comments import comments, first_sentence, reasons, without_reasons
 from service.transport.http_request import IDEMPOTENCY_KEY, query_fields
 from service.transport.routes import DOCS, DOCUMENT, HEALTH, OAUTH_ENTRANCE, ROUTES, Route
-from service.transport.servicers import SERVICES
+from service.transport.schemas import Schema, comment_on, reference_to, spoken, type_of
 from service.transport.status import STATUS
 
-Schema = dict[str, Any]
-FILES = (profile_pb2.DESCRIPTOR, *(service.file for service in SERVICES))
 STATUSES = {status.name: status for status in STATUS.values()}
 OF_BODIES = ("INVALID_REQUEST", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 JSON = "application/json"
@@ -54,11 +50,9 @@ def document() -> Schema:
     paths[HEALTH] = {"get": _health()}
     paths[DOCUMENT] = {"get": _open("This document", JSON, {"type": "object"})}
     paths[DOCS] = {"get": _open("This document as a page", "text/html", {"type": "string"})}
-    schemas["Error"] = {
-        **_error(STATUSES, "Why a call failed."),
-        "description": "Why a call failed. There may be other reasons, too.",
-    }
-    del schemas["Error"]["properties"]["error"]["enum"]
+    error = _error(STATUSES)
+    del error["properties"]["error"]["enum"]  # there will be others
+    schemas["Error"] = {**error, "description": "Why a call failed."}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -86,8 +80,8 @@ def _operation(route: Route, schemas: dict[str, Schema]) -> Schema:
     operation: Schema = {
         "operationId": method.name,
         "tags": [method.containing_service.name],
-        "summary": _spoken(first_sentence(comment)),
-        "description": _spoken(without_reasons(comment)),
+        "summary": spoken(first_sentence(comment)),
+        "description": spoken(without_reasons(comment)),
     }
     if parameters := list(_parameters(route)):
         operation["parameters"] = parameters
@@ -108,13 +102,13 @@ def _operation(route: Route, schemas: dict[str, Schema]) -> Schema:
 def _parameters(route: Route) -> Iterable[Schema]:
     for name in re.findall(r"{(\w+)}", route.path):
         field = _field(route, name)
-        yield _parameter(name, "path", _told(field), _type(field, {}), required=True)
+        yield _parameter(name, "path", comment_on(field), type_of(field, {}), required=True)
     for field in query_fields(route):
-        yield _parameter(field.json_name, "query", _told(field), _type(field, {}))
+        yield _parameter(field.json_name, "query", comment_on(field), type_of(field, {}))
     if IDEMPOTENCY_KEY in route.contract.input_type.fields_by_name:
         field = route.contract.input_type.fields_by_name[IDEMPOTENCY_KEY]
         schema = {"type": "string", "minLength": 1, "maxLength": 255}
-        yield _parameter("Idempotency-Key", "header", _told(field), schema)
+        yield _parameter("Idempotency-Key", "header", comment_on(field), schema)
 
 
 def _parameter(
@@ -135,7 +129,7 @@ def _field(route: Route, json_name: str) -> FieldDescriptor:
 
 
 def _request(route: Route, schemas: dict[str, Schema]) -> Schema:
-    reference = _message(route.contract.input_type, schemas, whole=False)
+    reference = reference_to(route.contract.input_type, schemas, whole=False)
     name = reference["$ref"].rpartition("/")[2]
     if route.required:
         schemas[name]["required"] = list(route.required)
@@ -151,69 +145,8 @@ def _reply(route: Route, schemas: dict[str, Schema]) -> Schema:
         }
     whole = route.contract.output_type
     if route.shown:
-        return _type(whole.fields_by_name[route.shown], schemas)
-    return _message(whole, schemas, whole=True)
-
-
-def _message(kind: Descriptor, schemas: dict[str, Schema], *, whole: bool) -> Schema:
-    """A reference to the schema of *kind*; *whole*: all its fields are there, as in replies."""
-    if kind.name not in schemas:
-        schema: Schema = {"type": "object", "description": _spoken(comments()[kind.full_name])}
-        schemas[kind.name] = schema
-        schema["properties"] = {
-            field.json_name: {**_property(field, schemas, whole=whole), "description": _told(field)}
-            for field in kind.fields
-        }
-        if whole:
-            schema["required"] = [field.json_name for field in kind.fields]
-    return {"$ref": f"#/components/schemas/{kind.name}"}
-
-
-def _property(field: FieldDescriptor, schemas: dict[str, Schema], *, whole: bool) -> Schema:
-    schema = _type(field, schemas, whole=whole)
-    if field.is_repeated:
-        return {"type": "array", "items": schema}
-    if field.GetOptions().debug_redact:
-        schema["writeOnly"] = True
-        schema["format"] = "password"
-    # in a request null is as good as nothing
-    if field.has_presence and (whole or not field.message_type):
-        return _or_null(schema)
-    return schema
-
-
-def _or_null(schema: Schema) -> Schema:
-    if isinstance(schema.get("type"), str):
-        return {**schema, "type": [schema["type"], "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _type(field: FieldDescriptor, schemas: dict[str, Schema], *, whole: bool = True) -> Schema:
-    if field.enum_type:
-        schemas[field.enum_type.name] = _enum(field.enum_type)
-        return {"$ref": f"#/components/schemas/{field.enum_type.name}"}
-    if field.message_type is None:
-        return {
-            FieldDescriptor.TYPE_STRING: {"type": "string"},
-            FieldDescriptor.TYPE_BOOL: {"type": "boolean"},
-            FieldDescriptor.TYPE_INT32: {"type": "integer", "format": "int32"},
-        }[field.type]
-    if field.message_type.full_name == "google.protobuf.Timestamp":
-        return {"type": "string", "format": "date-time"}
-    return _message(field.message_type, schemas, whole=whole)
-
-
-def _enum(kind: EnumDescriptor) -> Schema:
-    named = [value for value in kind.values if value.number]  # the first is never sent
-    told = "\n".join(
-        f"- `{value.name}`: {_spoken(comments()[f'{kind.full_name}.{value.name}'])}"
-        for value in named
-    )
-    return {
-        "type": "string",
-        "enum": [value.name for value in named],
-        "description": f"{_spoken(comments()[kind.full_name])}\n\n{told}",
-    }
+        return type_of(whole.fields_by_name[route.shown], schemas)
+    return reference_to(whole, schemas, whole=True)
 
 
 def _refusals(names: Iterable[str]) -> dict[str, Schema]:
@@ -236,10 +169,10 @@ def _refusals(names: Iterable[str]) -> dict[str, Schema]:
 
 def _why(name: str) -> str:
     comment = comments()[f"postcore.profiles.v1.ErrorReason.ERROR_REASON_{name}"]
-    return f"{_spoken(first_sentence(comment))}."
+    return f"{spoken(first_sentence(comment))}."
 
 
-def _error(names: Iterable[str], told: str = "") -> Schema:
+def _error(names: Iterable[str]) -> Schema:
     names = list(names)
     properties: Schema = {
         "error": {"type": "string", "enum": names},
@@ -293,22 +226,3 @@ def _open(summary: str, media_type: str, schema: Schema) -> Schema:
         "security": [],
         "responses": {"200": {"description": "Done.", "content": content}},
     }
-
-
-def _told(field: FieldDescriptor) -> str:
-    return _spoken(comments()[field.full_name])
-
-
-@cache
-def _json_names() -> dict[str, str]:
-    return {
-        field.name: field.json_name
-        for file in FILES
-        for message in file.message_types_by_name.values()
-        for field in message.fields
-    }
-
-
-def _spoken(comment: str) -> str:
-    """*comment* with the JSON names of fields."""
-    return re.sub(r"`([a-z_]+)`", lambda name: f"`{_json_names().get(name[1], name[1])}`", comment)

@@ -98,6 +98,19 @@ async def test_what_follows_an_early_answer_has_its_time_too(sandboxed: Running)
         assert await wire.rest() == b""
 
 
+async def test_what_follows_an_early_answer_may_be_no_request(
+    sandboxed: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The connection is closed then, since its answer was given."""
+    async with Wire.to(sandboxed.http) as wire:
+        await wire.send("GET /health HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        assert (await wire.answer())[0] == 200
+        await wire.send("no chunk\r\n")
+        assert await wire.rest() == b""
+    told = capsys.readouterr()
+    assert "library" not in told.out + told.err
+
+
 async def test_a_connection_serves_one_call_after_another(sandboxed: Running) -> None:
     """Also those that were sent at once, in their order."""
     async with Wire.to(sandboxed.http) as wire:
@@ -193,7 +206,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(
 ) -> None:
     """Who asks for much and reads nothing is hung up on, in the middle of it."""
     monkeypatch.setattr(http, "SEND_SECONDS", SHORT)
-    sandboxed.execute(
+    await sandboxed.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
         " INSERT INTO profiles (profile_key, tenant_id, profile_name, created_at)"
         " SELECT 'prof_' || i, ?, ?, 7 FROM n",

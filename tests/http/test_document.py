@@ -62,6 +62,19 @@ def test_every_route_is_described_as_the_contract_says() -> None:
         assert told.items() <= ALL_ERRORS.items()
 
 
+def test_the_readme_lists_the_routes_and_the_reasons() -> None:
+    """Each route with its status, and each reason of HTTP beside its status."""
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    _, _, http = readme.partition("## The same over HTTP")
+    http, _, _ = http.partition("\n## ")
+    for route in ROUTES:
+        assert f"| `{route.verb} {route.path}` | {route.status} |" in http
+    unserved = {"NEEDS_RECONNECT", "CURSOR_EXPIRED"}  # of leases and watches
+    for status in set(STATUS.values()):
+        [row] = [row for row in http.splitlines() if f"`{status.name}`" in row] or [""]
+        assert (str(status.http) in row.split("|")[1:2][0]) if row else status.name in unserved
+
+
 def test_all_of_the_contract_is_commented() -> None:
     """Comments are found by the full names of what they stand at."""
     described = [

@@ -271,7 +271,7 @@ async def lists_what_is_to_be_reconnected(on: Stage) -> None:
     person = await on.person()
     key = (await on.connect(person))["profileKey"]
     await on.profile()
-    on.way.service.execute(
+    await on.way.service.execute(
         "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
         " WHERE profile_key = ?",
         key,
