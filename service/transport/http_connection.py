@@ -27,7 +27,8 @@ LOGGER = "uvicorn.http"
 
 @dataclass
 class Connections:
-    """All that are open: *most* of them at once, of which those without a request give way."""
+    """All that are open: *most* of them at once, of which those without a whole request give
+    way."""
 
     most: int
     waiting: "dict[HttpConnection, None]" = field(default_factory=dict)
@@ -70,8 +71,7 @@ class HttpConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.transport.is_closing():
-            self._look()
+        self._look()
 
     def give_way(self) -> None:
         """Close, so that another can be served."""
@@ -85,9 +85,8 @@ class HttpConnection(H11Protocol):
             super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
-        # closing waits for what was sent to be taken
-        self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
         super().timeout_keep_alive_handler()
+        self._end()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(InvalidRequest("", "is not HTTP/1.1, or has a head of more than 16 KiB"))
@@ -103,25 +102,27 @@ class HttpConnection(H11Protocol):
 
     def _look(self) -> None:
         """See whether the request has arrived."""
-        theirs = self.conn.their_state
-        if theirs is h11.SEND_BODY:
-            self._all.waiting.pop(self, None)
+        if self.transport.is_closing():
             return
-        if theirs is h11.IDLE and (self.cycle is None or self.conn.trailing_data[0]):
+        theirs = self.conn.their_state
+        idle = theirs is h11.IDLE
+        if theirs is h11.SEND_BODY or (idle and (self.cycle is None or self._has_begun())):
             if self._timer is None:
                 self._begin()
             return
         self._stop_timer()
-        if theirs is not h11.IDLE:
+        if not idle:
             self._all.waiting.pop(self, None)
-        elif self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            # uvicorn has none where the rest of a request came after its response
+            return
+        self._all.waiting[self] = None
+        if self.timeout_keep_alive_task is None:
+            # uvicorn sets none where the rest of a request comes after its response
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-            self._all.waiting[self] = None
-        else:
-            self._all.waiting[self] = None
+
+    def _has_begun(self) -> bool:
+        return bool(self.conn.trailing_data[0])
 
     def _late(self, grace: float) -> None:
         answering = self.cycle is not None and not self.cycle.response_complete
@@ -130,6 +131,12 @@ class HttpConnection(H11Protocol):
             self._timer = self.loop.call_later(grace, self._late, 0)
             return
         self.transport.abort()
+
+    def _end(self) -> None:
+        """Close, though that waits for what was sent to be taken."""
+        self.transport.close()
+        self._stop_timer()
+        self._timer = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -148,8 +155,7 @@ class HttpConnection(H11Protocol):
         self._send(h11.Response(status_code=response.status_code, headers=response.raw_headers))
         self._send(h11.Data(data=bytes(response.body)))
         self._send(h11.EndOfMessage())
-        self.transport.close()
-        self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
+        self._end()
 
     def _send(self, event: Any) -> None:
         self.transport.write(self.conn.send(event) or b"")
