@@ -96,7 +96,7 @@ class HttpConnection(H11Protocol):
     def _begin(self) -> None:
         """A request is due, whole, within its time."""
         until = self.loop.time() + READ_SECONDS
-        self.app_state = {"until": until, "hang_up": self.transport.abort}
+        self.app_state = {"until": until, "hang_up": self._hang_up}
         self._timer = self.loop.call_at(until, self._late, GRACE_SECONDS)
         self._all.waiting[self] = None
 
@@ -130,6 +130,11 @@ class HttpConnection(H11Protocol):
             # the edge has the same deadline, and is about to say so
             self._timer = self.loop.call_later(grace, self._late, 0)
             return
+        self.transport.abort()
+
+    def _hang_up(self) -> None:
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # which uvicorn learns too late to take it as meant
         self.transport.abort()
 
     def _end(self) -> None:

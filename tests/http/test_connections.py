@@ -203,7 +203,7 @@ async def test_a_caller_who_hangs_up_leaves_nothing(
 
 
 async def test_an_answer_that_is_not_taken_is_given_up(
-    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Who asks for much and reads nothing is hung up on, in the middle of it."""
     monkeypatch.setattr(http, "SEND_SECONDS", SHORT)
@@ -226,6 +226,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(
         await _at_work(0)
         transport.resume_reading()
         assert (await wire.rest()).count(b"HTTP/1.1 200") < asked
+    assert "library" not in capsys.readouterr().err
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(HEALTH)
         assert (await wire.answer())[0] == 200
