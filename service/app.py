@@ -253,11 +253,13 @@ async def serving(
             platforms,
             SessionServicer(built.leases),
             most_calls=settings.max_concurrent_calls + settings.max_streams,
+            credentials=certified.grpc_server() if certified else None,
         )
         http = HttpServer(
             HttpEdge(boundary, profiles, platforms),
             most_connections=settings.max_http_connections,
             origins=settings.http_cors_origins,
+            tls=certified.http_server() if certified else None,
         )
         pauses = settings.drain_pause_seconds, settings.drain_seconds
         stack.push_async_callback(servers.stop, (grpc, http), streams, *pauses)

@@ -90,11 +90,11 @@ class Running:
 
     settings: Settings
     address: str
-    http: str
     channel: grpc.aio.Channel
     tenant_id: str = ""
     api_key: str = field(default="", repr=False)
     leasing_key: str = field(default="", repr=False)
+    http: str = ""
 
     def __post_init__(self) -> None:
         self.profiles = profiles_grpc.ProfileServiceStub(self.channel)
@@ -258,7 +258,7 @@ async def running(
         serving(read, clock=clock or SystemClock()) as started,
         grpc.aio.insecure_channel(started.grpc) as channel,
     ):
-        service = Running(read, started.grpc, started.http, channel)
+        service = Running(read, started.grpc, channel, http=started.http)
         service.tenant_id = await service.new_tenant()
         service.api_key, _ = await service.new_key()
         yield service

@@ -52,9 +52,8 @@ async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Runnin
     try:
         async with asyncio.timeout(DEADLINE):
             assert process.stdout
-            ready = (await process.stdout.readline()).decode().strip()
-            assert ready.startswith("ready grpc=")
-            address = ready.removeprefix("ready grpc=")
+            ready = (await process.stdout.readline()).decode().split()
+            [address] = [word[5:] for word in ready if word.startswith("grpc=")]
             async with grpc.aio.insecure_channel(address) as channel:
                 yield Running(settings, address, channel, service.tenant_id)
             assert await process.wait() == -signal.SIGKILL

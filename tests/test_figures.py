@@ -7,7 +7,7 @@ import pytest
 
 from tests.bluesky import RealBluesky
 from tests.conftest import tool
-from tests.figures import life, speed
+from tests.figures.leases import life, speed
 from tests.pds.server import RealServer
 
 

@@ -61,7 +61,8 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class GrpcServer:
-    """Serves the three services, health and reflection on one address."""
+    """Serves the three services, health and reflection on one address, in plain text where there
+    are no *credentials*."""
 
     def __init__(
         self,
@@ -71,7 +72,9 @@ class GrpcServer:
         sessions: SessionServicer,
         *,
         most_calls: int,
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
+        self._credentials = credentials
         self._calls = _BoundaryInterceptor(boundary)
         self._server = grpc.aio.server(
             interceptors=[self._calls],
@@ -105,14 +108,13 @@ class GrpcServer:
             ),
         )
 
-    async def start(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
-        """Take calls on *address* (HOST:PORT, port 0: any), plain text without *credentials*;
-        returns the port."""
+    async def start(self, address: str) -> int:
+        """Take calls on *address* (HOST:PORT, port 0: any); returns the port."""
         try:
-            if credentials is None:
+            if self._credentials is None:
                 port = self._server.add_insecure_port(address)
             else:
-                port = self._server.add_secure_port(address, credentials)
+                port = self._server.add_secure_port(address, self._credentials)
         except RuntimeError:
             raise PortTaken(address) from None
         await self._server.start()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
@@ -14,6 +15,7 @@ from service.transport.http_request import LARGEST_HEAD
 from service.transport.listening import PortTaken, listen
 
 KEEP_ALIVE_SECONDS = 60
+HANDSHAKE_SECONDS = 10
 WAITING_TO_BE_TAKEN = 256
 HEADERS_IN = ("x-api-key", "content-type", "idempotency-key", "x-request-id")
 HEADERS_OUT = (
@@ -28,12 +30,18 @@ HEADERS_OUT = (
 class HttpServer:
     """Serves the edge over HTTP/1.1, at most *most_connections* at once.
 
-    *origins* are those whose pages may call it from a browser.
+    *origins* are those whose pages may call it from a browser. Plain text without *tls*.
     """
 
     def __init__(
-        self, edge: HttpEdge, *, most_connections: int, origins: tuple[str, ...] = ()
+        self,
+        edge: HttpEdge,
+        *,
+        most_connections: int,
+        origins: tuple[str, ...] = (),
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self._edge = edge
         application: ASGIApp = edge
         if origins:
@@ -69,6 +77,8 @@ class HttpServer:
                 lambda: HttpConnection(self._config, self._connections),
                 sock=listener,
                 backlog=WAITING_TO_BE_TAKEN,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
             )
         except OSError:
             listener.close()

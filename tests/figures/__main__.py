@@ -1,17 +1,35 @@
-"""Prints figures as tables: python -m tests.figures outages [HOW_MANY_OF_EACH_KIND]"""
+"""Figures, measured here and now, as tables beside their targets.
+
+    python -m tests.figures outages [HOW_MANY_OF_EACH_KIND]
+    python -m tests.figures breaks
+    python -m tests.figures rounds [CONNECTIONS]
+    python -m tests.figures leases
+
+Exit code 1 where a target is missed. Those that ask a real Bluesky server need `make tools`.
+"""
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
-from .outages import table
+import structlog
 
-FIGURES = {"outages": table}
+from . import breaks, leases, outages, rounds
+
+FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
+    "outages": outages.table,
+    "breaks": breaks.table,
+    "rounds": rounds.table,
+    "leases": leases.table,
+}
 
 
 def main(name: str = "", *arguments: str) -> None:
     if name not in FIGURES:
-        sys.exit(f"{__doc__}")
-    print(asyncio.run(FIGURES[name](*map(int, arguments))))  # noqa: T201
+        sys.exit(__doc__)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    if not asyncio.run(FIGURES[name](*map(int, arguments))):  # type: ignore[arg-type]
+        sys.exit(1)
 
 
 if __name__ == "__main__":

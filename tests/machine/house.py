@@ -17,6 +17,7 @@ from service.ring import create_ring, new_keys
 from service.transport.boundary import Boundary
 from service.transport.grpc_server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+from service.transport.streams import Streams
 from tests.running import Running
 
 from .clock import HeldClock
@@ -55,8 +56,12 @@ class House:
         create_ring(read.keyring_file, new_keys("test"))
         async with app.house(read, "live", clock) as built:
             server = GrpcServer(
-                Boundary(built.access, CallLimits(read.calls_per_second)),
-                ProfileServicer(built.connect, built.profiles, built.health),
+                Boundary(
+                    built.access,
+                    CallLimits(read.calls_per_second),
+                    Streams(built.access, read.max_streams, read.streams_per_tenant),
+                ),
+                ProfileServicer(built.connect, built.profiles, built.health, built.watch),
                 PlatformServicer(built.registry),
                 SessionServicer(built.leases),
                 most_calls=read.max_concurrent_calls,

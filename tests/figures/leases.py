@@ -1,10 +1,4 @@
-"""Figures: what leases cost, counted and timed at a real Bluesky server.
-
-    python -m tests.figures leases
-
-Prints each figure beside its target; exit code 1 where one is missed. Needs what `make tools`
-installs.
-"""
+"""Leases: what they cost, counted and timed at a real Bluesky server."""
 
 import asyncio
 import subprocess
@@ -19,16 +13,15 @@ from time import perf_counter
 
 import click
 import grpc.aio
-import structlog
 
 from service.storage.migrations import migrate_apart
 from tests.bluesky import RealBluesky
+from tests.conftest import tool
 from tests.leasing import MINUTE, Counted, environ_of
 from tests.node import TASKS, lease, nodes
 from tests.pds.server import RealServer
 from tests.running import MovedClock, Running, running
 
-ROOT = Path(__file__).parent.parent
 LEASES = 10_000
 EXPIRIES = 40
 NODES = 4
@@ -114,7 +107,6 @@ async def served(service: Running) -> AsyncIterator[Running]:
     """The store of *service*, which is stopped by now, served from a process of its own."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service", "serve"),
-        cwd=ROOT,
         env=environ_of(service.settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -122,9 +114,8 @@ async def served(service: Running) -> AsyncIterator[Running]:
     )
     try:
         assert process.stdout
-        ready = (await process.stdout.readline()).decode().strip()
-        assert ready.startswith("ready grpc=")
-        address = ready.removeprefix("ready grpc=")
+        ready = (await process.stdout.readline()).decode().split()
+        [address] = [word[5:] for word in ready if word.startswith("grpc=")]
         async with grpc.aio.insecure_channel(address) as channel:
             yield Running(service.settings, address, channel, service.tenant_id)
     finally:
@@ -132,8 +123,9 @@ async def served(service: Running) -> AsyncIterator[Running]:
         await process.wait()
 
 
-async def _leases(folder: Path) -> bool:
-    """Print the figures of leases; whether all targets are met."""
+async def table() -> bool:
+    """Print the figures; whether all targets are met."""
+    folder = tool("tests/pds/install")
     with tempfile.TemporaryDirectory() as made:
         databases = [Path(made) / f"{name}/postcore.db" for name in ("life", "rush", "speed")]
         for database in databases:
@@ -157,23 +149,3 @@ async def _leases(folder: Path) -> bool:
     for name, value, target, met in rows:
         click.echo(f"{name:42} {value:>8}  {target:>6}{'' if met else '  MISSED'}")
     return all(met for *_, met in rows)
-
-
-@click.group()
-def figures() -> None:
-    """Figures, measured here and now."""
-
-
-@figures.command()
-def leases() -> None:
-    """What leases cost."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    installed = subprocess.run(
-        [ROOT / "tests/pds/install"], capture_output=True, text=True, check=True
-    )
-    if not asyncio.run(_leases(Path(installed.stdout.strip()))):
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    figures()
