@@ -13,7 +13,6 @@ from service.audit import Audit
 from service.errors import (
     InvalidRequest,
     NeedsReconnect,
-    PlatformNotConnected,
     PlatformRateLimited,
     PlatformUnavailable,
     RateLimitExceeded,
@@ -40,7 +39,6 @@ IN_THE_WAY = (
     PlatformUnavailable,
     PlatformRateLimited,
     RateLimitExceeded,
-    PlatformNotConnected,  # or connected anew
     ServiceUnavailable,  # for writers, at least
 )
 """What keeps a session from being renewed, and not its token from being lent while it is good."""
