@@ -108,7 +108,8 @@ def _parameters(route: Route) -> Iterable[Schema]:
     if IDEMPOTENCY_KEY in route.contract.input_type.fields_by_name:
         field = route.contract.input_type.fields_by_name[IDEMPOTENCY_KEY]
         schema = {"type": "string", "minLength": 1, "maxLength": 255}
-        yield _parameter("Idempotency-Key", "header", comment_on(field), schema)
+        said = f"{first_sentence(comment_on(field))}. Printable ASCII characters."
+        yield _parameter("Idempotency-Key", "header", said, schema)
 
 
 def _parameter(

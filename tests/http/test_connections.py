@@ -125,30 +125,30 @@ async def test_a_connection_serves_one_call_after_another(sandboxed: Running) ->
         assert await wire.rest() == b""
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"GARBAGE\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32),
-        b"GET /health HTTP/1.1\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-        b"GET /h\xc3\xa9alth HTTP/1.1\r\nhost: a\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\r\nx-api-key: pc\x00\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\r\nx-api-key : pc\r\n\r\n",
-        b"GET /health HTTP/1.1\r\n folded: a\r\nhost: a\r\n\r\n",
-        b"POST /profiles/create HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
-        b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
-        b"POST /profiles/create HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
-        b"POST /profiles/create HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-        b"GET /health HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 20_480,
-    ],
-)
+NO_REQUESTS = {
+    "no HTTP": b"GARBAGE\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32),
+    "no host": b"GET /health HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET /health HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+    "letters in the path": b"GET /h\xc3\xa9alth HTTP/1.1\r\nhost: a\r\n\r\n",
+    "NUL in a key": b"GET /health HTTP/1.1\r\nhost: a\r\nx-api-key: pc\x00\r\n\r\n",
+    "a space before the colon": b"GET /health HTTP/1.1\r\nhost: a\r\nx-api-key : pc\r\n\r\n",
+    "a folded header": b"GET /health HTTP/1.1\r\n folded: a\r\nhost: a\r\n\r\n",
+    "a negative length": b"POST /profiles/create HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+    "two lengths": b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+    "an unknown coding": b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+    "no chunk": b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    "20 KiB of head": b"GET /health HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 20_480,
+}
+
+
+@pytest.mark.parametrize("name", NO_REQUESTS)
 async def test_what_is_no_request_is_refused(
-    sandboxed: Running, sent: bytes, capsys: pytest.CaptureFixture[str]
+    sandboxed: Running, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the form that errors have, without a line in the log, and the connection ends."""
     async with Wire.to(sandboxed.http) as wire:
-        await wire.send(sent)
+        await wire.send(NO_REQUESTS[name])
         status, body = await wire.answer()
         assert (status, body) == (
             400,
