@@ -31,8 +31,10 @@ def header(request: Request, name: str) -> str | None:
 
 def check_head(request: Request) -> None:
     """Raise InvalidRequest where path and headers are longer than we read."""
+    # from the scope, as the others below: Starlette's URL holds what the caller says of the host
     parts = [len(name) + len(value) for name, value in request.headers.raw]
-    if sum(parts) + len(request.url.path) + len(request.url.query) > LARGEST_HEAD:
+    path, query = request.scope["raw_path"], request.scope["query_string"]
+    if sum(parts) + len(path) + len(query) > LARGEST_HEAD:
         raise InvalidRequest("", "has a head of more than 16 KiB")
 
 
@@ -103,7 +105,8 @@ def segments(found: Mapping[str, str]) -> dict[str, str]:
 def _query(route: Route, request: Request, segments: Mapping[str, str]) -> dict[str, Any]:
     fields = {field.json_name: field for field in query_fields(route)}
     try:
-        pairs = parse_qsl(request.url.query, keep_blank_values=True, errors="strict")
+        query = request.scope["query_string"].decode()
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise InvalidRequest("", "is not valid UTF-8") from None
     found: dict[str, Any] = {}

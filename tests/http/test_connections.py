@@ -135,6 +135,8 @@ NO_REQUESTS = {
     "a space before the colon": b"GET /health HTTP/1.1\r\nhost: a\r\nx-api-key : pc\r\n\r\n",
     "a folded header": b"GET /health HTTP/1.1\r\n folded: a\r\nhost: a\r\n\r\n",
     "a negative length": b"POST /profiles/create HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+    "an endless length": b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: %s\r\n\r\n"
+    % (b"1" * 5000),
     "two lengths": b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
     "an unknown coding": b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
     "no chunk": b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
@@ -158,6 +160,15 @@ async def test_what_is_no_request_is_refused(
         assert await wire.rest() == b""
     told = capsys.readouterr()
     assert "library" not in told.out + told.err
+
+
+@pytest.mark.parametrize("host", ["[", "a:b:c", "//x/", "a b", "é", "%00", ""])
+async def test_hosts_mean_nothing(sandboxed: Running, host: str) -> None:
+    """Whatever a caller takes us for."""
+    async with Wire.to(sandboxed.http) as wire:
+        asked = f"GET /profiles?pageSize=x HTTP/1.1\r\nx-api-key: {sandboxed.api_key}\r\nhost: "
+        await wire.send(f"{asked}{host}\r\n\r\n")
+        assert "pageSize must be" in (await wire.answer())[1]
 
 
 async def test_a_head_is_16_kib_at_most(edge: Edge) -> None:
