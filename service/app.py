@@ -1,11 +1,9 @@
 """The composition root: builds every object, starts, drains and stops."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,12 +28,13 @@ from service.platforms.outside import Outside
 from service.platforms.registry import ADAPTERS, Registry
 from service.ports import Clock, CredentialPlatform, SystemClock
 from service.profiles import Profiles
+from service.readiness import Readiness
 from service.retention import Retention
 from service.ring import Ring, UnknownKey, read_keys
 from service.schedule import Schedule
 from service.sessions import Sessions
-from service.storage.migrations import HEAD, migrate_apart
-from service.storage.sqlite import Ownership, SqliteEngine, StoreError, schema_revision
+from service.storage.opening import open_engine
+from service.storage.sqlite import Ownership, make_folder
 from service.storage.store import SqlStore
 from service.tasks import OwnedTasks
 from service.tokens import Tokens
@@ -64,14 +63,7 @@ class StartError(Exception):
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
     """The store, its schema brought up to date first; raises StoreError."""
-    path = settings.database_file
-    _make_folder(path)
-    _make_private(path)
-    if schema_revision(path) != HEAD and not await asyncio.to_thread(
-        migrate_apart, f"sqlite:///{path}"
-    ):
-        raise StoreError(f"the database {path} could not be migrated")
-    store = SqlStore(await SqliteEngine.open(path))
+    store = SqlStore(await open_engine(settings.database_url, settings.database_pool_size))
     try:
         yield store
     finally:
@@ -229,16 +221,23 @@ async def serving(
     async with AsyncExitStack() as stack:
         certified = certificates(settings)
         read_keys(settings.keyring_file)  # a start without a ring leaves nothing behind
-        _make_folder(settings.database_file)
-        stack.callback(Ownership(settings.database_file).give_up)
+        if sandbox and settings.is_postgres:
+            raise StartError(
+                "the sandbox is for a file of its own; name one in POSTCORE_DATABASE_URL, such as "
+                "sqlite:///data/sandbox.db"
+            )
+        if not settings.is_postgres:
+            make_folder(settings.database_file)
+            stack.callback(Ownership(settings.database_file).give_up)
         if sandbox:
             settings = await stack.enter_async_context(_sandbox(settings))
         mode = "sandbox" if sandbox else "live"
         built = await stack.enter_async_context(house(settings, mode, clock))
         if sandbox:
             await _seed(built.store)
-        # nobody else serves from this database: what a crash left claimed is free
-        await built.store.forget_claims()
+        if not settings.is_postgres:
+            # nobody else serves from this database: what a crash left claimed is free
+            await built.store.forget_claims()
         await stack.enter_async_context(_going_on(built.ring.follow()))
         await stack.enter_async_context(_going_on(built.audit.run()))
         streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
@@ -267,6 +266,7 @@ async def serving(
             await servers.start(grpc, settings.grpc_address),
             await servers.start(http, settings.http_address),
         )
+        await stack.enter_async_context(_going_on(Readiness(built.store, (grpc, http)).run()))
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())
         await stack.enter_async_context(_going_on(built.monitor.run()))
@@ -339,20 +339,3 @@ async def _seed(store: SqlStore) -> None:
     if SANDBOX_TENANT not in [tenant.tenant_id for tenant in await store.tenants()]:
         await store.create_tenant(Tenant(SANDBOX_TENANT, "sandbox", now))
     await store.create_profile(SANDBOX_TENANT, Profile(SANDBOX_PROFILE, None, now))
-
-
-def _make_private(file: Path) -> None:
-    """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
-    try:
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StoreError(f"the database {file} cannot be made: {error.strerror}") from None
-
-
-def _make_folder(file: Path) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None

@@ -269,7 +269,8 @@ def check_config() -> None:
     with told():
         certificates(read)
     for name, value in read:
-        shown = "set" if name == "database_url" and "@" in str(value) else _shown(value)
+        secret = name == "database_url" and (read.is_postgres or "@" in str(value))
+        shown = "set" if secret else _shown(value)
         click.echo(f"POSTCORE_{name.upper()}={shown}", err=True)
     click.echo("ok")
 

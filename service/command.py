@@ -42,7 +42,7 @@ def told() -> Iterator[None]:
     from service.app import StartError
     from service.errors import ServiceUnavailable
     from service.ring import RingError
-    from service.storage.sqlite import StoreError
+    from service.storage.engine import StoreError
     from service.transport.certificates import CertificateError
     from service.transport.listening import PortTaken
 

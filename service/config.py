@@ -24,6 +24,12 @@ CALLED_AT = ("grpc_address",)
 ORIGIN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE
 )
+_HOST = r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?"
+# without a host it is the socket of this machine, or in the folder that ?host= names
+POSTGRES = re.compile(
+    rf"postgres(?:ql)?://(?:[^@/?#\s]+@)?((?:{_HOST}(?:,{_HOST})*)?)/[^/?#\s]+(?:\?[^?#\s]+)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class ConfigError(Exception):
@@ -83,6 +89,8 @@ class Settings(BaseModel):
     sandbox_control_address: str = "127.0.0.1:2581"
     """Where `postcore sandbox` drives it."""
     database_url: str = Field("sqlite:///data/postcore.db", repr=False)
+    database_pool_size: int = Field(10, ge=1, le=1000)
+    """Connections of one process to PostgreSQL, at most."""
     keyring_file: Path = Path("data/keyring.json")
     plc_url: str = "https://plc.directory"
     handle_resolver_url: str | None = None
@@ -143,12 +151,23 @@ class Settings(BaseModel):
     @classmethod
     def _check_database(cls, value: str) -> str:
         if value.startswith(("postgresql://", "postgres://")):
-            raise ValueError("PostgreSQL is not supported yet; use sqlite:///PATH")
+            match = POSTGRES.fullmatch(value)
+            ports = re.findall(r":([0-9]+)(?:,|$)", match[1]) if match else ["0"]
+            if not all(0 < int(port) < 65536 for port in ports):
+                raise ValueError(
+                    "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+                    "with @, /, ? and # in the password written as %40, %2F, %3F and %23"
+                )
+            return value
         if not value.startswith("sqlite:///") or value[10:] in ("", ":memory:"):
-            raise ValueError("must be sqlite:///PATH")
+            raise ValueError("must be sqlite:///PATH or postgresql://…")
         if set(value) & set("?#%"):
             raise ValueError("must be sqlite:///PATH, with no ?, # or % in it")
         return value
+
+    @property
+    def is_postgres(self) -> bool:
+        return not self.database_url.startswith("sqlite:")
 
     @property
     def _disagreements(self) -> list[str]:
@@ -172,6 +191,7 @@ class Settings(BaseModel):
 
     @property
     def database_file(self) -> Path:
+        """Of SQLite."""
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     @classmethod

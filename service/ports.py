@@ -122,7 +122,8 @@ class Store(Protocol):
     """Where tenants, keys, profiles and sealed secrets are kept.
 
     What a write has returned from is durable. Every method may raise ServiceUnavailable, and
-    then nothing of it was written. Every statement carries the tenant.
+    then nothing of it was written, unless the way to the database broke while it committed. Every
+    statement carries the tenant.
     """
 
     async def create_tenant(self, tenant: Tenant) -> None: ...

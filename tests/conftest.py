@@ -16,6 +16,7 @@ from service.storage.migrations import migrate_apart
 from service.transport import boundary
 from tests.bluesky import Bluesky, RealBluesky, SandboxBluesky
 from tests.pds.server import RealServer
+from tests.postgres import Cluster, apart, binaries
 from tests.running import Running, running
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +105,52 @@ def database(empty_database: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(empty_database, tmp_path / "postcore.db"))
 
 
+@pytest.fixture(scope="session")
+def postgres_programs() -> Path:
+    found = binaries()
+    if found is None:
+        pytest.skip("PostgreSQL's server is not installed (on Debian: apt install postgresql)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_programs: Path) -> Iterator[Cluster]:
+    """A PostgreSQL server, shared by the tests of one worker; each has a database of its own."""
+    cluster = Cluster.started(postgres_programs)
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Cluster) -> str:
+    """The name of a database in today's schema, to be copied."""
+    name = apart(postgres.new_database())
+    assert migrate_apart(postgres.url(name))
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres: Cluster, postgres_template: str) -> Iterator[str]:
+    name = apart(postgres.new_database(postgres_template))
+    yield postgres.url(name)
+    apart(postgres.drop(name))
+
+
+@pytest.fixture
+def engine() -> str:
+    """What keeps the store; modules that run on both put another fixture in its place."""
+    return "sqlite"
+
+
+@pytest.fixture
+def database_url(engine: str, request: pytest.FixtureRequest) -> str:
+    """An empty database in today's schema."""
+    if engine == "postgres":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite:///{request.getfixturevalue('database')}"
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The fields of each line that the boundary logs for a call."""
@@ -118,14 +165,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def service(bluesky: Bluesky, database: Path) -> AsyncIterator[Running]:
+async def service(bluesky: Bluesky, database: Path, database_url: str) -> AsyncIterator[Running]:
     """The whole service on a port of its own, towards `bluesky`."""
-    async with running(database, bluesky.settings()) as started:
+    settings = {**bluesky.settings(), "DATABASE_URL": database_url}
+    async with running(database, settings) as started:
         yield started
 
 
 @pytest.fixture
-async def sandboxed(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Running]:
+async def sandboxed(
+    sandbox: SandboxBluesky, database: Path, database_url: str
+) -> AsyncIterator[Running]:
     """The whole service on a port of its own, towards `sandbox`."""
-    async with running(database, sandbox.settings()) as started:
+    settings = {**sandbox.settings(), "DATABASE_URL": database_url}
+    async with running(database, settings) as started:
         yield started

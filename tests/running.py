@@ -1,9 +1,8 @@
 """Running: the whole service in this process, and a client of it."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from service.ports import Clock, SystemClock
 from service.records import SealContext, Sealed, StoredSession
 from service.ring import Ring, create_ring, new_keys
 from service.vault import Vault
+from tests.engines import rows
 
 
 @dataclass(frozen=True)
@@ -222,19 +222,12 @@ class Running:
 
     async def execute(self, statement: str, *parameters: object) -> None:
         """Change the database beside the server."""
-
-        def change() -> None:
-            with closing(sqlite3.connect(self.database)) as database, database:
-                database.execute(statement, parameters)
-
         # in a thread: the server, which it may have to wait for, runs in this one
-        await asyncio.to_thread(change)
+        await asyncio.to_thread(self.rows, statement, *parameters)
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
         """What stands in the database, read beside the server."""
-        with closing(sqlite3.connect(self.database)) as database:
-            database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(statement, parameters)]
+        return rows(self.settings.database_url, statement, *parameters)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ import pytest
 from service.app import StartError, serving
 from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
 from service.storage.backup import back_up
-from service.storage.sqlite import StoreError
+from service.storage.engine import StoreError
 from tests.beside import age, command, done, opened, people, plant
 from tests.bluesky import SandboxBluesky
 from tests.running import Running, running

@@ -15,10 +15,12 @@ from service.model import DAY, SECOND, Account, Micros
 from service.platforms.bluesky_card import CARD
 from service.records import LoginPurpose
 from service.sandbox.limits import LoginWindows
-from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
+from tests.engines import on_both, opened
 from tests.running import Running, running
+
+engine = on_both
 
 CONNECT, UPKEEP = LoginPurpose.CONNECT, LoginPurpose.UPKEEP
 ALICE = Account("did:plc:alice", "alice.test", "https://a.example")
@@ -54,8 +56,8 @@ class Limits:
 
 
 @pytest.fixture
-async def limits(database: Path) -> AsyncIterator[Limits]:
-    store = SqlStore(await SqliteEngine.open(database))
+async def limits(database_url: str) -> AsyncIterator[Limits]:
+    store = SqlStore(await opened(database_url))
     yield Limits(store, Clock())
     await store.close()
 

@@ -16,7 +16,10 @@ from service.storage.store import SqlStore
 from service.tasks import OwnedTasks
 from service.tokens import Tokens
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
+from tests.engines import on_both
 from tests.running import Running
+
+engine = on_both
 
 
 async def test_the_same_again_gets_the_first_reply(service: Running, bluesky: Bluesky) -> None:
@@ -132,8 +135,9 @@ async def test_a_crash_frees_the_key_after_a_while(
     person = await sandbox.person()
     await sandboxed.execute(
         "INSERT INTO idempotency_records (tenant_id, method, idempotency_key, holder, ring_key_id,"
-        " digest, expires_at) VALUES (?, 'ConnectProfile', 'k', 'gone', 'x', x'00', 1)",
+        " digest, expires_at) VALUES (?, 'ConnectProfile', 'k', 'gone', 'x', ?, 1)",
         sandboxed.tenant_id,
+        b"",
     )
     await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
 

@@ -13,7 +13,10 @@ from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.ring import create_ring, new_keys
 from tests.bluesky import Bluesky, SandboxBluesky, is_live
+from tests.engines import on_both
 from tests.running import Refusal, Running, refusal_of
+
+engine = on_both
 
 
 class Calls:

@@ -24,6 +24,9 @@ from service.storage.engine import Transaction
 from service.storage.requests import RESERVED_FOR
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
+from tests.engines import on_both, opened
+
+engine = on_both
 
 NOW = 1_800_000_000 * SECOND
 PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
@@ -32,8 +35,8 @@ FINGERPRINT = Fingerprint("token-1", b"\x01" * 32)
 
 
 @pytest.fixture
-async def store(database: Path) -> AsyncIterator[SqlStore]:
-    store = SqlStore(await SqliteEngine.open(database))
+async def store(database_url: str) -> AsyncIterator[SqlStore]:
+    store = SqlStore(await opened(database_url))
     await store.create_tenant(Tenant("ten_a", "A", NOW))
     await store.create_tenant(Tenant("ten_b", "B", NOW))
     yield store
@@ -151,9 +154,9 @@ async def test_a_released_or_lapsed_key_is_free(store: SqlStore) -> None:
     assert await store.reserve(other, FINGERPRINT, NOW + RESERVED_FOR) is None
 
 
-async def test_a_failed_transaction_undoes_itself_and_no_other(database: Path) -> None:
+async def test_a_failed_transaction_undoes_itself_and_no_other(database_url: str) -> None:
     """Jobs committed together fail alone."""
-    engine = await SqliteEngine.open(database)
+    engine = await opened(database_url)
 
     def job(name: str, fails: bool) -> Coroutine[Any, Any, str]:
         async def work(transaction: Transaction) -> str:
@@ -255,9 +258,9 @@ async def test_a_caller_that_is_gone_leaves_the_writer_working(store: SqlStore) 
     assert await store.remember("after", "v") == "v"
 
 
-async def test_the_file_is_kept_as_promised(store: SqlStore, database: Path) -> None:
+async def test_the_file_is_kept_as_promised(database: Path) -> None:
     """WAL, synchronous=FULL, secure_delete and foreign keys on the connection that writes."""
-    engine: SqliteEngine = store._engine  # type: ignore[assignment]
+    engine = await SqliteEngine.open(database)
     pragmas = {}
     for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys"):
         rows = list(await engine._writer.execute_fetchall(f"PRAGMA {name}"))
@@ -271,3 +274,4 @@ async def test_the_file_is_kept_as_promised(store: SqlStore, database: Path) -> 
     for reader in engine._readers:
         with pytest.raises(sqlite3.OperationalError):
             await reader.execute_fetchall("DELETE FROM facts")
+    await engine.close()

@@ -10,7 +10,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from service.storage.sqlite import StoreError, schema_revision
+from service.storage.engine import StoreError
+from service.storage.sqlite import schema_revision
 
 SQLITE = "sqlite:///"
 

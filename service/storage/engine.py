@@ -8,6 +8,10 @@ Row = Mapping[str, Any] | Any
 """A row: its columns by name."""
 
 
+class StoreError(Exception):
+    """The database cannot be used; its text is a sentence for the operator."""
+
+
 class Transaction(Protocol):
     """Statements that are committed together."""
 
@@ -22,7 +26,11 @@ class Engine(Protocol):
         """The rows of a query, as of the last commit."""
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
-        """What *job* returns, once all it has written is durable; nothing, where it raises."""
+        """What *job* returns, once all it has written is durable; nothing, where it raises.
+
+        Jobs come out as if they had run one after the other. One that met another may be run
+        again, from its start: it has no effect but by its transaction.
+        """
 
     def on_commit(self, call: Callable[[], None]) -> None:
         """Let *call* be called after every commit of `write`."""

@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 import aiosqlite
 
 from service.errors import ServiceUnavailable
-from service.storage.engine import Row, Transaction
-from service.storage.migrations import HEAD, KNOWN
+from service.storage.engine import Row, StoreError, Transaction
+from service.storage.migrations import known
 
 T = TypeVar("T")
 READERS = 2
@@ -33,8 +33,22 @@ _WRITER = (
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000", "PRAGMA mmap_size = 268435456")
 
 
-class StoreError(Exception):
-    """The database cannot be used; its text is a sentence for the operator."""
+def make_folder(file: Path) -> None:
+    """Make the folder that *file* is to be in, for its owner alone; raises StoreError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None
+
+
+def make_private(file: Path) -> None:
+    """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(f"the database {file} cannot be made: {error.strerror}") from None
 
 
 def schema_revision(path: Path) -> str | None:
@@ -55,13 +69,7 @@ def schema_revision(path: Path) -> str | None:
         raise StoreError(f"{path} is not a database of this service") from None
     if row is None:
         return None
-    revision = str(row[0])
-    if revision not in KNOWN:
-        raise StoreError(
-            f"the database {path} was made by a newer program (schema {revision}, this one knows "
-            f"{HEAD}); run that one, or restore a backup"
-        )
-    return revision
+    return known(str(row[0]), f"the database {path}")
 
 
 class FileGone(Exception):

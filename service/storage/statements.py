@@ -1,6 +1,7 @@
-"""The SQL, one text for SQLite and PostgreSQL: parameters are `$1`, `$2`, …; times are
-microseconds since the epoch. Every statement carries the tenant; those that cannot (an API key
-is looked up before its tenant is known) say so."""
+"""The SQL, one text for SQLite and PostgreSQL: parameters are `$1`, `$2`, …, cast where no column
+beside them tells PostgreSQL their type; times are microseconds since the epoch. Every statement
+carries the tenant; those that cannot (an API key is looked up before its tenant is known) say
+so."""
 
 REMEMBERED = "SELECT value FROM facts WHERE name = $1"  # of the whole store
 REMEMBER = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
@@ -140,7 +141,7 @@ WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4 
 CLAIM = """
 UPDATE sessions SET fence = fence + 1, claimed_until = $5
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-    AND (claimed_until <= $6 OR claimed_until > $5 + 60000000)
+    AND (claimed_until <= $6 OR claimed_until > CAST($5 AS BIGINT) + 60000000)
 RETURNING fence
 """
 GIVE_UP_CLAIM = f"UPDATE sessions SET claimed_until = 0 {_HELD} RETURNING fence"

@@ -118,12 +118,16 @@ class GrpcServer:
         except RuntimeError:
             raise PortTaken(address) from None
         await self._server.start()
-        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        await self.tell_to_come()
         return port
 
     async def tell_to_go_elsewhere(self) -> None:
         """Answer NOT_SERVING to health checks; calls are still taken."""
         await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def tell_to_come(self) -> None:
+        """Answer SERVING to health checks."""
+        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace: float) -> None:
         """End, once the calls under way have ended or *grace* seconds are over."""

@@ -89,6 +89,10 @@ class HttpServer:
         """Answer health checks with 503; calls are still taken."""
         self._edge.going = True
 
+    async def tell_to_come(self) -> None:
+        """Answer health checks with 200."""
+        self._edge.going = False
+
     async def stop(self, grace: float) -> None:
         """End, once the calls under way have ended or *grace* seconds are over."""
         if self._server is None:

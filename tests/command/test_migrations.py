@@ -11,8 +11,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from service.storage import migrations, statements
+from service.storage.engine import StoreError
 from service.storage.migrations import HEAD, KNOWN
-from service.storage.sqlite import Ownership, StoreError, schema_revision
+from service.storage.sqlite import Ownership, schema_revision
 from tests.command.home import Home
 
 SQL = {

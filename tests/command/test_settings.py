@@ -24,7 +24,7 @@ def faults(**settings: str) -> list[str]:
 def test_every_fault_is_told_at_once(empty_home: Home) -> None:
     """By `config check`, each on a line with its variable; no value of any is shown."""
     wrong = {
-        "DATABASE_URL": "postgresql://postcore:hunter2@db.internal/profiles",
+        "DATABASE_URL": "postgresql://postcore:hunter/2@db.internal/profiles",
         "GRPC_ADDRESS": "vhunter1",
         "PLC_URL": "ftp://vhunter3",
         "TRUSTED_ORIGINS": "https://good.example, vhunter4",
@@ -93,7 +93,7 @@ def test_a_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
     assert "srv" not in repr(settings)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff", b"", b"postgres://u:hunter2@h/d"])
+@pytest.mark.parametrize("content", [None, b"\xff", b"", b"postgres://u:hunter2@h"])
 def test_what_is_wrong_with_a_secret_from_a_file(tmp_path: Path, content: bytes | None) -> None:
     """A file that is missing, not text, empty or wrong in itself is told without its content."""
     file = tmp_path / "url"
@@ -136,6 +136,46 @@ def test_a_database_is_a_plain_path(url: str) -> None:
     """Three slashes and a path, of characters that stand for themselves."""
     [fault] = faults(DATABASE_URL=url)
     assert fault.startswith("POSTCORE_DATABASE_URL: must be sqlite:///PATH")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://",
+        "postgresql://host",
+        "postgresql://host/",
+        "postgresql://u:hunter2@host:0/d",
+        "postgresql://u:hunter2@host:65536/d",
+        "postgresql://u:hunter2@one:5432,two:0/d",
+        "postgresql://u:hun/ter2@host/d",
+        "postgresql://u:hun@ter2@host/d",
+        "postgresql://u:hunter2@host/d#f",
+        "postgresql://u:hunter2@host/d e",
+        "postgresql+asyncpg://u:hunter2@host/d",
+    ],
+)
+def test_a_database_on_a_server_has_host_and_name(url: str) -> None:
+    """What is written wrong may have its password anywhere, and so nothing of it is told."""
+    [fault] = faults(DATABASE_URL=url)
+    assert fault.startswith("POSTCORE_DATABASE_URL: must be ")
+    assert "hun" not in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p%40%2F@db.internal:5432/profiles",
+        "postgres://u@[::1]/profiles?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql://u:p@one:5432,two:5433/profiles?target_session_attrs=read-write",
+        "postgresql:///profiles?host=/var/run/postgresql",
+    ],
+)
+def test_a_database_may_be_on_a_server(url: str) -> None:
+    """Of one host or several, or behind a socket of this machine."""
+    settings = read(DATABASE_URL=url)
+    assert settings.is_postgres
+    assert settings.database_url == url
+    assert not read().is_postgres
 
 
 def test_paths_are_relative_or_absolute() -> None:

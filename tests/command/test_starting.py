@@ -14,14 +14,15 @@ import pytest
 
 from service.app import StartError, claim_mode, open_store, open_vault, serving
 from service.ring import Ring, RingError, create_ring, new_keys
+from service.storage.engine import StoreError
 from service.storage.migrations import HEAD
-from service.storage.sqlite import StoreError, schema_revision
+from service.storage.sqlite import schema_revision
 from service.transport.listening import PortTaken
 from tests.command.calls import health
 from tests.command.home import DEADLINE, Home
 
 # what takes long to load, and is not needed to take calls
-HEAVY = ("atproto_client", "sqlalchemy", "alembic", "service.sandbox")
+HEAVY = ("atproto_client", "asyncpg", "sqlalchemy", "alembic", "service.sandbox")
 TELL_HEAVY = f"""
 import json, sys
 import click

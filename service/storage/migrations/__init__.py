@@ -1,8 +1,11 @@
 """Migrations: run by Alembic in a process of their own, and only when the schema is behind."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+
+from service.storage.engine import StoreError
 
 HEAD = "0003"
 """The newest revision: known here so that a start need not load Alembic to compare."""
@@ -18,15 +21,30 @@ migrate(sys.stdin.read())
 """
 
 
+def known(revision: str, database: str) -> str:
+    """*revision*, which *database* is in, if this program knows it; raises StoreError."""
+    if revision not in KNOWN:
+        raise StoreError(
+            f"{database} was made by a newer program (schema {revision}, this one knows "
+            f"{HEAD}); run that one, or restore a backup"
+        )
+    return revision
+
+
 def migrate(database_url: str) -> None:
-    """Bring the schema of *database_url* to HEAD. Safe to run twice."""
+    """Bring the schema of *database_url* to HEAD. Safe to run twice, also at once."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["url"] = database_url
-    command.upgrade(config, HEAD)
+    if database_url.startswith("sqlite:"):
+        config.attributes["url"] = database_url
+        command.upgrade(config, HEAD)
+    else:
+        from service.storage.migrations.postgres import upgrade
+
+        asyncio.run(upgrade(config, database_url, HEAD))
 
 
 def migrate_apart(database_url: str) -> bool:

@@ -1,18 +1,41 @@
 """What Alembic runs for each command."""
 
+from typing import Any
+
+import sqlalchemy as sa
 from alembic import context
 from sqlalchemy import create_engine, pool
+from sqlalchemy.ext.compiler import compiles
 
-engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
-with engine.connect() as connection:
-    if connection.dialect.name == "sqlite":
+
+@compiles(sa.Text, "postgresql")
+def _bytewise(*_: Any, **__: Any) -> str:
+    """Text is compared byte by byte, as by SQLite: pages have one order, wherever the database was
+    made, and no index is left behind by a newer version of its language's rules."""
+    return 'TEXT COLLATE "C"'
+
+
+def to_sqlite() -> None:
+    engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
+    with engine.connect() as connection:
         # what is deleted is overwritten, from the first page of the file on
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
         connection.exec_driver_sql("PRAGMA busy_timeout = 30000")
         connection.commit()
-    context.configure(connection=connection, target_metadata=None, transactional_ddl=True)
-    with context.begin_transaction():
-        if connection.dialect.name == "sqlite":
+        context.configure(connection=connection, target_metadata=None, transactional_ddl=True)
+        with context.begin_transaction():
             # taken at once: of two migrations that start together, one waits for the other
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        context.run_migrations()
+            context.run_migrations()
+
+
+def to_sql() -> None:
+    # whoever runs it opens the transaction
+    context.configure(dialect_name="postgresql", transactional_ddl=False)
+    context.run_migrations()
+
+
+if context.is_offline_mode():
+    to_sql()
+else:
+    to_sqlite()

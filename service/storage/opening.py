@@ -1,0 +1,31 @@
+"""Opening: the engine that a database's URL names, its schema brought up to date first."""
+
+import asyncio
+from pathlib import Path
+
+from service.storage.engine import Engine, StoreError
+from service.storage.migrations import HEAD, migrate_apart
+from service.storage.sqlite import SqliteEngine, make_folder, make_private, schema_revision
+
+
+async def open_engine(url: str, pool_size: int) -> Engine:
+    """Raises StoreError, a sentence for the operator that holds nothing secret."""
+    if url.startswith("sqlite:"):
+        path = Path(url.removeprefix("sqlite:///"))
+        make_folder(path)
+        make_private(path)
+        if schema_revision(path) != HEAD:
+            await _migrate(url, f"the database {path}")
+        return await SqliteEngine.open(path)
+
+    # imported here: a service on a file neither needs nor loads the driver
+    from service.storage import postgres
+
+    if await postgres.schema_revision(url) != HEAD:
+        await _migrate(url, postgres.NAME)
+    return await postgres.PostgresEngine.open(url, pool_size)
+
+
+async def _migrate(url: str, database: str) -> None:
+    if not await asyncio.to_thread(migrate_apart, url):
+        raise StoreError(f"{database} could not be migrated")

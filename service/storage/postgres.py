@@ -1,0 +1,221 @@
+"""PostgreSQL: a pool of connections; writes are serializable, and run again where they met."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import asyncpg
+
+from service.errors import ServiceUnavailable
+from service.storage.engine import Row, StoreError, Transaction
+from service.storage.migrations import known
+
+T = TypeVar("T")
+MOST_ASKED = 1000
+ATTEMPTS = 50
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
+CONNECT_SECONDS = 3
+WAIT_SECONDS = 5
+"""For a connection of the pool."""
+STATEMENT_SECONDS = 5
+WRITE_SECONDS = 10
+"""For a transaction with all its attempts."""
+CLOSE_SECONDS = 10
+
+NAME = "the database of POSTCORE_DATABASE_URL"
+"""No part of the URL is ever told: one that is written wrong has the password anywhere."""
+
+_SESSION = {
+    "application_name": "postcore",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    # a process that hangs in the middle lets go of its rows
+    "idle_in_transaction_session_timeout": f"{WRITE_SECONDS}s",
+    # a scan of a small table would conflict with every write to it, a look into its index does not
+    "enable_seqscan": "off",
+    "jit": "off",  # or a scan that there is no way around would count as worth compiling
+}
+
+# what says that the database is away, full, closing or not for us: nothing is wrong with the call
+_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.FatalPostgresError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalServerError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+# what two transactions that meet make of one of them
+_MET = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    # a migration came between
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+)
+# what may leave the driver between the parts of a statement
+_CUT_SHORT = (asyncio.CancelledError, TimeoutError, asyncpg.DataError, asyncpg.InterfaceError)
+
+
+async def schema_revision(url: str) -> str | None:
+    """The revision of the schema of *url*, None where there is none yet; raises StoreError."""
+    with _in_sentences():
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=10)
+        try:
+            found = await connection.fetchrow(
+                "SELECT current_setting('server_encoding') AS encoding,"
+                " current_setting('transaction_read_only') AS read_only"
+            )
+            if found["encoding"] != "UTF8":
+                raise StoreError(f"{NAME} has another encoding than UTF8; make a new one")
+            if found["read_only"] != "off":
+                raise StoreError(f"{NAME} is read-only; name the one that takes writes")
+            revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+        except asyncpg.UndefinedTableError:
+            return None
+        finally:
+            await connection.close(timeout=CONNECT_SECONDS)
+    return revision and known(revision, NAME)
+
+
+class PostgresEngine:
+    """The port `Engine` on a PostgreSQL database in the schema of HEAD, shared with others."""
+
+    def __init__(self, pool: "asyncpg.Pool", size: int) -> None:
+        self._pool = pool
+        self._after_commit: list[Callable[[], None]] = []
+        self._asked = 0
+        # some connections are always left for reads
+        self._writers = asyncio.Semaphore(max(1, size // 2))
+        self._one_by_one = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, url: str, size: int) -> "PostgresEngine":
+        """At most *size* connections, opened when they are needed. Raises StoreError."""
+        with _in_sentences():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=0,
+                max_size=size,
+                timeout=CONNECT_SECONDS,
+                # the server's own time-out is to come first
+                command_timeout=STATEMENT_SECONDS + 2,
+                server_settings=_SESSION,
+                statement_cache_size=500,
+                max_cached_statement_lifetime=0,
+                reset=_as_it_is,
+            )
+        return cls(pool, size)
+
+    async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
+        with self._under_way():
+            async with self._connection() as connection:
+                found: Sequence[Row] = await connection.fetch(statement, *parameters)
+                return found
+
+    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+        with self._under_way():
+            # whoever has met somebody keeps their turn, and is overtaken by nobody who begins later
+            async with asyncio.timeout(WRITE_SECONDS), self._writers:
+                async with self._one_by_one:
+                    pass
+                try:
+                    return await self._attempt(job)
+                except (*_MET, asyncpg.IntegrityConstraintViolationError):
+                    return await self._attempt_again(job)
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        self._after_commit.append(call)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)
+        except (TimeoutError, *_AWAY):
+            self._pool.terminate()
+
+    async def _attempt_again(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+        # those of this process that met somebody do not meet each other once more
+        async with self._one_by_one:
+            for attempt in range(ATTEMPTS):
+                try:
+                    return await self._attempt(job)
+                except _MET:
+                    longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2**attempt)
+                    await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - a pause
+        raise ServiceUnavailable("met_too_often")
+
+    async def _attempt(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self._connection() as connection:
+            try:
+                async with connection.transaction(isolation="serializable"):
+                    result = await job(_Statements(connection))
+            except asyncpg.ReadOnlySQLTransactionError:
+                # it has become a standby: connect anew, to where the name leads by now
+                await self._pool.expire_connections()
+                raise
+        for call in self._after_commit:
+            call()
+        return result
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator["asyncpg.Connection"]:
+        async with self._pool.acquire(timeout=WAIT_SECONDS) as connection:
+            try:
+                yield connection
+            except _CUT_SHORT:
+                with suppress(*_AWAY):
+                    await connection.reset()
+                raise
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        if self._asked >= MOST_ASKED:
+            raise ServiceUnavailable("callers_waiting")
+        self._asked += 1
+        try:
+            yield
+        except _AWAY as error:
+            # by its type alone: the text may hold what is in the database, and where that is
+            raise ServiceUnavailable(type(error).__name__) from None
+        finally:
+            self._asked -= 1
+
+
+class _Statements:
+    def __init__(self, connection: "asyncpg.Connection") -> None:
+        self._connection = connection
+
+    async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
+        found: Sequence[Row] = await self._connection.fetch(statement, *parameters)
+        return found
+
+
+async def _as_it_is(_: Any) -> None:
+    """Hand a connection on without the driver's reset, which would cost as much as a read.
+
+    Nothing is ever set, listened to or locked for a session here; a transaction that was left open
+    is rolled back by the driver itself.
+    """
+
+
+@contextmanager
+def _in_sentences() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise StoreError(f"{NAME} refuses its user or password") from None
+    except asyncpg.InvalidCatalogNameError:
+        raise StoreError(f"{NAME} does not exist; make it first: createdb NAME") from None
+    except (asyncpg.PostgresError, ValueError, *_AWAY) as error:
+        raise StoreError(f"{NAME} cannot be reached ({type(error).__name__})") from None

@@ -1,0 +1,169 @@
+"""PostgreSQL, as the tests use it: a cluster of their own, with a database for each test."""
+
+import asyncio
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import asyncpg
+
+T = TypeVar("T")
+USER = "postcore"
+DEADLINE = 60
+
+
+def binaries() -> Path | None:
+    """The folder of the server's programs, the newest there is; None where there are none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
+    if config := shutil.which("pg_config"):
+        told = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True)
+        found.append(Path(told.stdout.strip()))
+    here = [folder for folder in found if (folder / "initdb").exists()]
+    return here[-1] if here else None
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """The result of *work*, done in a thread: a test's own event loop may be running here."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+class Cluster:
+    """A server on loopback, in a folder that goes with it."""
+
+    def __init__(self, programs: Path, *, durable: bool = False) -> None:
+        self._programs = programs
+        self._as_owner: list[str] = []
+        self._folder = Path(tempfile.mkdtemp(prefix="postcore-pg-"))
+        self._data = self._folder / "data"
+        self._password = secrets.token_hex(16)
+        password_file = self._folder / "password"
+        password_file.write_text(self._password)
+        if os.getuid() == 0:  # who may not run it
+            owner = pwd.getpwnam(_unprivileged())
+            for path in (self._folder, password_file):
+                os.chown(path, owner.pw_uid, owner.pw_gid)
+            # and not Popen's own `user`, for which it forks: not fit for a process with gRPC in it
+            self._as_owner = [
+                "setpriv",
+                f"--reuid={owner.pw_uid}",
+                f"--regid={owner.pw_gid}",
+                "--clear-groups",
+            ]
+        self._run(
+            "initdb",
+            f"--pgdata={self._data}",
+            f"--username={USER}",
+            f"--pwfile={password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            # an order that is not that of bytes
+            "--locale=C.UTF-8",
+            "--locale-provider=icu",
+            "--icu-locale=en-US",
+            "--no-sync",
+        )
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        with (self._data / "postgresql.conf").open("a") as settings:
+            settings.write(
+                f"listen_addresses = '127.0.0.1'\nport = {self.port}\n"
+                "unix_socket_directories = ''\nmax_connections = 200\n"
+                f"fsync = {'on' if durable else 'off'}\nlog_statement = none\n"
+            )
+
+    @classmethod
+    def started(cls, programs: Path, *, durable: bool = False) -> Self:
+        cluster = cls(programs, durable=durable)
+        cluster.start()
+        return cluster
+
+    def start(self) -> None:
+        log = self._folder / "log"
+        self._run("pg_ctl", "start", "--wait", f"--pgdata={self._data}", f"--log={log}")
+
+    def stop(self, mode: str = "fast") -> None:
+        """`fast` ends connections at once; `immediate` is a crash."""
+        self._run("pg_ctl", "stop", "--wait", f"--pgdata={self._data}", f"--mode={mode}")
+
+    def kill(self) -> None:
+        """SIGKILL for the server and all its processes."""
+        pid_file = self._data / "postmaster.pid"
+        pid = int(pid_file.read_text().split()[0])
+        killed = [pid, *(child for child, (parent, _) in _processes().items() if parent == pid)]
+        for each in killed:
+            os.kill(each, signal.SIGKILL)
+        while any(_processes().get(each, (0, "Z"))[1] != "Z" for each in killed):
+            time.sleep(0.01)
+        # where nobody buries the dead, the next server would take their leader for alive
+        pid_file.unlink()
+
+    def remove(self) -> None:
+        if (self._data / "postmaster.pid").exists():
+            self.stop("immediate")
+        shutil.rmtree(self._folder)
+
+    def url(self, name: str = "postgres", password: str = "") -> str:
+        password = password or self._password
+        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{name}"
+
+    async def execute(self, statement: str, name: str = "postgres") -> None:
+        connection = await asyncpg.connect(self.url(name))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def new_database(self, template: str = "template1") -> str:
+        """A new database's name."""
+        name = f"test_{secrets.token_hex(6)}"
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    async def drop(self, name: str) -> None:
+        await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._as_owner, str(self._programs / program), *arguments]
+        # not pipes, which the server would keep open
+        errors = self._folder / "errors"
+        with errors.open("w") as file:
+            done = subprocess.run(
+                command,
+                cwd=self._folder,
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                timeout=DEADLINE,
+                check=False,
+            )
+        assert done.returncode == 0, f"{done.returncode} {errors.read_text()}"
+
+
+def _unprivileged() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _processes() -> dict[int, tuple[int, str]]:
+    """The parent and the state of each process."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # pid (name) state parent …
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            found[int(stat.parent.name)] = int(parent), state
+    return found
