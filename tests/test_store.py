@@ -216,11 +216,10 @@ async def test_a_database_that_is_away_is_service_unavailable_and_comes_back(
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_a_file_that_is_gone_takes_no_writes(
-    store: SqlStore, database: Path, replaced: bool
-) -> None:
+async def test_a_file_that_is_gone_takes_no_writes(database: Path, replaced: bool) -> None:
     """Moved, deleted or replaced under the server: an error rather than a promise that the next
     start would not find; once the file is back, so is the store."""
+    store = SqlStore(await SqliteEngine.open(database))
     elsewhere = database.with_name("elsewhere.db")
     shutil.move(database, elsewhere)
     if replaced:
@@ -230,6 +229,7 @@ async def test_a_file_that_is_gone_takes_no_writes(
     shutil.move(elsewhere, database)
     assert await store.remembered("a") is None
     assert await store.remember("a", "2") == "2"
+    await store.close()
 
 
 async def test_a_writer_that_is_full_says_so(
