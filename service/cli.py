@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from service import __version__, core_dumps
-from service.command import fail, faults, run, settings, text, told
+from service.command import fail, faults, run, settings, text, time_of, told
 from service.config import ConfigError, Settings
 from service.keyring import keyring
+from service.tenancy import api_keys, tenants
 
 LEASES_AT_ONCE = 1_000
 
@@ -60,7 +61,7 @@ def migrate() -> None:
     """Bring the database's schema up to date."""
 
     async def work() -> None:
-        from service.app import open_store
+        from service.opening import open_store
 
         async with open_store(settings()):
             pass
@@ -81,138 +82,6 @@ def backup(path: Path) -> None:
     with told():
         back_up(settings().database_url, path)
     click.echo(f"copied the database to {path}; the ring is not in it", err=True)
-
-
-@cli.group()
-def tenants() -> None:
-    """The owners of profiles."""
-
-
-@tenants.command("create")
-@click.argument("name")
-def create_tenant(name: str) -> None:
-    """Create a tenant; prints its id."""
-    from service.access import random_id
-    from service.app import open_store
-    from service.model import Tenant
-    from service.ports import SystemClock
-
-    if not name.strip() or len(name) > 200 or not name.isprintable():
-        fail("NAME must be 1 to 200 printable characters")
-
-    async def work() -> str:
-        tenant = Tenant(f"ten_{random_id()}", name, SystemClock().now())
-        async with open_store(settings()) as store:
-            await store.create_tenant(tenant)
-        return tenant.tenant_id
-
-    click.echo(run(work()))
-
-
-@tenants.command("list")
-def list_tenants() -> None:
-    """List the tenants: id, time of creation, name."""
-    from service.app import open_store
-
-    async def work() -> None:
-        async with open_store(settings()) as store:
-            for tenant in await store.tenants():
-                click.echo(f"{tenant.tenant_id}\t{_time(tenant.created_at)}\t{tenant.name}")
-
-    run(work())
-
-
-@tenants.command("delete")
-@click.argument("tenant_id", callback=text)
-def delete_tenant(tenant_id: str) -> None:
-    """Delete a tenant for good: keys, profiles, connections, stored credentials.
-
-    Its sessions are ended at the platforms' servers, as far as those can be reached. App passwords
-    stay valid there until their owners revoke them.
-    """
-    from service.app import house
-
-    async def work() -> bool:
-        async with house(settings()) as built:
-            return await built.profiles.delete_tenant(tenant_id)
-
-    if not run(work()):
-        fail("there is no such tenant; list them: postcore tenants list")
-    click.echo(f"deleted {tenant_id}", err=True)
-
-
-@cli.group("api-keys")
-def api_keys() -> None:
-    """The keys that callers present in x-api-key."""
-
-
-@api_keys.command("create")
-@click.option("--tenant", required=True, callback=text, help="The tenant's id.")
-@click.option("--name", default="", help="What the key is for.")
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    type=click.Choice(["profiles:read", "profiles:write", "sessions:lease"]),
-    help="What it may do; default: profiles:read and profiles:write.",
-)
-def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
-    """Create a key; prints it alone, this once."""
-    from service.access import Access
-    from service.app import open_store, open_vault
-    from service.model import DEFAULT_SCOPES, Scope
-    from service.ports import SystemClock
-    from service.ring import Ring
-
-    if len(name) > 200 or (name and not name.isprintable()):
-        fail("--name must be at most 200 printable characters")
-
-    async def work() -> str | None:
-        read = settings()
-        ring = Ring(read.keyring_file)
-        async with open_store(read) as store:
-            await open_vault(store, ring)
-            plain, key = Access(store, ring, SystemClock()).mint(
-                tenant, name, frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
-            )
-            return plain if await store.add_api_key(key) else None
-
-    plain = run(work())
-    if plain is None:
-        fail("there is no such tenant; list them: postcore tenants list")
-    click.echo(plain)
-
-
-@api_keys.command("list")
-@click.option("--tenant", required=True, callback=text, help="The tenant's id.")
-def list_api_keys(tenant: str) -> None:
-    """List a tenant's keys: id, state, time of creation, scopes, name."""
-    from service.app import open_store
-
-    async def work() -> None:
-        async with open_store(settings()) as store:
-            for key in await store.api_keys(tenant):
-                state = "live" if key.revoked_at is None else f"revoked {_time(key.revoked_at)}"
-                scopes = ",".join(sorted(key.scopes))
-                click.echo(f"{key.key_id}\t{state}\t{_time(key.created_at)}\t{scopes}\t{key.name}")
-
-    run(work())
-
-
-@api_keys.command("revoke")
-@click.argument("key_id", callback=text)
-def revoke_api_key(key_id: str) -> None:
-    """Revoke the key of this id (the part between pc_live_ and the next _), within 5 seconds."""
-    from service.app import open_store
-    from service.ports import SystemClock
-
-    async def work() -> bool:
-        async with open_store(settings()) as store:
-            return await store.revoke_api_key(key_id, SystemClock().now())
-
-    if not run(work()):
-        fail("there is no such key; list them: postcore api-keys list --tenant ID")
-    click.echo(f"revoked {key_id}", err=True)
 
 
 def _since(_: click.Context, __: click.Parameter, value: str | None) -> int:
@@ -236,7 +105,7 @@ def list_leases(tenant: str, since: int) -> None:
 
     They are kept for POSTCORE_LEASE_AUDIT_DAYS; a server writes them down within a second.
     """
-    from service.app import open_store
+    from service.opening import open_store
 
     async def work() -> None:
         after = since
@@ -244,15 +113,16 @@ def list_leases(tenant: str, since: int) -> None:
             while some := await store.leases(tenant, after, LEASES_AT_ONCE):
                 for lease in some:
                     click.echo(
-                        f"{_time(lease.at)}\t{lease.key_id}\t{lease.profile_key}\t{lease.platform}"
-                        f"\t{lease.account_id}\t{_time(lease.expires_at)}"
+                        f"{time_of(lease.at)}\t{lease.key_id}\t{lease.profile_key}\t{lease.platform}"
+                        f"\t{lease.account_id}\t{time_of(lease.expires_at)}"
                     )
                 after = some[-1].at + 1
 
     run(work())
 
 
-cli.add_command(keyring)
+for group in (tenants, api_keys, keyring):
+    cli.add_command(group)
 
 
 @cli.group()
@@ -263,7 +133,7 @@ def config() -> None:
 @config.command("check")
 def check_config() -> None:
     """Tell every fault of the settings at once, or the settings in force, secrets masked."""
-    from service.app import certificates
+    from service.opening import certificates
 
     read = settings()
     with told():
@@ -290,7 +160,7 @@ def healthcheck() -> None:
     options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
     certified = None
     if read.tls_cert_file is not None:
-        from service.app import certificates
+        from service.opening import certificates
 
         with told():
             certified = certificates(read)
@@ -359,7 +229,3 @@ def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return "" if value is None else str(value)
-
-
-def _time(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")

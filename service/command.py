@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -39,8 +40,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 @contextmanager
 def told() -> Iterator[None]:
     """Tell what stops the service, and an operator can mend, as a sentence."""
-    from service.app import StartError
     from service.errors import ServiceUnavailable
+    from service.opening import StartError
     from service.ring import RingError
     from service.storage.engine import StoreError
     from service.transport.certificates import CertificateError
@@ -63,3 +64,8 @@ def text(_: click.Context, __: click.Parameter, value: str) -> str:
     if not value.isprintable():
         raise click.BadParameter("must be printable characters")
     return value
+
+
+def time_of(micros: int) -> str:
+    """A time as it is printed: RFC 3339, in UTC, to the second."""
+    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")

@@ -14,9 +14,10 @@ import grpc.aio
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc
 from service.access import Access
-from service.app import SANDBOX_PROFILE, SANDBOX_TENANT, open_store, open_vault
 from service.config import Settings
 from service.model import DEFAULT_SCOPES
+from service.opening import open_store, open_vault
+from service.playground import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.ports import SystemClock
 from service.ring import Ring, create_ring, new_keys
 

@@ -100,7 +100,7 @@ def rewrap() -> None:
 
 
 async def _rewrap(read: Settings) -> "Count":
-    from service.app import open_store, open_vault
+    from service.opening import open_store, open_vault
     from service.rewrap import Rewrap
     from service.ring import KeyPurpose, Ring
     from service.rotation import SETTLED, Rotation
@@ -145,8 +145,8 @@ def _held() -> Iterator["Rotation"]:
 
 async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
     """How many rows name each key; *prove*: of a database that is surely this ring's."""
-    from service.app import StartError, open_store, open_vault
     from service.canary import sealed_canary
+    from service.opening import StartError, open_store, open_vault
     from service.ports import SystemClock
     from service.ring import Ring
 

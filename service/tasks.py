@@ -1,7 +1,8 @@
 """Work that has to end although whoever asked for it is gone."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -53,3 +54,20 @@ class OwnedTasks:
         if late:
             await asyncio.wait(late, timeout=1)
         return len(late)
+
+
+@asynccontextmanager
+async def going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """*work* goes on in the background until the end of the block."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_tell_of_failure)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _tell_of_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("work in the background has ended", exc_info=error)

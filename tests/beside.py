@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.app import open_store
 from service.model import DAY, Session
+from service.opening import open_store
 from service.ports import SystemClock
 from service.records import Purpose, SavedLogin, SealContext, Sealed
 from service.ring import Ring

@@ -20,9 +20,10 @@ from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
 from service.access import Access, random_id
-from service.app import open_store, serving
+from service.app import serving
 from service.config import Settings
 from service.model import DEFAULT_SCOPES, Micros, Profile, Scope, Session, Tenant
+from service.opening import open_store
 from service.ports import Clock, SystemClock
 from service.records import SealContext, Sealed, StoredSession
 from service.ring import Ring, create_ring, new_keys

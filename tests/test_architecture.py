@@ -13,8 +13,13 @@ MAY_IMPORT = {
     "cli": {"*"},
     "command": {"*"},
     "keyring": {"*"},
+    "tenancy": {"*"},
     "demo": {"*"},
     "app": {"*"},
+    "opening": STORED
+    | {"canary", "config", "limits", "platforms", "ports", "ring", "storage", "vault"}
+    | {"transport.certificates"},
+    "playground": {"config", "model", "opening", "ports", "sandbox", "storage.store"},
     "model": set(),
     "records": {"model"},
     "errors": {"model"},
@@ -78,7 +83,7 @@ ONLY = {
     "alembic": {"storage"},
     "sqlalchemy": {"storage"},
     "cryptography": {"vault", "tokens", "transport"},
-    "click": {"cli", "command", "keyring", "demo", "sandbox"},
+    "click": {"cli", "command", "keyring", "tenancy", "demo", "sandbox"},
     "pydantic": {"config"},
 }
 

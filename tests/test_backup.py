@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.app import StartError, serving
+from service.app import serving
+from service.opening import StartError
 from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
 from service.storage.backup import back_up
 from service.storage.engine import StoreError

@@ -6,10 +6,10 @@ import re
 import grpc
 import pytest
 
-from service.app import outside
 from service.config import Settings
 from service.errors import AccountInactive
 from service.model import Credentials
+from service.opening import outside
 from service.platforms.bluesky import BlueskyPlatform
 from service.ports import SystemClock
 from tests.bluesky import CREATE, SESSION, Bluesky, is_live

@@ -14,8 +14,8 @@ from service.errors import (
     ServiceUnavailable,
 )
 from service.model import Profile, Tenant
+from service.storage import lease_statements, statements, upkeep_statements
 from service.storage import postgres as engines
-from service.storage import statements
 from service.storage.engine import StoreError, Transaction
 from service.storage.postgres import PostgresEngine, schema_revision
 from service.storage.store import SqlStore
@@ -39,11 +39,12 @@ async def test_every_statement_fits_its_types(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
     texts = {
         name: text
-        for name, text in vars(statements).items()
+        for part in (statements, upkeep_statements, lease_statements)
+        for name, text in vars(part).items()
         if name.isupper() and isinstance(text, str | tuple) and not name.startswith("_")
     }
     texts["made"] = (
-        statements.add_leases(2),
+        lease_statements.add_leases(2),
         statements.sealed_otherwise("sessions"),
         statements.rewrap("sessions"),
     )

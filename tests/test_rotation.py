@@ -14,8 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.app import open_store
 from service.model import Scope
+from service.opening import open_store
 from service.records import Purpose
 from service.rewrap import FIRST
 from service.ring import KeyPurpose, Ring, create_ring, new_keys

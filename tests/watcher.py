@@ -13,8 +13,8 @@ from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.access import random_id
-from service.app import open_store
 from service.model import DAY
+from service.opening import open_store
 from service.ports import SystemClock
 from service.records import SavedLogin, SealContext, Sealed
 from service.storage.engine import Transaction

@@ -12,7 +12,7 @@ from service.records import (
     SealedSession,
     StoredConnection,
 )
-from service.storage import statements as sql
+from service.storage import upkeep_statements as sql
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import add_event
 from service.storage.rows import stored_connection

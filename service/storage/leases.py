@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from service.model import Micros
 from service.records import AuditedLease
-from service.storage import statements as sql
+from service.storage import lease_statements as sql
 from service.storage.engine import Engine, Transaction
 
 AT_ONCE = 100

@@ -119,56 +119,6 @@ STORED_SESSION = f"{_STORED_SESSION} AND c.profile_key = $2 AND c.platform = $3"
 STORED_SESSIONS = f"{_STORED_SESSION} AND c.profile_key = $2"
 STORED_SESSIONS_OF_TENANT = _STORED_SESSION
 
-STORED_CONNECTION = """
-SELECT p.profile_key, c.platform, c.account_id, c.username, c.display_name, c.origin, c.generation,
-    c.state, c.reconnect_reason, c.connected_at, c.last_verified_at, c.next_check_at,
-    c.checked_at, c.document_at, c.moved_at, c.doubts, c.refusals, c.login_after,
-    r.ring_key_id AS credential_key, r.envelope AS credential,
-    s.ring_key_id AS session_key, s.envelope AS session, s.refreshed_at, s.fence
-FROM profiles p
-LEFT JOIN connections c
-  ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key AND c.platform = $3
-LEFT JOIN credentials r
-  ON r.tenant_id = c.tenant_id AND r.profile_key = c.profile_key AND r.platform = c.platform
-LEFT JOIN sessions s
-  ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
-WHERE p.tenant_id = $1 AND p.profile_key = $2
-"""
-_HELD = """
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4 AND fence = $5
-"""
-# a claim that ends far later than any can was made by a clock that has been put back since
-CLAIM = """
-UPDATE sessions SET fence = fence + 1, claimed_until = $5
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-    AND (claimed_until <= $6 OR claimed_until > CAST($5 AS BIGINT) + 60000000)
-RETURNING fence
-"""
-GIVE_UP_CLAIM = f"UPDATE sessions SET claimed_until = 0 {_HELD} RETURNING fence"
-FORGET_CLAIMS = "UPDATE sessions SET claimed_until = 0 WHERE claimed_until > 0"  # of all tenants
-REPLACE_SESSION = f"""
-UPDATE sessions SET ring_key_id = $6, envelope = $7, expires_at = $8, refreshed_at = $9
-{_HELD} RETURNING fence
-"""
-MOVE_SESSION = f"""
-UPDATE sessions SET ring_key_id = $6, envelope = $7 {_HELD} RETURNING fence
-"""
-MOVE_CREDENTIAL = """
-UPDATE credentials SET ring_key_id = $5, envelope = $6
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-"""
-MOVE_CONNECTION = """
-UPDATE connections SET origin = $5
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-"""
-SAVE_VERDICT = """
-UPDATE connections SET state = $5, reconnect_reason = $6, username = $7,
-    display_name = CASE display_name WHEN username THEN $7 ELSE display_name END,
-    last_verified_at = $8, next_check_at = $9, checked_at = $10, document_at = $11,
-    moved_at = $12, doubts = $13, refusals = $14, login_after = $15
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-"""
-
 # the rotation of keys: of all tenants, since the keys are the service's
 KEY_USES = """
 SELECT ring_key_id, COUNT(*) AS uses FROM (
@@ -202,51 +152,6 @@ def rewrap(table: str) -> str:
     RETURNING 1
     """
 
-
-# the monitor's scan: of all tenants, one after the other
-NEXT_DUE = "SELECT MIN(next_check_at) AS at FROM connections"
-TENANTS_WITH_DUE = """
-SELECT tenant_id FROM tenants t
-WHERE tenant_id > $1 AND EXISTS (SELECT 1 FROM connections c
-    WHERE c.tenant_id = t.tenant_id AND c.next_check_at <= $2)
-ORDER BY tenant_id LIMIT $3
-"""
-PICK_DUE = """
-UPDATE connections SET next_check_at = $3
-WHERE tenant_id = $1 AND next_check_at <= $2 AND (profile_key, platform) IN (
-    SELECT profile_key, platform FROM connections
-    WHERE tenant_id = $1 AND next_check_at <= $2 ORDER BY next_check_at LIMIT $4)
-RETURNING tenant_id, profile_key, platform, origin
-"""
-PUT_OFF = """
-UPDATE connections SET next_check_at = $4
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
-"""
-
-LEASE_COLUMNS = 7
-_LEASE = "tenant_id, at, key_id, profile_key, platform, account_id, expires_at"
-
-
-def add_leases(count: int) -> str:
-    """An insert of so many rows at once."""
-    numbers = iter(range(1, count * LEASE_COLUMNS + 1))
-    rows = [", ".join(f"${next(numbers)}" for _ in range(LEASE_COLUMNS)) for _ in range(count)]
-    return f"INSERT INTO leases ({_LEASE}) VALUES ({'), ('.join(rows)})"
-
-
-# up to the time of the one that is one too many: those of one microsecond stay together
-LEASES = f"""
-SELECT {_LEASE} FROM leases
-WHERE tenant_id = $1 AND at >= $2 AND at <= COALESCE((SELECT at FROM leases
-    WHERE tenant_id = $1 AND at >= $2 ORDER BY at LIMIT 1 OFFSET $3), 9223372036854775807)
-ORDER BY at
-"""
-# whoever they belong to: they are kept as long as the operator says
-FORGET_LEASES = """
-DELETE FROM leases WHERE at < (SELECT MAX(at) + 1 FROM (
-    SELECT at FROM leases WHERE at < $1 ORDER BY at LIMIT $2) oldest)
-RETURNING 1
-"""
 
 NEXT_EVENT = """
 UPDATE tenants SET last_event = last_event + 1 WHERE tenant_id = $1 RETURNING last_event

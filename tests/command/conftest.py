@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from service import log
 from service.access import Access
-from service.app import open_store, open_vault
 from service.cli import cli
 from service.model import DEFAULT_SCOPES, Scope, Tenant
+from service.opening import open_store, open_vault
 from service.ports import SystemClock
 from service.ring import Ring, create_ring, new_keys
 from tests.command.home import Home, Outcome

@@ -12,8 +12,8 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
-from service.app import open_store
 from service.model import SECOND
+from service.opening import open_store
 from service.records import AuditedLease
 from tests.bluesky import SandboxBluesky
 from tests.command.conftest import TENANT

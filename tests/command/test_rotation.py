@@ -12,7 +12,7 @@ from time import sleep
 import pytest
 
 from service import rotation as rotation_module
-from service.app import open_store, open_vault
+from service.opening import open_store, open_vault
 from service.ring import (
     KeyPurpose,
     KeyState,

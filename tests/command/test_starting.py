@@ -12,7 +12,8 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from service.app import StartError, claim_mode, open_store, open_vault, serving
+from service.app import serving
+from service.opening import StartError, claim_mode, open_store, open_vault
 from service.ring import Ring, RingError, create_ring, new_keys
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD

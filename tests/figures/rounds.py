@@ -23,9 +23,9 @@ import grpc.aio
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.access import Access, random_id
-from service.app import open_store, open_vault
 from service.config import Settings
 from service.model import DAY, DEFAULT_SCOPES, SECOND, Session, Tenant
+from service.opening import open_store, open_vault
 from service.ports import SystemClock
 from service.records import Purpose, SealContext
 from service.ring import Ring, create_ring, new_keys

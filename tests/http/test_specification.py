@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from service.access import Access
-from service.app import SANDBOX_PROFILE, SANDBOX_TENANT, open_store, serving
+from service.app import serving
 from service.model import DEFAULT_SCOPES
+from service.opening import open_store
+from service.playground import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.ports import SystemClock
 from service.ring import Ring
 from tests.bluesky import RealBluesky

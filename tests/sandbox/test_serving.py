@@ -12,10 +12,12 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service import app
+from service import app, playground
 from service.access import Access
 from service.config import Settings
 from service.model import DEFAULT_SCOPES
+from service.opening import StartError, open_store
+from service.playground import SANDBOX_TENANT
 from service.ports import SystemClock
 from service.ring import Ring, create_ring, new_keys
 from service.sandbox.remote import Remote
@@ -32,7 +34,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             if line == "sandbox is open":
                 lines.append(fields)
 
-    monkeypatch.setattr(app, "log", Noting())
+    monkeypatch.setattr(playground, "log", Noting())
     return lines
 
 
@@ -69,9 +71,9 @@ async def test_both_servers_are_open_and_trusted(
         moved = await asked(fields, "POST", "accounts", "user.bsky.social", "migrate")
         assert moved["server"] == fields["servers"][1] != fields["servers"][0]
         made = await asked(fields, "POST", "accounts", moved["did"], "app-passwords")
-        async with app.open_store(settings) as store:
+        async with open_store(settings) as store:
             access = Access(store, Ring(settings.keyring_file), SystemClock())
-            key, stored = access.mint(app.SANDBOX_TENANT, "test", DEFAULT_SCOPES)
+            key, stored = access.mint(SANDBOX_TENANT, "test", DEFAULT_SCOPES)
             assert await store.add_api_key(stored)
         async with grpc.aio.insecure_channel(running.grpc) as channel:
             reply = await profiles_grpc.ProfileServiceStub(channel).ConnectProfile(
@@ -101,7 +103,7 @@ async def test_two_sandboxes_stand_side_by_side(
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "192.0.2.1:2581", "example.com:1", "[::]:0"])
 async def test_its_switches_are_for_this_machine(database: Path, address: str) -> None:
     """They show every password to whoever asks."""
-    with pytest.raises(app.StartError, match=r"is for this machine alone; .* is not loopback"):
+    with pytest.raises(StartError, match=r"is for this machine alone; .* is not loopback"):
         async with serving(database, SANDBOX_CONTROL_ADDRESS=address):
             pass
 
@@ -110,6 +112,6 @@ async def test_an_address_that_is_taken_is_named(database: Path) -> None:
     """In a sentence for whoever started it."""
     async with Sandbox() as sandbox:
         taken = sandbox.control.address
-        with pytest.raises(app.StartError, match=f"cannot listen on {taken}; is the port taken"):
+        with pytest.raises(StartError, match=f"cannot listen on {taken}; is the port taken"):
             async with serving(database, SANDBOX_CONTROL_ADDRESS=taken):
                 pass

@@ -1,0 +1,90 @@
+"""Opening: what a start opens, and the sentences that say why it cannot."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from service import canary
+from service.config import Settings
+from service.limits import Budget, LoginBudgets
+from service.platforms.egress import Egress, Origin
+from service.platforms.names import Resolver
+from service.platforms.outside import Outside
+from service.ports import Clock
+from service.ring import Ring, UnknownKey
+from service.storage.opening import open_engine
+from service.storage.store import SqlStore
+from service.transport.certificates import Certificates
+from service.vault import Unreadable, Vault
+
+
+class StartError(Exception):
+    """The service cannot start; its text is a sentence for the operator."""
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
+    """The store, its schema brought up to date first; raises StoreError."""
+    store = SqlStore(await open_engine(settings.database_url, settings.database_pool_size))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def open_vault(store: SqlStore, ring: Ring) -> Vault:
+    """The vault, once a canary in *store* has shown that *ring* is the one that belongs to it."""
+    vault = Vault(ring)
+    try:
+        await canary.prove(store, vault)
+    except (UnknownKey, Unreadable, ValueError):
+        raise StartError(
+            "the ring is not the one that this database was sealed with; "
+            "put the right ring in place of POSTCORE_KEYRING_FILE"
+        ) from None
+    return vault
+
+
+async def claim_mode(store: SqlStore, mode: str) -> None:
+    """Mark *store* as `live` or `sandbox`, once and for all; raises StartError on the other's."""
+    marked = await store.remember("mode", mode)
+    if marked != mode:
+        raise StartError(
+            f"this database is a {marked} one, and the service was started in {mode} mode; "
+            "name another in POSTCORE_DATABASE_URL"
+        )
+
+
+def certificates(settings: Settings) -> Certificates | None:
+    """What the server shows to callers, None for plain text; raises CertificateError."""
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return Certificates(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
+
+
+def outside(settings: Settings, clock: Clock) -> Outside:
+    """The way out that *settings* describe."""
+    names = Resolver()
+    try:
+        egress = Egress(names, settings.egress_ca_file)
+    except OSError:
+        raise StartError(
+            f"POSTCORE_EGRESS_CA_FILE: {settings.egress_ca_file} cannot be read, "
+            "or holds no certificates"
+        ) from None
+    return Outside(
+        egress,
+        names,
+        clock,
+        Origin.parse(settings.plc_url),
+        Origin.parse(settings.handle_resolver_url) if settings.handle_resolver_url else None,
+        frozenset(map(Origin.parse, settings.trusted_origins)),
+    )
+
+
+def login_budgets(settings: Settings) -> LoginBudgets:
+    """What may be spent on one account."""
+    return LoginBudgets(
+        Budget(*settings.login_budget),
+        Budget(*settings.connect_login_budget),
+        Budget(*settings.tenant_login_budget),
+    )
