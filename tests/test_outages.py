@@ -1,14 +1,25 @@
 """Outages: none of any kind, wherever in a check it begins, raises a flag."""
 
+import logging
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.figures.kinds import KINDS
-from tests.figures.outages import suffer_all
+from tests.figures.outages import listening, suffer_all
 from tests.outside.web import Authority
 
 EACH = 15
+
+
+def test_the_sink_is_awake() -> None:
+    """It finds a secret in a line of ours, and in one of anybody's."""
+    with listening() as sink:
+        structlog.get_logger().info("said", what="one-secret")
+        logging.getLogger("somebody.else").debug("said %s", "another-secret")
+        assert sink.leaks(["one-secret", "another-secret"]) == 2
+        assert sink.leaks(["one-secret", "another-secret"]) == 0
 
 
 async def test_no_outage_raises_a_flag(

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from postcore.profiles.v1 import profile_pb2
 from service import app, health
 from service.model import SECOND, Micros
+from service.monitor import Monitor
 from service.storage.migrations import migrate_apart
 from tests.outside.web import Authority
 from tests.running import MovedClock, Running, running
@@ -90,6 +91,10 @@ def listening() -> Iterator[Sink]:
             root.setLevel(level)
 
 
+async def _rest(_: Monitor) -> None:
+    await asyncio.Event().wait()
+
+
 class Trial:
     """A service with a connection to each site of *storm*."""
 
@@ -109,6 +114,8 @@ class Trial:
         with listening() as sink:
             async with Storm.started(authority, AT_ONCE) as storm:
                 patch.setattr(app, "outside", lambda _, clock: storm.outside(clock))
+                # no check but those that are counted
+                patch.setattr(Monitor, "run", _rest)
                 async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
                     trial = cls(storm, service, clock, sink)
                     for site in storm.sites.values():

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from service import app, connect, health, monitor
+from service import app, connect, failures, health, monitor
 from service.config import Settings
 from service.limits import CallLimits
 from service.model import Scope
@@ -100,7 +100,7 @@ class House:
 def hold_time(clock: HeldClock, patch: pytest.MonkeyPatch) -> None:
     """Let all that the service counts by the machine's time be counted by *clock*."""
     patch.setattr(monitor, "AGAIN_AFTER", IN_HAND)
-    for module in (health, monitor):
+    for module in (failures, monitor):
         patch.setattr(module, "monotonic", clock.seconds)
 
 
