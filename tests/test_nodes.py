@@ -1,7 +1,7 @@
 """Nodes: many processes on one store, of which one alone refreshes a session.
 
-On SQLite one process serves from a file; leases are claimed there all the same, so that the tests
-hold for any engine: another is a line in STORES.
+On SQLite one process serves from a file; leases are claimed there all the same, and the tests hold
+for any engine.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -25,26 +24,12 @@ NODES = 4
 DEADLINE = 90.0
 
 
-def sqlite(database: Path) -> Mapping[str, str]:
-    return {"DATABASE_URL": f"sqlite:///{database}"}
-
-
-STORES: dict[str, Callable[[Path], Mapping[str, str]]] = {"sqlite": sqlite}
-"""Of each engine, the settings that lead to a store on it; an empty file in today's schema is
-given."""
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, database: Path) -> Mapping[str, str]:
-    return STORES[request.param](database)
-
-
 async def connected(
-    bluesky: RealBluesky, database: Path, store: Mapping[str, str], *, dead_token: bool
+    bluesky: RealBluesky, database: Path, database_url: str, *, dead_token: bool
 ) -> tuple[Running, str]:
     """A service that is stopped by now, and a profile that it has connected."""
     person = await bluesky.person()
-    settings = {**bluesky.settings(), **store, "CHECK_HOURS": "24"}
+    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
     async with running(database, settings) as service:
         key = (await service.connect(person.handle, person.app_password)).profile_key
         if dead_token:
@@ -59,18 +44,19 @@ def digest(token: str) -> str:
 SPENT = [pytest.param(False, (0, 1), id="refresh"), pytest.param(True, (1, 1), id="login")]
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 @pytest.mark.parametrize(("dead_token", "expected"), SPENT)
 async def test_four_processes_at_once_spend_one(
     pds: RealServer,
     database: Path,
-    store: Mapping[str, str],
+    database_url: str,
     dead_token: bool,
     expected: tuple[int, int],
 ) -> None:
     """Two hundred leases on a token that has to be renewed: one refresh, and one login where the
     refresh token is dead, at the server. All are lent what is stored."""
     bluesky = RealBluesky(pds)
-    service, key = await connected(bluesky, database, store, dead_token=dead_token)
+    service, key = await connected(bluesky, database, database_url, dead_token=dead_token)
     spent = await Counted.at(bluesky)
     processes = [
         await asyncio.create_subprocess_exec(
@@ -101,17 +87,18 @@ async def test_four_processes_at_once_spend_one(
     assert await spent() == expected
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 @pytest.mark.parametrize(("dead_token", "expected"), SPENT)
 async def test_four_houses_at_once_spend_one(
     pds: RealServer,
     database: Path,
-    store: Mapping[str, str],
+    database_url: str,
     dead_token: bool,
     expected: tuple[int, int],
 ) -> None:
     """As four processes do, in one: nothing but the store keeps them apart."""
     bluesky = RealBluesky(pds)
-    service, key = await connected(bluesky, database, store, dead_token=dead_token)
+    service, key = await connected(bluesky, database, database_url, dead_token=dead_token)
     spent = await Counted.at(bluesky)
     async with nodes(service.settings, EXPIRING, NODES) as houses:
         digests = await asyncio.gather(
