@@ -19,7 +19,7 @@ from pydantic import (
 PREFIX = "POSTCORE_"
 CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
 """Variables of that prefix that belong to callers, not to the service."""
-CALLED_AT = ("grpc_address",)
+CALLED_AT = ("grpc_address", "http_address")
 """The settings that are addresses which callers reach with keys and passwords."""
 ORIGIN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE

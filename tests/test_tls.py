@@ -233,21 +233,22 @@ async def test_certificates_that_cannot_be_used_are_told(
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.com:0"])
 async def test_plain_text_stays_on_this_machine(
-    database: Path, authority: Authority, address: str
+    database: Path, authority: Authority, name: str, address: str
 ) -> None:
     """Elsewhere it is refused at the start, by the variable's name, unless it is allowed by name;
     with TLS every address will do."""
-    with pytest.raises(ConfigError, match="POSTCORE_GRPC_ADDRESS: other machines can reach it"):
-        async with served(database, GRPC_ADDRESS=address):
+    with pytest.raises(ConfigError, match=f"POSTCORE_{name}: other machines can reach it"):
+        async with served(database, **{name: address}):
             pass
     cert, key = authority.issue("server")
     for settings in (
         {"POSTCORE_ALLOW_PLAINTEXT": "true"},
         {"POSTCORE_TLS_CERT_FILE": str(cert), "POSTCORE_TLS_KEY_FILE": str(key)},
     ):
-        assert Settings.read({"POSTCORE_GRPC_ADDRESS": address, **settings})
+        assert Settings.read({f"POSTCORE_{name}": address, **settings})
     async with served(database, GRPC_ADDRESS="0.0.0.0:0", ALLOW_PLAINTEXT="true") as allowed:
         assert allowed.startswith("0.0.0.0:")
 
