@@ -45,6 +45,9 @@ async def nodes(settings: Settings, ahead: int, count: int) -> AsyncIterator[lis
 async def main() -> None:
     tenant_id, profile_key, ahead, tasks = sys.argv[1:]
     async with nodes(Settings.read(), int(ahead), 1) as [node]:
+        # as a server does: several that load the SDK at once would take all of a refresh's time
+        for adapter in node.adapters:
+            await adapter.warm_up()
         print("ready", flush=True)  # noqa: T201 - to the test that has started it
         await asyncio.to_thread(sys.stdin.readline)
         digests = await lease(node, tenant_id, profile_key, int(tasks))

@@ -44,7 +44,7 @@ def digest(token: str) -> str:
 SPENT = [pytest.param(False, (0, 1), id="refresh"), pytest.param(True, (1, 1), id="login")]
 
 
-@pytest.mark.parametrize("engine", ["sqlite"])
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 @pytest.mark.parametrize(("dead_token", "expected"), SPENT)
 async def test_four_processes_at_once_spend_one(
     pds: RealServer,
