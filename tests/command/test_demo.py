@@ -144,7 +144,7 @@ def test_it_can_be_stopped_before_the_call(empty_home: Home, empty_database: Pat
     [
         ({"LOG_LEVEL": "loud"}, "POSTCORE_LOG_LEVEL: Input should be"),
         ({"KEYRING_FILE": "file/keyring.json"}, "cannot make the folder file"),
-        ({"GRPC_ADDRESS": "0.0.0.0:0"}, "is not loopback"),
+        ({"GRPC_ADDRESS": "0.0.0.0:0", "ALLOW_PLAINTEXT": "true"}, "is not loopback"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(
