@@ -40,6 +40,7 @@ async def served(database: Path, **settings: object) -> AsyncIterator[str]:
             "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
             "POSTCORE_KEYRING_FILE": str(ring),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
             **{f"POSTCORE_{name}": str(value) for name, value in settings.items()},
         }
