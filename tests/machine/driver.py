@@ -33,13 +33,19 @@ class Driver(RuleBasedStateMachine):
     Each goes on only while a step waits for it; nothing is under way between two.
     """
 
-    def __init__(self, database: Path, clock: HeldClock, patch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        database: Path,
+        clock: HeldClock,
+        patch: pytest.MonkeyPatch,
+        runner: asyncio.Runner,
+    ) -> None:
         super().__init__()
         clock.at = START
         self.clock = clock
         self._patch = patch
         self._database = database
-        self._runner = asyncio.Runner()
+        self._runner = runner
         self._open = AsyncExitStack()
         self.profiles: list[str] = []
         self.held: dict[str, Held] = {}
@@ -71,7 +77,6 @@ class Driver(RuleBasedStateMachine):
             # what hangs would be waited for
             self.sky.network.mend()
         self._runner.run(self._open.aclose())
-        self._runner.close()
 
     def _connect(self, who: Person, password: int, key: str | None) -> None:
         by = latest(who, password)

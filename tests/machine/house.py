@@ -73,7 +73,8 @@ class House:
                 service.api_key, _ = await service.new_key()
                 service.leasing_key, _ = await service.new_key(Scope.SESSIONS_LEASE)
                 yield cls(built, service, clock)
-            await server.stop(0)
+            # nothing is under way; with no grace at all, grpc crashes now and then
+            await server.stop(LONG_SECONDS)
 
     async def round(self) -> None:
         """Let the monitor check whatever is due."""

@@ -1,5 +1,6 @@
 """Run: so many examples of the machine, made from a seed."""
 
+import asyncio
 from pathlib import Path
 
 import hypothesis
@@ -16,14 +17,14 @@ STEPS = 40
 
 def run(database: Path, seed: int, examples: int, *, shrink: bool = False) -> None:
     """Raises what the first example raises that finds something; the same for the same seed."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         clock = HeldClock()
         hold_time(clock, patch)
 
         @hypothesis.seed(seed)
         class Seeded(Machine):
             def __init__(self) -> None:
-                super().__init__(database, clock, patch)
+                super().__init__(database, clock, patch, runner)
 
         phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
         run_state_machine_as_test(
