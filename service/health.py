@@ -6,7 +6,7 @@ Checks belong to the service: they go to their end although whoever asked is gon
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import structlog
@@ -46,6 +46,14 @@ Key = tuple[str, str, str, int]
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A connection as a check left it, and whether its platform was away meanwhile."""
+
+    connection: Connection
+    away: bool = False
+
+
 class Health:
     """Gives verdicts on connections; only proof changes whether one needs reconnecting."""
 
@@ -64,7 +72,7 @@ class Health:
         self._schedule = schedule
         self._clock = clock
         self._tasks = tasks
-        self._checks: dict[Key, asyncio.Task[Connection]] = {}
+        self._checks: dict[Key, asyncio.Task[Checked]] = {}
         self._renewals: dict[Key, asyncio.Task[None]] = {}
         self._failures = Failures()
 
@@ -75,9 +83,9 @@ class Health:
         checked_at = stored.upkeep.checked_at
         if checked_at is not None and 0 <= self._clock.now() - checked_at < SHARED_FOR:
             return stored.connection
-        return await self.check(stored)
+        return (await self.check(stored)).connection
 
-    async def check(self, stored: StoredConnection) -> Connection:
+    async def check(self, stored: StoredConnection) -> Checked:
         """The connection with a verdict of now. Raises as `verify` does, and UnknownKey."""
         return await self._share(self._checks, stored, self._check)
 
@@ -91,18 +99,20 @@ class Health:
         self._failures.check(stored)
         await self._share(self._renewals, stored, self._renew)
 
-    async def _check(self, stored: StoredConnection) -> Connection:
+    async def _check(self, stored: StoredConnection) -> Checked:
         context = stored.context
         try:
             async with self._sessions.claimed(context) as held:
                 if held.upkeep.checked_at != stored.upkeep.checked_at:
-                    return held.connection  # somebody else has checked it meanwhile
+                    return Checked(held.connection)  # somebody else has checked it meanwhile
                 examination = self._examination(held)
-                return await self._write(examination, await examination.find())
+                finding = await examination.find()
+                away = isinstance(finding.error, PlatformUnavailable)
+                return Checked(await self._write(examination, finding), away)
         except Overtaken:
             log.info("verdict thrown away", tenant=context.tenant_id, profile=context.profile_key)
         now = await self._store.connection(context.tenant_id, context.profile_key, context.platform)
-        return now.connection
+        return Checked(now.connection)
 
     async def _renew(self, stored: StoredConnection) -> None:
         renewed = stored

@@ -16,7 +16,7 @@ import structlog
 
 from service.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
 from service.health import Health
-from service.model import SECOND, ConnectionState, Micros
+from service.model import SECOND, Micros
 from service.ports import Clock, Store
 from service.records import Due
 from service.ring import UnknownKey
@@ -128,7 +128,7 @@ class Monitor:
     async def _check(self, due: Due, host: _Host) -> None:
         try:
             stored = await self._store.connection(due.tenant_id, due.profile_key, due.platform)
-            connection = await self._health.check(stored)
+            checked = await self._health.check(stored)
         except (ProfileNotFound, PlatformNotConnected):
             return  # gone meanwhile
         except (ServiceUnavailable, UnknownKey) as error:
@@ -139,7 +139,7 @@ class Monitor:
             host.running -= 1
             if host.waiting:
                 self._start(host.waiting.popleft(), host)
-        if connection.state is not ConnectionState.UNVERIFIED:
+        if not checked.away:
             host.failures = 0
             return
         host.failures += 1

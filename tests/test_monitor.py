@@ -10,13 +10,14 @@ import pytest
 from service import monitor
 from service.app import House, house
 from service.config import Settings
-from service.health import Health
-from service.model import SECOND, Connection, Micros
+from service.health import Checked, Health
+from service.model import SECOND, Micros
 from service.monitor import AT_ONE_HOST, Monitor
 from service.ports import SystemClock
 from service.records import Due, StoredConnection
 from service.sandbox.faults import Hang
 from tests.bluesky import CREATE, SESSION, Person, SandboxBluesky
+from tests.conformance.sandbox import Sandbox
 from tests.running import Running, running
 
 REFRESH = f"{SESSION}refreshSession"
@@ -111,7 +112,7 @@ class Noting(Health):
         self.asked: Counter[str] = Counter()
         self._built = built
 
-    async def check(self, stored: StoredConnection) -> Connection:
+    async def check(self, stored: StoredConnection) -> Checked:
         self.asked[stored.context.profile_key] += 1
         context = stored.context
         await self._built.store.put_off(
@@ -119,7 +120,7 @@ class Noting(Health):
             Due(context.tenant_id, context.profile_key, context.platform, context.origin),
             SystemClock().now() + 3600 * SECOND,
         )
-        return stored.connection
+        return Checked(stored.connection)
 
 
 def settings(service: Running) -> Settings:
@@ -192,3 +193,19 @@ async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky)
             [due] = await built.store.pick_due(at, 10**16, 1, order[-1] if order else "")
             order.append(due.tenant_id)
     assert order == tenants * 2
+
+
+async def test_accounts_that_move_are_no_outage(database: Path) -> None:
+    """What cannot be told of some accounts of a host keeps no other of them waiting."""
+    async with Sandbox.open() as sandbox:
+        settings = {**sandbox.settings(), "CHECKS_PER_SECOND": "500"}
+        async with running(database, settings) as service:
+            people = await connect(service, sandbox, monitor.FAILURES + 3)
+            for person in people[: monitor.FAILURES + 1]:
+                await sandbox.migrate(person)
+            for _ in range(2):
+                await service.execute("UPDATE connections SET checked_at = NULL, document_at = 0")
+                await make_due(service)
+                await until_checked(service, len(people))
+            states = Counter(row["state"] for row in service.rows("SELECT state FROM connections"))
+            assert states == {"UNVERIFIED": monitor.FAILURES + 1, "HEALTHY": 2}
