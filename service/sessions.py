@@ -91,8 +91,12 @@ class Sessions:
         """
         async with platform_time(until):
             refreshed = await self.platform(held).refresh(self.open(held), account_of(held))
+        session, at = refreshed.session, self._clock.now()
+        if refreshed.inactive:
+            # nothing to lend, until a verdict says what to make of it
+            session, at = replace(session, expires_at=0), held.refreshed_at
         # if it cannot be stored it is left alone: the server gives the same to the old one again
-        following = await self._replaced(held, refreshed.session)
+        following = await self._replaced(held, session, at)
         if following is None:
             if await self._is_gone(held.context):
                 self._end(held, refreshed.session)
@@ -105,7 +109,7 @@ class Sessions:
         Raises Overtaken.
         """
         try:
-            following = await self._replaced(held, login.session)
+            following = await self._replaced(held, login.session, self._clock.now())
         except BaseException:
             self._end(held, login.session)
             raise
@@ -126,13 +130,14 @@ class Sessions:
             raise Overtaken
         return replace(held, context=context, credential=credential, session=session)
 
-    async def _replaced(self, held: StoredConnection, session: Session) -> StoredConnection | None:
-        now = self._clock.now()
+    async def _replaced(
+        self, held: StoredConnection, session: Session, at: Micros
+    ) -> StoredConnection | None:
         sealed = self._vault.seal_session(session, held.context)
-        saved = SealedSession(sealed, session.expires_at, now)
+        saved = SealedSession(sealed, session.expires_at, at)
         if not await self._store.save_session(held, saved):
             return None
-        return replace(held, session=sealed, refreshed_at=now)
+        return replace(held, session=sealed, refreshed_at=at)
 
     async def _is_gone(self, context: SealContext) -> bool:
         """Whether the connection was ended, or made anew, since it was claimed."""
