@@ -18,7 +18,7 @@ from service.model import SECOND, Account, Login, Micros, Refreshed, Session
 from service.platforms.registry import Registry
 from service.ports import Clock, CredentialPlatform, Store
 from service.records import Purpose, SealContext, SealedSession, StoredConnection, StoredSession
-from service.vault import Vault
+from service.vault import Unreadable, Vault
 
 CLAIM: Micros = 15 * SECOND
 """Longer than any use of a claim takes; what a crash leaves behind runs out after that."""
@@ -121,11 +121,15 @@ class Sessions:
     async def move(self, held: StoredConnection, origin: str) -> StoredConnection:
         """The connection with another origin of the same house; raises Overtaken.
 
-        Raises Unreadable or UnknownKey, too: its secrets are sealed anew for that origin.
+        Raises Unreadable or UnknownKey, too: its credential is sealed anew for that origin, and so
+        is its session, where that opens.
         """
         context = replace(held.context, origin=origin)
         credential = self._vault.seal(self.open_credential(held), Purpose.CREDENTIAL, context)
-        session = self._vault.seal_session(self.open(held), context)
+        try:
+            session = self._vault.seal_session(self.open(held), context)
+        except Unreadable:
+            session = held.session  # opens nowhere; the credential makes another
         if not await self._store.save_home(held, origin, credential, session):
             raise Overtaken
         return replace(held, context=context, credential=credential, session=session)
