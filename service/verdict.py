@@ -218,7 +218,8 @@ class Examination:
             login = await self._logins.spend(
                 self.held.context.tenant_id, self._platform, account, LoginPurpose.UPKEEP, attempt
             )
-        except InvalidCredentials:
+        except (InvalidCredentials, AccountInactive):
+            # either way the next one would most likely end alike
             refusals = self.upkeep.refusals + 1
             after = Schedule.login_after(self._clock.now(), refusals)
             self.upkeep = replace(self.upkeep, refusals=refusals, login_after=after)
@@ -237,7 +238,9 @@ def _refused(error: ServiceError, before: Standing, after: Standing) -> Finding:
             return Finding(ReconnectReason.APP_PASSWORD_REVOKED)
         if before is after is Standing.NOT_FOUND:
             return Finding(ReconnectReason.ACCOUNT_DELETED)
-    return Finding(doubt="odd_refusal")
+    # that an account is not active the server may tell its owner alone, which is no proof yet
+    told = error if isinstance(error, AccountInactive) else None
+    return Finding(doubt="odd_refusal", error=told)
 
 
 def _doubt(error: ServiceError) -> Finding:

@@ -6,18 +6,21 @@ import sqlite3
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
+from postcore.profiles.v1 import profile_pb2
 from service.errors import PlatformUnavailable
 from service.failures import Failures
 from service.model import Connection, ConnectionState
 from service.records import SealContext, Sealed, StoredConnection, Upkeep
 from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, Hang, NotJson, Redirect, Reset
-from service.sandbox.lies import AnotherDid, OpaqueTokens
+from service.sandbox.lies import AnotherDid, Lie, OpaqueTokens
 from service.sandbox.limits import RateLimit
 from service.storage import sqlite
 from tests.bluesky import SandboxBluesky
@@ -206,6 +209,45 @@ async def test_a_login_that_is_refused_without_proof_breaks_nothing(
     ]
     logins, _ = await spent()
     assert logins <= 1
+
+
+@dataclass
+class Inactive(Lie):
+    """A login that works, and says that the account is not active."""
+
+    name = "inactive"
+
+    def told(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value | {"active": False, "status": "suspended"}
+
+
+@pytest.mark.usefixtures("no_pause")
+async def test_an_account_that_is_inactive_to_its_owner_alone_costs_one_login(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """Where the server's public word is another: ACCOUNT_INACTIVE, and no login for an hour, be it
+    leased or checked; nothing is broken, and after it all is well."""
+    await end_session(sandbox, service.session())
+    sandbox.server.breakages.add(Inactive(), method="createSession")
+    clock.ahead = ENDING
+    refusal = await service.lease_refused(key)
+    assert (refusal.reason, refusal.metadata["status"]) == ("ACCOUNT_INACTIVE", "suspended")
+    again = await service.lease_refused(key)
+    assert again.reason == "RATE_LIMIT_EXCEEDED"
+    assert again.retry_after is not None
+    assert 3500 < again.retry_after <= 3600
+    clock.ahead += 30 * MINUTE
+    await service.verify(key)
+    assert (await spent())[0] == 1
+    assert service.rows("SELECT state, reconnect_reason FROM connections") == [
+        {"state": "UNVERIFIED", "reconnect_reason": None}
+    ]
+    sandbox.server.breakages.clear()
+    clock.ahead += 31 * MINUTE
+    assert (await service.verify(key)).state == profile_pb2.CONNECTION_STATE_HEALTHY
+    clock.ahead = 0
+    assert (await service.lease(key)).access_token == service.session().access_token
+    assert (await spent())[0] == 2
 
 
 async def test_a_store_that_takes_no_writes(
