@@ -167,6 +167,7 @@ async def serving(
         if not settings.is_postgres:
             # nobody else serves from this database: what a crash left claimed is free
             await built.store.forget_claims()
+            await built.store.forget_reservations()
         streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
         for part in (built.ring.follow, built.audit.run, streams.run, built.heads.run):
             await stack.enter_async_context(going_on(part()))

@@ -253,6 +253,10 @@ class Store(Protocol):
     async def release(self, reservation: Reservation) -> None:
         """Give the idempotency key back after a failure."""
 
+    async def forget_reservations(self) -> None:
+        """Give back every key whose request is under way: for a process that has the store to
+        itself, when it starts."""
+
     async def events_kept(self, tenant_id: str) -> EventsKept | None:
         """Which of the tenant's events there are, as of the last commit; None: no such tenant."""
 

@@ -17,7 +17,7 @@ from service.tasks import OwnedTasks
 from service.tokens import Tokens
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
 from tests.engines import on_both
-from tests.running import Running
+from tests.running import Running, running
 
 engine = on_both
 
@@ -140,6 +140,34 @@ async def test_a_crash_frees_the_key_after_a_while(
         b"",
     )
     await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+
+
+async def test_a_start_frees_what_a_crash_had_reserved(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """At once, where nobody else serves from the store; what was done is still repeated."""
+    person = await sandbox.person()
+    async with running(database, sandbox.settings()) as service:
+        done = await service.connect(person.handle, person.app_password, idempotency_key="done")
+        await service.execute(
+            "INSERT INTO idempotency_records (tenant_id, method, idempotency_key, holder,"
+            " ring_key_id, digest, expires_at)"
+            " SELECT tenant_id, method, 'k', 'gone', ring_key_id, digest, expires_at"
+            " FROM idempotency_records"
+        )
+        key = service.api_key
+    spent = sandbox.logins
+    async with running(database, sandbox.settings()) as service:
+        again = await service.connect(
+            person.handle, person.app_password, idempotency_key="done", api_key=key
+        )
+        assert (again, sandbox.logins) == (done, spent)
+        made = await service.connect(
+            person.handle, person.app_password, idempotency_key="k", api_key=key
+        )
+        assert made.profile_key != done.profile_key
+        kept = service.rows("SELECT idempotency_key FROM idempotency_records ORDER BY 1")
+    assert [row["idempotency_key"] for row in kept] == ["done", "k"]
 
 
 async def test_the_record_holds_no_secret(sandboxed: Running, sandbox: SandboxBluesky) -> None:

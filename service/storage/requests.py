@@ -44,6 +44,12 @@ class Requests:
 
         await self._engine.write(job)
 
+    async def forget_reservations(self) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(sql.FORGET_RESERVATIONS)
+
+        await self._engine.write(job)
+
 
 async def complete(
     transaction: Transaction,

@@ -241,3 +241,4 @@ DELETE FROM idempotency_records
 WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
     AND profile_key IS NULL
 """
+FORGET_RESERVATIONS = "DELETE FROM idempotency_records WHERE profile_key IS NULL"  # of all tenants
