@@ -170,8 +170,8 @@ async def serving(
             await built.store.forget_reservations()
         streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
         for part in (built.ring.follow, built.audit.run, streams.run, built.heads.run):
-            await stack.enter_async_context(going_on(part()))
-        await stack.enter_async_context(going_on(built.retention.run()))
+            await stack.enter_async_context(going_on(part))
+        await stack.enter_async_context(going_on(built.retention.run))
         boundary = Boundary(built.access, CallLimits(settings.calls_per_second), streams)
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
         platforms = PlatformServicer(built.registry)
@@ -195,8 +195,8 @@ async def serving(
             await servers.start(grpc, settings.grpc_address),
             await servers.start(http, settings.http_address),
         )
-        await stack.enter_async_context(going_on(Readiness(built.store, (grpc, http)).run()))
+        await stack.enter_async_context(going_on(Readiness(built.store, (grpc, http)).run))
         for adapter in built.adapters:
             built.tasks.leave(adapter.warm_up())
-        await stack.enter_async_context(going_on(built.monitor.run()))
+        await stack.enter_async_context(going_on(built.monitor.run))
         yield addresses

@@ -1,7 +1,7 @@
 """Work that has to end although whoever asked for it is gone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ import structlog
 
 T = TypeVar("T")
 MOST = 10_000
+BEGIN_AGAIN_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -57,10 +58,9 @@ class OwnedTasks:
 
 
 @asynccontextmanager
-async def going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """*work* goes on in the background until the end of the block."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(_tell_of_failure)
+async def going_on(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """*work* goes on in the background until the end of the block, begun anew where it fails."""
+    task = asyncio.create_task(_again_and_again(work))
     try:
         yield
     finally:
@@ -68,6 +68,11 @@ async def going_on(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def _tell_of_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("work in the background has ended", exc_info=error)
+async def _again_and_again(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            # a fault that nobody thought of: told, and not the end of all checks and events
+            log.critical("work in the background has failed", exc_info=error)
+        await asyncio.sleep(BEGIN_AGAIN_SECONDS)
