@@ -38,10 +38,18 @@ DEFAULTS = {
     "POSTCORE_TENANT_LOGIN_BUDGET": "1000,10000",
 }
 
+PLAIN_TEXT = {
+    # the sandbox is for this machine alone, and what is printed is to run as it stands
+    "POSTCORE_TLS_CERT_FILE": "",
+    "POSTCORE_TLS_KEY_FILE": "",
+    "POSTCORE_TLS_CLIENT_CA_FILE": "",
+}
+
 
 def show(environ: Mapping[str, str]) -> int:
     """Serve the sandbox until told to stop, and show one call; returns the exit code."""
-    environ = {**environ, **{name: environ.get(name) or DEFAULTS[name] for name in DEFAULTS}}
+    defaults = {name: environ.get(name) or DEFAULTS[name] for name in DEFAULTS}
+    environ = {**environ, **defaults, **PLAIN_TEXT}
     settings = Settings.read(environ)
     if not settings.keyring_file.exists():
         create_ring(settings.keyring_file, new_keys("the demonstration"))

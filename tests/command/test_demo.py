@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from service.demo import METHOD, REQUEST
+from tests.authority import Authority
 from tests.command.calls import list_platforms
 from tests.command.home import DEADLINE, Home, Started
 
@@ -122,6 +123,39 @@ def test_the_call_for_curl_works_as_it_is_printed(empty_home: Home, empty_databa
     with demo(empty_home) as shown:
         assert json.loads(shown.paste(Path(curl))) == REPLY
         assert not re.search(r"^curl .*pc_live_", shown.text, re.MULTILINE)
+
+
+def test_it_is_in_plain_text(empty_home: Home, empty_database: Path, tmp_path: Path) -> None:
+    """Within this machine, although the environment is that of a service with TLS."""
+    empty_home.database.parent.mkdir()
+    shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("server")
+    empty_home.more = {
+        "POSTCORE_TLS_CERT_FILE": str(cert),
+        "POSTCORE_TLS_KEY_FILE": str(key),
+        "POSTCORE_TLS_CLIENT_CA_FILE": str(authority.file),
+    }
+    with demo(empty_home) as shown:
+        assert list_platforms(shown.address, shown.api_key) == "OK"
+
+
+@pytest.mark.parametrize("setting", ["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS"])
+def test_a_port_that_is_taken_is_told_in_a_sentence(
+    empty_home: Home, empty_database: Path, setting: str
+) -> None:
+    """And nothing is left running."""
+    empty_home.database.parent.mkdir()
+    shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        outcome = empty_home.run("demo", **{setting: address})
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.splitlines()[-1].startswith("Error: ")
+    assert address in outcome.err.splitlines()[-1]
+    assert "Traceback" not in outcome.err
 
 
 def test_it_can_be_stopped_before_the_call(empty_home: Home, empty_database: Path) -> None:
