@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from service.model import CredentialFault
+from service.model import CredentialFault, Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,11 @@ class ServiceError(Exception):
     """A refusal: a message for people and metadata for programs, neither holding a secret.
 
     *retry_after* is in seconds, where waiting helps. *help_url* is a page that helps.
-    *why* is one word for our own log; it is never sent.
+    *why* is one word for our own log; it is never sent. *pause_until* is for our limits: until when
+    the platform wants no further login, if it said so as it refused one.
     """
+
+    pause_until: Micros | None = None
 
     def __init__(
         self,

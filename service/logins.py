@@ -2,11 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from service.errors import PlatformRateLimited, PlatformUnavailable
+from service.errors import (
+    PlatformRateLimited,
+    PlatformUnavailable,
+    ServiceError,
+    ServiceUnavailable,
+)
 from service.limits import LoginLimits
-from service.model import SECOND, Account, Login
+from service.model import SECOND, Account, Login, Micros
 from service.ports import Clock, CredentialPlatform
 from service.records import LoginPurpose
 
@@ -41,11 +46,19 @@ class Logins:
             pause = int((error.retry_after or 0) * SECOND)
             await self._limits.pause(account, self._clock.now() + pause)
             raise
+        except ServiceError as error:
+            # a store that is away now costs the caller no verdict
+            with suppress(ServiceUnavailable):
+                await self._heed(account, error.pause_until)
+            raise
 
     async def heed(self, account: Account, login: Login) -> None:
         """Note that *login* was the last that the platform allows for now, if it said so."""
-        if login.pause_until is not None:
-            await self._limits.pause(account, login.pause_until)
+        await self._heed(account, login.pause_until)
+
+    async def _heed(self, account: Account, pause_until: Micros | None) -> None:
+        if pause_until is not None:
+            await self._limits.pause(account, pause_until)
 
 
 @asynccontextmanager

@@ -246,6 +246,22 @@ async def test_the_last_login_that_the_platform_allows_is_heeded(
     assert sandbox.logins == 2
 
 
+async def test_the_last_login_is_heeded_though_it_is_refused(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """The refusal is told as it is; the next call waits as after a login that works."""
+    person = await sandbox.person()
+    sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
+    for _ in range(2):
+        refusal = await sandboxed.refused(person.handle, "aaaa-bbbb-cccc-dddd")
+        assert refusal.reason == "INVALID_CREDENTIALS"
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert refusal.reason == "PLATFORM_RATE_LIMITED"
+    assert refusal.retry_after is not None
+    assert 100 < refusal.retry_after <= 300
+    assert sandbox.logins == 2
+
+
 async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Path) -> None:
     """By default a thousand a second; here two: the third waits a second, another key does not."""
     settings = {**sandbox.settings(), "CALLS_PER_SECOND": "2"}

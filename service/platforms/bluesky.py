@@ -83,6 +83,14 @@ class BlueskyPlatform:
     async def log_in_again(self, secret: str, account: Account) -> Login:
         transport = self._transport(account.origin)
         try:
+            return await self._logged_in(secret, account, transport)
+        except ServiceError as error:
+            now = self._outside.clock.now()
+            error.pause_until = answers.pause_until(transport.headers, now)
+            raise
+
+    async def _logged_in(self, secret: str, account: Account, transport: OneOrigin) -> Login:
+        try:
             answer = await (await self._server(transport)).create_session(
                 {"identifier": account.account_id, "password": secret}
             )
