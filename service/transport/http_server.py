@@ -9,13 +9,13 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from service.transport.handshake import Handshake, Handshakes
 from service.transport.http import HttpEdge
 from service.transport.http_connection import LOGGER, Connections, HttpConnection
 from service.transport.http_request import LARGEST_HEAD
 from service.transport.listening import PortTaken, listen
 
 KEEP_ALIVE_SECONDS = 60
-HANDSHAKE_SECONDS = 10
 WAITING_TO_BE_TAKEN = 256
 HEADERS_IN = ("x-api-key", "content-type", "idempotency-key", "x-request-id")
 HEADERS_OUT = (
@@ -28,7 +28,8 @@ HEADERS_OUT = (
 
 
 class HttpServer:
-    """Serves the edge over HTTP/1.1, at most *most_connections* at once.
+    """Serves the edge over HTTP/1.1, at most *most_connections* at once, and beside them as many
+    that TLS is being agreed on with.
 
     *origins* are those whose pages may call it from a browser. Plain text without *tls*.
     """
@@ -41,7 +42,7 @@ class HttpServer:
         origins: tuple[str, ...] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._tls = tls
+        self._handshakes = Handshakes(most_connections, tls) if tls else None
         self._edge = edge
         application: ASGIApp = edge
         if origins:
@@ -74,11 +75,7 @@ class HttpServer:
         # not uvicorn's own server, which takes over the process's signals
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: HttpConnection(self._config, self._connections),
-                sock=listener,
-                backlog=WAITING_TO_BE_TAKEN,
-                ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+                self._connection, sock=listener, backlog=WAITING_TO_BE_TAKEN
             )
         except OSError:
             listener.close()
@@ -98,6 +95,8 @@ class HttpServer:
         if self._server is None:
             return
         self._server.close()
+        if self._handshakes:
+            self._handshakes.close()
         state = self._connections.state
         for connection in list(state.connections):
             connection.shutdown()
@@ -112,3 +111,9 @@ class HttpServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _connection(self) -> asyncio.Protocol:
+        return Handshake(self._handshakes, self._http) if self._handshakes else self._http()
+
+    def _http(self) -> HttpConnection:
+        return HttpConnection(self._config, self._connections)
