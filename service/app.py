@@ -187,7 +187,7 @@ async def serving(
             HttpEdge(boundary, profiles, platforms),
             most_connections=settings.max_http_connections,
             origins=settings.http_cors_origins,
-            tls=certified.http_server() if certified else None,
+            tls=certified.http_server if certified else None,
         )
         pauses = settings.drain_pause_seconds, settings.drain_seconds
         stack.push_async_callback(servers.stop, (grpc, http), streams, *pauses)

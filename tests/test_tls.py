@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -317,10 +317,11 @@ async def test_an_http_server_shares_the_certificates(
     clients.write_bytes(authority.root)
     caller = authority.issue("caller")
     certificates = Certificates(cert, key, clients if asks_callers else None)
-    context = certificates.http_server()
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert certificates.http_server().minimum_version is ssl.TLSVersion.TLSv1_2
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ssl.SSLError):
+            await writer.start_tls(certificates.http_server())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
         writer.close()
@@ -334,7 +335,7 @@ async def test_an_http_server_shares_the_certificates(
 
     trusting = ssl.create_default_context(cadata=authority.root.decode())
     trusting.load_cert_chain(*caller)
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         url = f"https://{address}/"
         assert await status(caller) == 204

@@ -14,7 +14,7 @@ class Handshakes:
     """Those under way: *most* of them at once, beyond which the oldest gives way."""
 
     most: int
-    context: ssl.SSLContext
+    context: Callable[[], ssl.SSLContext]
     under_way: "dict[Handshake, None]" = field(default_factory=dict)
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class Handshake(asyncio.Protocol):
             agreed = await asyncio.get_running_loop().start_tls(
                 self._raw,
                 self,
-                self._all.context,
+                self._all.context(),
                 server_side=True,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+from collections.abc import Callable
 
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
@@ -31,7 +32,8 @@ class HttpServer:
     """Serves the edge over HTTP/1.1, at most *most_connections* at once, and beside them as many
     that TLS is being agreed on with.
 
-    *origins* are those whose pages may call it from a browser. Plain text without *tls*.
+    *origins* are those whose pages may call it from a browser. Plain text without *tls*, which
+    gives what a new connection is agreed on with.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class HttpServer:
         *,
         most_connections: int,
         origins: tuple[str, ...] = (),
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._handshakes = Handshakes(most_connections, tls) if tls else None
         self._edge = edge

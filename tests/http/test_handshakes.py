@@ -1,9 +1,10 @@
 """Handshakes: HTTP under TLS, and callers that never agree on it."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -107,3 +108,39 @@ async def test_a_server_that_stops_waits_for_none(
             wire = await stack.enter_async_context(Wire.to(service.http))
             await wire.send(b"\x16")
         assert await wire.rest() == b""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_no_session_outlives_the_authority_of_callers(
+    sandbox: SandboxBluesky, database: Path, authority: Authority, version: ssl.TLSVersion
+) -> None:
+    """It is taken up again while that stands; after another one a certificate has to be shown."""
+    cert, key = authority.issue("server")
+    callers = database.with_name("callers.pem")
+    callers.write_bytes(authority.root)
+    trusting = ssl.create_default_context(cadata=authority.root.decode())
+    trusting.load_cert_chain(*authority.issue("caller"))
+    trusting.minimum_version = trusting.maximum_version = version
+    settings = {
+        **sandbox.settings(),
+        "TLS_CERT_FILE": str(cert),
+        "TLS_KEY_FILE": str(key),
+        "TLS_CLIENT_CA_FILE": str(callers),
+    }
+
+    def ask(
+        address: str, session: ssl.SSLSession | None = None
+    ) -> tuple[bytes, bool, ssl.SSLSession | None]:
+        host, _, port = address.rpartition(":")
+        raw = socket.create_connection((host, int(port)), LONG)
+        with trusting.wrap_socket(raw, server_hostname=host, session=session) as tls:
+            tls.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+            return tls.recv(12), tls.session_reused or False, tls.session
+
+    async with running(database, settings) as service:
+        answer, _, session = await asyncio.to_thread(ask, service.http)
+        assert answer == b"HTTP/1.1 200"
+        assert (await asyncio.to_thread(ask, service.http, session))[:2] == (answer, True)
+        callers.write_bytes(Authority(database.parent, "another").root)
+        with suppress(OSError):  # or an end without a word, as it happens
+            assert (await asyncio.to_thread(ask, service.http, session))[0] == b""
