@@ -233,10 +233,14 @@ async def test_a_changed_handle(watched: Watched) -> None:
     assert (await watched.service.lease(watched.key)).username == handle
 
 
-async def test_a_moved_account(watched: Watched) -> None:
+@pytest.mark.parametrize("hours", [1, 25], ids=["document-fresh", "document-old"])
+@pytest.mark.parametrize("revoked", [False, True], ids=["session-works", "session-dead"])
+async def test_a_moved_account(watched: Watched, hours: int, revoked: bool) -> None:
     """Seen twice, ten minutes apart; its new server gets no password, and the old one no login."""
+    if revoked:
+        await watched.bluesky.revoke(watched.person)
     await watched.bluesky.migrate(watched.person)
-    assert await watched.verdict(25 * HOUR) == UNVERIFIED
+    assert await watched.verdict(hours * HOUR) == UNVERIFIED
     assert watched.row["next_check_at"] - watched.clock.now() <= 10 * 60 * SECOND
     assert await watched.verdict(9 * 60 * SECOND) == UNVERIFIED
     assert await watched.verdict(61 * SECOND) == broken("SERVER_MOVED")
