@@ -7,7 +7,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 BUF := ../.venv/bin/buf
 
-.PHONY: help run test check lint types contract generated generate released tools audit lock format clean
+.PHONY: help run test check bench lint types contract generated generate released tools audit lock format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: .venv/dev ## run the tests; what the machine lacks is named and left out
 
 check: .venv/dev lint types contract generated tools ## all that CI runs; nothing is left out
 	$(PY) -m pytest -n auto --nothing-left-out
+
+bench: .venv/dev tools ## measure speed and size beside their targets; five minutes, on a machine at rest
+	@$(PY) -m tests.bench
 
 lint: .venv/dev
 	.venv/bin/ruff check

@@ -1,0 +1,83 @@
+"""Echo: what the service is held against, in a process of its own.
+
+    python -m tests.bench.echo             a bare grpc.aio server on uvloop: bytes in, bytes out
+    python -m tests.bench.echo guarded     an empty method behind the service's own boundary
+
+Prints `ready grpc=HOST:PORT` when it takes calls, and ends with its standard input. The second
+reads the service's settings from the environment.
+"""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias, cast
+
+import grpc
+import grpc.aio
+import uvloop
+
+from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
+from service import log
+from service.app import house
+from service.config import Settings
+from service.limits import CallLimits
+from service.model import Caller
+from service.transport.boundary import Boundary
+from service.transport.grpc_server import GrpcServer
+from service.transport.servicers import ProfileServicer, SessionServicer
+from service.transport.streams import Streams
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+METHOD = ("bench.Echo", "Echo")
+
+
+async def bare(stack: AsyncExitStack) -> int:
+    async def echo(request: bytes, _: Any) -> bytes:
+        return request
+
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    handlers: dict[str, Handler] = {METHOD[1]: grpc.unary_unary_rpc_method_handler(echo)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(METHOD[0], handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    stack.push_async_callback(server.stop, 0)
+    return port
+
+
+class Empty:
+    """ListPlatforms, with nothing to list."""
+
+    async def ListPlatforms(  # noqa: N802 - named as in the contract
+        self, request: platforms_pb.ListPlatformsRequest, caller: Caller
+    ) -> platforms_pb.ListPlatformsResponse:
+        return platforms_pb.ListPlatformsResponse()
+
+
+async def guarded(stack: AsyncExitStack) -> int:
+    settings = Settings.read()
+    log.configure(settings.log_format, settings.log_level)
+    built = await stack.enter_async_context(house(settings))
+    boundary = Boundary(
+        built.access, CallLimits(settings.calls_per_second), Streams(built.access, 1, 1)
+    )
+    server = GrpcServer(
+        boundary,
+        ProfileServicer(built.connect, built.profiles, built.health, built.watch),
+        cast("Any", Empty()),
+        SessionServicer(built.leases),
+        most_calls=settings.max_concurrent_calls,
+    )
+    port = await server.start("127.0.0.1:0")
+    stack.push_async_callback(server.stop, 0)
+    return port
+
+
+async def main(kind: str = "bare") -> None:
+    async with AsyncExitStack() as stack:
+        port = await {"bare": bare, "guarded": guarded}[kind](stack)
+        print(f"ready grpc=127.0.0.1:{port}", flush=True)  # noqa: T201 - to who has started it
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(*sys.argv[1:]))

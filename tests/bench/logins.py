@@ -1,0 +1,116 @@
+"""Logins: what a connect costs beside a raw login, the SDK's, and a lease, at a real server."""
+
+from collections.abc import Awaitable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TypeVar
+
+import grpc.aio
+import httpx
+
+from tests.bench.figure import Figure
+from tests.bench.load import WrongReplies
+from tests.bench.processes import started
+from tests.bench.seed import plant, settings
+from tests.bluesky import CREATE, Person, RealBluesky
+from tests.leasing import Counted
+from tests.running import Running
+
+T = TypeVar("T")
+LEASES_A_LOGIN = 10
+BUDGETS = ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET")
+ANY_NUMBER = "100000,100000"
+
+
+async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure]:
+    """In turns: a raw login, the SDK's, a connect, and leases of what the connect has stored."""
+    read = settings(
+        folder,
+        f"sqlite:///{folder / 'logins.db'}",
+        {**bluesky.settings(), **dict.fromkeys(BUDGETS, ANY_NUMBER)},
+    )
+    [owner] = await plant(read, 1, 1)
+    person = await bluesky.person()
+    counted = await Counted.at(bluesky)
+    raw: list[float] = []
+    sdk: list[float] = []
+    ours: list[float] = []
+    lease: list[float] = []
+    async with (
+        started(("service", "serve"), read, "", folder / "log") as server,
+        httpx.AsyncClient(trust_env=False, verify=False) as kept,
+        grpc.aio.insecure_channel(server.address) as channel,
+    ):
+        service = Running(read, server.address, channel, owner.tenant_id)
+        service.api_key, _ = await service.new_key()
+        # each of them once, for what only the first has to load
+        key = (await service.connect(person.handle, person.app_password)).profile_key
+        await _raw(kept, bluesky, person)
+        await _sdk(bluesky, person)
+        for _ in range(rounds):
+            raw.append((await _timed(_raw(kept, bluesky, person)))[0])
+            sdk.append((await _timed(_sdk(bluesky, person)))[0])
+            took, reply = await _timed(
+                service.connect(person.handle, person.app_password, profile_key=key)
+            )
+            ours.append(took)
+            if (reply.profile_key, reply.username) != (key, person.handle):
+                raise WrongReplies("a connect was answered for somebody else")
+            stored = service.session(key).access_token
+            leases = [await _timed(service.lease(key)) for _ in range(LEASES_A_LOGIN)]
+            lease.append(median(took for took, _ in leases))
+            if {lent.access_token for _, lent in leases} != {stored}:
+                raise WrongReplies("a lease was not of the token that is stored")
+    if await counted() != (3 * (rounds + 1), 0):
+        raise WrongReplies("the server has counted other logins than were made")
+    return [
+        Figure("ConnectProfile, over a raw createSession", "ms", _apart(ours, raw), most=5),
+        Figure("ConnectProfile, beside the SDK's login()", "× SDK", _ratios(ours, sdk), most=1),
+        Figure("leasing, as often as the SDK logs in once", "×", _ratios(sdk, lease), least=300),
+        *(
+            Figure(name, "ms", [second * 1000 for second in seconds])
+            for name, seconds in (
+                ("a raw createSession", raw),
+                ("the SDK's login()", sdk),
+                ("ConnectProfile", ours),
+                ("LeaseSession, one at a time", lease),
+            )
+        ),
+    ]
+
+
+async def _raw(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) -> None:
+    """On a connection that is kept: the least that a login can cost."""
+    answer = await kept.post(
+        f"{bluesky.origin}{CREATE}",
+        json={"identifier": person.did, "password": person.app_password},
+    )
+    if answer.json().get("did") != person.did:
+        raise WrongReplies("createSession was answered for somebody else")
+
+
+async def _sdk(bluesky: RealBluesky, person: Person) -> None:
+    from atproto import AsyncClient, AsyncRequest  # a second and 40 MB, for this figure alone
+
+    client = AsyncClient(bluesky.origin, request=AsyncRequest(trust_env=False))
+    profile = await client.login(person.handle, person.app_password)
+    await client.request.close()
+    if profile.did != person.did:
+        raise WrongReplies("login() was answered for somebody else")
+
+
+async def _timed(call: Awaitable[T]) -> tuple[float, T]:
+    """How many seconds it took, and its result."""
+    begun = perf_counter()
+    result = await call
+    return perf_counter() - begun, result
+
+
+def _ratios(values: list[float], others: list[float]) -> list[float]:
+    return [value / other for value, other in zip(values, others, strict=True)]
+
+
+def _apart(values: list[float], others: list[float]) -> list[float]:
+    """By how many milliseconds they differ, of seconds."""
+    return [(value - other) * 1000 for value, other in zip(values, others, strict=True)]

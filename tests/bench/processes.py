@@ -1,0 +1,73 @@
+"""Processes: the servers that a bench measures, each on a core that the load leaves alone."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.config import Settings
+from tests.leasing import ROOT, environ_of
+
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that takes calls, and where."""
+
+    pid: int
+    address: str
+
+    @property
+    def memory(self) -> float:
+        """What it holds of the machine's memory, in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+        return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def load_on_one_core() -> Iterator[str]:
+    """Keep this process, and all that it starts, to the last of this machine's cores; yields the
+    first, which is for the servers. Where there is but one, all is left as it is."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2 or shutil.which("taskset") is None:
+        yield ""
+        return
+    os.sched_setaffinity(0, {cores[-1]})
+    try:
+        yield str(cores[0])
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@asynccontextmanager
+async def started(
+    module: Sequence[str], read: Settings, core: str, log: Path
+) -> AsyncIterator[Server]:
+    """`python -m MODULE …` with the settings *read*, once it takes calls; it logs to a file."""
+    pinned = ("taskset", "--cpu-list", core) if core else ()
+    with log.open("ab") as lines:
+        process = await asyncio.create_subprocess_exec(
+            *(*pinned, sys.executable, "-m", *module),
+            cwd=ROOT,
+            env=environ_of(read),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=lines,
+        )
+    try:
+        assert process.stdout
+        async with asyncio.timeout(DEADLINE):
+            ready = (await process.stdout.readline()).decode().split()
+        [address] = [word[5:] for word in ready if word.startswith("grpc=")]
+        yield Server(process.pid, address)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()

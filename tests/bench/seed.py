@@ -1,0 +1,110 @@
+"""Seed: a store with many tenants, keys and connected profiles, as a bench asks for."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from service.access import Access, random_id
+from service.config import Settings
+from service.model import DAY, Scope, Session, Tenant
+from service.opening import claim_mode, open_store, open_vault
+from service.ports import SystemClock
+from service.profiles import new_profile_key
+from service.records import Purpose, SavedLogin, SealContext
+from service.ring import Ring, create_ring, new_keys
+from service.storage.migrations import migrate_apart
+
+KEYS = 8
+"""Of each tenant."""
+TOKEN = 400
+"""Characters of an access token, about: what a Bluesky server gives."""
+TOGETHER = 50
+NOWHERE = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A tenant: its keys, and its connected profiles with the access token of each."""
+
+    tenant_id: str
+    keys: tuple[str, ...] = field(repr=False)
+    tokens: dict[str, str] = field(repr=False)
+
+
+def settings(
+    folder: Path, database_url: str, more: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
+    """Of a service that meets no network, unless *more* names one, and no limit of calls."""
+    ring = folder / "keyring.json"
+    if not ring.exists():
+        create_ring(ring, new_keys("bench"))
+    assert migrate_apart(database_url)
+    return Settings.read(
+        {
+            "POSTCORE_DATABASE_URL": database_url,
+            "POSTCORE_KEYRING_FILE": str(ring),
+            "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_PLC_URL": NOWHERE,
+            "POSTCORE_HANDLE_RESOLVER_URL": NOWHERE,
+            "POSTCORE_CALLS_PER_SECOND": "1000000",
+            "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
+            **{f"POSTCORE_{name}": value for name, value in more.items()},
+        }
+    )
+
+
+async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
+    """So many tenants, with so many connected profiles each."""
+    clock = SystemClock()
+    ring = Ring(read.keyring_file)
+    owners = []
+    async with open_store(read) as store:
+        await claim_mode(store, "live")
+        vault = await open_vault(store, ring)
+        access = Access(store, ring, clock)
+
+        async def connect(tenant_id: str) -> tuple[str, str]:
+            now = clock.now()
+            token = secrets.token_urlsafe(TOKEN * 3 // 4)
+            account_id = f"did:plc:{random_id(24)}"
+            place = SealContext(
+                tenant_id, new_profile_key(), "bluesky", account_id, NOWHERE, secrets.randbits(63)
+            )
+            session = Session(token, secrets.token_urlsafe(TOKEN * 3 // 4), now + DAY)
+            await store.save_login(
+                SavedLogin(
+                    place,
+                    f"{random_id(10)}.bsky.social",
+                    vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, place),
+                    vault.seal_session(session, place),
+                    session.expires_at,
+                    now + DAY,
+                    create_profile=True,
+                    reservation=None,
+                    at=now,
+                )
+            )
+            return place.profile_key, token
+
+        for _ in range(tenants):
+            tenant = Tenant(f"ten_{random_id()}", "bench", clock.now())
+            await store.create_tenant(tenant)
+            keys = []
+            for number in range(KEYS):
+                plain, key = access.mint(
+                    tenant.tenant_id,
+                    f"bench {number}",
+                    frozenset({Scope.PROFILES_READ, Scope.SESSIONS_LEASE}),
+                )
+                assert await store.add_api_key(key)
+                keys.append(plain)
+            tokens: dict[str, str] = {}
+            for begun in range(0, profiles, TOGETHER):
+                some = range(min(TOGETHER, profiles - begun))
+                tokens |= await asyncio.gather(*(connect(tenant.tenant_id) for _ in some))
+            owners.append(Owner(tenant.tenant_id, tuple(keys), tokens))
+    return owners

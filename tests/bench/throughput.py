@@ -1,0 +1,99 @@
+"""Throughput: calls a second of the service, as a part of what a bare echo takes beside it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from tests.bench.figure import Figure
+from tests.bench.load import rate
+from tests.bench.methods import GET, LEASE, LIST, PLATFORMS, echoes, works
+from tests.bench.processes import Server, started
+from tests.bench.seed import Owner, plant, settings
+from tests.postgres import Cluster
+
+TENANTS = 8
+PROFILES = 125
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method of a server, and what part of an echo it is to reach."""
+
+    name: str
+    method: str
+    server: Server
+    owners: Sequence[Owner]
+    least: float | None
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The servers, side by side."""
+
+    echo: Server
+    sqlite: Server
+    subjects: tuple[Subject, ...]
+
+
+@asynccontextmanager
+async def stage(
+    folder: Path, cluster: Cluster, core: str, tenants: int = TENANTS, profiles: int = PROFILES
+) -> AsyncIterator[Stage]:
+    """A bare echo, the service on each engine, and an echo behind the service's boundary."""
+    log = folder / "log"
+    on_file = settings(folder, f"sqlite:///{folder / 'postcore.db'}")
+    on_postgres = settings(folder, cluster.url(await cluster.new_database()))
+    of_file, of_postgres = [await plant(read, tenants, profiles) for read in (on_file, on_postgres)]
+    async with AsyncExitStack() as stack:
+        echo, guarded, sqlite, postgres = [
+            await stack.enter_async_context(started(module, read, core, log))
+            for module, read in (
+                (("tests.bench.echo",), on_file),
+                (("tests.bench.echo", "guarded"), on_file),
+                (("service", "serve"), on_file),
+                (("service", "serve"), on_postgres),
+            )
+        ]
+        yield Stage(
+            echo,
+            sqlite,
+            (
+                Subject("GetProfile, SQLite", GET, sqlite, of_file, 0.55),
+                Subject("GetProfile, PostgreSQL", GET, postgres, of_postgres, 0.45),
+                Subject("LeaseSession of a stored token, SQLite", LEASE, sqlite, of_file, 0.55),
+                Subject("ListProfiles of 50, SQLite", LIST, sqlite, of_file, 0.30),
+                Subject(
+                    "API-key check and boundary on an echo",
+                    *(PLATFORMS, guarded, of_file, 0.85, True),
+                ),
+                Subject("ListPlatforms, whole", PLATFORMS, sqlite, of_file, None),
+            ),
+        )
+
+
+async def throughput(on: Stage, rounds: int, seconds: float) -> list[Figure]:
+    """Each subject beside the echo in each round, now the one first and now the other."""
+    chance = Random(1)
+    ratios: dict[str, list[float]] = {subject.name: [] for subject in on.subjects}
+    echo_rates = []
+    for number in range(rounds):
+        for subject in on.subjects:
+            its = await works(
+                subject.server.address, subject.method, subject.owners, chance, subject.guarded
+            )
+            bare = await echoes(on.echo.address, its)
+            turns = [(on.echo.address, bare), (subject.server.address, its)]
+            order = (0, 1) if number % 2 else (1, 0)
+            rates = {turn: await rate(*turns[turn], seconds) for turn in order}
+            echo_rates.append(rates[0])
+            ratios[subject.name].append(rates[1] / rates[0])
+    return [
+        *(
+            Figure(subject.name, "× echo", ratios[subject.name], least=subject.least)
+            for subject in on.subjects
+        ),
+        Figure("a bare grpc.aio + uvloop echo", "calls/s", echo_rates),
+    ]
