@@ -84,7 +84,9 @@ def environ_of(settings: Settings) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",
         **{
-            f"POSTCORE_{name.upper()}": ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            f"POSTCORE_{name.upper()}": (
+                ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            )
             for name, value in settings
             if name in settings.model_fields_set
         },
