@@ -27,7 +27,8 @@ CACHE_SIZE = 10_000
 
 def random_id(length: int = 16) -> str:
     """*length* lower-case letters and digits from the system's source of secrets."""
-    return "".join(secrets.choice(BASE36) for _ in range(length))
+    # one draw: a call has an id, and one for each letter took a tenth of its time
+    return _digits(secrets.randbelow(36**length), BASE36, length)
 
 
 class Access:
@@ -105,8 +106,12 @@ def _checksum(body: str) -> str:
 
 
 def _base62(number: int, length: int) -> str:
+    return _digits(number, BASE62, length)
+
+
+def _digits(number: int, alphabet: str, length: int) -> str:
     digits = ""
     for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits = BASE62[digit] + digits
+        number, digit = divmod(number, len(alphabet))
+        digits = alphabet[digit] + digits
     return digits
