@@ -1,6 +1,7 @@
 """Figures, measured here and now, as tables beside their targets.
 
     python -m tests.figures outages [HOW_MANY_OF_EACH_KIND]
+    python -m tests.figures guesses [HOW_MANY]
     python -m tests.figures breaks
     python -m tests.figures rounds [CONNECTIONS]
     python -m tests.figures leases
@@ -14,10 +15,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from . import breaks, leases, outages, rounds
+from . import breaks, guesses, leases, outages, rounds
 
 FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "outages": outages.table,
+    "guesses": guesses.table,
     "breaks": breaks.table,
     "rounds": rounds.table,
     "leases": leases.table,

@@ -1,0 +1,84 @@
+"""Guesses: wrong passwords for one account from many tenants, while its owner goes on."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from postcore.profiles.v1 import profile_pb2
+from service.storage.migrations import migrate_apart
+from tests.bluesky import CREATE, Bluesky, RealBluesky, SandboxBluesky
+from tests.conftest import tool
+from tests.leasing import end_session
+from tests.pds.server import RealServer
+from tests.running import Running, running
+
+TENANTS = 50
+AT_ONCE = 20
+
+
+@dataclass(frozen=True)
+class Guessed:
+    """What the guesses were told, and the logins that reached the server, the owner's included."""
+
+    reasons: Counter[str]
+    logins: int
+
+
+async def guess(service: Running, bluesky: Bluesky, count: int) -> Guessed:
+    """Guess so often. In between and afterwards the owner connects again; at the end their session
+    is dead, and a check of the connection needs a login: each of these has to work."""
+    before = (await bluesky.counts()).get(CREATE, 0)
+    person = await bluesky.person()
+    reply = await service.connect(person.handle, person.app_password)
+    keys = [
+        (await service.new_key(tenant_id=await service.new_tenant()))[0] for _ in range(TENANTS)
+    ]
+    wide = asyncio.Semaphore(AT_ONCE)
+
+    async def guess_once(number: int) -> str:
+        async with wide:
+            refusal = await service.refused(
+                person.handle, "abcd-efgh-ijkl-mnop", api_key=keys[number % TENANTS], timeout=60
+            )
+            return refusal.reason
+
+    async def owner() -> None:
+        again = await service.connect(
+            person.handle, person.app_password, profile_key=reply.profile_key, timeout=60
+        )
+        assert again == reply
+
+    reasons, _ = await asyncio.gather(
+        asyncio.gather(*(guess_once(number) for number in range(count))), owner()
+    )
+    await owner()
+    await end_session(bluesky, service.session(reply.profile_key))
+    connection = await service.verify(reply.profile_key)
+    assert connection.state == profile_pb2.CONNECTION_STATE_HEALTHY
+    return Guessed(Counter(reasons), (await bluesky.counts())[CREATE] - before)
+
+
+async def table(count: int = 10_000) -> bool:
+    """Print the figure, at the sandbox and the real server; whether at most 10 logins got there."""
+    right = True
+    async with AsyncExitStack() as stack:
+        real = await RealServer.start(tool("tests/pds/install"), login_floor=False)
+        await stack.enter_async_context(real)
+        sandbox = await stack.enter_async_context(SandboxBluesky.started())
+        for name, bluesky in (("sandbox", sandbox), ("real server", RealBluesky(real))):
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            database = Path(folder) / "postcore.db"
+            assert migrate_apart(f"sqlite:///{database}")
+            async with running(database, bluesky.settings()) as service:
+                guessed = await guess(service, bluesky, count)
+            right &= guessed.logins <= 10
+            click.echo(
+                f"{name}: {count} guesses of {TENANTS} tenants: {dict(guessed.reasons)}; the owner "
+                f"connected and was verified; {guessed.logins} logins at the server, of 10 at most"
+            )
+    return right
