@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import PlatformUnavailable, ServiceError
-from service.records import Sealed, StoredConnection
+from service.records import ConnectionKey, Sealed, StoredConnection
 
 FIRST_WAIT = 5.0
 LONGEST_WAIT = 300.0
 MOST = 10_000
-
-Key = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,11 @@ class Failures:
     """Remembers, in this process, what came of the latest attempt at each session."""
 
     def __init__(self) -> None:
-        self._all: OrderedDict[Key, _Failure] = OrderedDict()
+        self._all: OrderedDict[ConnectionKey, _Failure] = OrderedDict()
 
     def check(self, stored: StoredConnection) -> None:
         """Raise what the latest attempt at the session raised, while it is left alone."""
-        failure = self._all.get(_key(stored))
+        failure = self._all.get(stored.context.key)
         if failure is None or failure.session != stored.session:
             return
         wait = failure.until - monotonic()
@@ -45,22 +43,17 @@ class Failures:
     def note(self, tried: StoredConnection, left: StoredConnection, error: ServiceError) -> None:
         """Remember *error*: of an attempt at the session in *tried*, that has led to the one in
         *left*."""
-        earlier = self._all.pop(_key(tried), None)
+        earlier = self._all.pop(tried.context.key, None)
         times = 1 if earlier is None or earlier.session != tried.session else earlier.times + 1
         wait = min(FIRST_WAIT * 2.0 ** min(times - 1, 20), LONGEST_WAIT)
         if not isinstance(error, PlatformUnavailable):
             # a limit, which says itself how long it lasts
             wait = max(wait, error.retry_after or 0)
         kept = error.again(error.retry_after)
-        self._all[_key(tried)] = _Failure(left.session, times, monotonic() + wait, kept)
+        self._all[tried.context.key] = _Failure(left.session, times, monotonic() + wait, kept)
         if len(self._all) > MOST:
             self._all.popitem(last=False)
 
     def forget(self, renewed: StoredConnection) -> None:
         """Let the next attempt be a first one."""
-        self._all.pop(_key(renewed), None)
-
-
-def _key(stored: StoredConnection) -> Key:
-    context = stored.context
-    return context.tenant_id, context.profile_key, context.platform, context.generation
+        self._all.pop(renewed.context.key, None)

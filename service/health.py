@@ -30,7 +30,7 @@ from service.model import (
     Session,
 )
 from service.ports import Clock, Store
-from service.records import SavedVerdict, SealContext, StoredConnection
+from service.records import ConnectionKey, SavedVerdict, StoredConnection
 from service.schedule import Schedule
 from service.sessions import Overtaken, Sessions
 from service.tasks import OwnedTasks
@@ -40,8 +40,6 @@ T = TypeVar("T")
 CHECK_SECONDS = 9.0
 """For all that one check asks of the platform: less than a call has by default."""
 SHARED_FOR: Micros = 60 * SECOND
-
-Key = tuple[str, str, str, int]
 
 log = structlog.get_logger()
 
@@ -72,8 +70,8 @@ class Health:
         self._schedule = schedule
         self._clock = clock
         self._tasks = tasks
-        self._checks: dict[Key, asyncio.Task[Checked]] = {}
-        self._renewals: dict[Key, asyncio.Task[None]] = {}
+        self._checks: dict[ConnectionKey, asyncio.Task[Checked]] = {}
+        self._renewals: dict[ConnectionKey, asyncio.Task[None]] = {}
         self._failures = Failures()
 
     async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
@@ -169,11 +167,11 @@ class Health:
 
     async def _share(
         self,
-        under_way: dict[Key, asyncio.Task[T]],
+        under_way: dict[ConnectionKey, asyncio.Task[T]],
         stored: StoredConnection,
         work: Callable[[StoredConnection], Coroutine[Any, Any, T]],
     ) -> T:
-        key = _key(stored.context)
+        key = stored.context.key
         task = under_way.get(key)
         if task is None:
             task = under_way[key] = self._tasks.start(work(stored))
@@ -242,7 +240,3 @@ def _in_the_way(finding: Finding) -> ServiceError:
     if finding.doubt == "login_waits":
         return RateLimitExceeded(finding.again_in / SECOND)
     return PlatformUnavailable(finding.doubt)
-
-
-def _key(context: SealContext) -> Key:
-    return context.tenant_id, context.profile_key, context.platform, context.generation

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from service.model import Connection, EventKind, Micros
 
+ConnectionKey = tuple[str, str, str, int]
+"""Tenant, profile, platform and generation."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -25,6 +28,11 @@ class SealContext:
     account_id: str
     origin: str
     generation: int
+
+    @property
+    def key(self) -> "ConnectionKey":
+        """What tells this making of the connection from every other, wherever its account lives."""
+        return self.tenant_id, self.profile_key, self.platform, self.generation
 
 
 class Purpose(StrEnum):

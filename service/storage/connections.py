@@ -111,9 +111,11 @@ class Connections:
                 upkeep.refusals,
                 upkeep.login_after,
             )
+            if not verdict.events:
+                return True
+            rows = await transaction.run(sql.STORED_CONNECTION, *_key(context))
+            now = stored_connection(context.tenant_id, rows[0]).connection
             for kind in verdict.events:
-                rows = await transaction.run(sql.STORED_CONNECTION, *_key(context))
-                now = stored_connection(context.tenant_id, rows[0]).connection
                 await add_event(
                     transaction, context.tenant_id, context.profile_key, kind, now, verdict.at
                 )
