@@ -7,7 +7,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 BUF := ../.venv/bin/buf
 
-.PHONY: help run test check bench lint types contract generated generate released tools audit lock format clean
+.PHONY: help run test check bench attack lint types contract generated generate released tools audit lock format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ check: .venv/dev lint types contract generated tools ## all that CI runs; nothin
 
 bench: .venv/dev tools ## measure speed and size beside their targets; six minutes
 	@$(PY) -m tests.bench
+
+attack: .venv/dev tools ## make the attacks of SECURITY.md in full, and print its table; up to an hour
+	@$(PY) -m tests.attack
 
 lint: .venv/dev
 	.venv/bin/ruff check

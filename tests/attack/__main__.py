@@ -1,0 +1,63 @@
+"""The attacks of SECURITY.md, made in full and printed as its table.
+
+    python -m tests.attack [PART [ROW…]]
+
+PART is how much of each: 1 is all, and takes up to an hour. How far it is goes to standard error,
+the table to standard output. Exit code 1 where a promise is broken. It needs what `.ci/run`
+installs: the real Bluesky server, PostgreSQL, grpcurl.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from tests.leasing import ROOT
+from tests.postgres import binaries
+
+from .row import HEAD, Figure, Ground
+from .rows import ROWS
+
+
+def main(part: str = "1", *numbers: str) -> None:
+    programs = binaries()
+    found = subprocess.run(
+        [ROOT / "tests/pds/install", "--check"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if programs is None or found.returncode:
+        sys.exit(__doc__)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    lines, holds = list(HEAD), True
+    for row in ROWS:
+        if numbers and str(row.number) not in numbers:
+            continue
+        began = monotonic()
+        tell(f"{row.number:2} {row.threat} …")
+        with tempfile.TemporaryDirectory() as folder:
+            ground = Ground(
+                Path(folder), Path(found.stdout.strip()), programs, lambda word: tell(f"   {word}")
+            )
+            try:
+                figures = list(asyncio.run(row.attack(ground, float(part))))
+            except Exception as error:  # the other rows are still to be made
+                figures = [Figure("the attack", f"not made: {type(error).__name__}", False)]
+        for figure in figures:
+            tell(f"   {figure.what}: {figure.seen}, {figure.verdict}")
+        tell(f"   {monotonic() - began:.0f} s")
+        lines += row.told(figures)
+        holds = holds and all(figure.holds is not False for figure in figures)
+    print("\n".join(lines))  # noqa: T201 - what it is for
+    if not holds:
+        sys.exit(1)
+
+
+def tell(word: str) -> None:
+    print(word, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

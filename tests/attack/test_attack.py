@@ -1,0 +1,25 @@
+"""A tenth of every attack, in every run of the suite."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.attack.row import Ground, Row
+from tests.attack.rows import ROWS
+from tests.conftest import tool
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}")
+async def test_a_tenth_of(row: Row, postgres_programs: Path, tmp_path: Path) -> None:
+    """Every promise of SECURITY.md holds against a tenth of its attack."""
+    ground = Ground(tmp_path, tool("tests/pds/install"), postgres_programs)
+    figures = await row.attack(ground, 0.1)
+    assert figures
+    assert [figure for figure in figures if figure.holds is False] == []
+
+
+def test_the_rows_are_told_once_each() -> None:
+    """The table has every number once, in order."""
+    numbers = [row.number for row in ROWS]
+    assert numbers == sorted(set(numbers))
