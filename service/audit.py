@@ -9,6 +9,7 @@ import asyncio
 import structlog
 
 from service.errors import ServiceUnavailable
+from service.log import Frequent
 from service.model import Micros
 from service.ports import Clock, Store
 from service.records import AuditedLease
@@ -22,6 +23,7 @@ LAST_ATTEMPTS = 3
 """To write what is left when the service stops."""
 
 log = structlog.get_logger()
+leases = Frequent()
 
 
 class Audit:
@@ -38,7 +40,7 @@ class Audit:
         if len(self._unwritten) >= MOST_UNWRITTEN:
             raise ServiceUnavailable("audit")
         self._unwritten.append(lease)
-        log.info(
+        leases.info(
             "lease",
             tenant=lease.tenant_id,
             key=lease.key_id,

@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "failures": STORED,
     "health": STORED
     | {"failures", "logins", "ports", "schedule", "sessions", "tasks", "vault", "verdict"},
-    "audit": STORED | {"ports"},
+    "audit": STORED | {"log", "ports"},
     "leases": STORED | {"audit", "health", "logins", "ports", "profiles", "sessions", "vault"},
     "monitor": STORED | {"health", "ports", "ring"},
     "heads": STORED | {"ports"},
@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "platforms": {"errors", "model", "ports"},
     "storage": STORED | {"ports", "log"},
     "sandbox": set(),
-    "transport": {"access", "connect", "errors", "health", "leases", "limits", "model"}
+    "transport": {"access", "connect", "errors", "health", "leases", "limits", "log", "model"}
     | {"platforms.registry", "profiles", "watch"},
 }
 # each library, and the parts that alone may import it
@@ -85,6 +85,7 @@ ONLY = {
     "cryptography": {"vault", "tokens", "transport"},
     "click": {"cli", "command", "keyring", "tenancy", "demo", "sandbox"},
     "pydantic": {"config"},
+    "orjson": {"log"},
 }
 
 

@@ -120,6 +120,18 @@ def test_a_line_is_a_json_object() -> None:
     }
 
 
+def test_the_lines_of_every_call_are_like_the_others() -> None:
+    """The shorter way that they take leaves the same line, and heeds the level."""
+    fields = "'call', ms=1.5, tenant=None, why='a \\u2028 é', big=1 << 70"
+    code = f"from service.log import Frequent\nours.info({fields})\nFrequent().info({fields})"
+    usual, frequent = parsed(code)
+    assert list(usual) == list(frequent)
+    assert len(str(usual.pop("timestamp"))) == len(str(frequent.pop("timestamp")))
+    assert usual == frequent
+    assert parsed(code, "warning") == []
+    assert len(told(code, "console")) == 2
+
+
 def test_a_line_for_a_terminal_is_plain() -> None:
     """One line an event, without colours where nobody looks; fields cannot break it."""
     [line] = told("ours.warning('call', ms=1.5, why='a\\nb')", "console")
