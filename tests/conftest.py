@@ -160,7 +160,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         def info(self, _: str, **fields: Any) -> None:
             lines.append(fields)
 
-    monkeypatch.setattr(boundary, "log", Noting())
+    monkeypatch.setattr(boundary, "calls", Noting())
     return lines
 
 
