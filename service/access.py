@@ -5,6 +5,7 @@ digits; the checksum is the CRC-32 of all before it, as 6. A key with a wrong ch
 ours: it is refused without a look at the store.
 """
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -12,6 +13,7 @@ import string
 import zlib
 from collections import OrderedDict
 from time import monotonic
+from typing import TypeVar
 
 from service.errors import InsufficientScope, InvalidApiKey, MissingApiKey
 from service.model import ApiKey, Scope
@@ -21,6 +23,8 @@ from service.ring import KeyPurpose, Ring
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 BASE36 = string.ascii_lowercase + string.digits
 SHAPE = re.compile(r"pc_live_([a-z0-9]{16})_[0-9A-Za-z]{43}([0-9A-Za-z]{6})", re.ASCII)
+K = TypeVar("K")
+V = TypeVar("V")
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
 
@@ -41,6 +45,8 @@ class Access:
         # known ids and unknown ones apart, so that guesses cannot push out the keys in use
         self._known: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
         self._unknown: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
+        # the digests of keys that were found right, and their ids: a key's verifier never changes
+        self._right: OrderedDict[bytes, str] = OrderedDict()
 
     def mint(self, tenant_id: str, name: str, scopes: frozenset[Scope]) -> tuple[str, ApiKey]:
         """A new key, which is shown once, and what is kept of it."""
@@ -60,10 +66,23 @@ class Access:
         """
         if not presented:
             raise MissingApiKey
+        within = CACHE_SECONDS if within is None else within
+        digest = hashlib.sha256(presented.encode(errors="replace")).digest()
+        key_id = self._right.get(digest)
+        if key_id is not None:
+            key = await self._look_up(key_id, within)
+            if key is None or key.revoked_at is not None:
+                raise InvalidApiKey
+            return key
+        key = await self._proved(presented, within)
+        _keep(self._right, digest, key.key_id)
+        return key
+
+    async def _proved(self, presented: str, within: float) -> ApiKey:
         shape = SHAPE.fullmatch(presented)
         if shape is None or _checksum(presented[:-6]) != shape[2]:
             raise InvalidApiKey
-        key = await self._look_up(shape[1], CACHE_SECONDS if within is None else within)
+        key = await self._look_up(shape[1], within)
         # an unknown id costs the same HMAC and comparison as a known one
         # and so does a revoked one, whose ring key may be retired
         live = key is not None and key.revoked_at is None
@@ -83,12 +102,16 @@ class Access:
             if cached is not None and now - cached[0] < within:
                 return cached[1]
         key = await self._store.api_key(key_id)
-        cache = self._known if key else self._unknown
-        cache[key_id] = (now, key)
-        cache.move_to_end(key_id)
-        if len(cache) > CACHE_SIZE:
-            cache.popitem(last=False)
+        _keep(self._known if key else self._unknown, key_id, (now, key))
         return key
+
+
+def _keep(cache: OrderedDict[K, V], key: K, value: V) -> None:
+    """As the last of CACHE_SIZE at most."""
+    cache[key] = value
+    cache.move_to_end(key)
+    if len(cache) > CACHE_SIZE:
+        cache.popitem(last=False)
 
 
 def require(key: ApiKey, scope: Scope | None) -> None:
