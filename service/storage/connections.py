@@ -25,7 +25,7 @@ class Connections:
         self._engine = engine
 
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
-        rows = await self._engine.read(sql.STORED_CONNECTION, tenant_id, profile_key, platform)
+        rows = await self._engine.look_up(sql.STORED_CONNECTION, tenant_id, profile_key, platform)
         return _stored(tenant_id, platform, rows)
 
     async def claim(

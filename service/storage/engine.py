@@ -25,6 +25,9 @@ class Engine(Protocol):
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
         """The rows of a query, as of the last commit."""
 
+    async def look_up(self, statement: str, *parameters: object) -> Sequence[Row]:
+        """As `read`, for a query that finds few rows by a key: most calls are one of these."""
+
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         """What *job* returns, once all it has written is durable; nothing, where it raises.
 

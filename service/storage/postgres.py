@@ -124,6 +124,8 @@ class PostgresEngine:
                 found: Sequence[Row] = await connection.fetch(statement, *parameters)
                 return found
 
+    look_up = read
+
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         with self._under_way():
             # whoever has met somebody keeps their turn, and is overtaken by nobody who begins later

@@ -14,6 +14,9 @@ from service.storage.events import add_event
 from service.storage.requests import complete
 from service.storage.rows import profiles_in, stored_session
 
+FEW = 101
+"""A page of a hundred, and one more that tells whether there is another."""
+
 
 class Profiles:
     """The part of `Store` that holds what tenants keep."""
@@ -32,7 +35,7 @@ class Profiles:
         await self._engine.write(job)
 
     async def profile(self, tenant_id: str, profile_key: str) -> Profile:
-        rows = await self._engine.read(sql.PROFILE, tenant_id, profile_key)
+        rows = await self._engine.look_up(sql.PROFILE, tenant_id, profile_key)
         if not rows:
             raise ProfileNotFound
         return profiles_in(rows)[0]
@@ -40,10 +43,14 @@ class Profiles:
     async def profiles(
         self, tenant_id: str, after: Place, most: int, *, to_reconnect: bool
     ) -> list[Profile]:
-        statement = sql.PROFILES_TO_RECONNECT if to_reconnect else sql.PROFILES
-        return profiles_in(
-            await self._engine.read(statement, tenant_id, after.created_at, after.profile_key, most)
-        )
+        place = (tenant_id, after.created_at, after.profile_key)
+        if to_reconnect:
+            rows = await self._engine.read(sql.PROFILES_TO_RECONNECT, *place, most)
+        elif most > FEW:
+            rows = await self._engine.read(sql.PROFILES, *place, most)
+        else:
+            rows = await self._engine.look_up(sql.PROFILES, *place, most)
+        return profiles_in(rows)
 
     async def delete_profile(self, tenant_id: str, profile_key: str) -> list[StoredSession]:
         async def job(transaction: Transaction) -> list[StoredSession]:
@@ -77,7 +84,7 @@ class Profiles:
     async def connected_account(
         self, tenant_id: str, profile_key: str, platform: str
     ) -> str | None:
-        rows = await self._engine.read(sql.CONNECTED_ACCOUNT, tenant_id, profile_key, platform)
+        rows = await self._engine.look_up(sql.CONNECTED_ACCOUNT, tenant_id, profile_key, platform)
         if not rows:
             raise ProfileNotFound
         account_id: str | None = rows[0]["account_id"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from operator import itemgetter
 
 from service.model import Connection, ConnectionState, Profile, ReconnectReason
 from service.records import SealContext, Sealed, StoredConnection, StoredSession, Upkeep
@@ -11,9 +12,9 @@ from service.storage.engine import Row
 def profiles_in(rows: Sequence[Row]) -> list[Profile]:
     """The profiles of rows that hold one connection each (or none), those of a profile together."""
     found = []
-    for profile_key, of_profile in groupby(rows, lambda row: row["profile_key"]):
+    for profile_key, of_profile in groupby(rows, itemgetter("profile_key")):
         group = list(of_profile)
-        connections = tuple(connection_in(row) for row in group if row["platform"] is not None)
+        connections = tuple([connection_in(row) for row in group if row["platform"] is not None])
         first = group[0]
         found.append(Profile(profile_key, first["profile_name"], first["created_at"], connections))
     return found
@@ -27,8 +28,8 @@ def connection_in(row: Row) -> Connection:
         row["account_id"],
         row["username"],
         row["display_name"],
-        ConnectionState(row["state"]),
-        None if reason is None else ReconnectReason(reason),
+        ConnectionState[row["state"]],
+        None if reason is None else ReconnectReason[reason],
         row["connected_at"],
         row["last_verified_at"],
         row["next_check_at"],

@@ -62,7 +62,7 @@ class Tenants:
         return await self._engine.write(job)
 
     async def api_key(self, key_id: str) -> ApiKey | None:
-        rows = await self._engine.read(sql.API_KEY, key_id)
+        rows = await self._engine.look_up(sql.API_KEY, key_id)
         return _api_key(rows[0]) if rows else None
 
     async def api_keys(self, tenant_id: str) -> list[ApiKey]:
