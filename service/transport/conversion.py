@@ -1,5 +1,8 @@
 """Conversion: messages from and to the words of the model."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
@@ -10,12 +13,27 @@ from service.model import (
     SECOND,
     Connection,
     ConnectionEvent,
+    ConnectionState,
     Credentials,
+    EventKind,
     Lease,
     Micros,
     PlatformCard,
     Profile,
+    ReconnectReason,
 )
+
+STATES: Mapping[ConnectionState, Any] = {
+    state: profile_pb2.ConnectionState.Value(f"CONNECTION_STATE_{state}")
+    for state in ConnectionState
+}
+REASONS: Mapping[ReconnectReason, Any] = {
+    reason: profile_pb2.ReconnectReason.Value(f"RECONNECT_REASON_{reason}")
+    for reason in ReconnectReason
+}
+KINDS: Mapping[EventKind, Any] = {
+    kind: profile_pb2.ConnectionEvent.Kind.Value(f"KIND_{kind}") for kind in EventKind
+}
 
 
 def credentials(message: profiles_pb.Credentials) -> Credentials:
@@ -23,53 +41,57 @@ def credentials(message: profiles_pb.Credentials) -> Credentials:
     return Credentials({field.json_name: value for field, value in message.ListFields()})
 
 
-def profile(kept: Profile) -> profile_pb2.Profile:
-    return profile_pb2.Profile(
-        profile_key=kept.profile_key,
-        profile_name=kept.profile_name,
-        created_at=timestamp(kept.created_at),
-        connected_platforms=[connection(one) for one in kept.connections],
-    )
+def profile(kept: Profile, message: profile_pb2.Profile) -> None:
+    """*kept*, written into *message*: one that is built apart is copied into what it is part of."""
+    message.profile_key = kept.profile_key
+    if kept.profile_name is not None:
+        message.profile_name = kept.profile_name
+    timestamp(kept.created_at, message.created_at)
+    for one in kept.connections:
+        connection(one, message.connected_platforms.add())
 
 
-def connection(kept: Connection) -> profile_pb2.Connection:
-    reason = kept.reconnect_reason
-    return profile_pb2.Connection(
-        platform=kept.platform,
-        display_name=kept.display_name,
-        username=kept.username,
-        connected_at=timestamp(kept.connected_at),
-        needs_reconnect=kept.needs_reconnect,
-        state=f"CONNECTION_STATE_{kept.state}",
-        reconnect_reason=None if reason is None else f"RECONNECT_REASON_{reason}",
-        account_id=kept.account_id,
-        last_verified_at=timestamp(kept.last_verified_at),
-        next_check_at=None if kept.next_check_at is None else timestamp(kept.next_check_at),
-    )
+def connection(kept: Connection, message: profile_pb2.Connection) -> None:
+    """*kept*, written into *message*."""
+    message.platform = kept.platform
+    message.display_name = kept.display_name
+    message.username = kept.username
+    timestamp(kept.connected_at, message.connected_at)
+    message.needs_reconnect = kept.needs_reconnect
+    message.state = STATES[kept.state]
+    if kept.reconnect_reason is not None:
+        message.reconnect_reason = REASONS[kept.reconnect_reason]
+    message.account_id = kept.account_id
+    timestamp(kept.last_verified_at, message.last_verified_at)
+    if kept.next_check_at is not None:
+        timestamp(kept.next_check_at, message.next_check_at)
+
+
+def timestamp(at: Micros, message: Timestamp) -> None:
+    """*at*, written into *message*."""
+    message.seconds, micros = divmod(at, SECOND)
+    message.nanos = micros * 1000
 
 
 def lease(lent: Lease) -> sessions_pb.LeaseSessionResponse:
-    return sessions_pb.LeaseSessionResponse(
+    message = sessions_pb.LeaseSessionResponse(
         access_token=lent.access_token,
         account_id=lent.account.account_id,
         service_endpoint=lent.account.origin,
-        expires_at=timestamp(lent.expires_at),
         username=lent.account.username,
     )
+    timestamp(lent.expires_at, message.expires_at)
+    return message
 
 
-def event(kept: ConnectionEvent) -> profile_pb2.ConnectionEvent:
-    return profile_pb2.ConnectionEvent(
-        kind=f"KIND_{kept.kind}",
-        profile_key=kept.profile_key,
-        connection=None if kept.connection is None else connection(kept.connection),
-        occurred_at=None if kept.occurred_at is None else timestamp(kept.occurred_at),
-    )
-
-
-def timestamp(at: Micros) -> Timestamp:
-    seconds, micros = divmod(at, SECOND)
-    return Timestamp(seconds=seconds, nanos=micros * 1000)
+def event(kept: ConnectionEvent, message: profile_pb2.ConnectionEvent) -> None:
+    """*kept*, written into *message*."""
+    message.kind = KINDS[kept.kind]
+    message.profile_key = kept.profile_key
+    if kept.connection is not None:
+        connection(kept.connection, message.connection)
+    if kept.occurred_at is not None:
+        timestamp(kept.occurred_at, message.occurred_at)
 
 
 def platform(card: PlatformCard) -> platforms_pb.Platform:

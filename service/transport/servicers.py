@@ -76,7 +76,9 @@ class ProfileServicer:
         self, request: pb.GetProfileRequest, caller: Caller
     ) -> pb.GetProfileResponse:
         kept = await self._profiles.get(caller, request.profile_key)
-        return pb.GetProfileResponse(profile=conversion.profile(kept))
+        response = pb.GetProfileResponse()
+        conversion.profile(kept, response.profile)
+        return response
 
     async def ListProfiles(
         self, request: pb.ListProfilesRequest, caller: Caller
@@ -87,10 +89,10 @@ class ProfileServicer:
             request.page_token,
             to_reconnect=request.needs_reconnect_only,
         )
-        return pb.ListProfilesResponse(
-            profiles=[conversion.profile(kept) for kept in page.profiles],
-            next_page_token=page.next_page_token,
-        )
+        response = pb.ListProfilesResponse(next_page_token=page.next_page_token)
+        for kept in page.profiles:
+            conversion.profile(kept, response.profiles.add())
+        return response
 
     async def DeleteProfile(
         self, request: pb.DeleteProfileRequest, caller: Caller
@@ -110,7 +112,9 @@ class ProfileServicer:
         kept = await self._health.verify(
             caller, named_profile(request.profile_key), platform_id(request.platform)
         )
-        return pb.VerifyConnectionResponse(connection=conversion.connection(kept))
+        response = pb.VerifyConnectionResponse()
+        conversion.connection(kept, response.connection)
+        return response
 
     async def WatchConnections(
         self, request: pb.WatchConnectionsRequest, caller: Caller
@@ -118,10 +122,10 @@ class ProfileServicer:
         told = self._watch.changes(caller, request.cursor, from_oldest=request.from_oldest)
         async with aclosing(told):
             async for changes in told:
-                yield pb.WatchConnectionsResponse(
-                    events=[conversion.event(kept) for kept in changes.events],
-                    cursor=changes.cursor,
-                )
+                response = pb.WatchConnectionsResponse(cursor=changes.cursor)
+                for kept in changes.events:
+                    conversion.event(kept, response.events.add())
+                yield response
 
 
 class PlatformServicer:
