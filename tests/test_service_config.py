@@ -1,5 +1,6 @@
 """The service config that callers are given: what their gRPC tries again by itself."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -7,6 +8,7 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from service.sandbox.faults import AnyStatus
 from service.transport.servicers import SERVICES
@@ -17,6 +19,8 @@ Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 CONFIG = (Path(__file__).parent.parent / "protos/service_config.json").read_text()
 OPTIONS = (("grpc.service_config", CONFIG),)
+GET = ("postcore.profiles.v1.ProfileService", "GetProfile")
+IN_A_ROW = 20
 TRIED_AGAIN = {"GetProfile", "ListProfiles", "ListPlatforms", "LeaseSession"}
 
 
@@ -62,3 +66,40 @@ async def test_a_connect_spends_one_login(sandboxed: Running, sandbox: SandboxBl
             await caller.connect(person.handle, person.app_password)
     assert refusal_of(caught.value).reason == "PLATFORM_UNAVAILABLE"
     assert (await sandbox.counts())[CREATE] == 1
+
+
+async def test_who_says_not_serving_is_left_alone() -> None:
+    """Calls go to both servers in turn; then to the other alone, long before the one stops."""
+    answered: Counter[int] = Counter()
+    word, ports, servers = health.aio.HealthServicer(), [], []
+
+    def counting(number: int) -> Handler:
+        async def answer(request: bytes, _: Any) -> bytes:
+            answered[number] += 1
+            return request
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    for number in range(2):
+        server = grpc.aio.server()
+        generic = grpc.method_handlers_generic_handler(GET[0], {GET[1]: counting(number)})
+        server.add_generic_rpc_handlers((generic,))
+        if number == 0:
+            health_pb2_grpc.add_HealthServicer_to_server(word, server)
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        servers.append(server)
+        await server.start()
+    await word.set("", health_pb2.HealthCheckResponse.SERVING)
+    both = ",".join(f"127.0.0.1:{port}" for port in ports)
+    async with asyncio.timeout(30), grpc.aio.insecure_channel(f"ipv4:{both}", OPTIONS) as channel:
+        call: Call = channel.unary_unary("/" + "/".join(GET))
+        while not answered[0] or not answered[1]:
+            await call(b"")
+        await word.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        before = Counter(answered)
+        while answered[1] < before[1] + IN_A_ROW:
+            if answered[0] > before[0]:  # the word was still on its way
+                before = Counter(answered)
+            await call(b"")
+    for server in servers:
+        await server.stop(0)

@@ -5,6 +5,7 @@
     python -m tests.figures breaks
     python -m tests.figures rounds [CONNECTIONS]
     python -m tests.figures leases
+    python -m tests.figures nodes [SECONDS]
 
 Exit code 1 where a target is missed. Those that ask a real Bluesky server need `make tools`.
 """
@@ -15,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from . import breaks, guesses, leases, outages, rounds
+from . import breaks, guesses, leases, nodes, outages, rounds
 
 FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "outages": outages.table,
@@ -23,6 +24,7 @@ FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "breaks": breaks.table,
     "rounds": rounds.table,
     "leases": leases.table,
+    "nodes": nodes.table,
 }
 
 
