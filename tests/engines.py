@@ -25,6 +25,15 @@ def on_both(request: pytest.FixtureRequest) -> str:
     return engine
 
 
+@pytest.fixture(
+    params=[("sandbox", "sqlite"), ("real", "sqlite"), ("sandbox", "postgres")], ids="-".join
+)
+def on_each(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A Bluesky and an engine: each of them at least once, and not in all pairs."""
+    pair: tuple[str, str] = request.param
+    return pair
+
+
 async def opened(database_url: str) -> Engine:
     """An engine on a database in today's schema."""
     if database_url.startswith("sqlite:"):

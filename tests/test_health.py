@@ -14,6 +14,7 @@ from service.model import SECOND
 from tests.bluesky import CREATE, SESSION, Person
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox
+from tests.engines import on_each
 from tests.running import MovedClock, Running, refusal_of, running
 
 REFRESH = f"{SESSION}refreshSession"
@@ -22,10 +23,20 @@ State = profile_pb2.ConnectionState
 Reason = profile_pb2.ReconnectReason
 
 
-@pytest.fixture(params=["sandbox", "real"])
-async def bluesky(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox | Real]:
+where = on_each
+
+
+@pytest.fixture
+def engine(where: tuple[str, str]) -> str:
+    return where[1]
+
+
+@pytest.fixture
+async def bluesky(
+    where: tuple[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Sandbox | Real]:
     """A Bluesky whose accounts can be put through anything."""
-    if request.param == "real":
+    if where[0] == "real":
         yield Real(request.getfixturevalue("pds"))
         return
     async with Sandbox.open() as sandbox:
@@ -39,10 +50,10 @@ def clock() -> MovedClock:
 
 @pytest.fixture
 async def service(
-    bluesky: Sandbox | Real, database: Path, clock: MovedClock
+    bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
 ) -> AsyncIterator[Running]:
     # checks are asked for by the tests
-    settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
+    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
     async with running(database, settings, clock) as started:
         yield started
 

@@ -16,6 +16,7 @@ from service.storage.store import SqlStore
 from tests.bluesky import SESSION, Person, is_live
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox
+from tests.engines import on_each
 from tests.leasing import MINUTE, Counted, Held, another_second, end_session
 from tests.running import MovedClock, Running, running
 
@@ -23,10 +24,20 @@ EXPIRING = 115 * MINUTE
 """How far the clock is put forward for a token of two hours to have five minutes left."""
 
 
-@pytest.fixture(params=["sandbox", "real"])
-async def bluesky(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox | Real]:
+where = on_each
+
+
+@pytest.fixture
+def engine(where: tuple[str, str]) -> str:
+    return where[1]
+
+
+@pytest.fixture
+async def bluesky(
+    where: tuple[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Sandbox | Real]:
     """A Bluesky whose accounts can be put through anything."""
-    if request.param == "real":
+    if where[0] == "real":
         yield Real(request.getfixturevalue("pds"))
         return
     async with Sandbox.open() as sandbox:
@@ -40,9 +51,10 @@ def clock() -> MovedClock:
 
 @pytest.fixture
 async def service(
-    bluesky: Sandbox | Real, database: Path, clock: MovedClock
+    bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
 ) -> AsyncIterator[Running]:
-    async with running(database, {**bluesky.settings(), "CHECK_HOURS": "24"}, clock) as started:
+    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as started:
         yield started
 
 
