@@ -74,8 +74,7 @@ class Crowd:
         """Calls go on until the end of the block, and each of them to its end."""
         readers = [self._again(call) for call in (self._get, self._list, self._lease)] * READERS
         connectors = [
-            self._again(partial(self._connect, person), CONNECT_PAUSE)
-            for person in self._people[:READERS]
+            self._again(partial(self._connect, person), CONNECT_PAUSE) for person in self._people
         ]
         async with asyncio.TaskGroup() as tasks:
             for work in (*readers, *connectors):

@@ -193,22 +193,25 @@ async def test_pages_stand_still_while_profiles_come_and_go(calls_of: Calls) -> 
 async def test_only_those_to_reconnect(
     sandboxed: Running, sandbox: SandboxBluesky, calls_of: Calls
 ) -> None:
-    """The filter shows profiles with a broken connection, each with all its connections."""
+    """The filter shows profiles with a broken connection, each with all its connections, in the
+    order of pages; also those that a node of an older program has found broken meanwhile."""
     people = [await sandbox.person() for _ in range(4)]
     keys = [(await sandboxed.connect(one.handle, one.app_password)).profile_key for one in people]
-    for key in (keys[1], keys[3]):
-        await sandboxed.execute(
-            "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
-            " WHERE profile_key = ?",
-            key,
-        )
-    assert await calls_of.all_keys(1, to_reconnect=True) == [keys[1], keys[3]]
+    for number in (0, 3):
+        await sandbox.revoke(people[number])
+        assert (await sandboxed.verify(keys[number])).needs_reconnect
+    await sandboxed.execute(
+        "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
+        " WHERE profile_key = ?",
+        keys[1],
+    )
+    assert await calls_of.all_keys(1, to_reconnect=True) == [keys[0], keys[1], keys[3]]
     [connection] = (await calls_of.get(keys[1])).connected_platforms
     assert connection.needs_reconnect
     assert connection.reconnect_reason == profile_pb2.RECONNECT_REASON_APP_PASSWORD_REVOKED
     one = people[1]
     await sandboxed.connect(one.handle, one.app_password, profile_key=keys[1])
-    assert await calls_of.all_keys(1, to_reconnect=True) == [keys[3]]
+    assert await calls_of.all_keys(10, to_reconnect=True) == [keys[0], keys[3]]
     assert not (await calls_of.get(keys[1])).connected_platforms[0].needs_reconnect
 
 

@@ -139,19 +139,20 @@ class Connections:
             picked: list[Due] = []
             for turn, row in enumerate(tenants):
                 share = -(-(most - len(picked)) // (len(tenants) - turn))
-                due = await transaction.run(sql.PICK_DUE, row["tenant_id"], at, again_at, share)
                 picked += [
-                    Due(one["tenant_id"], one["profile_key"], one["platform"], one["origin"])
-                    for one in due
+                    Due(**one)
+                    for one in await transaction.run(sql.DUE, row["tenant_id"], at, share)
                 ]
+            # one by one, by their keys: no plan of a database's can then go through all that is due
+            for due in picked:
+                await transaction.run(sql.PUT_OFF, *_of(due), again_at)
             return picked
 
         return await self._engine.write(job)
 
     async def put_off(self, due: Due, until: Micros) -> None:
         async def job(transaction: Transaction) -> None:
-            key = (due.tenant_id, due.profile_key, due.platform)
-            await transaction.run(sql.PUT_OFF, *key, until)
+            await transaction.run(sql.PUT_OFF, *_of(due), until)
 
         await self._engine.write(job)
 
@@ -162,6 +163,10 @@ def _stored(tenant_id: str, platform: str, rows: Sequence[Row]) -> StoredConnect
     if rows[0]["platform"] is None:
         raise PlatformNotConnected(platform)
     return stored_connection(tenant_id, rows[0])
+
+
+def _of(due: Due) -> tuple[str, str, str]:
+    return due.tenant_id, due.profile_key, due.platform
 
 
 def _key(context: SealContext) -> tuple[str, str, str]:

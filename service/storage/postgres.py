@@ -34,7 +34,11 @@ _SESSION = {
     "idle_in_transaction_session_timeout": f"{WRITE_SECONDS}s",
     # a scan of a small table would conflict with every write to it, a look into its index does not
     "enable_seqscan": "off",
-    "jit": "off",  # or a scan that there is no way around would count as worth compiling
+    # or a plan that is thought to be large would be compiled, or given to processes to be started
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    # made once, of the index that a statement was written for, whatever a parameter makes likely
+    "plan_cache_mode": "force_generic_plan",
 }
 
 # what says that the database is away, full, closing or not for us: nothing is wrong with the call

@@ -53,12 +53,23 @@ PROFILES = f"""
 {_CONNECTED} FROM ({_PAGE} {_IN_ORDER}) p {_CONNECTIONS}
 ORDER BY p.created_at, p.profile_key, c.platform
 """
-_TO_RECONNECT = """
-AND EXISTS (SELECT 1 FROM connections b WHERE b.tenant_id = profiles.tenant_id
-    AND b.profile_key = profiles.profile_key AND b.reconnect_reason IS NOT NULL)
-"""
+# From an index in the order of pages. What a node of an older program has found broken has no place
+# in that order, and is looked up, row by row, whatever a database thinks of how many these are.
 PROFILES_TO_RECONNECT = f"""
-{_CONNECTED} FROM ({_PAGE} {_TO_RECONNECT} {_IN_ORDER}) p {_CONNECTIONS}
+{_CONNECTED} FROM (
+    SELECT created_at, profile_key FROM (
+        SELECT DISTINCT profile_created_at AS created_at, profile_key FROM connections
+        WHERE tenant_id = $1 AND reconnect_reason IS NOT NULL
+            AND (profile_created_at, profile_key) > ($2, $3)
+        ORDER BY profile_created_at, profile_key LIMIT $4) placed
+    UNION
+    SELECT created_at, profile_key FROM (
+        SELECT (SELECT o.created_at FROM profiles o WHERE o.profile_key = b.profile_key)
+            AS created_at, b.profile_key FROM connections b
+        WHERE b.tenant_id = $1 AND b.reconnect_reason IS NOT NULL AND b.profile_created_at IS NULL
+        ) unplaced WHERE (created_at, profile_key) > ($2, $3)
+    {_IN_ORDER}) listed CROSS JOIN profiles p {_CONNECTIONS}
+WHERE p.tenant_id = $1 AND p.profile_key = listed.profile_key
 ORDER BY p.created_at, p.profile_key, c.platform
 """
 DELETE_PROFILE = """

@@ -46,7 +46,8 @@ SAVE_VERDICT = """
 UPDATE connections SET state = $5, reconnect_reason = $6, username = $7,
     display_name = CASE display_name WHEN username THEN $7 ELSE display_name END,
     last_verified_at = $8, next_check_at = $9, checked_at = $10, document_at = $11,
-    moved_at = $12, doubts = $13, refusals = $14, login_after = $15
+    moved_at = $12, doubts = $13, refusals = $14, login_after = $15,
+    profile_created_at = (SELECT created_at FROM profiles WHERE tenant_id = $1 AND profile_key = $2)
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
 """
 
@@ -58,12 +59,9 @@ WHERE tenant_id > $1 AND EXISTS (SELECT 1 FROM connections c
     WHERE c.tenant_id = t.tenant_id AND c.next_check_at <= $2)
 ORDER BY tenant_id LIMIT $3
 """
-PICK_DUE = """
-UPDATE connections SET next_check_at = $3
-WHERE tenant_id = $1 AND next_check_at <= $2 AND (profile_key, platform) IN (
-    SELECT profile_key, platform FROM connections
-    WHERE tenant_id = $1 AND next_check_at <= $2 ORDER BY next_check_at LIMIT $4)
-RETURNING tenant_id, profile_key, platform, origin
+DUE = """
+SELECT tenant_id, profile_key, platform, origin FROM connections
+WHERE tenant_id = $1 AND next_check_at <= $2 ORDER BY next_check_at LIMIT $3
 """
 PUT_OFF = """
 UPDATE connections SET next_check_at = $4

@@ -22,7 +22,9 @@ from typing import Any
 
 import click
 
+from tests.bench.connects import connects
 from tests.bench.figure import HEAD, Figure, summary
+from tests.bench.growth import SIZES, growth
 from tests.bench.load import is_installed
 from tests.bench.logins import logins
 from tests.bench.plot import drawn
@@ -51,6 +53,8 @@ class Extent:
     calls: int = 100_000
     settled: float = 2.0
     """For how many seconds memory is to stay the same before it counts."""
+    sizes: tuple[int, ...] = SIZES
+    """How many profiles each of the stores has that are held against one another."""
     pinned: bool = True
 
 
@@ -61,6 +65,12 @@ async def measured(extent: Extent, pds: Path, programs: Path, folder: Path) -> l
         try:
             async with stage(folder, cluster, core, extent.tenants, extent.profiles) as on:
                 figures = await throughput(on, extent.rounds, extent.seconds)
+        finally:
+            await asyncio.to_thread(cluster.remove)
+        cluster = await asyncio.to_thread(Cluster.started, programs, durable=True)
+        try:
+            figures += await growth(folder, cluster, extent.rounds, extent.sizes)
+            figures += await connects(folder, cluster, extent.rounds, extent.seconds)
         finally:
             await asyncio.to_thread(cluster.remove)
         figures += await size(folder, core, extent.starts, extent.calls, extent.settled)

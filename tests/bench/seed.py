@@ -9,13 +9,14 @@ from types import MappingProxyType
 
 from service.access import Access, random_id
 from service.config import Settings
-from service.model import DAY, Scope, Session, Tenant
+from service.model import DAY, Micros, Scope, Session, Tenant
 from service.opening import claim_mode, open_store, open_vault
 from service.ports import SystemClock
 from service.profiles import new_profile_key
 from service.records import Purpose, SavedLogin, SealContext
 from service.ring import Ring, create_ring, new_keys
 from service.storage.migrations import migrate_apart
+from service.vault import Vault
 
 KEYS = 8
 """Of each tenant."""
@@ -57,6 +58,28 @@ def settings(
     )
 
 
+def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[SavedLogin, str]:
+    """Of somebody new, with a profile of their own, and its access token."""
+    token = secrets.token_urlsafe(TOKEN * 3 // 4)
+    account_id = f"did:plc:{random_id(24)}"
+    place = SealContext(
+        tenant_id, new_profile_key(), "bluesky", account_id, NOWHERE, secrets.randbits(63)
+    )
+    session = Session(token, secrets.token_urlsafe(TOKEN * 3 // 4), now + DAY)
+    saved = SavedLogin(
+        place,
+        f"{random_id(10)}.bsky.social",
+        vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, place),
+        vault.seal_session(session, place),
+        session.expires_at,
+        now + DAY,
+        create_profile=True,
+        reservation=None,
+        at=now,
+    )
+    return saved, token
+
+
 async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
     """So many tenants, with so many connected profiles each."""
     clock = SystemClock()
@@ -68,27 +91,9 @@ async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
         access = Access(store, ring, clock)
 
         async def connect(tenant_id: str) -> tuple[str, str]:
-            now = clock.now()
-            token = secrets.token_urlsafe(TOKEN * 3 // 4)
-            account_id = f"did:plc:{random_id(24)}"
-            place = SealContext(
-                tenant_id, new_profile_key(), "bluesky", account_id, NOWHERE, secrets.randbits(63)
-            )
-            session = Session(token, secrets.token_urlsafe(TOKEN * 3 // 4), now + DAY)
-            await store.save_login(
-                SavedLogin(
-                    place,
-                    f"{random_id(10)}.bsky.social",
-                    vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, place),
-                    vault.seal_session(session, place),
-                    session.expires_at,
-                    now + DAY,
-                    create_profile=True,
-                    reservation=None,
-                    at=now,
-                )
-            )
-            return place.profile_key, token
+            saved, token = login(vault, tenant_id, clock.now())
+            await store.save_login(saved)
+            return saved.context.profile_key, token
 
         for _ in range(tenants):
             tenant = Tenant(f"ten_{random_id()}", "bench", clock.now())

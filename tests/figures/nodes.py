@@ -156,7 +156,8 @@ class Killed:
         )
 
     def retried(self, tally: Tally) -> int:
-        return tally.retried or self.under_way[tally.method]
+        by_caller = tally.method == "ConnectProfile"
+        return tally.retried if by_caller else self.under_way[tally.method]
 
 
 async def killed(on: Stage, seconds: float) -> Killed:

@@ -1,0 +1,71 @@
+"""Connects: how many are made durable in a second, of a platform that answers at once."""
+
+import asyncio
+from pathlib import Path
+from time import perf_counter
+
+from service.model import Tenant
+from service.opening import open_store, open_vault
+from service.ports import SystemClock
+from service.ring import Ring
+from tests.bench.figure import Figure
+from tests.bench.load import WrongReplies
+from tests.bench.seed import login, settings
+from tests.engines import rows
+from tests.postgres import Cluster
+
+AT_ONCE = 100
+CROWD = 50
+"""Tenants, where there are many: those of one take turns at the row that numbers its events."""
+
+
+async def connects(folder: Path, cluster: Cluster, rounds: int, seconds: float) -> list[Figure]:
+    """Sealed and saved, for many tenants and for one, on each engine; a commit is on the disk."""
+    urls = {
+        "SQLite": f"sqlite:///{folder / 'connects.db'}",
+        "PostgreSQL": cluster.url(await cluster.new_database()),
+    }
+    figures = []
+    for engine, database_url in urls.items():
+        made = [await _made(folder, database_url, rounds, seconds, crowd) for crowd in (CROWD, 1)]
+        figures += [
+            Figure(f"durable connects of {whose}, {engine}", "/s", rates)
+            for whose, rates in zip(("many tenants", "one tenant"), made, strict=True)
+        ]
+    return figures
+
+
+async def _made(
+    folder: Path, database_url: str, rounds: int, seconds: float, crowd: int
+) -> list[float]:
+    read = settings(folder, database_url)
+    tenants = [f"crowd{crowd}-{number}" for number in range(crowd)]
+    async with open_store(read) as store:
+        vault = await open_vault(store, Ring(read.keyring_file))
+        for tenant_id in tenants:
+            await store.create_tenant(Tenant(tenant_id, "bench", SystemClock().now()))
+        saved = 0
+
+        async def connect(tenant_id: str, until: float) -> None:
+            nonlocal saved
+            while perf_counter() < until:
+                await store.save_login(login(vault, tenant_id, SystemClock().now())[0])
+                saved += 1
+
+        rates = []
+        for _ in range(rounds):
+            begun, before = perf_counter(), saved
+            await asyncio.gather(
+                *(connect(tenants[one % crowd], begun + seconds) for one in range(AT_ONCE))
+            )
+            rates.append((saved - before) / (perf_counter() - begun))
+    [row] = await asyncio.to_thread(
+        rows,
+        database_url,
+        "SELECT COUNT(*) AS there FROM connections JOIN credentials USING (tenant_id, profile_key)"
+        " JOIN sessions USING (tenant_id, profile_key) WHERE tenant_id LIKE ?",
+        f"crowd{crowd}-%",
+    )
+    if row["there"] != saved:
+        raise WrongReplies("connects were acknowledged that are not in the store")
+    return rates

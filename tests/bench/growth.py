@@ -1,0 +1,187 @@
+"""Growth: what a read, or a write of the monitor's, takes in a store of a thousand profiles, and in
+one of a million."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from statistics import median
+from time import perf_counter
+
+from service.model import DAY, SECOND, Place
+from service.storage.migrations import migrate_apart
+from service.storage.store import SqlStore
+from tests.bench.figure import Figure
+from tests.bench.load import WrongReplies
+from tests.engines import opened, rows
+from tests.postgres import Cluster
+
+SIZES = (1_000, 100_000, 1_000_000)
+FLAT = 1.5
+CALLS = 40
+"""Of each kind, in each store, in a round."""
+ASKED_FOR = 400
+"""Profiles that callers ask for, from all over a store: what they need of it is in memory."""
+PAGE = 50
+PICKED = 8
+BEGUN = 1_700_000_000 * SECOND
+"""When the first profile was made; each of the others a second later."""
+NOW = BEGUN + 1000 * DAY
+MANY, FEW = "ten_many", "ten_few"
+"""Tenants with half of all profiles each: one in eight of the first has to be connected anew, and
+none of the second's but the last hundred."""
+SMALL = 1_000
+"""Profiles for each of the tenants that have none: there are more of them in a large store, too."""
+PRIME, STEP = 1_000_000_007, 387_420_489
+"""Keys are drawn by chance: these go round all numbers without order, and never to one twice."""
+
+NUMBERS = """
+WITH RECURSIVE n(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {last})
+"""
+_KEY = f"'prof_' || (10000000000 + i * {STEP} % {PRIME})"
+_TENANT = f"CASE i % 2 WHEN 0 THEN '{MANY}' ELSE '{FEW}' END"
+_MADE = f"{BEGUN} + i * {SECOND}"
+_BROKEN = "CASE i % 2 WHEN 0 THEN i % 16 = 0 ELSE i > {last} - 200 END"
+PLANT = (
+    f"INSERT INTO tenants (tenant_id, name, created_at) VALUES ('{MANY}', '', 1), ('{FEW}', '', 2)",
+    f"""
+    INSERT INTO tenants (tenant_id, name, created_at)
+    {NUMBERS} SELECT 'ten_small' || i, '', 3 FROM n WHERE i < {{small}}
+    """,
+    f"""
+    INSERT INTO profiles (tenant_id, profile_key, created_at)
+    {NUMBERS} SELECT {_TENANT}, {_KEY}, {_MADE} FROM n
+    """,
+    # half of them are due, as after a night without a network
+    f"""
+    INSERT INTO connections (tenant_id, profile_key, platform, account_id, username, display_name,
+        origin, generation, state, reconnect_reason, connected_at, last_verified_at, document_at,
+        next_check_at, profile_created_at)
+    {NUMBERS} SELECT {_TENANT}, {_KEY}, 'bluesky', 'did:plc:' || (100000000000000 + i),
+        'u' || i || '.bsky.social', 'u' || i || '.bsky.social', 'https://bsky.social', i,
+        CASE WHEN {_BROKEN} THEN 'BROKEN' ELSE 'HEALTHY' END,
+        CASE WHEN {_BROKEN} THEN 'APP_PASSWORD_REVOKED' END, {_MADE}, {_MADE}, {_MADE},
+        {NOW} + CASE WHEN i % 4 < 2 THEN -1 ELSE 1 END * i * 1000,
+        CASE WHEN {_BROKEN} THEN {_MADE} END
+    FROM n
+    """,
+)
+
+
+def key(number: int) -> str:
+    """Of the profile of that number."""
+    return f"prof_{10_000_000_000 + number * STEP % PRIME}"
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A store with so many profiles."""
+
+    store: SqlStore
+    size: int
+
+    async def warm_up(self) -> None:
+        for number in range(ASKED_FOR):
+            await self._get(number)
+
+    async def get(self, chance: Random) -> None:
+        await self._get(chance.randrange(ASKED_FOR))
+
+    async def first_page(self, _: Random) -> None:
+        await self._page(MANY, 0, to_reconnect=False)
+
+    async def far_page(self, _: Random) -> None:
+        await self._page(MANY, BEGUN + self.size * 3 // 4 * SECOND, to_reconnect=False)
+
+    async def to_reconnect(self, _: Random) -> None:
+        """Of who has many, and of who has few."""
+        for tenant_id in (MANY, FEW):
+            await self._page(tenant_id, 0, to_reconnect=True)
+
+    async def pick(self, _: Random) -> None:
+        picked = await self.store.pick_due(NOW, NOW, PICKED, "")
+        _check(len(picked) == PICKED)
+
+    async def _get(self, number: int) -> None:
+        number *= 2 * (self.size // (2 * ASKED_FOR))
+        found = await self.store.profile(MANY, key(number))
+        _check(found.created_at == BEGUN + number * SECOND)
+
+    async def _page(self, tenant_id: str, after: int, *, to_reconnect: bool) -> None:
+        page = await self.store.profiles(
+            tenant_id, Place(after, ""), PAGE, to_reconnect=to_reconnect
+        )
+        _check(len(page) == PAGE and len(page[0].connections) == 1)
+
+
+def _check(right: bool) -> None:
+    if not right:
+        raise WrongReplies("the store has found something else than was planted")
+
+
+Call = Callable[[Grown, Random], Awaitable[None]]
+CALLED: tuple[tuple[str, Call], ...] = (
+    ("GetProfile", Grown.get),
+    ("ListProfiles of 50", Grown.first_page),
+    ("ListProfiles of 50, far in", Grown.far_page),
+    ("ListProfiles, needs_reconnect_only, twice", Grown.to_reconnect),
+    ("the monitor's pick of what is due", Grown.pick),
+)
+
+
+def plant(database_url: str, size: int) -> None:
+    """A store in today's schema with so many profiles, each of them connected, without secrets."""
+    assert migrate_apart(database_url)
+    for statement in (*PLANT, "ANALYZE"):
+        rows(database_url, statement.format(last=size - 1, small=size // SMALL))
+
+
+@asynccontextmanager
+async def grown(urls: Sequence[tuple[str, int]]) -> AsyncIterator[list[Grown]]:
+    """A store at each URL, of that size."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for database_url, size in urls:
+            await asyncio.to_thread(plant, database_url, size)
+            store = SqlStore(await opened(database_url))
+            stack.push_async_callback(store.close)
+            found.append(Grown(store, size))
+            await found[-1].warm_up()
+        yield found
+
+
+async def growth(
+    folder: Path, cluster: Cluster, rounds: int, sizes: Sequence[int] = SIZES
+) -> list[Figure]:
+    """For both engines: the slowest of the larger stores beside the smallest, which take turns."""
+    files = [(f"sqlite:///{folder / f'{size}.db'}", size) for size in sizes]
+    databases = [(cluster.url(await cluster.new_database()), size) for size in sizes]
+    figures = []
+    for engine, urls in (("SQLite", files), ("PostgreSQL", databases)):
+        async with grown(urls) as stores:
+            for name, call in CALLED:
+                took = [await _round(stores, call, number) for number in range(rounds + 1)][1:]
+                figures += [
+                    Figure(
+                        f"{name}, {engine}",
+                        "× 1st",
+                        [max(times[1:]) / times[0] for times in took],
+                        most=FLAT,
+                    ),
+                    Figure(f"  of {sizes[-1]:,}", "ms", [times[-1] * 1000 for times in took]),
+                ]
+    return figures
+
+
+async def _round(stores: Sequence[Grown], call: Call, number: int) -> list[float]:
+    """What it takes in each of *stores*, at the median."""
+    took: list[list[float]] = [[] for _ in stores]
+    chance = Random(number)
+    for _ in range(CALLS):
+        for store, times in zip(stores, took, strict=True):
+            begun = perf_counter()
+            await call(store, chance)
+            times.append(perf_counter() - begun)
+    return [median(times) for times in took]
