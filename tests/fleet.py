@@ -5,10 +5,9 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import grpc.aio
@@ -22,41 +21,26 @@ STARTS = 5
 
 
 class Node:
-    """One of the processes: it comes back at the address that it had at first."""
+    """One of the processes, run from the folder *program*; it comes back at the address that it had
+    at first."""
 
-    def __init__(
-        self,
-        read: Settings,
-        log: Path,
-        *,
-        program: Path = ROOT,
-        more: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        """*program*: the folder that it is run from. *more*: what its environment has besides."""
-        self._environ = {**environ_of(read), **more}
-        self._environ["PYTHONPATH"] = f"{program}:{program / 'generated'}"
-        self._program = program
+    def __init__(self, read: Settings, log: Path, program: Path = ROOT) -> None:
+        self._environ = environ_of(read)
         self._log = log
+        self.program = program
         self.address = "127.0.0.1:0"
         self.process: asyncio.subprocess.Process
 
     async def start(self) -> None:
         """Have it take calls."""
         for _ in range(STARTS):  # its port may be somebody's for a moment
-            if await self._started():
+            if await self.begins():
                 return
-        raise AssertionError(f"no start: {self._log.read_text()[-2000:]}")
+        raise AssertionError(f"no start: {self.last_line}")
 
-    async def _started(self) -> bool:
-        with self._log.open("ab") as lines:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service", "serve"),
-                cwd=self._program,
-                env={**self._environ, "POSTCORE_GRPC_ADDRESS": self.address},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=lines,
-            )
+    async def begins(self) -> bool:
+        """Whether it takes calls: else it has ended, and its last line says why."""
+        self.process = await self._run("serve")
         assert self.process.stdout
         async with asyncio.timeout(DEADLINE):
             ready = (await self.process.stdout.readline()).decode().split()
@@ -66,6 +50,33 @@ class Node:
                 return True
         await self.process.wait()
         return False
+
+    async def value(self, *command: str) -> str:
+        """What another command of the same program prints, with the same settings."""
+        process = await self._run(*command)
+        out, _ = await process.communicate()
+        assert process.returncode == 0, self.last_line
+        return out.decode().strip()
+
+    @property
+    def last_line(self) -> str:
+        return self._log.read_text().splitlines()[-1]
+
+    async def _run(self, *command: str) -> asyncio.subprocess.Process:
+        paths = f"{self.program}:{self.program / 'generated'}"
+        with self._log.open("ab") as lines:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "service", *command),
+                cwd=self.program,
+                env={
+                    **self._environ,
+                    "PYTHONPATH": paths,
+                    "POSTCORE_GRPC_ADDRESS": self.address,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=lines,
+            )
 
     async def end(self, number: signal.Signals) -> int:
         """Its exit code, once it has ended on that signal; also where it has ended before."""
@@ -83,9 +94,11 @@ class Node:
 
 
 @asynccontextmanager
-async def fleet(read: Settings, folder: Path, count: int) -> AsyncIterator[list[Node]]:
-    """So many nodes that take calls."""
-    nodes = [Node(read, folder / f"node-{number}.log") for number in range(count)]
+async def fleet(
+    read: Settings, folder: Path, count: int, program: Path = ROOT
+) -> AsyncIterator[list[Node]]:
+    """So many nodes that take calls, all of them of *program*."""
+    nodes = [Node(read, folder / f"node-{number}.log", program) for number in range(count)]
     async with AsyncExitStack() as stack:
         for node in nodes:
             await node.start()

@@ -6,6 +6,7 @@
     python -m tests.figures rounds [CONNECTIONS]
     python -m tests.figures leases
     python -m tests.figures nodes [SECONDS]
+    python -m tests.figures upgrade
 
 Exit code 1 where a target is missed. Those that ask a real Bluesky server need `make tools`.
 """
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from . import breaks, guesses, leases, nodes, outages, rounds
+from . import breaks, guesses, leases, nodes, outages, rounds, upgrade
 
 FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "outages": outages.table,
@@ -25,6 +26,7 @@ FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "rounds": rounds.table,
     "leases": leases.table,
     "nodes": nodes.table,
+    "upgrade": upgrade.table,
 }
 
 

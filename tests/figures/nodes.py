@@ -240,7 +240,7 @@ async def table(seconds: int = 180) -> bool:
         tally.failed or tally.lost or tally.retried for tally in of_draining
     )
     click.echo(f"one of {NODES} nodes killed and started again")
-    _tell(of_killing.tallies, of_killing)
+    tell(of_killing.tallies, of_killing)
     click.echo(f"{of_killing.missing} connects acknowledged and not in the store")
     click.echo(
         f"{of_killing.logins} logins of {of_killing.connects} connects, of which "
@@ -253,13 +253,14 @@ async def table(seconds: int = 180) -> bool:
     )
     click.echo(f"{'right' if of_killing.right and of_killing.met else 'BROKEN'}\n")
     click.echo(f"{TURNS} drains, one node after the other")
-    _tell(of_draining)
+    tell(of_draining)
     click.echo(f"{missing} connects acknowledged and not in the store")
     click.echo("right" if kept else "BROKEN")
     return of_killing.right and of_killing.met and kept
 
 
-def _tell(tallies: list[Tally], of: Killed | None = None) -> None:
+def tell(tallies: list[Tally], of: Killed | None = None) -> None:
+    """Print a table of *tallies*."""
     click.echo(f"{'':16}{'sent':>8}{'failed':>8}{'retried':>9}{'lost':>6}{'longest':>11}")
     for tally in tallies:
         retried = of.retried(tally) if of else tally.retried
