@@ -13,16 +13,19 @@ from alembic.config import Config
 
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 100
+LOCK_SECONDS = 3
+"""For a table: calls of nodes that run queue up behind who waits for one, and wait no longer."""
 ATTEMPTS = 5
 LONGEST_PAUSE = 0.5
 
-# what the later of two that migrate at once meets: what it was to make is there
+# what a migration meets: of two at once the later finds what it was to make
 _MET = (
     asyncpg.DuplicateTableError,
     asyncpg.DuplicateObjectError,
     asyncpg.DuplicateColumnError,
     asyncpg.UniqueViolationError,  # in the catalogue, or on the row of the version
     asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,  # a backup reads a table that is to be changed, say
 )
 
 
@@ -37,6 +40,8 @@ async def upgrade(config: Config, database_url: str, head: str) -> None:
                 async with connection.transaction():
                     revision = await _revision(connection)
                     if revision != head:
+                        # after the wait for who migrates at once, which may be longer
+                        await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
                         await connection.execute(_as_sql(config, revision, head))
                 return
             except _MET:
