@@ -182,7 +182,7 @@ def keys_in(path: Path) -> list[Key]:
         raise RingError(f"there is no ring at {path}; make one: postcore keyring init") from None
     except OSError as error:
         raise RingError(f"the ring {path} cannot be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RingError(f"the ring {path} is not JSON") from None
     try:
         if written["version"] != 1:

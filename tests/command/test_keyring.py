@@ -170,9 +170,9 @@ def test_a_damaged_ring_is_refused(
     assert not any(key["key"] in str(caught.value) for key in written["keys"])
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 5000])
 def test_a_ring_that_is_not_json_is_refused(ring: Path, content: bytes) -> None:
-    """Be it empty, cut short or not text."""
+    """Be it empty, cut short, not text, or deeper than anything is read."""
     ring.write_bytes(content)
     with pytest.raises(RingError, match="is not JSON"):
         Ring(ring)
