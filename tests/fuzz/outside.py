@@ -1,0 +1,83 @@
+"""Outside: the guarded way out, behind which everybody answers with the same bytes."""
+
+import httpcore
+
+from service.model import SECOND, Micros
+from service.platforms.egress import Egress, Origin
+from service.platforms.names import NameNotFound, Resolver
+from service.platforms.outside import Outside
+
+from .target import told
+
+HANDLE = "alice.example.com"
+DID = "did:plc:aaaabbbbccccddddeeee2345"
+SERVER = "https://pds.example.com"
+NOW = 1_800_000_000
+GOOD = {
+    "id": DID,
+    "alsoKnownAs": [f"at://{HANDLE}"],
+    "service": [
+        {"id": "#atproto_pds", "type": "AtprotoPersonalDataServer", "serviceEndpoint": SERVER}
+    ],
+}
+STATUSES = (200, 201, 204, 302, 400, 401, 403, 404, 410, 429, 500, 503)
+
+
+class Clock:
+    def now(self) -> Micros:
+        return NOW * SECOND
+
+
+class Names(Resolver):
+    """Every name is at one public address; it has the text records that it is told to have."""
+
+    texts_told: list[str] | None = None
+
+    async def texts(self, name: str) -> list[str]:
+        if self.texts_told is None:
+            raise NameNotFound(name)
+        return self.texts_told
+
+    async def addresses(self, name: str) -> list[str]:
+        return ["93.184.216.34"]
+
+
+class Answered:
+    """*wire* is what everybody sends, to whatever they are asked, and then hangs up.
+
+    From httpcore on, which has nothing to shake hands with, all of it is what the service has.
+    """
+
+    def __init__(self) -> None:
+        self.wire = b""
+        self.names = Names()
+        self.egress = Egress(self.names, dial=self._dial)
+        # the directory and the resolver are trusted, and dialled without our checks
+        self.egress._trusted = self.egress._guarded
+
+    def outside(self, *, resolver: bool = False) -> Outside:
+        return Outside(
+            self.egress,
+            self.names,
+            Clock(),
+            Origin.parse("https://plc.example.com"),
+            Origin.parse("https://resolver.example.com") if resolver else None,
+            frozenset(),
+        )
+
+    async def _dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
+        return httpcore.AsyncMockStream([self.wire])
+
+
+def wire(data: bytes, good: bytes) -> bytes:
+    """What *data* has the server send: after a 2 just that, else an answer of a status and of
+    headers that it tells, and of a body told of *good*."""
+    how, rest = data[:1], data[1:]
+    if how == b"\2":
+        return rest
+    status, rest = STATUSES[rest[0] % len(STATUSES)] if rest else 200, rest[1:]
+    head = f"HTTP/1.1 {status} Odd\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    headers, found, body = rest.partition(b"\0\0")
+    if not found:
+        headers, body = b"", rest
+    return head.encode() + headers + b"\r\n" + told(how + body, good)

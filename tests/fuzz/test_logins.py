@@ -1,0 +1,192 @@
+"""Logins: whatever an account's server answers, it is what it proves, and else proves nothing."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from service.errors import (
+    AccountInactive,
+    InvalidCredentials,
+    PlatformRateLimited,
+    PlatformUnavailable,
+    ServiceError,
+)
+from service.model import SECOND, Account, Session, Standing
+from service.platforms import bluesky_answers as answers
+from service.platforms.bluesky import BlueskyPlatform
+from service.ports import SessionEnded
+
+from .json_texts import json_texts
+from .outside import DID, HANDLE, NOW, SERVER, Answered, wire
+from .target import EDITS, SEEDS, Read, Target
+from .test_documents import STATUS, WIRES
+
+ACCOUNT = Account(DID, HANDLE, SERVER)
+PASSWORD = "wq5z-7hxn-k2vd-pj4t"
+EXPIRES = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOiAxODAwMDA3MjAwfQ.c2lnbmVk"
+WHOLE = json.dumps(
+    {"did": DID, "handle": HANDLE, "accessJwt": EXPIRES, "refreshJwt": "refresh", "active": True}
+).encode()
+REFUSALS = (InvalidCredentials, AccountInactive, PlatformRateLimited, PlatformUnavailable)
+
+
+class Asked:
+    """An account's server, asked for all that the adapter asks it for."""
+
+    def __init__(self, answered: Answered) -> None:
+        self.answered = answered
+        self.platform = BlueskyPlatform(answered.outside())
+
+    def says(self, *statuses: bytes) -> bool:
+        return any(b" %s " % status in self.answered.wire for status in statuses)
+
+    async def everything(self) -> None:
+        try:
+            await self.log_in()
+            await self.refresh()
+            await self.look()
+        finally:
+            await self.answered.egress.close()
+
+    async def log_in(self) -> None:
+        try:
+            login = await self.platform.log_in_again(PASSWORD, ACCOUNT)
+        except ServiceError as refusal:
+            check(refusal)
+            if isinstance(refusal, InvalidCredentials):
+                # by nothing but its own word, or a token that is a main password's
+                assert self.says(b"401") or refusal.why == "main_password"
+        else:
+            assert login.account == ACCOUNT
+            usable(login.session)
+            assert login.pause_until is None or login.pause_until > NOW * SECOND
+
+    async def refresh(self) -> None:
+        try:
+            refreshed = await self.platform.refresh(Session("access", "refresh", 0), ACCOUNT)
+        except SessionEnded:
+            assert self.says(b"400", b"401")
+        except ServiceError as refusal:
+            check(refusal)
+        else:
+            usable(refreshed.session)
+
+    async def look(self) -> None:
+        try:
+            standing = await self.platform.standing(ACCOUNT)
+        except (PlatformRateLimited, PlatformUnavailable) as refusal:
+            check(refusal)
+        else:
+            assert isinstance(standing, Standing)
+            assert self.says(b"200", b"400")
+        try:
+            name = await self.platform.display_name(ACCOUNT)
+        except PlatformUnavailable:
+            return
+        assert name is None or (0 < len(name) <= 640 and name.isprintable())
+
+
+@contextmanager
+def opened(_: Path) -> Iterator[Read]:
+    with asyncio.Runner() as runner:
+        asked = Asked(Answered())
+        runner.run(asked.platform.warm_up())
+
+        def read(data: bytes) -> None:
+            asked.answered.wire = wire(data, WHOLE)
+            runner.run(asked.everything())
+            hints(data)
+
+        yield read
+
+
+def check(refusal: ServiceError) -> None:
+    """Of the kinds that there are, with a wait that makes sense, and without a secret."""
+    assert isinstance(refusal, REFUSALS)
+    assert refusal.retry_after is None or 1 <= refusal.retry_after <= 24 * 3600
+    assert PASSWORD not in repr(vars(refusal))
+    assert refusal.__cause__ is None
+
+
+def usable(session: Session) -> None:
+    """Of tokens that can be sent in a header, with an end that can be told."""
+    for token in (session.access_token, session.refresh_token):
+        assert token.isascii()
+        assert token.isprintable()
+        assert " " not in token
+    Timestamp().FromMicroseconds(session.expires_at)
+    assert session.expires_at > 0
+
+
+def hints(data: bytes) -> None:
+    """What a token says of its end, and a header of how long to wait, taken for what it may be."""
+    text = data.decode("utf-8", "surrogateescape")
+    for token in (text, f"a.{text}.b"):
+        expires_at = answers.session(token, "refresh", NOW * SECOND).expires_at
+        Timestamp().FromMicroseconds(expires_at)
+        assert isinstance(answers.claims(token), dict)
+    for remaining in ("0", text):
+        headers = {"ratelimit-reset": text, "ratelimit-remaining": remaining, "retry-after": text}
+        until = answers.pause_until(headers, NOW * SECOND)
+        assert until is None or NOW * SECOND < until < 2**63
+        with pytest.raises(PlatformRateLimited) as caught:
+            answers.refuse_status(429, headers, NOW * SECOND)
+        check(caught.value)
+
+
+TARGET = Target(
+    opened,
+    (
+        *(b"\1\0" + seed[1:] for seed in SEEDS),
+        b'\0\5{"error": "AuthenticationRequired"}',
+        b'\0\4{"error": "ExpiredToken"}',
+        b"\0\x09ratelimit-reset: 1800000300\r\nratelimit-remaining: 0\r\n\0\0{}",
+        b"1800000300",
+        b"eyJleHAiOiAxODAwMDA3MjAwfQ",
+    ),
+)
+
+NAMES = ("did", "handle", "accessJwt", "refreshJwt", "active", "status", "error", "message")
+VALUES = (
+    *(DID, HANDLE, EXPIRES, "refresh", "deactivated", "takendown", "AuthenticationRequired"),
+    *("ExpiredToken", "RepoNotFound", "AccountTakedown", "AuthFactorTokenRequired"),
+)
+HEADERS = st.sampled_from(
+    [b""]
+    + [
+        f"ratelimit-reset: {reset}\r\nratelimit-remaining: {remaining}\r\n\0\0".encode()
+        for reset in ("0", "-1", "1800000300", "9" * 12, "9" * 13, "1e9", "\u0663", "")
+        for remaining in ("0", "1", "")
+    ]
+    + [b"content-type: text/html\r\n\0\0", b"location: https://evil.example\r\n\0\0"]
+)
+BODIES = st.tuples(
+    st.just(b"\0"), STATUS, HEADERS, json_texts((*NAMES, "didDoc", "value", "displayName"), VALUES)
+).map(b"".join)
+CHANGED = st.tuples(st.just(b"\1"), STATUS, EDITS.map(lambda edits: edits[1:])).map(b"".join)
+
+
+@settings(deadline=None)
+@given(BODIES | CHANGED | WIRES)
+@example(b"\0\0" + b"[" * 5000)
+@example(b"\0\5" + b"[" * 5000)
+@example(b'\0\0{"value":' + b"9" * 5000 + b"}")
+@example(b"9" * 12)
+@example("\u0661\u0662".encode())
+def test_any_answer(read: Read, data: bytes) -> None:
+    """A session of the account, a refusal for what was said in so many words, or nothing proved; no
+    other exception, no secret, and no wait longer than a day."""
+    read(data)
+
+
+@pytest.mark.parametrize("seed", TARGET.seeds)
+def test_seeds(read: Read, seed: bytes) -> None:
+    """What the fuzzer begins with keeps the promise."""
+    read(seed)

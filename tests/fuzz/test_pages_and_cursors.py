@@ -1,0 +1,89 @@
+"""Page tokens, cursors and fingerprints: whole, in their place, or InvalidToken."""
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.model import Place
+from service.records import Fingerprint
+from service.ring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
+from service.tokens import LONGEST, InvalidToken, Tokens
+
+from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
+
+PLACE = Place(1_800_000_000_000_000, "prof_abc123")
+NUMBER = 7
+BOUND = (("ten_a", "ListProfiles", "True"), ("ten_a", "ListProfiles", "False"), ("ten_b",), ())
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Read]:
+    create_ring(folder / "keyring.json", new_keys("test"))
+    ring = Ring(folder / "keyring.json")
+    tokens = Tokens(ring)
+    minted: dict[tuple[Callable[..., object], tuple[str, ...]], tuple[str, object]] = {}
+    for bound in BOUND:
+        minted[tokens.place, bound] = tokens.page(PLACE, *bound), PLACE
+        minted[tokens.number, bound] = tokens.cursor(NUMBER, *bound), NUMBER
+    fingerprint = tokens.fingerprint(["a", "", "b"])
+
+    def read(data: bytes) -> None:
+        for whole, _ in minted.values():
+            text = text_of(told(data, whole.encode()))
+            for (reads, bound), (right, written) in minted.items():
+                try:
+                    found = reads(text, *bound)
+                except InvalidToken:
+                    assert text != right
+                else:
+                    assert (text, found) == (right, written)
+        digest = told(data, fingerprint.digest)
+        same = Fingerprint(fingerprint.ring_key_id, digest)
+        assert tokens.matches(same, ["a", "", "b"]) == (digest == fingerprint.digest)
+        assert not tokens.matches(same, ["a", "b", ""])
+        name = text_of(told(data, fingerprint.ring_key_id.encode()))
+        if ring.find(KeyPurpose.TOKEN, name) is None:
+            with pytest.raises(UnknownKey):
+                tokens.matches(Fingerprint(name, digest), [])
+
+    yield read
+
+
+TARGET = Target(opened, (*SEEDS, b"\0AQ", b"\0" + b"A" * (LONGEST + 1), b"\0AQ==", b"\0AR"))
+
+LIKE = own(
+    st.binary(max_size=80).map(lambda raw: base64.urlsafe_b64encode(b"\1" + raw).rstrip(b"="))
+)
+
+
+@settings(deadline=None)
+@given(EDITS | LIKE | ANYTHING)
+def test_any_text(read: Read, data: bytes) -> None:
+    """What was changed, cut, of another version, of another tenant, list or use is InvalidToken, by
+    every reader, and nothing else is raised; a request's fingerprint fits that request alone."""
+    read(data)
+
+
+@pytest.mark.parametrize("seed", TARGET.seeds)
+def test_seeds(read: Read, seed: bytes) -> None:
+    """What the fuzzer begins with keeps the promise."""
+    read(seed)
+
+
+@given(st.integers(0, 2**63 - 1), st.from_regex(r"prof_[a-z0-9]{1,64}", fullmatch=True))
+def test_a_place_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, created_at: int, profile_key: str
+) -> None:
+    """Any place there can be, from a token of plain ASCII that is not too long to be read."""
+    folder = tmp_path_factory.getbasetemp()
+    if not (folder / "places.json").exists():
+        create_ring(folder / "places.json", new_keys("test"))
+    tokens = Tokens(Ring(folder / "places.json"))
+    token = tokens.page(Place(created_at, profile_key), "ten_a")
+    assert token.isascii()
+    assert tokens.place(token, "ten_a") == Place(created_at, profile_key)
