@@ -21,6 +21,8 @@ CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
 """Variables of that prefix that belong to callers, not to the service."""
 CALLED_AT = ("grpc_address", "http_address")
 """The settings that are addresses which callers reach with keys and passwords."""
+PROTECTION = frozenset({"tls_cert_file", "tls_key_file", "tls_client_ca_file", "allow_plaintext"})
+"""Those that say how these are protected."""
 ORIGIN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE
 )
@@ -203,28 +205,36 @@ class Settings(BaseModel):
         environ = os.environ if environ is None else environ
         faults: list[str] = []
         given = {
-            name.removeprefix(PREFIX).lower(): value
+            name.removeprefix(PREFIX): value
             for name, value in environ.items()
             if name.startswith(PREFIX) and name not in CLIENT_VARIABLES and value != ""
         }
-        if path := given.pop("database_url_file", None):
-            if "database_url" in given:
+        if path := given.pop("DATABASE_URL_FILE", None):
+            if "DATABASE_URL" in given:
                 faults.append("POSTCORE_DATABASE_URL and POSTCORE_DATABASE_URL_FILE are both set")
             try:
-                given["database_url"] = Path(path).read_text().strip()
+                given["DATABASE_URL"] = Path(path).read_text().strip()
             except (OSError, UnicodeDecodeError):
                 faults.append("POSTCORE_DATABASE_URL_FILE: the file cannot be read")
-        faults += [
-            f"{PREFIX}{name.upper()}: no such setting"
-            for name in sorted(given.keys() - cls.model_fields.keys())
-        ]
+        # in capitals alone: of two that differ in case, one would hide the other
+        known = {name.upper(): name for name in cls.model_fields}
+        faults += [f"{PREFIX}{name}: no such setting" for name in sorted(given.keys() - known)]
+        named = {known[name]: value for name, value in given.items() if name in known}
         try:
-            settings = cls.model_validate(given)
+            settings = cls.model_validate(named)
         except ValidationError as error:
+            wrong = {}
             for fault in error.errors(include_input=False, include_url=False):
-                name = str(fault["loc"][0]).upper() if fault["loc"] else ""
-                faults.append(f"{PREFIX}{name}: {fault['msg'].removeprefix('Value error, ')}")
-            raise ConfigError(faults) from None
+                name = str(fault["loc"][0])
+                told = fault["msg"].removeprefix("Value error, ")
+                wrong[name] = f"{PREFIX}{name.upper()}: {told}"
+            faults += wrong.values()
+            # what the others say of each other is told, too, unless one of these has its say there
+            settings = cls.model_validate(
+                {name: value for name, value in named.items() if name not in wrong}
+            )
+            if wrong.keys() & PROTECTION:
+                raise ConfigError(faults) from None
         faults += settings._disagreements
         if faults:
             raise ConfigError(faults)

@@ -78,6 +78,28 @@ def test_unknown_variables_of_our_prefix_are_named() -> None:
     assert Settings.read({"PATH": "/bin", "postcore_a": "x", "MY_POSTCORE_A": "x"}) == read()
 
 
+def test_a_fault_hides_no_disagreement() -> None:
+    """What is right by itself, and not beside the others, is told with the rest; but not where what
+    would settle it is itself at fault."""
+    plain = "POSTCORE_GRPC_ADDRESS: other machines can reach it"
+    level, address = faults(LOG_LEVEL="x", GRPC_ADDRESS="0.0.0.0:1")
+    assert level.startswith("POSTCORE_LOG_LEVEL: ")
+    assert address.startswith(plain)
+    [told] = faults(ALLOW_PLAINTEXT="x", GRPC_ADDRESS="0.0.0.0:1")
+    assert told.startswith("POSTCORE_ALLOW_PLAINTEXT: ")
+
+
+def test_variables_are_in_capitals() -> None:
+    """One in small letters is none: it would hide the other, or be hidden by it."""
+    given = {"POSTCORE_LOG_LEVEL": "info", "POSTCORE_log_level": "x", "POSTCORE_Log_Level": "x"}
+    with pytest.raises(ConfigError) as caught:
+        Settings.read(given)
+    assert caught.value.faults == [
+        "POSTCORE_Log_Level: no such setting",
+        "POSTCORE_log_level: no such setting",
+    ]
+
+
 def test_empty_values_count_as_unset() -> None:
     """Of every setting, and of variables that are none."""
     empty = {name.upper(): "" for name in Settings.model_fields}
