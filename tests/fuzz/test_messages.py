@@ -111,8 +111,8 @@ BODIES = json_texts(NAMES, ("bluesky", "a", "true", "1")) | TAGS | st.binary()
 @example(b"\0" + b'{"credentials":' * 5000)
 @example(b'\0{"credentials": {"handle": "\\ud800"}}')
 def test_any_message(read: Read, data: bytes) -> None:
-    """Read, and then the same as it is shown; or refused with a field of the contract, in words that
-    hold nothing of what was sent. A request's id is one that can be logged, or is ours."""
+    """Read, and then the same as it is shown; or refused with a field of the contract, in words
+    that hold nothing of what was sent. A request's id is one that can be logged, or is ours."""
     read(data)
 
 

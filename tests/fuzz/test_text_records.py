@@ -1,4 +1,4 @@
-"""Text records: whatever a name server answers, it is records, or that there are none, or nothing."""
+"""Text records: whatever a name server answers is records, or that there are none, or nothing."""
 
 import asyncio
 import struct
@@ -84,7 +84,7 @@ WHOLE = {
 
 @contextmanager
 def opened(_: Path) -> Iterator[Read]:
-    saying = Saying()
+    saying = Saying()  # type: ignore[no-untyped-call]
     resolver = Resolver(cast("list[str]", [saying]))
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
         patch.setattr(names, "SECONDS", 0.2)
@@ -100,7 +100,7 @@ def opened(_: Path) -> Iterator[Read]:
             except PlatformUnavailable:
                 assert saying.wire != WHOLE[kind]
             else:
-                assert found
+                assert found or kind == "TXT"  # those that are no ASCII are left out
                 assert all(isinstance(text, str) and text.isascii() for text in found)
 
         def read(data: bytes) -> None:
