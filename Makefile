@@ -7,7 +7,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 BUF := ../.venv/bin/buf
 
-.PHONY: help run test check bench attack lint types contract generated generate released tools audit lock format clean
+.PHONY: help run test check bench attack fuzz lint types contract generated generate released tools audit lock format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,9 +57,13 @@ tools: ## install the real Bluesky server and grpcurl for the tests, in a cache 
 audit: build/audit/tools build/audit/service ## known vulnerabilities, licences, bill of materials of what runs
 	@build/audit/tools/bin/python tests/tools/audit.py build/audit/service build/audit/bom.json
 
+fuzz: build/fuzz ## look for bytes that break a promise, led by coverage; SECONDS=20 for each target
+	@PYTHONPATH=generated build/fuzz/bin/python -m tests.fuzz $(or $(SECONDS),20) $(TARGETS)
+
 build/audit/tools: requirements-audit.txt
 build/audit/service: requirements.txt
-build/audit/tools build/audit/service: | .venv/bin/python
+build/fuzz: requirements-fuzz.txt
+build/audit/tools build/audit/service build/fuzz: | .venv/bin/python
 	@rm -rf $@ && $(PY) -m venv $@
 	@echo 'installing $(<) for $@ …' >&2
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
@@ -68,6 +72,7 @@ lock: ## write requirements*.txt anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements.txt
 	uv pip compile pyproject.toml --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
 	uv pip compile --group audit $(LOCK) -c requirements.txt -c requirements-dev.txt -o requirements-audit.txt
+	uv pip compile pyproject.toml --group fuzz $(LOCK) -c requirements-dev.txt -o requirements-fuzz.txt
 LOCK = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 
 format: .venv/dev ## format the code
