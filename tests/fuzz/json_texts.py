@@ -1,7 +1,7 @@
 """JSON texts: the shapes that a reader expects, with anything in them, and what is hardly JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hypothesis import strategies as st
 
@@ -16,6 +16,22 @@ SCALARS = (
     | st.integers().map(str)
     | st.floats().map(json.dumps)
 )
+
+
+def with_others(
+    whole: Mapping[str, object], values: st.SearchStrategy[bytes]
+) -> st.SearchStrategy[bytes]:
+    """Objects like *whole*, some of whose *values* are others."""
+    others = st.dictionaries(st.sampled_from(sorted(whole)), values, max_size=2)
+    return others.map(
+        lambda changed: (
+            b"{%s}"
+            % b",".join(
+                json.dumps(name).encode() + b":" + changed.get(name, json.dumps(value).encode())
+                for name, value in whole.items()
+            )
+        )
+    )
 
 
 def json_texts(names: Sequence[str], values: Sequence[str]) -> st.SearchStrategy[bytes]:

@@ -18,7 +18,7 @@ from service.platforms.egress import Origin
 from service.platforms.identity import Identity, NoSuchAccount
 from service.ports import AccountGone
 
-from .json_texts import json_texts
+from .json_texts import json_texts, with_others
 from .outside import DID, GOOD, HANDLE, SERVER, STATUSES, Answered, wire
 from .target import EDITS, SEEDS, Read, Target
 
@@ -96,9 +96,9 @@ TARGET = Target(
 NAMES = ("id", "did", "error", "type", "alsoKnownAs", "service", "serviceEndpoint", "handle")
 VALUES = (DID, f"at://{HANDLE}", "#atproto_pds", "AtprotoPersonalDataServer", SERVER)
 STATUS = st.integers(0, len(STATUSES) - 1).map(lambda status: bytes([status]))
-BODIES = st.tuples(STATUS, json_texts((*NAMES, "plc_tombstone"), VALUES)).map(
-    lambda parts: b"\0" + b"".join(parts)
-)
+TEXTS = json_texts((*NAMES, "plc_tombstone"), VALUES)
+BODIES = st.tuples(STATUS, TEXTS).map(lambda parts: b"\0" + b"".join(parts))
+NEARLY = with_others(GOOD, TEXTS).map(b"\0\0".__add__)
 CHANGED = st.tuples(STATUS, EDITS).map(lambda parts: b"\1" + parts[0] + parts[1][1:])
 WIRES = st.binary().map(b"\2".__add__) | st.tuples(
     st.sampled_from([b"HTTP/1.1 ", b"HTTP/1.0 ", b"HTTP/2 ", b"http/1.1 "]),
@@ -128,7 +128,7 @@ WIRES = st.binary().map(b"\2".__add__) | st.tuples(
 
 
 @settings(deadline=None)
-@given(BODIES | CHANGED | WIRES)
+@given(BODIES | NEARLY | CHANGED | WIRES)
 @example(b"\0\0" + b"[" * 5000)
 @example(b'\0\0{"id":' + b"9" * 5000 + b"}")
 @example(b"\0\0\xff\xfe{\0}\0")

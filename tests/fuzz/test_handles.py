@@ -104,7 +104,7 @@ PARTS = st.sampled_from(
             "-",
             ".",
             "..",
-            "9",
+            "_",
         ),
         *("@", "at://", "https://bsky.app/profile/", "did:web:", "did:plc:", "/", ":", "%3A", "?"),
         *(" ", "\t", "\n", "\0", "\u200b", "\u202e", "\u212a", "\ud800", "\u3002", "A", "Ω"),
@@ -116,6 +116,7 @@ LIKE = st.lists(PARTS | st.text(max_size=4), max_size=12).map("".join)
 
 @settings(deadline=None, max_examples=300)
 @given(LIKE.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary())
+@example(b"a_b.com")
 @example(b"@@alice.com")
 @example(b"\xed\xa0\x80")
 def test_any_text(read: Read, data: bytes) -> None:

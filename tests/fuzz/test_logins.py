@@ -22,8 +22,9 @@ from service.model import SECOND, Account, Session, Standing
 from service.platforms import bluesky_answers as answers
 from service.platforms.bluesky import BlueskyPlatform
 from service.ports import SessionEnded
+from tests.outside.bluesky_login import jwt
 
-from .json_texts import json_texts
+from .json_texts import json_texts, with_others
 from .outside import DID, HANDLE, NOW, SERVER, Answered, wire
 from .target import EDITS, SEEDS, Read, Target
 from .test_documents import STATUS, WIRES
@@ -31,9 +32,15 @@ from .test_documents import STATUS, WIRES
 ACCOUNT = Account(DID, HANDLE, SERVER)
 PASSWORD = "wq5z-7hxn-k2vd-pj4t"
 EXPIRES = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOiAxODAwMDA3MjAwfQ.c2lnbmVk"
-WHOLE = json.dumps(
-    {"did": DID, "handle": HANDLE, "accessJwt": EXPIRES, "refreshJwt": "refresh", "active": True}
-).encode()
+GOOD = {
+    "did": DID,
+    "handle": HANDLE,
+    "accessJwt": EXPIRES,
+    "refreshJwt": "refresh",
+    "active": True,
+    "status": None,
+}
+WHOLE = json.dumps(GOOD).encode()
 REFUSALS = (InvalidCredentials, AccountInactive, PlatformRateLimited, PlatformUnavailable)
 
 
@@ -167,18 +174,28 @@ HEADERS = st.sampled_from(
     ]
     + [b"content-type: text/html\r\n\0\0", b"location: https://evil.example\r\n\0\0"]
 )
+TEXTS = json_texts((*NAMES, "didDoc", "value", "displayName"), VALUES)
+TOKENS = (
+    st.one_of(st.integers(), st.sampled_from([0, NOW, 10**12, 10**30, True, None, 1.5, "1", [NOW]]))
+    .map(lambda expiry: jwt({"exp": expiry}, "x"))
+    .map(json.dumps)
+    .map(str.encode)
+)
+REFUSED = st.sampled_from(VALUES).map(lambda error: json.dumps({"error": error}).encode())
 BODIES = st.tuples(
-    st.just(b"\0"), STATUS, HEADERS, json_texts((*NAMES, "didDoc", "value", "displayName"), VALUES)
+    st.just(b"\0"), STATUS, HEADERS, TEXTS | REFUSED | with_others(GOOD, TEXTS | TOKENS)
 ).map(b"".join)
 CHANGED = st.tuples(st.just(b"\1"), STATUS, EDITS.map(lambda edits: edits[1:])).map(b"".join)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(BODIES | CHANGED | WIRES)
 @example(b"\0\0" + b"[" * 5000)
 @example(b"\0\5" + b"[" * 5000)
 @example(b'\0\0{"value":' + b"9" * 5000 + b"}")
 @example(b"9" * 12)
+@example(jwt({"exp": 10**12}, "").split(".")[1].encode())
+@example(b'\0\x0a{"error":"ExpiredToken"}')
 @example("\u0661\u0662".encode())
 def test_any_answer(read: Read, data: bytes) -> None:
     """A session of the account, a refusal for what was said in so many words, or nothing proved; no

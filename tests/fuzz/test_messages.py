@@ -1,5 +1,6 @@
 """Messages: bytes, as JSON or as protobuf, are a message of the contract or name what is wrong."""
 
+import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidRequest
 from service.transport import json_form
-from service.transport.boundary import REQUEST_ID, request_id
+from service.transport.boundary import request_id
 from service.transport.decoding import undecodable
 from service.transport.json_form import KINDS
 from service.transport.routes import METHODS
@@ -24,6 +25,7 @@ from .json_texts import json_texts
 from .target import Read, Target
 
 INPUTS = [METHODS[name].input_type for name in sorted(METHODS)]
+LOGGABLE = {*string.ascii_letters, *string.digits, *"._:/+=@-"}
 FAULTS = {
     *(f"must be {kind}" for kind in KINDS.values()),
     *("must be a JSON object", "must not begin with a byte order mark", "is named twice"),
@@ -39,8 +41,9 @@ def opened(_: Path) -> Iterator[Read]:
         as_json(data[1:], kind)
         as_protobuf(data[1:], kind)
         given = data.decode("utf-8", "surrogateescape")
-        assert REQUEST_ID.fullmatch(request_id(given))
-        assert (request_id(given) == given) == bool(REQUEST_ID.fullmatch(given))
+        fit = 0 < len(given) <= 128 and set(given) <= LOGGABLE
+        assert (request_id(given) == given) == fit
+        assert set(request_id(given)) <= LOGGABLE
 
     yield read
 
@@ -78,6 +81,23 @@ def check(refusal: InvalidRequest, kind: Any) -> FieldDescriptor | None:
         found = kind.fields_by_name[name]
         kind = found.message_type
     return found
+
+
+CREDENTIALS = {"handle": b"\x0a", "app_password": b"\x12"}
+
+
+@pytest.mark.parametrize("wrong", ["platform", "credentials.handle", "credentials.app_password"])
+def test_the_field_at_fault_is_named(wrong: str) -> None:
+    """And not one beside it that is as it should be."""
+
+    def text(path: str) -> bytes:
+        return b"\x02\xc3\x28" if path == wrong else b"\x01a"
+
+    inner = b"".join(tag + text(f"credentials.{name}") for name, tag in CREDENTIALS.items())
+    kind = METHODS["ConnectProfile"].input_type
+    encoded = b"\x12" + text("platform") + b"\x1a" + bytes([len(inner)]) + inner
+    [field] = undecodable(encoded, kind).fields
+    assert (field.path, field.fault) == (wrong, "is not valid UTF-8")
 
 
 TARGET = Target(
