@@ -127,8 +127,10 @@ WIRES = st.binary().map(b"\2".__add__) | st.tuples(
 ).map(lambda parts: b"\2" + b"".join(parts))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=200)
 @given(BODIES | NEARLY | CHANGED | WIRES)
+@example(b"\0\0" + WHOLE.replace(b"did:plc:aaaa", b"did:plc:bbbb"))
+@example(b"\0\0" + WHOLE.replace(b"alice", b"bob"))
 @example(b"\0\0" + b"[" * 5000)
 @example(b'\0\0{"id":' + b"9" * 5000 + b"}")
 @example(b"\0\0\xff\xfe{\0}\0")
