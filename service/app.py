@@ -89,10 +89,10 @@ async def house(
         if mode:
             await claim_mode(store, mode)
         vault = await open_vault(store, ring)
-        way_out = outside(settings, clock)
+        tasks = OwnedTasks()
+        way_out = outside(settings, clock, tasks.leave)
         adapters = tuple(make(way_out) for make in ADAPTERS)
         registry = Registry(adapters)
-        tasks = OwnedTasks()
         tokens = Tokens(ring)
         idempotency = Idempotency(store, tokens, clock, tasks)
         logouts = Logouts(registry, vault, tasks)

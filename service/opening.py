@@ -1,7 +1,8 @@
 """Opening: what a start opens, and the sentences that say why it cannot."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from service import canary
 from service.config import Settings
@@ -61,8 +62,10 @@ def certificates(settings: Settings) -> Certificates | None:
     return Certificates(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
 
 
-def outside(settings: Settings, clock: Clock) -> Outside:
-    """The way out that *settings* describe."""
+def outside(
+    settings: Settings, clock: Clock, leave: Callable[[Coroutine[Any, Any, object]], None]
+) -> Outside:
+    """The way out that *settings* describe; *leave* does what is left of an answer's work."""
     names = Resolver()
     try:
         egress = Egress(names, settings.egress_ca_file)
@@ -78,6 +81,7 @@ def outside(settings: Settings, clock: Clock) -> Outside:
         Origin.parse(settings.plc_url),
         Origin.parse(settings.handle_resolver_url) if settings.handle_resolver_url else None,
         frozenset(map(Origin.parse, settings.trusted_origins)),
+        leave,
     )
 
 

@@ -12,7 +12,9 @@ from service.model import Credentials
 from service.opening import outside
 from service.platforms.bluesky import BlueskyPlatform
 from service.ports import SystemClock
-from tests.bluesky import CREATE, SESSION, Bluesky, is_live
+from service.sandbox.faults import Hang
+from service.tasks import OwnedTasks
+from tests.bluesky import CREATE, SESSION, Bluesky, SandboxBluesky, is_live
 from tests.running import Refusal, Running
 
 DELETE = f"{SESSION}deleteSession"
@@ -108,8 +110,26 @@ async def test_a_main_password_is_refused_and_its_session_ended(
     ended = (await bluesky.counts()).get(DELETE, 0)
     refusal = await service.refused(person.handle, person.main_password)
     assert refusal.metadata["cause"] == "MAIN_PASSWORD"
-    assert (await bluesky.counts())[DELETE] == ended + 1
     assert nothing_is_stored(service)
+    async with asyncio.timeout(5):
+        while (await bluesky.counts()).get(DELETE, 0) != ended + 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_log_out_that_hangs_keeps_nobody_waiting(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """A main password is told as one within a short deadline; its session is ended after that."""
+    warm = await sandbox.person()
+    await sandboxed.connect(warm.handle, warm.app_password)
+    hang = sandbox.server.breakages.add(Hang(), method="deleteSession")
+    person = await sandbox.person(main_password="main-pass-word-here")
+    refusal = await sandboxed.refused(person.handle, person.main_password, timeout=2)
+    assert (refusal.reason, refusal.metadata["cause"]) == ("INVALID_CREDENTIALS", "MAIN_PASSWORD")
+    async with asyncio.timeout(5):
+        while not hang.held_up:
+            await asyncio.sleep(0.02)
+    hang.mend()
 
 
 async def test_a_main_password_of_its_own_shape_costs_no_login(
@@ -127,7 +147,8 @@ async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
     """Where its handle still resolves the login works; then its session is ended and refused."""
     person = await bluesky.person()
     names = {f"POSTCORE_{name}": value for name, value in bluesky.settings().items()}
-    way_out = outside(Settings.read(names), SystemClock())
+    tasks = OwnedTasks()
+    way_out = outside(Settings.read(names), SystemClock(), tasks.leave)
     platform = BlueskyPlatform(way_out)
     credentials = Credentials(handle=person.handle, appPassword=person.app_password)
     account = await platform.identify(credentials)
@@ -136,6 +157,7 @@ async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
     with pytest.raises(AccountInactive) as caught:
         await platform.log_in(credentials, account)
     assert caught.value.metadata == {"platform": "bluesky", "status": "deactivated"}
+    assert await tasks.drain(5) == 0
     assert (await bluesky.counts())[DELETE] == ended + 1
     await way_out.egress.close()
 

@@ -34,8 +34,8 @@ from service.platforms.outside import Outside
 APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
 """Looser than Bluesky's own `[a-z2-7]`: other server software may use other letters."""
 MAIN_PASSWORD_SCOPE = "com.atproto.access"  # noqa: S105 - a scope's name
-LOG_OUT_SECONDS = 2.0
-"""What ending a refused session may take: a server that hangs must not cost the verdict."""
+LOG_OUT_SECONDS = 5.0
+"""What ending a refused session may take, while nobody waits for it."""
 HOUSE = re.compile(
     r"https://(bsky\.social|[a-z0-9-]+(\.[a-z0-9-]+)*\.host\.bsky\.network)", re.ASCII
 )
@@ -108,7 +108,8 @@ class BlueskyPlatform:
             if answer.active is False:
                 raise answers.inactive(answers.inactive_status(answer.status))
         except ServiceError:
-            await self._end_quietly(session, account.origin)
+            # not waited for: a server that hangs here must not cost the caller the verdict
+            self._outside.leave(self._end_quietly(session, account.origin))
             raise
         return Login(account, session, secret, answers.pause_until(transport.headers, now))
 
@@ -124,7 +125,7 @@ class BlueskyPlatform:
         )
         answers.check_shape(following)
         if answer.did != account.account_id:
-            await self._end_quietly(following, account.origin)
+            self._outside.leave(self._end_quietly(following, account.origin))
             raise PlatformUnavailable("another_account", retry_after=None)
         status = "" if answer.active is not False else answers.inactive_status(answer.status)
         return Refreshed(following, status)

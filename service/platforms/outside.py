@@ -1,6 +1,8 @@
 """The outside: what every adapter is given to reach its platform's servers with."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from service.platforms.egress import Egress, Origin
 from service.platforms.names import Resolver
@@ -20,3 +22,5 @@ class Outside:
     """Trusted to resolve handles, and nothing else. Unset: DNS and the well-known file."""
     account_servers: frozenset[Origin]
     """Trusted as account servers, and nothing else."""
+    leave: Callable[[Coroutine[Any, Any, object]], None]
+    """Does work that nobody waits for, and that has a bound of its own."""

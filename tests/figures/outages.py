@@ -113,7 +113,7 @@ class Trial:
         clock = MovedClock()
         with listening() as sink:
             async with Storm.started(authority, AT_ONCE) as storm:
-                patch.setattr(app, "outside", lambda _, clock: storm.outside(clock))
+                patch.setattr(app, "outside", lambda _, clock, leave: storm.outside(clock, leave))
                 # no check but those that are counted
                 patch.setattr(Monitor, "run", _rest)
                 async with running(database, {"CHECK_HOURS": "24"}, clock) as service:

@@ -5,10 +5,10 @@ outage begins at one of these, or at the directory. What comes before it is answ
 session has ended, the account is active, the password is refused.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import dns.rcode
 import httpcore
@@ -119,10 +119,13 @@ class Storm:
     servers: RawServer
     _plain: RawServer
 
-    def outside(self, clock: Clock) -> Outside:
+    def outside(
+        self, clock: Clock, leave: Callable[[Coroutine[Any, Any, object]], None]
+    ) -> Outside:
         names = Resolver(["127.0.0.1"], self._dns.port)
         way = Egress(names, self._authority.roots, self._dial)
-        return Outside(way, names, clock, Origin.parse(self.directory.origin), None, frozenset())
+        directory = Origin.parse(self.directory.origin)
+        return Outside(way, names, clock, directory, None, frozenset(), leave)
 
     async def close_directory(self) -> None:
         """For good: its port is refused from now on."""

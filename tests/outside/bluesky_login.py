@@ -11,7 +11,7 @@ from service.model import Account, Credentials, Login
 from service.platforms.bluesky import BlueskyPlatform
 
 from .internet import NOW, Internet
-from .raw import Answer, RawServer, respond
+from .raw import ENOUGH_SECONDS, Answer, RawServer, respond
 from .watch import Watch
 
 HANDLE = "alice.example.com"
@@ -51,6 +51,7 @@ class LyingBluesky:
 
     def __init__(self, internet: Internet, server: RawServer) -> None:
         self.server = server
+        self.tasks = internet.tasks
         self.platform = BlueskyPlatform(internet.outside(trusted=(server.origin,)))
         self.account = Account(DID, HANDLE, server.origin)
         server.on(DELETE, respond(b""))
@@ -76,8 +77,10 @@ class LyingBluesky:
 
 
 async def refused(bluesky: LyingBluesky, watch: Watch, *answers: Answer) -> ServiceError:
-    """What `log_in` is refused with; nothing that anybody can see holds a secret."""
+    """What `log_in` is refused with, once it has left no work; nothing that anybody can see holds a
+    secret."""
     with pytest.raises(ServiceError) as caught:
         await bluesky.log_in(*answers)
+    assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
     assert watch.finds([PASSWORD, ACCESS, MAIN, REFRESH], caught.value) == []
     return caught.value

@@ -11,6 +11,7 @@ from service.platforms import egress
 from service.platforms.egress import Egress, Origin
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
+from service.tasks import OwnedTasks
 
 from .dns_server import DnsServer, text
 from .raw import Answer, RawServer, respond
@@ -38,6 +39,7 @@ class Internet:
         self.plc = plc
         self.authority = roots
         self.dialled: list[tuple[str, int]] = []
+        self.tasks = OwnedTasks()
         self.names = Resolver(["127.0.0.1"], dns.port)
         self.egress = Egress(self.names, roots.roots, self.dial)
 
@@ -53,6 +55,7 @@ class Internet:
             try:
                 yield internet
             finally:
+                await internet.tasks.drain(0)
                 await internet.egress.close()
 
     async def dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
@@ -73,6 +76,7 @@ class Internet:
             Origin.parse(self.plc.origin),
             Origin.parse(resolver.origin) if resolver else None,
             frozenset(map(Origin.parse, trusted)),
+            self.tasks.leave,
         )
 
     def site(self, host: str, path: str, *answers: Answer) -> None:
