@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.config import Settings
 from service.model import DAY, Session
 from service.opening import open_store
 from service.ports import SystemClock
@@ -16,6 +17,7 @@ from service.records import Purpose, SavedLogin, SealContext, Sealed
 from service.ring import Ring
 from service.vault import Vault
 from tests.bluesky import Person, SandboxBluesky
+from tests.engines import rows
 from tests.running import Running
 
 
@@ -79,13 +81,19 @@ def age(ring: Path) -> None:
 
 def opened(service: Running) -> dict[tuple[str, str], str]:
     """Every secret of the store, by profile and purpose; raises where one does not open."""
-    vault = Vault(Ring(service.settings.keyring_file))
+    return opened_by(service.settings)
+
+
+def opened_by(read: Settings) -> dict[tuple[str, str], str]:
+    """The same of the store that *read* names, whether it is served or not."""
+    vault = Vault(Ring(read.keyring_file))
     found = {}
     for purpose, table in ((Purpose.CREDENTIAL, "credentials"), (Purpose.SESSION, "sessions")):
-        for row in service.rows(
+        for row in rows(
+            read.database_url,
             "SELECT c.tenant_id, c.profile_key, c.platform, c.account_id, c.origin, c.generation,"
             f" s.ring_key_id, s.envelope FROM connections c JOIN {table} s"
-            " USING (tenant_id, profile_key, platform)"
+            " USING (tenant_id, profile_key, platform)",
         ):
             sealed = Sealed(row.pop("ring_key_id"), row.pop("envelope"))
             found[row["profile_key"], purpose.value] = vault.open(

@@ -1,0 +1,237 @@
+"""Crowd: callers that do all there is to do, and what they have been answered.
+
+Each has profiles of its own, and one call under way at a time: so it is known of every profile how
+it has to be, but for what the last call, if it was cut off, may have done to it.
+"""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from tests.bluesky import Person, SandboxBluesky
+from tests.running import Running, refusal_of
+
+CALLERS = 6
+ACCOUNTS = 3
+"""Of each."""
+MOST_PROFILES = 8
+SECOND_PASSWORD = "second"
+CALL_SECONDS = 60.0
+DONE_ALREADY = {
+    "DisconnectPlatform": "PLATFORM_NOT_CONNECTED",
+    "DeleteProfile": "PROFILE_NOT_FOUND",
+}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """How a profile has to be: connected to that account by that password, or to none."""
+
+    did: str = ""
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """A call: what it asks, of which profile (empty: a new one), and what that is to become."""
+
+    method: str
+    request: Any = field(repr=False)
+    profile_key: str = ""
+    becomes: Promise | None = None
+
+    @property
+    def makes_a_profile(self) -> bool:
+        return not self.profile_key
+
+    async def done(self, service: Running) -> Any:
+        """The reply; raises AioRpcError."""
+        leases = self.method == "LeaseSession"
+        stub = service.sessions if leases else service.profiles
+        return await getattr(stub, self.method)(
+            self.request,
+            metadata=service.metadata(service.leasing_key if leases else None),
+            timeout=CALL_SECONDS,
+        )
+
+
+class Caller:
+    """*profiles*: how each has to be. *gone*: those that were deleted. *doubt*: the call that was
+    cut off. *kept*: calls with an idempotency key, and their replies, since they were last asked
+    again. *refused*: why, where that was not to be."""
+
+    def __init__(self, people: Sequence[tuple[Person, str]], chance: Random) -> None:
+        self._people = people
+        self._chance = chance
+        self.profiles: dict[str, Promise] = {}
+        self.gone: set[str] = set()
+        self.doubt: Deed | None = None
+        self.kept: list[tuple[Deed, Any]] = []
+        self.acknowledged: Counter[str] = Counter()
+        self.leases: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+
+    async def go_on(self, service: Running) -> None:
+        """One call after the other, until one is cut off."""
+        while await self.settle(service):
+            self.doubt = self._next()
+
+    async def settle(self, service: Running) -> bool:
+        """Make the call in doubt (again); whether it was answered."""
+        deed = self.doubt
+        if deed is None:
+            return True
+        try:
+            reply = await deed.done(service)
+        except grpc.aio.AioRpcError as error:
+            refusal = refusal_of(error)
+            if not refusal.reason:
+                return False  # nobody was there to give one
+            if refusal.reason != DONE_ALREADY.get(deed.method):
+                self.refused[f"{deed.method} {refusal.reason}"] += 1
+                self.doubt = None
+                return True
+            reply = None
+        self._note(deed, reply)
+        self.doubt = None
+        return True
+
+    def _note(self, deed: Deed, reply: Any) -> None:
+        self.acknowledged[deed.method] += 1
+        if deed.method == "LeaseSession":
+            self.leases[deed.profile_key] += 1
+        elif deed.method == "DeleteProfile":
+            del self.profiles[deed.profile_key]
+            self.gone.add(deed.profile_key)
+        elif deed.becomes is not None:
+            key = deed.profile_key or reply.profile_key
+            self.profiles[key] = deed.becomes
+            if deed.method in ("ConnectProfile", "CreateProfile"):
+                self.kept.append((deed, reply))
+
+    def _next(self) -> Deed:
+        connected = [key for key, promise in self.profiles.items() if promise.did]
+        kinds = ["connect", "create", "connect"]
+        if connected:
+            kinds += ["lease"] * 3 + ["reconnect", "disconnect", "verify"]
+        if self.profiles:
+            kinds += ["delete"]
+        if len(self.profiles) > MOST_PROFILES:
+            kinds = ["delete", "lease", "reconnect"] if connected else ["delete"]
+        kind = self._chance.choice(kinds)
+        if kind == "create":
+            request = pb.CreateProfileRequest(idempotency_key=secrets.token_hex(8))
+            return Deed("CreateProfile", request, becomes=Promise())
+        if kind == "connect":
+            # into one that is there and empty, or a new one
+            empty = [key for key, promise in self.profiles.items() if not promise.did]
+            return self._connect(
+                self._chance.choice(["", *empty]), self._chance.choice(self._people)
+            )
+        if kind == "delete":
+            key = self._chance.choice(list(self.profiles))
+            return Deed("DeleteProfile", pb.DeleteProfileRequest(profile_key=key), key)
+        return self._of_a_connection(kind, self._chance.choice(connected))
+
+    def _of_a_connection(self, kind: str, key: str) -> Deed:
+        named = {"profile_key": key, "platform": "bluesky"}
+        if kind == "lease":
+            return Deed("LeaseSession", sessions_pb.LeaseSessionRequest(**named), key)
+        if kind == "verify":
+            return Deed("VerifyConnection", pb.VerifyConnectionRequest(**named), key)
+        if kind == "disconnect":
+            return Deed("DisconnectPlatform", pb.DisconnectPlatformRequest(**named), key, Promise())
+        same = [each for each in self._people if each[0].did == self.profiles[key].did]
+        return self._connect(key, same[0])
+
+    def _connect(self, key: str, of: tuple[Person, str]) -> Deed:
+        person, second = of
+        secret = self._chance.choice((person.app_password, second))
+        request = pb.ConnectProfileRequest(
+            profile_key=key or None,
+            platform="bluesky",
+            credentials=pb.Credentials(handle=person.handle, app_password=secret),
+            idempotency_key=secrets.token_hex(8),
+        )
+        return Deed("ConnectProfile", request, key, Promise(person.did, secret))
+
+
+class Crowd:
+    """All callers, and the accounts that they connect to."""
+
+    def __init__(self, sandbox: SandboxBluesky, people: Sequence[Person], chance: Random) -> None:
+        self._sandbox = sandbox
+        self._chance = chance
+        self.people = people
+        twice = [
+            (person, sandbox.world.add_app_password(person.did, SECOND_PASSWORD))
+            for person in people
+        ]
+        self.callers = [
+            Caller(twice[start : start + ACCOUNTS], chance)
+            for start in range(0, len(people), ACCOUNTS)
+        ]
+
+    @classmethod
+    async def gathered(cls, sandbox: SandboxBluesky, chance: Random) -> "Crowd":
+        people = [await sandbox.person() for _ in range(CALLERS * ACCOUNTS)]
+        for person in people:
+            await sandbox.show_name(person, f"The owner of {person.handle}")
+        return cls(sandbox, people, chance)
+
+    async def go_on(self, service: Running) -> None:
+        """Call until all are cut off."""
+        await asyncio.gather(*(caller.go_on(service) for caller in self.callers))
+
+    async def settle(self, service: Running) -> bool:
+        """Make the calls again that were cut off; whether all were answered."""
+        return all([await caller.settle(service) for caller in self.callers])
+
+    async def ask_again(self, service: Running) -> tuple[int, int]:
+        """How many replies to an idempotency key were asked for again, and how many of them were
+        the same, without a login."""
+        asked = same = 0
+        for caller in self.callers:
+            for deed, reply in caller.kept:
+                # what was deleted takes the key's reply with it
+                if reply.profile_key not in caller.profiles:
+                    continue
+                spent = _newest_login(service)
+                try:
+                    again = await deed.done(service)
+                except grpc.aio.AioRpcError as error:
+                    if not refusal_of(error).reason:
+                        return asked, same
+                    again = None
+                asked += 1
+                same += again == reply and _newest_login(service) == spent
+            caller.kept.clear()
+        return asked, same
+
+    def end_some_sessions(self) -> None:
+        """Let half of the accounts have new main passwords: all their sessions end."""
+        for person in self._chance.sample(list(self.people), len(self.people) // 2):
+            self._sandbox.world.change_password(person.did, secrets.token_hex(8))
+
+    def profiles(self) -> set[str]:
+        """All that have to be there, or may be."""
+        return {key for caller in self.callers for key in caller.profiles}
+
+    def count(self, methods: Sequence[str]) -> int:
+        """How many calls of *methods* were acknowledged."""
+        return sum(caller.acknowledged[method] for caller in self.callers for method in methods)
+
+
+def _newest_login(service: Running) -> int:
+    """The number of the newest login that was spent on a connect."""
+    [row] = service.rows("SELECT MAX(rowid) AS number FROM login_debits WHERE purpose = 'connect'")
+    return row["number"] or 0

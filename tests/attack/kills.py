@@ -1,0 +1,274 @@
+"""Row 9: kill -9 at any moment, under load: what was acknowledged is there, and nothing is half."""
+
+import asyncio
+import json
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from time import monotonic
+
+from service.config import Settings
+from service.sandbox.server import SandboxServer
+from service.sandbox.world import World
+from tests.bench.seed import settings
+from tests.bluesky import SandboxBluesky
+from tests.engines import rows
+from tests.failpoints import SEAMS, WHEN
+
+from .crowd import Crowd
+from .remains import HALVES, Remains, remains_of
+from .row import Figure, Ground, share
+from .served import Ended, Owner, Served, serving
+
+KILLS = 200
+NAMED = 0.7
+"""The part of the kills that is at failpoints; the others are at random moments."""
+LATEST_CALL = 12
+"""Of a seam, counted from the start."""
+UPKEEP = {
+    *("store.claim", "platform.refresh", "platform.look_up", "platform.standing"),
+    *("platform.log_in_again", "store.save_session", "store.save_verdict", "store.give_up_claim"),
+}
+"""Seams that a process meets a few times only, with what is due when it starts."""
+FIRST_CONNECTS = 24
+"""Made before the first kill."""
+REACHED_SECONDS = 40.0
+AHEAD = 115 * 60
+"""How much later each process lives than the one before it: sessions are due for a refresh."""
+CHANGES = ("ConnectProfile", "CreateProfile", "DisconnectPlatform", "DeleteProfile")
+NO_BUDGET = dict.fromkeys(
+    ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
+)
+
+
+@dataclass
+class Seen:
+    """All that came of the kills so far."""
+
+    named: int = 0
+    random: int = 0
+    before_calls: int = 0
+    unreached: list[str] = field(default_factory=list)
+    unstarted: int = 0
+    unsound: int = 0
+    opened: int = 0
+    lost: list[str] = field(default_factory=list)
+    halves: Counter[str] = field(default_factory=Counter)
+    unasked: set[str] = field(default_factory=set)
+    asked_again: int = 0
+    same: int = 0
+
+    @property
+    def kills(self) -> int:
+        return self.named + self.random
+
+
+class Kills:
+    """One database, a process that serves from it until it is killed, and a crowd that calls."""
+
+    def __init__(self, ground: Ground, read: Settings, crowd: Crowd, owner: Owner) -> None:
+        self._ground = ground
+        self._read = read
+        self._crowd = crowd
+        self._owner = owner
+        self._chance = Random()
+        self._strangers: set[str] = set()
+        self._start_seconds = 1.0
+        self.log = ground.folder / "log"
+        self.seen = Seen()
+
+    async def begin(self) -> None:
+        """Have something to lose."""
+        async with self._started() as served:
+            calling = asyncio.create_task(self._call(served))
+            async with asyncio.timeout(REACHED_SECONDS):
+                while self._crowd.count(["ConnectProfile"]) < FIRST_CONNECTS:
+                    await asyncio.sleep(0.01)
+                await served.end(signal.SIGKILL)
+                await calling
+
+    async def at_seam(self, when: str, seam: str, ahead: float) -> None:
+        """Start, and call until the seam kills."""
+        call = self._chance.randint(1, 2 if seam in UPKEEP else LATEST_CALL)
+        arguments = (when, seam, "--call", str(call), "--ahead", str(ahead))
+        async with self._started(*arguments) as served:
+            try:
+                async with asyncio.timeout(REACHED_SECONDS):
+                    await self._call(served)
+                    await served.process.wait()
+            except Ended:
+                if served.process.returncode != -signal.SIGKILL:
+                    self.seen.unstarted += 1
+            except TimeoutError:
+                self.seen.unreached.append(f"{when} {seam}")
+                await served.end(signal.SIGKILL)
+        self.seen.named += 1
+        self._look(f"{when} {seam}")
+
+    async def at_random(self, ahead: float) -> None:
+        """Start, and kill at some moment, be it before calls are taken."""
+        async with self._started("--ahead", str(ahead)) as served:
+            calling = asyncio.create_task(self._call(served))
+            await asyncio.sleep(self._chance.uniform(0, 2 * self._start_seconds))
+            if served.process.returncode is not None:
+                self.seen.unstarted += 1
+            await served.end(signal.SIGKILL)
+            try:
+                async with asyncio.timeout(REACHED_SECONDS):
+                    await calling
+            except Ended:
+                self.seen.before_calls += 1
+        self.seen.random += 1
+        self._look("at random")
+
+    @asynccontextmanager
+    async def _started(self, *arguments: str) -> AsyncIterator[Served]:
+        module = ("tests.failpoints", *arguments, "--", "serve")
+        async with serving(self._read, self.log, module) as served:
+            yield served
+
+    async def _call(self, served: Served) -> None:
+        """First what was cut off is asked again, then what was answered, then more is done."""
+        begun = monotonic()
+        async with served.called(self._owner) as service:
+            self._start_seconds = monotonic() - begun
+            if not await self._crowd.settle(service):
+                return
+            # whoever made a profile that nobody was told of has been told by now
+            self.seen.unasked |= self._strangers - self._crowd.profiles()
+            asked, same = await self._crowd.ask_again(service)
+            self.seen.asked_again += asked
+            self.seen.same += same
+            await self._crowd.go_on(service)
+
+    def _look(self, how: str) -> None:
+        remains: Remains = remains_of(self._read, self._crowd, self._ground.folder / "remains")
+        self._strangers = remains.strangers
+        self.seen.opened += remains.opened
+        self.seen.unsound += not remains.sound
+        self.seen.halves += remains.halves
+        self.seen.lost += remains.lost
+        wrong = [*remains.lost, *(+remains.halves)]
+        if wrong or not remains.sound:
+            self._ground.say(f"killed {how}: {wrong or 'unsound'}")
+
+    async def end(self) -> Counter[str]:
+        """Once more with no kill, and a stop in order; the leases that the audit then tells."""
+        async with self._started() as served:
+            async with served.called(self._owner) as service:
+                assert await self._crowd.settle(service)
+                self.seen.unasked |= self._strangers - self._crowd.profiles()
+            await served.end(signal.SIGTERM)
+        self._look("no more")
+        self.seen.unasked |= self._strangers
+        found = rows(self._read.database_url, "SELECT profile_key FROM leases")
+        return Counter(row["profile_key"] for row in found)
+
+
+async def attack(ground: Ground, part: float) -> Sequence[Figure]:
+    ahead = 0.0
+    kills = share(KILLS, part)
+    server = SandboxServer(World(now=lambda: time.time() + ahead))
+    await server.start()
+    try:
+        sandbox = SandboxBluesky(server)
+        read = settings(
+            ground.folder,
+            f"sqlite:///{ground.folder / 'postcore.db'}",
+            {**sandbox.settings(), **NO_BUDGET, "EVENT_RETENTION_DAYS": "3650"},
+        )
+        chance = Random()
+        crowd = await Crowd.gathered(sandbox, chance)
+        attacked = Kills(ground, read, crowd, await Owner.made(read))
+        await attacked.begin()
+        for number, place in enumerate(_places(kills, chance)):
+            ahead += AHEAD
+            crowd.end_some_sessions()
+            if place is None:
+                await attacked.at_random(ahead)
+            else:
+                await attacked.at_seam(*place, ahead)
+            if number % 10 == 9:
+                ground.say(f"{number + 1} of {kills} kills")
+        audited = await attacked.end()
+    finally:
+        await server.stop()
+    return _figures(kills, attacked, crowd, audited)
+
+
+def _places(kills: int, chance: Random) -> list[tuple[str, str] | None]:
+    """Where to kill, in any order; None: at a random moment."""
+    every = [(when, seam) for seam in SEAMS for when in WHEN]
+    named = round(kills * NAMED)
+    places: list[tuple[str, str] | None] = [None] * (kills - named)
+    while named > len(every):
+        places += every
+        named -= len(every)
+    places += chance.sample(every, named)
+    chance.shuffle(places)
+    return places
+
+
+def _logged(log: Path) -> Counter[str]:
+    """The leases that the log tells, by profile."""
+    lines = [line for line in log.read_text().splitlines() if '"event": "lease"' in line]
+    return Counter(json.loads(line)["profile"] for line in lines)
+
+
+def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -> list[Figure]:
+    seen = attacked.seen
+    changes = crowd.count(CHANGES)
+    logged = _logged(attacked.log)
+    leases = sum((caller.leases for caller in crowd.callers), Counter[str]())
+    refused = sum((caller.refused for caller in crowd.callers), Counter[str]())
+    halves = sum(seen.halves.values())
+    unstarted = seen.unstarted + len(seen.unreached)
+    untold = sum((leases - logged).values())
+    twice = sum((audited - logged).values())
+    return [
+        Figure(
+            "kill -9 under load",
+            f"{seen.kills}: {seen.named} at {len(SEAMS) * len(WHEN)} failpoints, {seen.random} at "
+            f"random, {seen.before_calls} of these before calls were taken; not as meant: "
+            f"{unstarted}{''.join(f', {each}' for each in seen.unreached)}",
+            seen.kills == kills and unstarted == 0,
+        ),
+        Figure(
+            "acknowledged connects, creates, disconnects, deletes lost",
+            f"{len(seen.lost)} of {changes}",
+            not seen.lost and changes >= kills,
+        ),
+        Figure(
+            f"half rows, of {len(HALVES)} kinds, after each",
+            ", ".join(+seen.halves) or "0",
+            halves == 0,
+        ),
+        Figure("profiles that no call was told of", f"{len(seen.unasked)}", not seen.unasked),
+        Figure(
+            "SQLite's own checks, foreign keys among them",
+            f"passed by {seen.kills + 1 - seen.unsound} of {seen.kills + 1}",
+            seen.unsound == 0,
+        ),
+        # one that does not open ends the attack
+        Figure("sealed rows opened, after each", f"all {seen.opened}", seen.opened > 0),
+        Figure(
+            "replies to idempotency keys asked for again, the same and without a login",
+            f"{seen.same} of {seen.asked_again}",
+            seen.same == seen.asked_again > 0,
+        ),
+        Figure(
+            "acknowledged leases that neither audit nor log tells; told twice",
+            f"{untold}, {twice} of {sum(leases.values())}",
+            untold == twice == 0 < sum(leases.values()),
+        ),
+        Figure(
+            "calls refused, where nothing but the kills was wrong",
+            ", ".join(f"{count} {why}" for why, count in refused.items()) or "0",
+            not refused,
+        ),
+    ]

@@ -1,0 +1,120 @@
+"""Served: `serve` in a process of its own, which an attack starts, breaks and starts again."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+
+from service.config import Settings
+from service.model import Scope
+from tests.leasing import ROOT, environ_of
+from tests.running import Running
+
+DEADLINE = 60.0
+SERVE = ("service", "serve")
+
+
+class Ended(Exception):
+    """The process has ended before it took calls; its text is the last line that it said."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A tenant, and its keys."""
+
+    tenant_id: str
+    api_key: str
+    leasing_key: str
+
+    @classmethod
+    async def made(cls, read: Settings) -> "Owner":
+        """One that is new in the store of *read*."""
+        async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
+            beside = Running(read, "", nowhere)
+            beside.tenant_id = await beside.new_tenant()
+            api_key, _ = await beside.new_key()
+            leasing_key, _ = await beside.new_key(Scope.SESSIONS_LEASE)
+        return cls(beside.tenant_id, api_key, leasing_key)
+
+
+class Served:
+    """The process; it logs to a file."""
+
+    def __init__(self, process: asyncio.subprocess.Process, read: Settings, log: Path) -> None:
+        self.process = process
+        self._read = read
+        self._log = log
+
+    async def ready(self) -> str:
+        """Where it takes calls, once it does; raises Ended."""
+        assert self.process.stdout
+        async with asyncio.timeout(DEADLINE):
+            words = (await self.process.stdout.readline()).decode().split()
+            if not words:
+                await self.process.wait()
+                raise Ended((self._log.read_text().splitlines() or [""])[-1])
+        [address] = [word[5:] for word in words if word.startswith("grpc=")]
+        return address
+
+    @asynccontextmanager
+    async def called(self, owner: Owner) -> AsyncIterator[Running]:
+        """The service, once it takes calls, as *owner* calls it."""
+        address = await self.ready()
+        alone = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(address, alone) as channel:
+            running = Running(self._read, address, channel, owner.tenant_id, owner.api_key)
+            running.leasing_key = owner.leasing_key
+            yield running
+
+    async def end(self, number: signal.Signals) -> int:
+        """Its exit code, once it has ended by that signal."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(DEADLINE):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def serving(
+    read: Settings,
+    log: Path,
+    module: Sequence[str] = SERVE,
+    before: Sequence[str] = (),
+    more: Mapping[str, str] | None = None,
+) -> AsyncIterator[Served]:
+    """`python -m MODULE …` with the settings *read*, by the command *before*, until the end of the
+    block."""
+    with log.open("ab") as lines:
+        process = await asyncio.create_subprocess_exec(
+            *(*before, sys.executable, "-m", *module),
+            cwd=ROOT,
+            env={**environ_of(read), **(more or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=lines,
+        )
+    served = Served(process, read, log)
+    try:
+        yield served
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def sentence(
+    read: Settings, log: Path, module: Sequence[str] = SERVE, before: Sequence[str] = ()
+) -> str:
+    """The sentence that a start is refused with; empty, where it is not."""
+    async with serving(read, log, module, before) as served:
+        try:
+            await served.ready()
+        except Ended as ended:
+            return str(ended).removeprefix("Error: ") if served.process.returncode == 1 else ""
+    return ""
