@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+HOUR = timedelta(hours=1)
+
 
 class Authority:
     """A root of its own; what it issues goes to files in *folder*."""
@@ -33,18 +35,27 @@ class Authority:
     def root(self) -> bytes:
         return self.file.read_bytes()
 
-    def issue(self, file: str, *names: str) -> tuple[Path, Path]:
-        """A certificate for *names* (127.0.0.1, if there are none), and its key, in files."""
+    def issue(
+        self,
+        file: str,
+        *names: str,
+        begins: timedelta = -HOUR,
+        ends: timedelta = HOUR,
+        purpose: x509.ObjectIdentifier | None = None,
+    ) -> tuple[Path, Path]:
+        """A certificate for *names* (127.0.0.1, if there are none), and its key, in files.
+
+        It is good from *begins* to *ends*, told from now, and for *purpose* alone, if there is one.
+        """
         self._issued += 1
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{file} {self._issued}")])
-        certificate = (
-            self._certificate(subject, key)
-            .add_extension(
-                x509.SubjectAlternativeName([_name(name) for name in names or ("",)]), False
-            )
-            .sign(self._key, SHA256())
+        builder = self._certificate(subject, key, begins, ends).add_extension(
+            x509.SubjectAlternativeName([_name(name) for name in names or ("",)]), False
         )
+        if purpose is not None:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
+        certificate = builder.sign(self._key, SHA256())
         cert_file, key_file = self._folder / f"{file}.pem", self._folder / f"{file}.key"
         # renamed into place, key first: for a moment the two do not fit
         for path, content in (
@@ -57,7 +68,11 @@ class Authority:
         return cert_file, key_file
 
     def _certificate(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        begins: timedelta = -HOUR,
+        ends: timedelta = HOUR,
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
@@ -66,8 +81,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_before(now + begins)
+            .not_valid_after(now + ends)
         )
 
 

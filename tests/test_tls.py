@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from service.app import serving
 from service.config import ConfigError, Settings
 from service.ring import create_ring, new_keys
 from service.transport.certificates import CertificateError, Certificates
-from tests.authority import Authority
+from tests.authority import HOUR, Authority
 from tests.test_clients import run
 
 ROUNDS = 5
@@ -199,6 +200,25 @@ async def test_files_that_do_not_fit_leave_the_former_in_use(
     assert [line["log_level"] for line in told] == ["error"] * 3
     assert [line["event"] for line in lines].count("certificates loaded") == 1
     assert "PRIVATE" not in str(lines)
+
+
+@pytest.mark.parametrize(("begins", "ends"), [(-2 * HOUR, -HOUR), (HOUR, 2 * HOUR)])
+async def test_a_certificate_of_another_time_leaves_the_former_in_use(
+    database: Path, authority: Authority, begins: timedelta, ends: timedelta
+) -> None:
+    """One whose time is over, or has not come, would turn every caller away; at the start it is
+    told."""
+    cert, key = authority.issue("server")
+    async with served(database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key) as address:
+        with capture_logs() as lines:
+            authority.issue("server", begins=begins, ends=ends)
+            assert await health(address, authority.root) == "SERVING"
+    told = [line["why"] for line in lines if line["event"] == "certificates cannot be used"]
+    assert told
+    assert all(f"{cert} is good from" in why for why in told)
+    with pytest.raises(CertificateError, match=r"POSTCORE_TLS_CERT_FILE: .* and not now"):
+        async with served(database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Certificates: what the server shows, and whose callers it asks for, read again when they change.
 
 New connections get the new ones; those that stand go on. Files that do not fit together, as while
-they are being replaced one by one, leave the former in use.
+they are being replaced one by one, leave the former in use, and so does a certificate whose time is
+over or has not come.
 """
 
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
@@ -124,6 +126,11 @@ class Certificates:
         chain = _read(CERT, self._cert_file)
         key = _read(KEY, self._key_file)
         leaf = _certificates(CERT, self._cert_file, chain)[0]
+        if not leaf.not_valid_before_utc <= datetime.now(UTC) <= leaf.not_valid_after_utc:
+            raise CertificateError(
+                f"{CERT}: {self._cert_file} is good from {leaf.not_valid_before_utc.isoformat()} "
+                f"until {leaf.not_valid_after_utc.isoformat()}, and not now"
+            )
         client_ca = None
         if self._client_ca_file is not None:
             client_ca = _read(CLIENT_CA, self._client_ca_file)
