@@ -69,7 +69,7 @@ def remains_of(read: Settings, crowd: Crowd, folder: Path) -> Remains:
         left.halves[what] += len(rows(copy.database_url, statement))
     for key, promise in found.items():
         if promise.did:
-            found[key] = Promise(promise.did, secrets[key, Purpose.CREDENTIAL.value])
+            found[key] = Promise(promise.did, secrets.get((key, Purpose.CREDENTIAL.value), ""))
     for caller in crowd.callers:
         left.lost += _lost(caller, found)
     left.strangers = found.keys() - crowd.profiles()

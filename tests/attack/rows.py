@@ -1,9 +1,10 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, kills
+from . import dependencies, kills, versions
 from .row import Row
 
 ROWS = (
     Row(9, "kill -9 at any moment", kills.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
+    Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
 )

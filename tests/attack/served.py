@@ -35,12 +35,18 @@ class Owner:
     @classmethod
     async def made(cls, read: Settings) -> "Owner":
         """One that is new in the store of *read*."""
-        async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
-            beside = Running(read, "", nowhere)
-            beside.tenant_id = await beside.new_tenant()
-            api_key, _ = await beside.new_key()
-            leasing_key, _ = await beside.new_key(Scope.SESSIONS_LEASE)
-        return cls(beside.tenant_id, api_key, leasing_key)
+        async with beside(read) as store:
+            store.tenant_id = await store.new_tenant()
+            api_key, _ = await store.new_key()
+            leasing_key, _ = await store.new_key(Scope.SESSIONS_LEASE)
+        return cls(store.tenant_id, api_key, leasing_key)
+
+
+@asynccontextmanager
+async def beside(read: Settings) -> AsyncIterator[Running]:
+    """What can be done to the store of *read* without a server."""
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
+        yield Running(read, "", nowhere)
 
 
 class Served:
@@ -109,10 +115,14 @@ async def serving(
 
 
 async def sentence(
-    read: Settings, log: Path, module: Sequence[str] = SERVE, before: Sequence[str] = ()
+    read: Settings,
+    log: Path,
+    module: Sequence[str] = SERVE,
+    before: Sequence[str] = (),
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """The sentence that a start is refused with; empty, where it is not."""
-    async with serving(read, log, module, before) as served:
+    async with serving(read, log, module, before, more) as served:
         try:
             await served.ready()
         except Ended as ended:
