@@ -1,10 +1,11 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, kills, versions
+from . import dependencies, kills, versions, wire
 from .row import Row
 
 ROWS = (
     Row(9, "kill -9 at any moment", kills.attack),
+    Row(13, "The wire", wire.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
 )
