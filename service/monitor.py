@@ -16,7 +16,7 @@ import structlog
 
 from service.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
 from service.health import Health
-from service.model import SECOND, Micros
+from service.model import DAY, SECOND, Micros
 from service.ports import Clock, Store
 from service.records import Due
 from service.ring import UnknownKey
@@ -27,6 +27,8 @@ WAITING_FOR_ONE_HOST = 16
 PICKED_AT_ONCE = 8
 AGAIN_AFTER: Micros = 120 * SECOND
 """When what was picked is due again, unless it was checked: longer than any check takes."""
+LATEST: Micros = 2 * DAY
+"""No check is put off so long: a later one was by a clock that has been put back since."""
 LONGEST_REST = 5.0
 SHORTEST_REST = 0.05
 BUSY_SECONDS = 10.0
@@ -99,10 +101,12 @@ class Monitor:
 
     async def _rest(self) -> float:
         """How long there is nothing to do, in seconds."""
+        now = self._clock.now()
+        await self._store.bring_forward(now, now + LATEST)
         due = await self._store.next_due()
         if due is None:
             return LONGEST_REST
-        return min(max((due - self._clock.now()) / SECOND, SHORTEST_REST), LONGEST_REST)
+        return min(max((due - now) / SECOND, SHORTEST_REST), LONGEST_REST)
 
     def _wait(self, host: _Host) -> float:
         """How long a check at *host* has to be put off, in seconds; 0 for not at all."""

@@ -207,6 +207,9 @@ class Store(Protocol):
         """At most *most* connections whose check is due, fairly over the tenants, beginning with
         the one after *after*. They are due again at *again_at*, should nobody check them."""
 
+    async def bring_forward(self, at: Micros, latest: Micros) -> None:
+        """Let checks that are due after *latest* be due at *at*."""
+
     async def put_off(self, due: Due, until: Micros) -> None:
         """Let a check that was picked wait."""
 

@@ -40,5 +40,14 @@ class Schedule:
         return now + REFUSALS[min(refusals, len(REFUSALS)) - 1]
 
     @staticmethod
+    def login_wait(now: Micros, login_after: Micros | None) -> Micros:
+        """How long the password is left alone yet; 0, where it may be tried.
+
+        A time further ahead than any wait is of a clock that has been put back since.
+        """
+        wait = 0 if login_after is None else login_after - now
+        return wait if 0 < wait <= REFUSALS[-1] else 0
+
+    @staticmethod
     def _about(wait: Micros) -> Micros:
         return int(wait * random.uniform(0.9, 1.1))  # noqa: S311 - no secret

@@ -154,9 +154,8 @@ class Examination:
         before = await self._standing()
         if before in NOT_ACTIVE:
             return Finding(NOT_ACTIVE[before])
-        now, login_after = self._clock.now(), self.upkeep.login_after
-        if login_after is not None and login_after > now:
-            return Finding(doubt="login_waits", as_it_was=True, again_in=login_after - now)
+        if wait := Schedule.login_wait(self._clock.now(), self.upkeep.login_after):
+            return Finding(doubt="login_waits", as_it_was=True, again_in=wait)
         try:
             await self._log_in()
         except (InvalidCredentials, AccountInactive) as error:

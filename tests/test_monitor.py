@@ -11,14 +11,14 @@ from service import monitor
 from service.app import House, house
 from service.config import Settings
 from service.health import Checked, Health
-from service.model import SECOND, Micros
+from service.model import DAY, SECOND, Micros
 from service.monitor import AT_ONE_HOST, Monitor
 from service.ports import SystemClock
 from service.records import Due, StoredConnection
 from service.sandbox.faults import Hang
 from tests.bluesky import CREATE, SESSION, Person, SandboxBluesky
 from tests.conformance.sandbox import Sandbox
-from tests.running import Running, running
+from tests.running import MovedClock, Running, running
 
 REFRESH = f"{SESSION}refreshSession"
 
@@ -167,8 +167,9 @@ async def test_picking_is_fair_and_runs_out(service: Running, sandbox: SandboxBl
     service.api_key, _ = await service.new_key(tenant_id=small)
     await connect(service, sandbox, 1)
     async with house(settings(service)) as built:
-        store, far = built.store, 10**16
-        at: Micros = SystemClock().now() + 24 * 3600 * SECOND
+        store = built.store
+        at: Micros = SystemClock().now() + DAY
+        far = at + 3600 * SECOND
         picked = await store.pick_due(at, far + 5, 4, "")
         shares = Counter(due.tenant_id for due in picked)
         assert (shares[crowd] in (2, 3), shares[small]) == (True, 1)
@@ -187,12 +188,38 @@ async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky)
         service.api_key, _ = await service.new_key(tenant_id=tenant)
         await connect(service, sandbox, 2)
     async with house(settings(service)) as built:
-        at: Micros = SystemClock().now() + 24 * 3600 * SECOND
+        at: Micros = SystemClock().now() + DAY
         order: list[str] = []
         for _ in range(8):
-            [due] = await built.store.pick_due(at, 10**16, 1, order[-1] if order else "")
+            [due] = await built.store.pick_due(
+                at, at + 3600 * SECOND, 1, order[-1] if order else ""
+            )
             order.append(due.tenant_id)
     assert order == tenants * 2
+
+
+async def test_a_clock_that_was_years_ahead(sandbox: SandboxBluesky, database: Path) -> None:
+    """Once it is right again, all are checked in their time, and a password that was refused then
+    is tried again."""
+    clock = MovedClock()
+    settings = {**sandbox.settings(), "CHECKS_PER_SECOND": "500"}
+    async with running(database, settings, clock) as service:
+        good, refused = await connect(service, sandbox, 2)
+        await sandbox.revoke(refused)
+        clock.ahead = 3650 * DAY
+        await until_checked(service, 2)
+        await sandbox.revoke(good)
+        sandbox.world.add_app_password(refused.did, "postcore", refused.app_password)
+        clock.ahead = 0
+
+        def reasons() -> dict[str, str | None]:
+            found = service.rows("SELECT account_id, reconnect_reason FROM connections")
+            return {row["account_id"]: row["reconnect_reason"] for row in found}
+
+        assert reasons() == {good.did: None, refused.did: "APP_PASSWORD_REVOKED"}
+        async with asyncio.timeout(30):
+            while reasons() != {good.did: "APP_PASSWORD_REVOKED", refused.did: None}:
+                await asyncio.sleep(0.02)
 
 
 async def test_accounts_that_move_are_no_outage(database: Path) -> None:

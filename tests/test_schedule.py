@@ -38,3 +38,11 @@ def test_a_wait_that_is_over_does_not_make_a_check_due_at_once() -> None:
     at once a round: that finds out without a login."""
     for login_after in (None, NOW, NOW - HOUR):
         assert 5.4 <= in_hours(SCHEDULE.after_break(NOW, login_after)) <= 6.6
+
+
+def test_a_password_is_left_alone_for_a_day_at_most() -> None:
+    """A time further ahead is none of ours: the clock was put back since."""
+    waits = [SCHEDULE.login_wait(NOW, after) for after in (None, NOW - 1, NOW, NOW + HOUR)]
+    assert waits == [0, 0, 0, HOUR]
+    assert SCHEDULE.login_wait(NOW, NOW + 24 * HOUR) == 24 * HOUR
+    assert SCHEDULE.login_wait(NOW, NOW + 24 * HOUR + 1) == 0

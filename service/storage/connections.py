@@ -150,6 +150,12 @@ class Connections:
 
         return await self._engine.write(job)
 
+    async def bring_forward(self, at: Micros, latest: Micros) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(sql.BRING_FORWARD, at, latest)
+
+        await self._engine.write(job)
+
     async def put_off(self, due: Due, until: Micros) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(sql.PUT_OFF, *_of(due), until)

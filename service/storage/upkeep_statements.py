@@ -63,6 +63,7 @@ DUE = """
 SELECT tenant_id, profile_key, platform, origin FROM connections
 WHERE tenant_id = $1 AND next_check_at <= $2 ORDER BY next_check_at LIMIT $3
 """
+BRING_FORWARD = "UPDATE connections SET next_check_at = $1 WHERE next_check_at > $2"
 PUT_OFF = """
 UPDATE connections SET next_check_at = $4
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
