@@ -105,11 +105,16 @@ class Profiles:
             self._logouts.later(stored)
 
     async def delete_tenant(self, tenant_id: str) -> bool:
-        """Remove a tenant and all that is theirs, for good; whether there was one."""
-        deleted = await self._store.delete_tenant(tenant_id)
-        for stored in deleted or ():
-            await self._logouts.now(stored)
-        return deleted is not None
+        """Remove a tenant and all that is theirs, for good; whether there was one.
+
+        What is cut off in the middle has removed the keys, and goes on where it is done again.
+        """
+        there_was = False
+        while (deleted := await self._store.delete_part_of_tenant(tenant_id)) is not None:
+            there_was = True
+            for stored in deleted:
+                await self._logouts.now(stored)
+        return there_was
 
 
 def new_profile_key() -> str:

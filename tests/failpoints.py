@@ -48,6 +48,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "store.save_verdict": (SqlStore, "save_verdict"),
     "store.give_up_claim": (SqlStore, "give_up_claim"),
     "store.add_leases": (SqlStore, "add_leases"),
+    "store.delete_part_of_tenant": (SqlStore, "delete_part_of_tenant"),
 }
 WHEN = ("before", "after")
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from service import audit as module
 from service.audit import Audit
 from service.errors import ServiceUnavailable
-from service.model import DAY, SECOND, Scope
+from service.model import DAY, SECOND, Scope, Tenant
 from service.records import AuditedLease
 from service.storage.leases import Leases
 from service.storage.sqlite import SqliteEngine
@@ -30,6 +30,8 @@ def lent(at: int = NOW, tenant_id: str = "ten_a") -> AuditedLease:
 @pytest.fixture
 async def store(database: Path) -> AsyncIterator[SqlStore]:
     store = SqlStore(await SqliteEngine.open(database))
+    for tenant_id in ("ten_a", "ten_b"):
+        await store.create_tenant(Tenant(tenant_id, "test", NOW))
     yield store
     await store.close()
 

@@ -1,14 +1,30 @@
 """The SQL of the audit trail of leases, in the manner of statements.py."""
 
-LEASE_COLUMNS = 7
-_LEASE = "tenant_id, at, key_id, profile_key, platform, account_id, expires_at"
+LEASE_COLUMNS = {
+    "tenant_id": "TEXT",
+    "at": "BIGINT",
+    "key_id": "TEXT",
+    "profile_key": "TEXT",
+    "platform": "TEXT",
+    "account_id": "TEXT",
+    "expires_at": "BIGINT",
+}
+_LEASE = ", ".join(LEASE_COLUMNS)
 
 
 def add_leases(count: int) -> str:
-    """An insert of so many rows at once."""
-    numbers = iter(range(1, count * LEASE_COLUMNS + 1))
-    rows = [", ".join(f"${next(numbers)}" for _ in range(LEASE_COLUMNS)) for _ in range(count)]
-    return f"INSERT INTO leases ({_LEASE}) VALUES ({'), ('.join(rows)})"
+    """An insert of so many rows at once, but for those of tenants that were deleted meanwhile."""
+    numbers = iter(range(1, count * len(LEASE_COLUMNS) + 1))
+    rows = [
+        ", ".join(f"CAST(${next(numbers)} AS {kind})" for kind in LEASE_COLUMNS.values())
+        for _ in range(count)
+    ]
+    # both engines call the columns of such a list so
+    named = ", ".join(f"column{number}" for number in range(1, len(LEASE_COLUMNS) + 1))
+    return f"""
+    INSERT INTO leases ({_LEASE}) SELECT {named} FROM (VALUES ({"), (".join(rows)})) lent
+    WHERE EXISTS (SELECT 1 FROM tenants WHERE tenant_id = column1)
+    """
 
 
 # up to the time of the one that is one too many: those of one microsecond stay together

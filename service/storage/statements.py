@@ -128,7 +128,10 @@ WHERE c.tenant_id = $1
 """
 STORED_SESSION = f"{_STORED_SESSION} AND c.profile_key = $2 AND c.platform = $3"
 STORED_SESSIONS = f"{_STORED_SESSION} AND c.profile_key = $2"
-STORED_SESSIONS_OF_TENANT = _STORED_SESSION
+STORED_SESSIONS_OF_TENANT = f"""
+{_STORED_SESSION} AND c.profile_key IN (
+    SELECT profile_key FROM profiles WHERE tenant_id = $1 ORDER BY profile_key LIMIT $2)
+"""  # of the profiles that go next
 
 # the rotation of keys: of all tenants, since the keys are the service's
 KEY_USES = """
@@ -223,11 +226,19 @@ CONNECTED_BY_TENANT = """
 SELECT 1 FROM connections WHERE tenant_id = $1 AND account_id = $2 AND origin = $3 LIMIT 1
 """
 
-DELETE_OF_TENANT = tuple(
-    f"DELETE FROM {table} WHERE tenant_id = $1"
-    for table in ("profiles", "idempotency_records", "events", "leases", "api_keys")
+# so many rows at once, in the order in which they go: a tenant may have more than a time-out allows
+_DELETE_SOME = """
+DELETE FROM {table} WHERE tenant_id = $1 AND ({row}) IN (
+    SELECT {row} FROM {table} WHERE tenant_id = $1 ORDER BY {row} LIMIT $2) RETURNING 1
+"""
+DELETE_KEYS_OF_TENANT = _DELETE_SOME.format(table="api_keys", row="key_id")
+DELETE_OF_TENANT = (
+    _DELETE_SOME.format(table="profiles", row="profile_key"),
+    _DELETE_SOME.format(table="idempotency_records", row="method, idempotency_key"),
+    _DELETE_SOME.format(table="events", row="number"),
+    _DELETE_SOME.format(table="leases", row="at"),  # those of one microsecond stay together
 )  # what was spent on accounts stays spent: it counts for whoever comes next, and for a day
-DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1 RETURNING tenant_id"
+DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1"
 
 EARLIER_REQUEST = """
 SELECT ring_key_id, digest, reply

@@ -4,6 +4,7 @@ from service.model import ApiKey, Micros, Scope, Tenant
 from service.records import StoredSession
 from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
+from service.storage.events import BATCH
 from service.storage.rows import stored_session
 
 
@@ -74,13 +75,18 @@ class Tenants:
 
         return await self._engine.write(job)
 
-    async def delete_tenant(self, tenant_id: str) -> list[StoredSession] | None:
+    async def delete_part_of_tenant(self, tenant_id: str) -> list[StoredSession] | None:
         async def job(transaction: Transaction) -> list[StoredSession] | None:
-            sessions = await transaction.run(sql.STORED_SESSIONS_OF_TENANT, tenant_id)
-            for statement in sql.DELETE_OF_TENANT:
-                await transaction.run(statement, tenant_id)
-            if not await transaction.run(sql.DELETE_TENANT, tenant_id):
+            if not await transaction.run(sql.TENANT_EXISTS, tenant_id):
                 return None
+            if await transaction.run(sql.DELETE_KEYS_OF_TENANT, tenant_id, BATCH):
+                return []
+            sessions = await transaction.run(sql.STORED_SESSIONS_OF_TENANT, tenant_id, BATCH)
+            for statement in sql.DELETE_OF_TENANT:
+                if await transaction.run(statement, tenant_id, BATCH):
+                    break
+            else:
+                await transaction.run(sql.DELETE_TENANT, tenant_id)
             return [stored_session(tenant_id, row) for row in sessions]
 
         return await self._engine.write(job)
