@@ -49,6 +49,7 @@ OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
 
+ENDLESS_SECONDS = 1e6
 LAST_WORDS_SECONDS = 1.0
 """How long a caller that takes nothing more may keep us from ending its call."""
 
@@ -131,13 +132,17 @@ class GrpcServer:
 
     async def stop(self, grace: float) -> None:
         """End, once the calls under way have ended or *grace* seconds are over."""
-        stopping = asyncio.create_task(self._server.stop(grace))
+        # of two stops that run at once, as these do, the first must never come to the end of its
+        # own grace: it would then cut off the calls of a server that the second has freed
+        stopping = asyncio.create_task(self._server.stop(ENDLESS_SECONDS))
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._calls.none_under_way.wait()
-        # grpc goes on waiting for callers to take what was sent: not for those who take nothing
-        await asyncio.wait([stopping], timeout=min(grace, LAST_WORDS_SECONDS))
-        await self._server.stop(0)
+                # grpc goes on waiting for callers to take what was sent: not for those who take
+                # nothing
+                await asyncio.wait([stopping], timeout=LAST_WORDS_SECONDS)
+        if not stopping.done():
+            await self._server.stop(None)
         await stopping
 
     async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:

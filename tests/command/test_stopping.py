@@ -1,10 +1,14 @@
 """Stopping: on a signal what is under way ends well, and a crash is got over."""
 
 import asyncio
+import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -17,6 +21,7 @@ from service.app import serving
 from tests.bluesky import CREATE, Person, SandboxBluesky
 from tests.command.calls import health, list_platforms
 from tests.command.home import DEADLINE, Home
+from tests.leasing import ROOT
 
 PAUSE = 1.0
 SLOW_LOGIN = 2.0
@@ -204,3 +209,16 @@ async def test_no_task_and_no_thread_is_left(
         if not thread.name.startswith("asyncio_") and "_poll" not in thread.name:
             thread.join(DEADLINE)  # it may just be ending
             assert not thread.is_alive(), thread.name
+
+
+def test_no_time_at_all_is_enough(database: Path) -> None:
+    """Calls and streams under way are cut off, time and again, and the process ends by itself."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.stopping", str(database), "40"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
