@@ -1,9 +1,10 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, kills, versions, wire
+from . import dependencies, kills, tenants, versions, wire
 from .row import Row
 
 ROWS = (
+    Row(8, "One tenant reaching for another's", tenants.attack),
     Row(9, "kill -9 at any moment", kills.attack),
     Row(13, "The wire", wire.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),

@@ -1,0 +1,98 @@
+"""Reaches: the places of requests in which another tenant's things can be named.
+
+Every field of every request is known to be harmless or to be such a place: a method or a field that
+is new has to be put down here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor
+
+from service.access import random_id
+from service.transport.routes import METHODS
+
+Fields = dict[str, Any]
+HARMLESS = {
+    *("platform", "handle", "app_password", "profile_name"),
+    *("page_size", "needs_reconnect_only", "from_oldest"),
+}
+"""Fields that name nothing of anybody's."""
+NAME = "mine"
+ALSO: Mapping[str, Fields] = {
+    "ConnectProfile": {
+        "platform": "bluesky",
+        "credentials": {"handle": "nobody.test", "appPassword": "abcd-efgh-ijkl-mnop"},
+    },
+    "CreateProfile": {"profileName": NAME},
+    "DisconnectPlatform": {"platform": "bluesky"},
+    "VerifyConnection": {"platform": "bluesky"},
+    "LeaseSession": {"platform": "bluesky"},
+}
+"""What a request needs beside that field to get as far as to look it up."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A value of *field* that is another tenant's, and one of the same kind that is nobody's;
+    *beside*: more that the request holds."""
+
+    method: str
+    field: str
+    theirs: str
+    nobodys: str
+    beside: Mapping[str, Any]
+
+    def request(self, value: str) -> Fields:
+        return {**ALSO.get(self.method, {}), **self.beside, _json_name(self.field): value}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A tenant, and one of everything that can be named."""
+
+    tenant_id: str
+    profiles: tuple[str, str]
+    """Connected, and not."""
+    token: str
+    cursor: str
+    idempotency_key: str
+    access_token: str = field(repr=False)
+
+
+def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
+    """Whatever can be tried with each field of each method; raises on a field nobody thought of."""
+    for method in METHODS.values():
+        for name in _fields(method.input_type):
+            match name:
+                case "profile_key":
+                    for theirs_ in theirs.profiles:
+                        for nobodys in (f"prof_{random_id()}", "prof_Ill-Formed"):
+                            yield Reach(method.name, name, theirs_, nobodys, {})
+                case "page_token":
+                    for to_reconnect in (False, True):
+                        listed = {"needsReconnectOnly": to_reconnect}
+                        yield Reach(method.name, name, theirs.token, random_id(64), listed)
+                case "cursor":
+                    yield Reach(method.name, name, theirs.cursor, random_id(64), {})
+                case "idempotency_key":
+                    yield Reach(method.name, name, theirs.idempotency_key, random_id(), {})
+                case "rejected_access_token":
+                    own = {"profileKey": ours.profiles[0]}
+                    yield Reach(method.name, name, theirs.access_token, random_id(64), own)
+                case _ if name not in HARMLESS:
+                    raise AssertionError(f"{method.name}.{name}: can it name another's things?")
+
+
+def _fields(kind: Descriptor) -> Iterator[str]:
+    for one in kind.fields:
+        if one.message_type:
+            yield from _fields(one.message_type)
+        else:
+            yield one.name
+
+
+def _json_name(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(word.capitalize() for word in rest)
