@@ -97,8 +97,8 @@ class Access:
 
     async def _look_up(self, key_id: str, within: float) -> ApiKey | None:
         now = monotonic()
-        for cache in (self._known, self._unknown):
-            cached = cache.get(key_id)
+        # both are looked into, whatever the first says, and so an unknown id takes no longer
+        for cached in (self._known.get(key_id), self._unknown.get(key_id)):
             if cached is not None and now - cached[0] < within:
                 return cached[1]
         key = await self._store.api_key(key_id)

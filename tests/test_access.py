@@ -7,9 +7,12 @@ import pytest
 
 from service.access import BASE62, CACHE_SIZE, Access, _checksum
 from service.errors import InvalidApiKey
-from service.model import DEFAULT_SCOPES, ApiKey, Scope
+from service.model import DEFAULT_SCOPES, ApiKey, Scope, Tenant
 from service.ports import SystemClock
 from service.ring import KeyPurpose, Ring, create_ring, new_keys
+from service.storage import statements
+from service.storage.sqlite import SqliteEngine
+from service.storage.store import SqlStore
 
 
 class Keys:
@@ -114,3 +117,19 @@ def test_minted_keys_are_all_different(access: Access) -> None:
     minted = {access.mint("ten_a", "", DEFAULT_SCOPES)[0] for _ in range(300)}
     assert len(minted) == 300
     assert set(BASE62) <= set("".join(plain.split("_")[3] for plain in minted))
+
+
+async def test_an_id_that_there_is_not_is_read_like_one_that_there_is(database: Path) -> None:
+    """One row of the same columns comes back from the store for either, and what it makes of it
+    is the key or none: how long that takes tells nobody which ids there are."""
+    engine = await SqliteEngine.open(database)
+    store = SqlStore(engine)
+    await store.create_tenant(Tenant("ten_a", "A", 1))
+    key = ApiKey("a" * 16, "ten_a", "", DEFAULT_SCOPES, "api-1", b"v" * 32, 1)
+    assert await store.add_api_key(key)
+    [there] = await engine.read(statements.API_KEY, key.key_id, bytes(32))
+    [not_there] = await engine.read(statements.API_KEY, "b" * 16, bytes(32))
+    told = [await store.api_key(one) for one in (key.key_id, "b" * 16, not_there["key_id"])]
+    await store.close()
+    assert there.keys() == not_there.keys()
+    assert told == [key, None, None]

@@ -63,8 +63,10 @@ class Tenants:
         return await self._engine.write(job)
 
     async def api_key(self, key_id: str) -> ApiKey | None:
-        rows = await self._engine.look_up(sql.API_KEY, key_id)
-        return _api_key(rows[0]) if rows else None
+        [row] = await self._engine.look_up(sql.API_KEY, key_id, bytes(32))
+        # read in either case: an id that there is not is to take as long as one that there is
+        key = _api_key(row)
+        return key if key.tenant_id else None
 
     async def api_keys(self, tenant_id: str) -> list[ApiKey]:
         return [_api_key(row) for row in await self._engine.read(sql.API_KEYS, tenant_id)]
