@@ -1,9 +1,10 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, kills, tenants, versions, wire
+from . import dependencies, keys, kills, tenants, versions, wire
 from .row import Row
 
 ROWS = (
+    Row(7, "API keys: guessed, leaked, timed", keys.attack),
     Row(8, "One tenant reaching for another's", tenants.attack),
     Row(9, "kill -9 at any moment", kills.attack),
     Row(13, "The wire", wire.attack),

@@ -70,7 +70,7 @@ async def _reach(
     await _settled(service)
     before, asked = _rows(service, theirs.tenant_id), sandbox.server.counts.copy()
     told, equal = {"gRPC": 0, "HTTP": 0}, {"gRPC": 0, "HTTP": 0}
-    unequal: list[str] = []
+    unequal: dict[str, set[str]] = {"gRPC": set(), "HTTP": set()}
     async with _http(service) as http:
         for _ in range(rounds):
             for reach in reaches(ours, theirs):
@@ -83,11 +83,10 @@ async def _reach(
                     told[way] += 1
                     equal[way] += reply == absent
                     if reply != absent:
-                        unequal.append(f"{reach.method}.{reach.field} over {way}")
+                        unequal[way].add(f"{reach.method}.{reach.field}")
     await _settled(service)
     after, asked_since = _rows(service, theirs.tenant_id), sandbox.server.counts - asked
     sessions_asked = sum(count for path, count in asked_since.items() if SESSION in path)
-    spoilt = sorted(set(unequal))
     return [
         *(
             Figure(
@@ -95,7 +94,7 @@ async def _reach(
                 f" × {len({reach.method for reach in reaches(ours, theirs)})} methods"
                 f" × {len(keys)} sets of scopes",
                 f"{equal[way]} of {told[way]} replies are those for what there is not"
-                + (f"; not: {', '.join(spoilt)}" if spoilt else ""),
+                + "".join(f"; not {each}" for each in sorted(unequal[way])),
                 equal[way] == told[way] > 0,
             )
             for way in told

@@ -5,10 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from service.config import Settings
 from tests.leasing import ROOT, environ_of
@@ -22,6 +23,7 @@ class Server:
 
     pid: int
     address: str
+    http: str = ""
 
     @property
     def memory(self) -> float:
@@ -48,15 +50,20 @@ def load_on_one_core() -> Iterator[str]:
 
 @asynccontextmanager
 async def started(
-    module: Sequence[str], read: Settings, core: str, log: Path
+    module: Sequence[str],
+    read: Settings,
+    core: str,
+    log: Path,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Server]:
-    """`python -m MODULE …` with the settings *read*, once it takes calls; it logs to a file."""
+    """`python -m MODULE …` with the settings *read* and *more* of an environment, once it takes
+    calls; it logs to a file."""
     pinned = ("taskset", "--cpu-list", core) if core else ()
     with log.open("ab") as lines:
         process = await asyncio.create_subprocess_exec(
             *(*pinned, sys.executable, "-m", *module),
             cwd=ROOT,
-            env=environ_of(read),
+            env={**environ_of(read), **more},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=lines,
@@ -65,8 +72,8 @@ async def started(
         assert process.stdout
         async with asyncio.timeout(DEADLINE):
             ready = (await process.stdout.readline()).decode().split()
-        [address] = [word[5:] for word in ready if word.startswith("grpc=")]
-        yield Server(process.pid, address)
+        addresses = dict(word.split("=", 1) for word in ready if "=" in word)
+        yield Server(process.pid, addresses["grpc"], addresses.get("http", ""))
     finally:
         if process.returncode is None:
             process.terminate()
