@@ -14,7 +14,7 @@ from service.heads import Heads
 from service.health import Health
 from service.idempotency import Idempotency
 from service.leases import Leases
-from service.limits import CallLimits, LoginLimits
+from service.limits import CallLimits, LoginLimits, Shares
 from service.logins import Logins
 from service.logouts import Logouts
 from service.model import DAY, SECOND
@@ -98,13 +98,15 @@ async def house(
         logouts = Logouts(registry, vault, tasks)
         logins = Logins(LoginLimits(store, clock, login_budgets(settings)), clock)
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
+        # two shares: connects that hang keep no session from being renewed
+        connects, renewals = (Shares(settings.at_once_per_tenant) for _ in range(2))
         connect = Connect(
-            store, registry, vault, idempotency, logins, schedule, logouts, clock, tasks
+            store, registry, vault, idempotency, logins, connects, schedule, logouts, clock, tasks
         )
         profiles = Profiles(store, tokens, idempotency, logouts, clock)
         access = Access(store, ring, clock)
         sessions = Sessions(store, registry, vault, logouts, clock)
-        health = Health(store, sessions, logins, schedule, clock, tasks)
+        health = Health(store, sessions, logins, renewals, schedule, clock, tasks)
         audit = Audit(store, clock, settings.lease_audit_days * DAY)
         leases = Leases(store, sessions, health, audit, clock)
         monitor = Monitor(store, health, clock, settings.checks_per_second)

@@ -118,6 +118,9 @@ class Settings(BaseModel):
     """How long it is remembered who was lent a session."""
     calls_per_second: int = Field(1000, ge=1)
     """Of one API key, in one process."""
+    at_once_per_tenant: int = Field(32, ge=1)
+    """Connects of one tenant under way, and as many renewals and checks that it asks for; in one
+    process, which has 200 connections to platforms for all of them."""
     max_streams: int = Field(2000, ge=1)
     """Watches at once in one process; they do not count as calls."""
     streams_per_tenant: int = Field(1000, ge=1)

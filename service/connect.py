@@ -3,12 +3,14 @@
 import asyncio
 import re
 import secrets
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import structlog
 
 from service.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
 from service.idempotency import Idempotency, check_key
+from service.limits import Shares
 from service.logins import REPLY_SECONDS, Logins, platform_time
 from service.logouts import Logouts
 from service.model import Account, Caller, Connected, Credentials, Login
@@ -47,6 +49,7 @@ class Connect:
         vault: Vault,
         idempotency: Idempotency,
         logins: Logins,
+        shares: Shares,
         schedule: Schedule,
         logouts: Logouts,
         clock: Clock,
@@ -57,6 +60,7 @@ class Connect:
         self._vault = vault
         self._idempotency = idempotency
         self._logins = logins
+        self._shares = shares
         self._schedule = schedule
         self._logouts = logouts
         self._clock = clock
@@ -88,22 +92,26 @@ class Connect:
             asyncio.get_running_loop().time() + PLATFORM_SECONDS, caller.deadline - REPLY_SECONDS
         )
         async with self._idempotency.released_on_failure(reservation):
-            async with platform_time(until):
-                account = await platform.identify(credentials)
-            connected = request.profile_key and await self._account_of(caller, request)
-            if connected and connected != account.account_id:
-                raise ProfileAlreadyExists(request.platform)
+            with ExitStack() as taken:
+                taken.enter_context(self._shares.taken(caller.tenant_id))
+                async with platform_time(until):
+                    account = await platform.identify(credentials)
+                connected = request.profile_key and await self._account_of(caller, request)
+                if connected and connected != account.account_id:
+                    raise ProfileAlreadyExists(request.platform)
+                share = taken.pop_all()
 
         async def log_in_and_save() -> Connected:
             async with self._idempotency.released_on_failure(reservation):
-                login = await self._log_in(caller, platform, credentials, account, until)
-                try:
-                    await self._logins.heed(account, login)
-                    saved = self._sealed(caller, request, login, reservation)
-                    replaced = await self._store.save_login(saved)
-                except BaseException:
-                    self._logouts.unsaved(platform, login.session, account.origin)
-                    raise
+                with share:
+                    login = await self._log_in(caller, platform, credentials, account, until)
+                    try:
+                        await self._logins.heed(account, login)
+                        saved = self._sealed(caller, request, login, reservation)
+                        replaced = await self._store.save_login(saved)
+                    except BaseException:
+                        self._logouts.unsaved(platform, login.session, account.origin)
+                        raise
             if replaced is not None:
                 self._logouts.later(replaced)
             self._tasks.leave(self._learn_display_name(platform, account, saved.context))

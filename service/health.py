@@ -19,6 +19,7 @@ from service.errors import (
     ServiceError,
 )
 from service.failures import Failures
+from service.limits import Shares
 from service.logins import Logins
 from service.model import (
     SECOND,
@@ -60,6 +61,7 @@ class Health:
         store: Store,
         sessions: Sessions,
         logins: Logins,
+        shares: Shares,
         schedule: Schedule,
         clock: Clock,
         tasks: OwnedTasks,
@@ -67,6 +69,7 @@ class Health:
         self._store = store
         self._sessions = sessions
         self._logins = logins
+        self._shares = shares
         self._schedule = schedule
         self._clock = clock
         self._tasks = tasks
@@ -75,13 +78,13 @@ class Health:
         self._failures = Failures()
 
     async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
-        """The connection with a verdict of the last minute. Raises ProfileNotFound or
-        PlatformNotConnected."""
+        """The connection with a verdict of the last minute. Raises ProfileNotFound,
+        PlatformNotConnected, and RateLimitExceeded beyond the tenant's share."""
         stored = await self._store.connection(caller.tenant_id, profile_key, platform)
         checked_at = stored.upkeep.checked_at
         if checked_at is not None and 0 <= self._clock.now() - checked_at < SHARED_FOR:
             return stored.connection
-        return (await self.check(stored)).connection
+        return (await self._share(self._checks, stored, self._asked(self._check))).connection
 
     async def check(self, stored: StoredConnection) -> Checked:
         """The connection with a verdict of now. Raises as `verify` does, and UnknownKey."""
@@ -95,7 +98,19 @@ class Health:
         where no login may be made, AccountInactive, and as the platform does.
         """
         self._failures.check(stored)
-        await self._share(self._renewals, stored, self._renew)
+        await self._share(self._renewals, stored, self._asked(self._renew))
+
+    def _asked(
+        self, work: Callable[[StoredConnection], Coroutine[Any, Any, T]]
+    ) -> Callable[[StoredConnection], Coroutine[Any, Any, T]]:
+        """*work* as a caller's, within its tenant's share. The monitor has a bound of its own, and
+        takes nothing of it."""
+
+        async def within_share(stored: StoredConnection) -> T:
+            with self._shares.taken(stored.context.tenant_id):
+                return await work(stored)
+
+        return within_share
 
     async def _check(self, stored: StoredConnection) -> Checked:
         context = stored.context

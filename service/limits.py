@@ -1,11 +1,13 @@
-"""Limits: how many logins an account is asked for, and how many calls a key may make.
+"""Limits: how many logins an account is asked for, how many calls a key may make, and how much
+a tenant may have under way at platforms.
 
 The owner of an account shares its daily logins with all their other apps, so we spend few. Of
 what we spend, guesses can use up a part alone: the rest is kept for connections that exist.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from time import monotonic
@@ -16,6 +18,7 @@ from service.ports import Clock, Store
 from service.records import Allow, Debit, LoginPurpose
 
 SHORT: Micros = 5 * 60 * SECOND
+TRY_AGAIN_SECONDS = 1.0
 MOST_KEYS = 10_000
 
 
@@ -126,3 +129,29 @@ class CallLimits:
         """What the key's last call has left it."""
         left, _ = self._left.get(key_id, (float(self._per_second), 0))
         return Allowance(self._per_second, int(left), 1 - left / self._per_second)
+
+
+class Shares:
+    """So much of each tenant's at once, in this process: a tenant whose accounts lead to servers
+    that hang takes its own share of the way out, and none of the others'.
+
+    What is beyond it is refused at once. Were it to wait, the calls that wait would take the room
+    that all tenants' calls have.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, tenant_id: str) -> Iterator[None]:
+        """One more, for as long as the block lasts; raises RateLimitExceeded before it begins."""
+        if self._taken[tenant_id] >= self._most:
+            raise RateLimitExceeded(TRY_AGAIN_SECONDS)
+        self._taken[tenant_id] += 1
+        try:
+            yield
+        finally:
+            self._taken[tenant_id] -= 1
+            if not self._taken[tenant_id]:
+                del self._taken[tenant_id]

@@ -14,7 +14,12 @@ from time import monotonic
 
 import structlog
 
-from service.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
+from service.errors import (
+    PlatformNotConnected,
+    ProfileNotFound,
+    RateLimitExceeded,
+    ServiceUnavailable,
+)
 from service.health import Health
 from service.model import DAY, SECOND, Micros
 from service.ports import Clock, Store
@@ -135,8 +140,8 @@ class Monitor:
             checked = await self._health.check(stored)
         except (ProfileNotFound, PlatformNotConnected):
             return  # gone meanwhile
-        except (ServiceUnavailable, UnknownKey) as error:
-            # it is due again soon
+        except (ServiceUnavailable, UnknownKey, RateLimitExceeded) as error:
+            # it is due again soon; a limit is that of a caller who asked for the same check
             log.warning("check not finished", exception=type(error).__name__)
             return
         finally:

@@ -9,6 +9,8 @@ import structlog
 
 T = TypeVar("T")
 MOST = 10_000
+LEFT_AT_ONCE = 32
+"""What nobody waits for leaves room on the way out for those who do."""
 BEGIN_AGAIN_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -19,18 +21,26 @@ class OwnedTasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._turns = asyncio.Semaphore(LEFT_AT_ONCE)
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of *work*, which goes on to its end if the caller is cancelled."""
         return await asyncio.shield(self.start(work))
 
     def leave(self, work: Coroutine[Any, Any, object]) -> None:
-        """Do *work* some time soon; its failure is logged and concerns nobody else."""
+        """Do *work* some time soon, with few others; its failure is logged, and nobody else's."""
         if len(self._tasks) >= MOST:
             work.close()
             log.warning("work left undone: too much is under way")
             return
-        self.start(work)
+        self.start(self._in_turn(work))
+
+    async def _in_turn(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            async with self._turns:
+                await work
+        finally:
+            work.close()  # or Python would say that it was never awaited
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """*work* in a task of its own, for several to wait for."""

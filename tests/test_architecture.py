@@ -44,12 +44,22 @@ MAY_IMPORT = {
     "logins": STORED | {"limits", "ports"},
     "connect": STORED
     | {"idempotency", "logins", "logouts", "platforms.registry", "ports", "profiles", "schedule"}
-    | {"tasks", "vault"},
+    | {"limits", "tasks", "vault"},
     "sessions": STORED | {"logins", "logouts", "platforms.registry", "ports", "vault"},
     "verdict": STORED | {"logins", "ports", "schedule", "sessions", "vault"},
     "failures": STORED,
     "health": STORED
-    | {"failures", "logins", "ports", "schedule", "sessions", "tasks", "vault", "verdict"},
+    | {
+        "failures",
+        "limits",
+        "logins",
+        "ports",
+        "schedule",
+        "sessions",
+        "tasks",
+        "vault",
+        "verdict",
+    },
     "audit": STORED | {"log", "ports"},
     "leases": STORED | {"audit", "health", "logins", "ports", "profiles", "sessions", "vault"},
     "monitor": STORED | {"health", "ports", "ring"},

@@ -5,12 +5,15 @@ and is the very one connected to; no redirect, no cookie, no compressed answer, 
 512 KiB. What the operator trusts is free of the rules on scheme, port and address, and of no other.
 """
 
+import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 import certifi
 import httpcore
@@ -27,6 +30,9 @@ READ_SECONDS = 10.0
 KEEP_IDLE_SECONDS = 4.0
 """Less than the five after which Node's servers hang up: a login is never sent twice."""
 MOST_ADDRESSES = 4
+MOST_CONNECTIONS = 200
+MOST_AT_ONE_HOST = 150
+"""A server that hangs, however many accounts it has, leaves the rest for the others."""
 ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII)
 PUBLIC_NAME = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
@@ -91,8 +97,8 @@ class Egress:
             context.load_verify_locations(extra_roots)
         # two pools, so that a connection made for a trusted role is never used for anybody's
         # document that names the same origin
-        self._guarded = _pool(context, _CheckedBackend(names, dial))
-        self._trusted = _pool(context, httpcore.AnyIOBackend())
+        self._guarded = _Pool(context, _CheckedBackend(names, dial))
+        self._trusted = _Pool(context, httpcore.AnyIOBackend())
 
     def transport(self, origin: Origin, *, trusted: bool = False) -> "OneOrigin":
         """A transport for httpx that reaches *origin* and nothing else.
@@ -124,16 +130,33 @@ class Egress:
         await self._trusted.aclose()
 
 
-def _pool(
-    context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend
-) -> httpcore.AsyncConnectionPool:
-    return httpcore.AsyncConnectionPool(
-        ssl_context=context,
-        max_connections=200,
-        max_keepalive_connections=50,
-        keepalive_expiry=KEEP_IDLE_SECONDS,
-        network_backend=backend,
-    )
+class _Pool(httpcore.AsyncConnectionPool):
+    """Connections for all operations of a kind, of which one origin has a part at most."""
+
+    def __init__(self, context: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend) -> None:
+        super().__init__(
+            ssl_context=context,
+            max_connections=MOST_CONNECTIONS,
+            max_keepalive_connections=50,
+            keepalive_expiry=KEEP_IDLE_SECONDS,
+            network_backend=backend,
+        )
+        # weak: each is there for as long as somebody is at that origin, or waits for it
+        self._turns: WeakValueDictionary[Origin, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, origin: Origin) -> AsyncIterator[None]:
+        """A place at *origin*; raises PlatformUnavailable where none gets free in time."""
+        turns = self._turns.setdefault(origin, asyncio.Semaphore(MOST_AT_ONE_HOST))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await turns.acquire()
+        except TimeoutError:
+            raise PlatformUnavailable("host_busy") from None
+        try:
+            yield
+        finally:
+            turns.release()
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -166,7 +189,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 class OneOrigin(httpx.AsyncBaseTransport):
     """What httpx, and the SDK upon it, send their requests through."""
 
-    def __init__(self, pool: httpcore.AsyncConnectionPool, origin: Origin) -> None:
+    def __init__(self, pool: _Pool, origin: Origin) -> None:
         self._pool = pool
         self.origin = origin
         self.headers: Mapping[str, str] = {}
@@ -204,11 +227,12 @@ class OneOrigin(httpx.AsyncBaseTransport):
             },
         )
         try:
-            answer = await self._pool.handle_async_request(asked)
-            try:
-                body = await _read(answer)
-            finally:
-                await answer.aclose()
+            async with self._pool.turn(self.origin):
+                answer = await self._pool.handle_async_request(asked)
+                try:
+                    body = await _read(answer)
+                finally:
+                    await answer.aclose()
         except httpcore.TimeoutException:
             raise PlatformUnavailable("timeout") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:

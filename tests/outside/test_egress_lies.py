@@ -139,6 +139,30 @@ async def test_many_slow_calls_leave_nothing_behind(internet: Internet, raw: Raw
     await raw.all_hung_up()
 
 
+async def test_a_host_that_hangs_leaves_room_for_the_others(
+    internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond its part of the connections a call is told so, in the time for connecting."""
+    monkeypatch.setattr(egress, "MOST_AT_ONE_HOST", 2)
+    raw.on("/", hang())
+    calls = [asyncio.create_task(trusted(internet, raw)) for _ in range(2)]
+    await raw.called("/", 2)
+    with monkeypatch.context() as soon:
+        soon.setattr(egress, "CONNECT_SECONDS", 0.1)
+        with pytest.raises(PlatformUnavailable) as caught:
+            await trusted(internet, raw)
+    assert caught.value.why == "host_busy"
+    assert raw.connections == 2
+    async with RawServer.started() as other:
+        other.on("/", respond("hello"))
+        assert await trusted(internet, other) == b"hello"
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    raw.on("/", respond("hello"))
+    assert await trusted(internet, raw) == b"hello"
+
+
 async def trusted(internet: Internet, raw: RawServer) -> bytes:
     answer = await internet.egress.get(Origin.parse(raw.origin), "/", trusted=True)
     return answer.content

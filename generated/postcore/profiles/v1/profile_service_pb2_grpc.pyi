@@ -44,8 +44,9 @@ class ProfileServiceStub:
      4. that the profile exists and is the tenant's (PROFILE_NOT_FOUND);
      5. the shape of the credentials (INVALID_CREDENTIALS, cause MALFORMED_HANDLE or
         MALFORMED_APP_PASSWORD);
-     6. whose account it is and which server keeps it (INVALID_CREDENTIALS, cause
-        HANDLE_NOT_FOUND; PLATFORM_UNAVAILABLE);
+     6. that the tenant has not too many of these under way already (RATE_LIMIT_EXCEEDED), whose
+        account it is, and which server keeps it (INVALID_CREDENTIALS, cause HANDLE_NOT_FOUND;
+        PLATFORM_UNAVAILABLE);
      7. that the profile has no other account of that platform (PROFILE_ALREADY_EXISTS);
      8. the account's login budget (RATE_LIMIT_EXCEEDED);
      9. the login at the account's own server (INVALID_CREDENTIALS, cause REJECTED_BY_PLATFORM or
@@ -179,8 +180,9 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
          4. that the profile exists and is the tenant's (PROFILE_NOT_FOUND);
          5. the shape of the credentials (INVALID_CREDENTIALS, cause MALFORMED_HANDLE or
             MALFORMED_APP_PASSWORD);
-         6. whose account it is and which server keeps it (INVALID_CREDENTIALS, cause
-            HANDLE_NOT_FOUND; PLATFORM_UNAVAILABLE);
+         6. that the tenant has not too many of these under way already (RATE_LIMIT_EXCEEDED), whose
+            account it is, and which server keeps it (INVALID_CREDENTIALS, cause HANDLE_NOT_FOUND;
+            PLATFORM_UNAVAILABLE);
          7. that the profile has no other account of that platform (PROFILE_ALREADY_EXISTS);
          8. the account's login budget (RATE_LIMIT_EXCEEDED);
          9. the login at the account's own server (INVALID_CREDENTIALS, cause REJECTED_BY_PLATFORM or
