@@ -1,9 +1,10 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, keys, kills, tenants, versions, wire
+from . import dependencies, inside, keys, kills, tenants, versions, wire
 from .row import Row
 
 ROWS = (
+    Row(4, "A handle, a document or a redirect leads inside the network", inside.attack),
     Row(7, "API keys: guessed, leaked, timed", keys.attack),
     Row(8, "One tenant reaching for another's", tenants.attack),
     Row(9, "kill -9 at any moment", kills.attack),
