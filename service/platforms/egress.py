@@ -22,8 +22,12 @@ import httpx
 from service.errors import PlatformUnavailable
 from service.platforms.addresses import is_public
 from service.platforms.names import Resolver
+from service.platforms.wire import Wires
 
 MOST_BYTES = 512 * 1024
+MOST_PIECES = 2048
+"""That an answer may come in. Each takes some microseconds, a piece of one byte, too."""
+PIECES_AT_ONCE = 64
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
 """Between two reads; the deadline of the whole operation is its caller's."""
@@ -139,7 +143,7 @@ class _Pool(httpcore.AsyncConnectionPool):
             max_connections=MOST_CONNECTIONS,
             max_keepalive_connections=50,
             keepalive_expiry=KEEP_IDLE_SECONDS,
-            network_backend=backend,
+            network_backend=Wires(backend),
         )
         # weak: each is there for as long as somebody is at that origin, or waits for it
         self._turns: WeakValueDictionary[Origin, asyncio.Semaphore] = WeakValueDictionary()
@@ -249,9 +253,17 @@ async def _read(answer: httpcore.Response) -> bytes:
     for name, value in answer.headers:
         if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise PlatformUnavailable("encoded", retry_after=None)
-    body = bytearray()
-    async for chunk in answer.aiter_stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
+        if name.lower() == b"content-length" and int(value) > MOST_BYTES:
             raise PlatformUnavailable("too_large", retry_after=None)
+    # pieces that are smaller than what surrounds them make no sense
+    answer.extensions["network_stream"].left = 2 * MOST_BYTES
+    body = bytearray()
+    pieces = 0
+    async for piece in answer.aiter_stream():
+        body += piece
+        pieces += 1
+        if len(body) > MOST_BYTES or pieces > MOST_PIECES:
+            raise PlatformUnavailable("too_large", retry_after=None)
+        if pieces % PIECES_AT_ONCE == 0:
+            await asyncio.sleep(0)  # what is here already would come without a pause
     return bytes(body)

@@ -68,13 +68,55 @@ async def test_headers_without_end_are_refused(internet: Internet, raw: RawServe
         await raw.all_hung_up()
 
 
+COSTLY = {
+    "hints for ever": endless(b"", b"HTTP/1.1 103 Early\r\n\r\n" * 10),
+    "chunks of a byte": endless(head(transfer_encoding="chunked"), b"1\r\nx\r\n" * 100),
+    "a long name of a chunk": endless(head(transfer_encoding="chunked") + b"1;", b"x" * 1000),
+    "says that it is too long": hang(head(content_length=str(egress.MOST_BYTES + 1))),
+}
+
+
+@pytest.mark.parametrize("answer", COSTLY.values(), ids=COSTLY.keys())
+async def test_what_costs_more_than_it_tells_is_refused(
+    internet: Internet, raw: RawServer, answer: Answer
+) -> None:
+    """By a bound of its own, long before any deadline, and hung up."""
+    raw.on("/", answer)
+    with pytest.raises(PlatformUnavailable) as caught:
+        await trusted(internet, raw)
+    assert caught.value.why in ("too_large", "RemoteProtocolError")
+    await raw.all_hung_up()
+    raw.on("/", respond("hello"))
+    assert await trusted(internet, raw) == b"hello"
+
+
+async def test_others_have_their_turn_while_an_answer_is_read(
+    internet: Internet, raw: RawServer
+) -> None:
+    """Between a few pieces of it, although all of them are here already."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    raw.on("/", head(transfer_encoding="chunked") + b"1\r\nx\r\n" * 2000 + b"0\r\n\r\n")
+    await trusted(internet, raw)
+    other = asyncio.create_task(take_turns())
+    assert await trusted(internet, raw) == b"x" * 2000
+    other.cancel()
+    assert turns > 2000 / egress.PIECES_AT_ONCE
+
+
 ENDLESS = {
     "says nothing": hang(),
     "says half": hang(head(content_length="10") + b"hello"),
     "drips its headers": drip(b"HTTP/1.1 200 OK\r\nx: ", b"x", 0.01),
-    "drips its body": drip(head(content_length="1000000"), b"x", 0.01),
+    "drips its body": drip(head(content_length="500000"), b"x", 0.01),
     "drips chunks": drip(head(transfer_encoding="chunked"), b"1\r\nx\r\n", 0.01),
-    "hints for ever": endless(b"", b"HTTP/1.1 103 Early\r\n\r\n"),
+    "hints now and then": drip(b"", b"HTTP/1.1 103 Early\r\n\r\n", 0.01),
 }
 
 
@@ -129,7 +171,7 @@ async def test_a_refused_connection_and_an_unknown_host_prove_nothing(
 
 async def test_many_slow_calls_leave_nothing_behind(internet: Internet, raw: RawServer) -> None:
     """Cancelled in the middle, all at once: every connection is hung up."""
-    raw.on("/", drip(head(content_length="1000000"), b"x", 0.01))
+    raw.on("/", drip(head(content_length="500000"), b"x", 0.01))
     calls = [asyncio.create_task(trusted(internet, raw)) for _ in range(30)]
     await raw.called("/", 30)
     for call in calls:

@@ -1,0 +1,69 @@
+"""Wire: connections that bring a little at a time, and for each request no more than is its due.
+
+What a server may send before its answer, hints without end among it, and around it, is bounded by
+bytes; and whoever else has work gets a turn between two reads.
+"""
+
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+
+from service.errors import PlatformUnavailable
+
+MOST_HEAD_BYTES = 128 * 1024
+"""Until the head of an answer is whole, all that comes before it included."""
+READ_BYTES = 4096
+
+
+class Wire(httpcore.AsyncNetworkStream):
+    """A connection; `left` is how many bytes may come yet, and each request begins anew."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self.left = MOST_HEAD_BYTES
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        if self.left <= 0:
+            raise PlatformUnavailable("too_large", retry_after=None)
+        raw = await self._stream.read(min(max_bytes, READ_BYTES), timeout)
+        self.left -= len(raw)
+        return raw
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        self.left = MOST_HEAD_BYTES
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+    ) -> httpcore.AsyncNetworkStream:
+        return Wire(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class Wires(httpcore.AsyncNetworkBackend):
+    """Makes the connections of *backend* such."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return Wire(
+            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
