@@ -1,10 +1,11 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, inside, keys, kills, tenants, versions, wire
+from . import dependencies, floods, inside, keys, kills, tenants, versions, wire
 from .row import Row
 
 ROWS = (
     Row(4, "A handle, a document or a redirect leads inside the network", inside.attack),
+    Row(5, "A server sends bombs, floods, drips or nonsense", floods.attack),
     Row(7, "API keys: guessed, leaked, timed", keys.attack),
     Row(8, "One tenant reaching for another's", tenants.attack),
     Row(9, "kill -9 at any moment", kills.attack),

@@ -1,0 +1,33 @@
+"""Led: `postcore` in a process whose name server and whose internet are the tests' own.
+
+    python -m tests.attack.led DNS_PORT WEB_PORT serve
+
+What the name server says is checked as ever; every public address then leads to WEB_PORT.
+"""
+
+import sys
+from pathlib import Path
+
+import httpcore
+
+from service import cli, opening
+from service.platforms import egress
+from service.platforms.egress import Egress
+from service.platforms.names import Resolver
+
+
+def lead(dns_port: int, web_port: int) -> None:
+    async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
+        return await egress.dial("127.0.0.1", web_port, seconds)
+
+    def way_out(names: Resolver, roots: Path | None) -> Egress:
+        return Egress(names, roots, dial)
+
+    vars(opening).update(Resolver=lambda: Resolver(["127.0.0.1"], dns_port), Egress=way_out)
+
+
+if __name__ == "__main__":
+    ports = sys.argv[1:3]
+    del sys.argv[1:3]
+    lead(*map(int, ports))
+    cli.main()
