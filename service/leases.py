@@ -7,8 +7,6 @@ decryption, a few microseconds.
 
 from dataclasses import dataclass, field
 
-import structlog
-
 from service.audit import Audit
 from service.errors import (
     InvalidRequest,
@@ -42,8 +40,6 @@ IN_THE_WAY = (
     ServiceUnavailable,  # for writers, at least
 )
 """What keeps a session from being renewed, and not its token from being lent while it is good."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +103,6 @@ class Leases:
         try:
             return self._sessions.open(stored)
         except Unreadable:
-            log.error("session does not open", tenant=stored.context.tenant_id)
             return None  # the credential may; a check will tell
 
     def _is_due(self, stored: StoredConnection, session: Session, request: LeaseRequest) -> bool:

@@ -11,6 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -22,6 +23,8 @@ FORMAT = 1
 NONCE = 12
 WRAPPED = 32 + 16
 HEAD = 1 + NONCE + WRAPPED
+
+log = structlog.get_logger()
 
 
 class Unreadable(Exception):
@@ -69,20 +72,33 @@ class Vault:
         """The secret that was sealed there.
 
         Raises UnknownKey where the ring lacks the key (which proves nothing of the envelope), and
-        Unreadable where it has the key and the envelope does not open.
+        Unreadable where it has the key and the envelope does not open. Either is an alarm.
         """
         key = self._ring.key(KeyPurpose.SEAL, sealed.ring_key_id)
-        envelope = sealed.envelope
-        if len(envelope) < HEAD + NONCE + 16 or envelope[0] != FORMAT:
-            raise Unreadable
-        place = _place(key.key_id, purpose, context)
-        wrap_nonce, wrapped = envelope[1 : 1 + NONCE], envelope[1 + NONCE : HEAD]
-        nonce, ciphertext = envelope[HEAD : HEAD + NONCE], envelope[HEAD + NONCE :]
         try:
-            data_key = AESGCM(key.secret).decrypt(wrap_nonce, wrapped, place)
-            return AESGCM(data_key).decrypt(nonce, ciphertext, place).decode()
-        except (InvalidTag, UnicodeDecodeError):
-            raise Unreadable from None
+            return _opened(key.secret, sealed.envelope, _place(key.key_id, purpose, context))
+        except Unreadable:
+            log.error(
+                "secret does not open",
+                purpose=purpose.value,
+                tenant=context.tenant_id,
+                profile=context.profile_key,
+                platform=context.platform,
+                key_id=key.key_id,
+            )
+            raise
+
+
+def _opened(key: bytes, envelope: bytes, place: bytes) -> str:
+    if len(envelope) < HEAD + NONCE + 16 or envelope[0] != FORMAT:
+        raise Unreadable
+    wrap_nonce, wrapped = envelope[1 : 1 + NONCE], envelope[1 + NONCE : HEAD]
+    nonce, ciphertext = envelope[HEAD : HEAD + NONCE], envelope[HEAD + NONCE :]
+    try:
+        data_key = AESGCM(key).decrypt(wrap_nonce, wrapped, place)
+        return AESGCM(data_key).decrypt(nonce, ciphertext, place).decode()
+    except (InvalidTag, UnicodeDecodeError):
+        raise Unreadable from None
 
 
 def _place(key_id: str, purpose: Purpose, context: SealContext) -> bytes:

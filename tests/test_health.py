@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_pb2
 from service.model import SECOND
@@ -269,6 +270,32 @@ async def test_an_edited_row(watched: Watched) -> None:
     assert await watched.bluesky.counts() == before
     assert await watched.verdict() == HEALTHY
     assert watched.events() == ["BROKEN", "RECOVERED"]
+
+
+@pytest.mark.parametrize("table", ["connections", "credentials"])
+async def test_an_edited_generation(watched: Watched, table: str) -> None:
+    """It is told at once, as any other edited column is, with an alarm in the log."""
+    [row] = watched.service.rows(f"SELECT generation FROM {table}")
+    await watched.service.execute(f"UPDATE {table} SET generation = 8")
+    with capture_logs() as lines:
+        assert await watched.verdict() == broken("CREDENTIAL_UNREADABLE")
+    [alarm] = [line for line in lines if line["log_level"] == "error"]
+    assert (alarm["event"], alarm["purpose"]) == ("secret does not open", "credential")
+    assert alarm["profile"] == watched.key
+    await watched.service.execute(f"UPDATE {table} SET generation = ?", row["generation"])
+    assert await watched.verdict() == HEALTHY
+
+
+async def test_a_session_of_another_generation_is_replaced(watched: Watched) -> None:
+    """With an alarm, and one login by the password, which is as it was."""
+    await watched.service.execute("UPDATE sessions SET generation = 8")
+    with capture_logs() as lines:
+        assert await watched.verdict() == HEALTHY
+    alarms = [line["purpose"] for line in lines if line["log_level"] == "error"]
+    assert alarms == ["session"]
+    assert await watched.spent() == 1
+    assert await watched.verdict() == HEALTHY
+    assert await watched.spent() == 1
 
 
 async def test_a_key_that_is_not_in_the_ring_proves_nothing(watched: Watched) -> None:

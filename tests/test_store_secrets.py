@@ -1,15 +1,16 @@
 """The contract of a store, as the rotation of keys needs it: every engine keeps it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from service.model import DAY, ApiKey, Scope, Tenant
-from service.records import Purpose, Sealed, StoredSecret
+from service.records import Purpose, Sealed, SealedSession, StoredSecret
 from service.rewrap import FIRST
 from service.storage.store import SqlStore
-from tests.engines import on_both, opened
+from tests.engines import on_both, opened, rows
 from tests.test_store import FINGERPRINT, NOW, PLACE, RESERVATION, login
 
 engine = on_both
@@ -57,6 +58,25 @@ async def test_only_what_stands_as_it_was_is_rewrapped(store: SqlStore, purpose:
     stored = await store.connection("ten_a", "prof_a", "bluesky")
     kept = stored.credential if purpose is Purpose.CREDENTIAL else stored.session
     assert kept == NEWER
+
+
+@pytest.mark.parametrize("table", ["connections", "credentials", "sessions"])
+async def test_a_secret_of_another_generation_is_not_read(
+    store: SqlStore, database_url: str, table: str
+) -> None:
+    """It opens nowhere, whichever of the two rows was edited; the connection can be claimed all
+    the same, and a session that takes the other's place is read again."""
+    await asyncio.to_thread(rows, database_url, f"UPDATE {table} SET generation = 8")
+    stored = await store.connection("ten_a", "prof_a", "bluesky")
+    read = [bool(sealed.envelope) for sealed in (stored.credential, stored.session)]
+    assert read == [table == "sessions", table == "credentials"]
+    for purpose, is_read in zip((Purpose.CREDENTIAL, Purpose.SESSION), read, strict=True):
+        found = await store.sealed_otherwise(purpose, "seal-2", FIRST, 9)
+        assert [bool(one.sealed.envelope) for one in found] == [is_read] * 3
+    held = await store.claim(stored.context, NOW, NOW + 1)
+    assert held is not None
+    assert await store.save_session(held, SealedSession(NEWER, NOW + DAY, NOW))
+    assert (await store.connection("ten_a", "prof_a", "bluesky")).session == NEWER
 
 
 async def test_rows_are_counted_by_the_key_they_name(store: SqlStore) -> None:

@@ -33,7 +33,7 @@ class Connections:
     ) -> StoredConnection | None:
         async def job(transaction: Transaction) -> StoredConnection | None:
             key = _key(context)
-            claimed = await transaction.run(sql.CLAIM, *key, context.generation, until, at)
+            claimed = await transaction.run(sql.CLAIM, *key, until, at)
             rows = await transaction.run(sql.STORED_CONNECTION, *key)
             stored = _stored(context.tenant_id, context.platform, rows)
             if stored.context.generation != context.generation:

@@ -38,7 +38,8 @@ def connection_in(row: Row) -> Connection:
 
 def stored_session(tenant_id: str, row: Row) -> StoredSession:
     """A sealed session with its place."""
-    return StoredSession(_place(tenant_id, row), Sealed(row["ring_key_id"], bytes(row["envelope"])))
+    sealed = _sealed(row, row["sealed_generation"], row["ring_key_id"], row["envelope"])
+    return StoredSession(_place(tenant_id, row), sealed)
 
 
 def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
@@ -46,8 +47,8 @@ def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
     return StoredConnection(
         _place(tenant_id, row),
         connection_in(row),
-        Sealed(row["credential_key"], bytes(row["credential"])),
-        Sealed(row["session_key"], bytes(row["session"])),
+        _sealed(row, row["credential_generation"], row["credential_key"], row["credential"]),
+        _sealed(row, row["session_generation"], row["session_key"], row["session"]),
         row["refreshed_at"],
         row["fence"],
         Upkeep(
@@ -59,6 +60,11 @@ def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
             row["login_after"],
         ),
     )
+
+
+def _sealed(row: Row, generation: object, ring_key_id: str, envelope: bytes) -> Sealed:
+    """A secret of the row's connection. One that says it is of another making opens nowhere."""
+    return Sealed(ring_key_id, bytes(envelope) if generation == row["generation"] else b"")
 
 
 def _place(tenant_id: str, row: Row) -> SealContext:

@@ -126,7 +126,8 @@ UPDATE connections SET display_name = $5
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
 """
 _STORED_SESSION = """
-SELECT c.profile_key, c.platform, c.account_id, c.origin, s.generation, s.ring_key_id, s.envelope
+SELECT c.profile_key, c.platform, c.account_id, c.origin, c.generation,
+    s.generation AS sealed_generation, s.ring_key_id, s.envelope
 FROM connections c
 JOIN sessions s
   ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
@@ -154,7 +155,7 @@ def sealed_otherwise(table: str) -> str:
     """Secrets of *table* that another key than $1 wraps, in order, after a place."""
     return f"""
     SELECT c.tenant_id, c.profile_key, c.platform, c.account_id, c.origin, c.generation,
-        s.ring_key_id, s.envelope
+        s.generation AS sealed_generation, s.ring_key_id, s.envelope
     FROM {table} s
     JOIN connections c
       ON c.tenant_id = s.tenant_id AND c.profile_key = s.profile_key AND c.platform = s.platform

@@ -5,7 +5,8 @@ SELECT p.profile_key, c.platform, c.account_id, c.username, c.display_name, c.or
     c.state, c.reconnect_reason, c.connected_at, c.last_verified_at, c.next_check_at,
     c.checked_at, c.document_at, c.moved_at, c.doubts, c.refusals, c.login_after,
     r.ring_key_id AS credential_key, r.envelope AS credential,
-    s.ring_key_id AS session_key, s.envelope AS session, s.refreshed_at, s.fence
+    r.generation AS credential_generation, s.ring_key_id AS session_key, s.envelope AS session,
+    s.generation AS session_generation, s.refreshed_at, s.fence
 FROM profiles p
 LEFT JOIN connections c
   ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key AND c.platform = $3
@@ -15,20 +16,24 @@ LEFT JOIN sessions s
   ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
 WHERE p.tenant_id = $1 AND p.profile_key = $2
 """
+# of the connection's generation: that of a session which was tampered with says nothing
 _HELD = """
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4 AND fence = $5
+WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND fence = $5
+    AND $4 = (SELECT c.generation FROM connections c WHERE c.tenant_id = sessions.tenant_id
+        AND c.profile_key = sessions.profile_key AND c.platform = sessions.platform)
 """
 # a claim that ends far later than any can was made by a clock that has been put back since
 CLAIM = """
-UPDATE sessions SET fence = fence + 1, claimed_until = $5
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-    AND (claimed_until <= $6 OR claimed_until > CAST($5 AS BIGINT) + 60000000)
+UPDATE sessions SET fence = fence + 1, claimed_until = $4
+WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
+    AND (claimed_until <= $5 OR claimed_until > CAST($4 AS BIGINT) + 60000000)
 RETURNING fence
 """
 GIVE_UP_CLAIM = f"UPDATE sessions SET claimed_until = 0 {_HELD} RETURNING fence"
 FORGET_CLAIMS = "UPDATE sessions SET claimed_until = 0 WHERE claimed_until > 0"  # of all tenants
 REPLACE_SESSION = f"""
-UPDATE sessions SET ring_key_id = $6, envelope = $7, expires_at = $8, refreshed_at = $9
+UPDATE sessions SET generation = $4, ring_key_id = $6, envelope = $7, expires_at = $8,
+    refreshed_at = $9
 {_HELD} RETURNING fence
 """
 MOVE_SESSION = f"""
