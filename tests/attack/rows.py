@@ -1,9 +1,10 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, floods, inside, keys, kills, tenants, versions, wire
+from . import dependencies, floods, inside, keys, kills, tampering, tenants, versions, wire
 from .row import Row
 
 ROWS = (
+    Row(2, "A secret is moved, cut or flipped; what stands beside it is edited", tampering.attack),
     Row(4, "A handle, a document or a redirect leads inside the network", inside.attack),
     Row(5, "A server sends bombs, floods, drips or nonsense", floods.attack),
     Row(7, "API keys: guessed, leaked, timed", keys.attack),

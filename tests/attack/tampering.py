@@ -1,0 +1,290 @@
+"""Row 2: what is sealed is moved, cut or flipped, or the columns beside it are edited.
+
+The database is written to beside the service, a tampering for each connection; then each is leased
+from, verified, and checked by the monitor. Every success of the vault is looked at: none may be of
+an envelope that was tampered with, or of one whose place was. An edited origin leads to a listener
+that the operator trusts, so that nothing but the vault keeps a secret from it.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import grpc.aio
+import pytest
+from structlog.testing import capture_logs
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service import monitor
+from service.model import Scope
+from service.monitor import Monitor
+from service.opening import open_store
+from service.platforms.bluesky import BlueskyPlatform
+from service.platforms.registry import ADAPTERS
+from service.records import Purpose, SealContext, Sealed
+from service.rewrap import FIRST
+from service.ring import Ring
+from service.storage.migrations import migrate_apart
+from service.vault import Vault
+from tests.beside import done, people
+from tests.bluesky import SandboxBluesky
+from tests.outside.raw import RawServer
+from tests.running import Running, running
+
+from .row import Figure, Ground
+from .tamperings import KINDS, SECRETS, Change, Victim, every
+
+Opened = tuple[Purpose, str, bytes]
+"""What was opened: its purpose, its profile and its envelope."""
+Place = tuple[str, str, str]
+
+CONNECTIONS = 16
+"""At once: more at one host the monitor puts off."""
+WAYS = ("lease", "verify", "monitor")
+TABLES = ("profiles", "connections", "credentials", "sessions")
+NEVER = 1 << 60
+ALARMING = ("error", "critical")
+ENOUGH_SECONDS = 60
+UNLIMITED = dict.fromkeys(
+    ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
+)
+
+
+class Second(BlueskyPlatform):
+    """Another platform of the same kind, for connections to be passed off as its own."""
+
+    card = replace(BlueskyPlatform.card, platform="second")
+
+
+class There:
+    """Where a connection is, and the secrets that may not open there: envelopes and keys' ids."""
+
+    def __init__(self, place: Place, found: Sequence[tuple[Purpose, bytes, str]]) -> None:
+        self._place = place
+        self._purposes = {purpose for purpose, _, _ in found}
+        self._key_ids = {key_id for _, _, key_id in found}
+        self.sealed = {(purpose, place[1], envelope) for purpose, envelope, _ in found}
+
+    def is_told_by(self, line: Any) -> bool:
+        """Whether an alarm is of it."""
+        if line["event"] == "key not in the ring":
+            return line["key_id"] in self._key_ids
+        place = line.get("tenant"), line.get("profile"), line.get("platform")
+        return place == self._place and line.get("purpose") in self._purposes
+
+
+class Watched:
+    """What the vault has opened, and how many checks of the monitor have ended."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.opened: set[Opened] = set()
+        self.ended = asyncio.Semaphore(0)
+        open_, done_ = Vault.open, Monitor._done
+
+        def opening(vault: Vault, sealed: Sealed, purpose: Purpose, context: SealContext) -> str:
+            secret = open_(vault, sealed, purpose, context)
+            self.opened.add((purpose, context.profile_key, sealed.envelope))
+            return secret
+
+        def ending(monitor: Monitor, task: asyncio.Task[None]) -> None:
+            done_(monitor, task)
+            self.ended.release()
+
+        patch.setattr(Vault, "open", opening)
+        patch.setattr(Monitor, "_done", ending)
+
+
+async def attack(ground: Ground, part: float) -> Sequence[Figure]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitor, "LONGEST_REST", 0.05)
+        patch.setattr("service.app.ADAPTERS", (*ADAPTERS, Second))
+        watched = Watched(patch)
+        async with _trial(ground, watched) as trial:
+            changes = every(part, trial.victims[0])
+            for kind in KINDS:
+                some = iter([change for change in changes if change.kind == kind])
+                while batch := list(islice(some, CONNECTIONS)):
+                    for way in WAYS:
+                        await trial.suffer(batch, way)
+                ground.say(f"{kind}: {trial.tried[kind]}")
+            return trial.figures()
+
+
+@asynccontextmanager
+async def _trial(ground: Ground, watched: Watched) -> AsyncIterator["Trial"]:
+    database = ground.folder / "postcore.db"
+    assert migrate_apart(f"sqlite:///{database}")
+    async with SandboxBluesky.started() as sandbox, RawServer.started() as listener:
+        settings = {
+            **sandbox.settings(),
+            **UNLIMITED,
+            "TRUSTED_ORIGINS": f"{sandbox.origin},{listener.origin}",
+            "CHECKS_PER_SECOND": "1000",
+            "CHECK_HOURS": "24",
+        }
+        with capture_logs() as lines:
+            async with running(database, settings) as service:
+                yield await Trial.of(service, sandbox, listener, watched, lines)
+
+
+class Trial:
+    """The connections of `victims`, and what became of what they suffered."""
+
+    def __init__(
+        self,
+        service: Running,
+        listener: RawServer,
+        watched: Watched,
+        lines: Sequence[Any],
+        victims: Sequence[Victim],
+        keys: dict[str, tuple[str, str]],
+    ) -> None:
+        self.victims = victims
+        self.tried: Counter[str] = Counter()
+        self.opened: Counter[str] = Counter()
+        self.told: Counter[str] = Counter()
+        self._service = service
+        self._listener = listener
+        self._watched = watched
+        self._lines = lines
+        self._keys = keys
+        self._rows = {table: service.rows(f"SELECT * FROM {table}") for table in TABLES}
+
+    @classmethod
+    async def of(
+        cls,
+        service: Running,
+        sandbox: SandboxBluesky,
+        listener: RawServer,
+        watched: Watched,
+        lines: Sequence[Any],
+    ) -> "Trial":
+        """Their sessions are under another key of the ring than their passwords."""
+        keyed = list(await people(service, sandbox, CONNECTIONS))
+        added = await done(service, "keyring", "add")
+        await done(service, "keyring", "activate", added, "--at-once")
+        vault = Vault(Ring(service.settings.keyring_file))
+        async with open_store(service.settings) as store:
+            found = await store.sealed_otherwise(Purpose.SESSION, added, FIRST, CONNECTIONS)
+            await store.rewrap(
+                [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in found]
+            )
+        other = await service.new_tenant()
+        keys = {
+            tenant: (
+                (await service.new_key(tenant_id=tenant))[0],
+                (await service.new_key(Scope.SESSIONS_LEASE, tenant_id=tenant))[0],
+            )
+            for tenant in (service.tenant_id, other)
+        }
+        victims = [
+            Victim.read(service, key, keyed[number - 1], other, listener.origin)
+            for number, key in enumerate(keyed)
+        ]
+        return cls(service, listener, watched, lines, victims, keys)
+
+    async def suffer(self, changes: Sequence[Change], way: str) -> None:
+        """Each of *changes* by a connection of its own, which is then asked for in that *way*."""
+        suffering = list(zip(self.victims, changes, strict=False))
+        sealed = await asyncio.to_thread(self._tamper, suffering, way)
+        self._watched.opened.clear()
+        before = len(self._lines)
+        await getattr(self, way)([change.asked(victim) for victim, change in suffering])
+        lines = [line for line in self._lines[before:] if line["log_level"] in ALARMING]
+        # of what has not even the shape of an envelope, the call or the check tells
+        odd = sum(line["event"] in ("call failed", "check failed") for line in lines)
+        for (_, change), there in zip(suffering, sealed, strict=True):
+            self.tried[change.kind] += 1
+            self.opened[change.kind] += not there.sealed.isdisjoint(self._watched.opened)
+            alarmed = any(there.is_told_by(line) for line in lines)
+            if not alarmed and odd:
+                odd, alarmed = odd - 1, True
+            self.told[change.kind] += alarmed
+
+    async def lease(self, places: Sequence[Place]) -> None:
+        async def one(tenant: str, profile: str, platform: str) -> None:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self._service.lease(
+                    profile, platform=platform, api_key=self._keys[tenant][1], timeout=30
+                )
+
+        await asyncio.gather(*(one(*place) for place in places))
+
+    async def verify(self, places: Sequence[Place]) -> None:
+        async def one(tenant: str, profile: str, platform: str) -> None:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self._service.profiles.VerifyConnection(
+                    pb.VerifyConnectionRequest(profile_key=profile, platform=platform),
+                    metadata=self._service.metadata(self._keys[tenant][0]),
+                    timeout=30,
+                )
+
+        await asyncio.gather(*(one(*place) for place in places))
+
+    async def monitor(self, places: Sequence[Place]) -> None:
+        async with asyncio.timeout(ENOUGH_SECONDS):
+            for _ in places:
+                await self._watched.ended.acquire()
+
+    def figures(self) -> list[Figure]:
+        figures = [
+            Figure(
+                f"{kind}: opened, of leases, verdicts and rounds",
+                f"{self.opened[kind]} of {self.tried[kind]}",
+                self.opened[kind] == 0 < self.tried[kind],
+            )
+            for kind in KINDS
+        ]
+        tried, told = self.tried.total(), self.told.total()
+        return [
+            *figures,
+            Figure("alarms in the log", f"{told} for {tried}", told == tried),
+            Figure(
+                "connections to the origin of an edited row",
+                f"{self._listener.connections}",
+                self._listener.connections == 0,
+            ),
+        ]
+
+    def _tamper(self, suffering: Sequence[tuple[Victim, Change]], way: str) -> list[There]:
+        """Put all back as it was, but for what they suffer; returns what is there by then."""
+        left = []
+        with closing(sqlite3.connect(self._service.database, isolation_level=None)) as database:
+            for statement in ("PRAGMA busy_timeout = 20000", "PRAGMA synchronous = OFF"):
+                database.execute(statement)
+            database.execute("BEGIN IMMEDIATE")
+            for table, rows in self._rows.items():
+                database.execute(f"DELETE FROM {table}")
+                names = ", ".join(rows[0])
+                marks = ", ".join("?" * len(rows[0]))
+                database.executemany(
+                    f"INSERT INTO {table} ({names}) VALUES ({marks})",
+                    [tuple(row.values()) for row in rows],
+                )
+            database.execute("UPDATE connections SET next_check_at = ?", (NEVER,))
+            for victim, change in suffering:
+                for statement, parameters in change.edit(victim):
+                    database.execute(statement, parameters)
+                where = "WHERE tenant_id = ? AND profile_key = ? AND platform = ?"
+                place = change.asked(victim)
+                if way == "monitor":
+                    database.execute(f"UPDATE connections SET next_check_at = 1 {where}", place)
+                if way == "lease" and Purpose.SESSION not in change.touched:
+                    # or nobody would ask for the password
+                    database.execute(f"UPDATE sessions SET envelope = x'01' {where}", place)
+                found = [
+                    (purpose, *row)
+                    for purpose in change.touched
+                    for row in database.execute(
+                        f"SELECT envelope, ring_key_id FROM {SECRETS[purpose]} {where}", place
+                    )
+                ]
+                left.append(There(place, found))
+            database.execute("COMMIT")
+        return left

@@ -1,0 +1,275 @@
+"""Tamperings: what a hand in the database can do to a sealed secret and the columns beside it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any, Self
+
+from service.records import Purpose
+from service.ring import KeyPurpose, Ring
+from tests.running import Running
+
+Statement = tuple[str, tuple[object, ...]]
+SECRETS = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}
+BOTH = frozenset(SECRETS)
+FLIPPED, CUT, LONGER, ANOTHERS, EDITED, SWAPPED, MOVED = KINDS = (
+    "a byte of an envelope flipped",
+    "an envelope cut short",
+    "an envelope made longer",
+    "another secret's envelope in the place",
+    "a plain column edited",
+    "two columns swapped",
+    "a whole connection moved",
+)
+LONGER_BY: tuple[Callable[[bytes], bytes], ...] = (
+    lambda was: was + b"\0",
+    lambda was: b"\0" + was,
+    lambda was: was + was,
+    lambda was: was + was[-16:],
+)
+COLUMNS = (
+    *(("connections", column) for column in ("account_id", "origin", "generation")),
+    *(
+        (table, column)
+        for table in SECRETS.values()
+        for column in ("generation", "ring_key_id", "envelope")
+    ),
+)
+"""All that decides which secret opens there."""
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A connection as it was made: its rows by table. *elsewhere*: an origin of the attacker's.
+
+    *spare*: the key of a profile that there is not. *peer*: another connection's rows.
+    """
+
+    tenant_id: str
+    profile_key: str
+    rows: dict[str, dict[str, Any]]
+    peer: dict[str, dict[str, Any]]
+    other_tenant: str
+    elsewhere: str
+    ring: Ring
+
+    @classmethod
+    def read(
+        cls, service: Running, profile_key: str, peer: str, other_tenant: str, elsewhere: str
+    ) -> Self:
+        def rows(key: str) -> dict[str, dict[str, Any]]:
+            return {
+                table: service.rows(f"SELECT * FROM {table} WHERE profile_key = ?", key)[0]
+                for table in ("connections", *SECRETS.values())
+            }
+
+        return cls(
+            service.tenant_id,
+            profile_key,
+            rows(profile_key),
+            rows(peer),
+            other_tenant,
+            elsewhere,
+            Ring(service.settings.keyring_file),
+        )
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        return self.tenant_id, self.profile_key, "bluesky"
+
+    @property
+    def spare(self) -> str:
+        return f"{self.profile_key}0"
+
+    def put(self, table: str, **values: object) -> Statement:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        where = "tenant_id = ? AND profile_key = ? AND platform = ?"
+        return f"UPDATE {table} SET {columns} WHERE {where}", (*values.values(), *self.place)
+
+
+@dataclass(frozen=True)
+class Change:
+    """*touched*: the secrets that may not open any more. *edit*: what it takes. *asked*: where the
+    connection is by then: its tenant, profile and platform."""
+
+    kind: str
+    touched: frozenset[Purpose]
+    edit: Callable[[Victim], Sequence[Statement]]
+    asked: Callable[[Victim], tuple[str, str, str]] = lambda victim: victim.place
+
+
+def every(part: float, example: Victim) -> list[Change]:
+    """Every tampering; of those of single bytes, that part. *example* tells how long envelopes
+    are."""
+    step = max(1, round(1 / part))
+    changes = [*_anothers(), *_edited(), *_swapped(), *_moved()]
+    for purpose in SECRETS:
+        length = len(example.rows[SECRETS[purpose]]["envelope"])
+        # from the format's byte on, and the last of the tag
+        for place in {*range(0, length, step), length - 1}:
+            changes.append(_envelope(FLIPPED, purpose, partial(_flipped, place=place)))
+            changes.append(_envelope(CUT, purpose, partial(_cut, length=place)))
+        changes += [_envelope(LONGER, purpose, longer) for longer in LONGER_BY]
+    return changes
+
+
+def _cut(envelope: bytes, length: int) -> bytes:
+    return envelope[:length]
+
+
+def _flipped(envelope: bytes, place: int) -> bytes:
+    flipped = bytearray(envelope)
+    flipped[place] ^= 1 << place % 8
+    return bytes(flipped)
+
+
+def _envelope(kind: str, purpose: Purpose, make: Callable[[bytes], bytes]) -> Change:
+    table = SECRETS[purpose]
+    return Change(
+        kind,
+        frozenset({purpose}),
+        lambda victim: [victim.put(table, envelope=make(victim.rows[table]["envelope"]))],
+    )
+
+
+def _anothers() -> Iterator[Change]:
+    """Envelopes of another connection, and of the other purpose, with their keys' ids and without,
+    and with all else that is that row's."""
+    for purpose, table in SECRETS.items():
+        [other] = [name for name in SECRETS.values() if name != table]
+        for whose, source in (("peer", table), ("peer", other), ("rows", other)):
+            for columns in (
+                ("envelope",),
+                ("envelope", "ring_key_id"),
+                ("envelope", "ring_key_id", "generation"),
+            ):
+                if whose == "rows" and "generation" in columns:
+                    continue  # the same
+
+                def edit(
+                    victim: Victim,
+                    table: str = table,
+                    source: str = source,
+                    whose: str = whose,
+                    columns: tuple[str, ...] = columns,
+                ) -> list[Statement]:
+                    row = getattr(victim, whose)[source]
+                    return [victim.put(table, **{name: row[name] for name in columns})]
+
+                yield Change(ANOTHERS, frozenset({purpose}), edit)
+
+    def all_but_the_place(victim: Victim) -> list[Statement]:
+        names = ("account_id", "origin", "generation", "ring_key_id", "envelope")
+        return [
+            victim.put(table, **{name: row[name] for name in names if name in row})
+            for table, row in victim.peer.items()
+        ]
+
+    yield Change(ANOTHERS, BOTH, all_but_the_place)
+
+
+def _edited() -> Iterator[Change]:
+    def edit(
+        table: str, column: str, value: Callable[[Victim], object], touched: frozenset[Purpose]
+    ) -> Change:
+        return Change(
+            EDITED, touched, lambda victim: [victim.put(table, **{column: value(victim)})]
+        )
+
+    def of(victim: Victim, column: str) -> Any:
+        return victim.rows["connections"][column]
+
+    origins: list[Callable[[Victim], object]] = [
+        lambda victim: victim.elsewhere,
+        lambda victim: of(victim, "origin") + "/",
+        lambda victim: of(victim, "origin").upper(),
+        lambda victim: of(victim, "origin").replace("127.0.0.1", "localhost"),
+        lambda _: "https://bsky.social",
+        lambda _: "no origin",
+        lambda _: "",
+    ]
+    accounts: list[Callable[[Victim], object]] = [
+        lambda victim: victim.peer["connections"]["account_id"],
+        lambda victim: of(victim, "account_id").upper(),
+        lambda victim: of(victim, "account_id") + "\0",
+        lambda _: "did:web:elsewhere.example.com",
+        lambda _: "",
+    ]
+    generations: list[Callable[[Victim], object]] = [
+        lambda victim: of(victim, "generation") + 1,
+        lambda victim: of(victim, "generation") - 1,
+        lambda victim: -of(victim, "generation"),
+        lambda victim: victim.peer["connections"]["generation"],
+        lambda _: 0,
+    ]
+    for column, values in (
+        ("origin", origins),
+        ("account_id", accounts),
+        ("generation", generations),
+    ):
+        yield from (edit("connections", column, value, BOTH) for value in values)
+    for purpose, table in SECRETS.items():
+        touched = frozenset({purpose})
+        yield from (edit(table, "generation", value, touched) for value in generations)
+        keys: list[Callable[[Victim], object]] = [
+            partial(_other_key, table=table),
+            lambda victim: victim.ring.active(KeyPurpose.API_KEY).key_id,
+            lambda victim: f"seal-{victim.profile_key}",
+            lambda victim: of(victim, "account_id"),
+            lambda _: "",
+        ]
+        yield from (edit(table, "ring_key_id", value, touched) for value in keys)
+
+
+def _other_key(victim: Victim, table: str) -> object:
+    """The other key that is in the ring to seal with."""
+    [other] = [victim.rows[name]["ring_key_id"] for name in SECRETS.values() if name != table]
+    return other
+
+
+def _swapped() -> Iterator[Change]:
+    """Each pair of the columns that hold something else."""
+    for one, other in combinations(COLUMNS, 2):
+        if one[1] == other[1] == "generation":
+            continue
+        touched = frozenset(
+            purpose
+            for purpose, table in SECRETS.items()
+            if {one[0], other[0]} & {"connections", table}
+        )
+
+        def edit(
+            victim: Victim, one: tuple[str, str] = one, other: tuple[str, str] = other
+        ) -> list[Statement]:
+            return [
+                victim.put(table, **{column: victim.rows[source][named]})
+                for (table, column), (source, named) in ((one, other), (other, one))
+            ]
+
+        yield Change(SWAPPED, touched, edit)
+
+
+def _moved() -> Iterator[Change]:
+    """To another tenant, another profile, another platform, in all tables."""
+
+    def to(tenant: bool, profile: bool, platform: bool) -> Change:
+        def there(victim: Victim) -> tuple[str, str, str]:
+            return (
+                victim.other_tenant if tenant else victim.tenant_id,
+                victim.spare if profile else victim.profile_key,
+                "second" if platform else "bluesky",
+            )
+
+        def edit(victim: Victim) -> list[Statement]:
+            at = dict(zip(("tenant_id", "profile_key", "platform"), there(victim), strict=True))
+            profiles = "UPDATE profiles SET tenant_id = ?, profile_key = ? WHERE profile_key = ?"
+            return [
+                (profiles, (at["tenant_id"], at["profile_key"], victim.profile_key)),
+                *(victim.put(table, **at) for table in victim.rows),
+            ]
+
+        return Change(MOVED, BOTH, edit, there)
+
+    for where in range(1, 8):
+        yield to(bool(where & 1), bool(where & 2), bool(where & 4))
