@@ -1,7 +1,12 @@
-"""The canary: a known text, sealed in the store, which the right ring alone opens."""
+"""The canary: a known text, sealed in the store, which the right ring alone opens.
+
+With it the store remembers a mark of each key that it was ever used with: a ring that is right but
+for one key would open all secrets, and take every API key for a false one.
+"""
 
 from service.ports import Store
 from service.records import Purpose, SealContext, Sealed
+from service.ring import Ring
 from service.vault import Vault
 
 NAME = "canary"
@@ -15,13 +20,18 @@ async def sealed_canary(store: Store) -> Sealed | None:
     return None if written is None else _read(written)
 
 
-async def prove(store: Store, vault: Vault) -> None:
-    """Raises UnknownKey, Unreadable or ValueError, unless the vault's ring is the store's."""
+async def prove(store: Store, vault: Vault, ring: Ring) -> None:
+    """Raises UnknownKey, Unreadable or ValueError, unless *ring*, the vault's, is the store's."""
     written = await store.remembered(NAME)
     if written is None:
         sealed = vault.seal(TEXT, Purpose.CANARY, PLACE)
         written = await store.remember(NAME, _written(sealed))
     vault.open(_read(written), Purpose.CANARY, PLACE)
+    for key in ring.keys:
+        name = f"{NAME} {key.key_id}"
+        mark = await store.remembered(name) or await store.remember(name, key.mark)
+        if mark != key.mark:
+            raise ValueError(name)
 
 
 async def reseal(store: Store, vault: Vault) -> None:

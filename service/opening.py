@@ -36,7 +36,7 @@ async def open_vault(store: SqlStore, ring: Ring) -> Vault:
     """The vault, once a canary in *store* has shown that *ring* is the one that belongs to it."""
     vault = Vault(ring)
     try:
-        await canary.prove(store, vault)
+        await canary.prove(store, vault, ring)
     except (UnknownKey, Unreadable, ValueError):
         raise StartError(
             "the ring is not the one that this database was sealed with; "

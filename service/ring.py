@@ -9,6 +9,8 @@ ones still open what they sealed. rotation.py leads keys from one state to the n
 import asyncio
 import base64
 import binascii
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -62,6 +64,11 @@ class Key:
     since: str
     secret: bytes = field(repr=False)
 
+    @property
+    def mark(self) -> str:
+        """What tells this key from any other, and nothing of it."""
+        return hmac.digest(self.secret, f"mark of {self.key_id}".encode(), hashlib.sha256).hex()
+
 
 class Ring:
     """The keys in *path*, looked at again every few seconds and when an unknown one is asked for.
@@ -86,6 +93,11 @@ class Ring:
         if monotonic() - self._looked_at > LOOK_EVERY:
             self._look()
         return self._active[purpose]
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """All that are in it."""
+        return list(self._keys.values())
 
     def key(self, purpose: KeyPurpose, key_id: str) -> Key:
         """The key that something of ours was made with; raises UnknownKey, which is an alarm."""

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "ports": STORED,
     "ring": STORED,
     "rotation": {"ring"},
-    "canary": STORED | {"ports", "vault"},
+    "canary": STORED | {"ports", "ring", "vault"},
     "rewrap": STORED | {"canary", "ports", "ring", "vault"},
     "vault": STORED | {"ring"},
     "tokens": STORED | {"ring", "vault"},

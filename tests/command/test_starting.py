@@ -14,7 +14,7 @@ import pytest
 
 from service.app import serving
 from service.opening import StartError, claim_mode, open_store, open_vault
-from service.ring import Ring, RingError, create_ring, new_keys
+from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD
 from service.storage.sqlite import schema_revision
@@ -115,13 +115,14 @@ async def test_another_ring_is_refused(home: Home) -> None:
     assert home.run("api-keys", "create", "--tenant", "ten_x").sentence == sentence
 
 
-async def test_a_ring_whose_key_was_altered_is_refused(home: Home) -> None:
-    """The id alone does not do."""
+@pytest.mark.parametrize("purpose", KeyPurpose)
+async def test_a_ring_whose_key_was_altered_is_refused(home: Home, purpose: KeyPurpose) -> None:
+    """The id alone does not do; nor that the other keys are right."""
     settings = home.settings()
     async with open_store(settings) as store:
         await open_vault(store, Ring(home.ring))
     written = json.loads(home.ring.read_text())
-    [key] = [key for key in written["keys"] if key["purpose"] == "seal"]
+    [key] = [key for key in written["keys"] if key["purpose"] == purpose]
     key["key"] = ("B" if key["key"][0] == "A" else "A") + key["key"][1:]
     home.ring.write_text(json.dumps(written))
     with pytest.raises(StartError, match="not the one that this database was sealed with"):
