@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from itertools import cycle
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -21,7 +18,8 @@ from service.rewrap import FIRST
 from service.ring import KeyPurpose, Ring, create_ring, new_keys
 from service.vault import Vault
 from tests.beside import age, command, done, opened, people, plant, started
-from tests.bluesky import Person, SandboxBluesky
+from tests.bluesky import SandboxBluesky
+from tests.rotating import Load, activated, active, sealed_elsewhere, sealed_under, standing
 from tests.running import Running, refusal_of, running
 
 PLANTED = 1500
@@ -34,86 +32,6 @@ async def service(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Runn
     )
     async with running(database, {**sandbox.settings(), **budgets}) as started:
         yield started
-
-
-def active(service: Running) -> str:
-    return Ring(service.settings.keyring_file).active(KeyPurpose.SEAL).key_id
-
-
-async def activated(service: Running, purpose: str = "seal") -> str:
-    """The id of a key that is new and active."""
-    added = await done(service, "keyring", "add", "--purpose", purpose)
-    await done(service, "keyring", "activate", added, "--at-once")
-    age(service.settings.keyring_file)
-    return added
-
-
-def sealed_under(service: Running) -> Counter[str]:
-    """How many secrets each key seals."""
-    return Counter(
-        row["ring_key_id"]
-        for row in service.rows(
-            "SELECT ring_key_id FROM credentials UNION ALL SELECT ring_key_id FROM sessions"
-        )
-    )
-
-
-class Load:
-    """Calls of every kind, one after the other in several tasks, and what they ended with."""
-
-    def __init__(self, service: Running, people: dict[str, Person]) -> None:
-        self.failed: list[str] = []
-        self.answered: Counter[str] = Counter()
-        self._service = service
-        self._people = people
-
-    @asynccontextmanager
-    async def under_way(self) -> AsyncIterator[None]:
-        kinds = (self._lease, self._refresh, self._reconnect, self._read)
-        # each on connections of its own: who connects anew may well overtake a refresh
-        tasks = [
-            asyncio.create_task(self._again_and_again(kind, *one))
-            for kind, one in zip(cycle(kinds), self._people.items(), strict=False)
-        ]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
-    async def _again_and_again(
-        self, kind: Callable[[str, Person], Awaitable[None]], profile_key: str, person: Person
-    ) -> None:
-        while True:
-            try:
-                await kind(profile_key, person)
-                self.answered[kind.__name__] += 1
-            except grpc.aio.AioRpcError as error:
-                self.failed.append(f"{kind.__name__}: {refusal_of(error)}")
-            await asyncio.sleep(0.02)
-
-    async def _lease(self, profile_key: str, _: Person) -> None:
-        await self._service.lease(profile_key, timeout=30)
-
-    async def _refresh(self, profile_key: str, _: Person) -> None:
-        # as if the last refresh were long ago
-        forget = "UPDATE sessions SET refreshed_at = 1 WHERE profile_key = ?"
-        await self._service.execute(forget, profile_key)
-        token = (await self._service.lease(profile_key, timeout=30)).access_token
-        await self._service.lease(profile_key, rejected=token, timeout=30)
-
-    async def _reconnect(self, profile_key: str, person: Person) -> None:
-        await self._service.connect(
-            person.handle, person.app_password, profile_key=profile_key, timeout=30
-        )
-
-    async def _read(self, profile_key: str, _: Person) -> None:
-        await self._service.profiles.GetProfile(
-            pb.GetProfileRequest(profile_key=profile_key),
-            metadata=self._service.metadata(),
-            timeout=30,
-        )
 
 
 async def test_no_call_fails_while_keys_are_rotated(
@@ -258,33 +176,6 @@ async def test_a_process_with_an_old_ring_gives_no_verdict(
     assert not (await service.verify(profile_key)).needs_reconnect
     assert (await service.lease(profile_key)).access_token
     assert sandbox.logins == logins
-
-
-async def sealed_elsewhere(service: Running, ring: Ring) -> None:
-    """Have every secret be sealed under the key of another ring, as another process would."""
-    ours, theirs = Vault(Ring(service.settings.keyring_file)), Vault(ring)
-    async with open_store(service.settings) as store:
-        for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
-            found = await store.sealed_otherwise(purpose, "", FIRST, 100)
-            assert await store.rewrap(
-                [
-                    (
-                        one,
-                        theirs.seal(
-                            ours.open(one.sealed, purpose, one.context), purpose, one.context
-                        ),
-                    )
-                    for one in found
-                ]
-            )
-
-
-def standing(service: Running) -> list[object]:
-    """All that a verdict would change."""
-    return [
-        service.rows("SELECT state, reconnect_reason, checked_at FROM connections"),
-        service.rows("SELECT * FROM events"),
-    ]
 
 
 async def test_what_callers_hold_outlives_a_rotation(

@@ -1,6 +1,17 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import dependencies, floods, inside, keys, kills, tampering, tenants, versions, wire
+from . import (
+    dependencies,
+    floods,
+    inside,
+    keys,
+    kills,
+    rotation,
+    tampering,
+    tenants,
+    versions,
+    wire,
+)
 from .row import Row
 
 ROWS = (
@@ -10,6 +21,7 @@ ROWS = (
     Row(7, "API keys: guessed, leaked, timed", keys.attack),
     Row(8, "One tenant reaching for another's", tenants.attack),
     Row(9, "kill -9 at any moment", kills.attack),
+    Row(10, "The rotation of keys goes wrong", rotation.attack),
     Row(13, "The wire", wire.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),

@@ -1,0 +1,254 @@
+"""Row 10: the rotation of keys goes wrong: under load, cut short, too early, with a bad ring."""
+
+import asyncio
+import json
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import grpc.aio
+import pytest
+from structlog.testing import capture_logs
+
+from service import app, monitor
+from service.config import Settings
+from service.opening import StartError
+from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys
+from service.storage.migrations import migrate_apart
+from tests.beside import age, command, done, opened, people, plant, started
+from tests.bluesky import SandboxBluesky
+from tests.rotating import Load, activated, active, sealed_elsewhere, sealed_under, standing
+from tests.running import Running, refusal_of, running
+
+from .row import Figure, Ground, share
+
+PLANTED = 1500
+STRANGERS = 8
+"""Connections that a process with an old ring meets."""
+UNLIMITED = dict.fromkeys(
+    ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
+)
+
+
+async def attack(ground: Ground, part: float) -> Sequence[Figure]:
+    figures: list[Figure] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitor, "LONGEST_REST", 0.05)
+        async with SandboxBluesky.started() as sandbox:
+            async with _service(ground.folder / "load", sandbox) as service:
+                figures += await _under_load(service, sandbox, share(10, part))
+                ground.say("rotated under load")
+                figures += await _too_early(service)
+                ground.say("retired too early")
+                figures += await _bad_rings(service, part)
+                ground.say("started with bad rings")
+            async with _service(ground.folder / "killed", sandbox) as service:
+                figures += await _killed(service, share(20, part))
+                ground.say("killed")
+            async with _service(ground.folder / "old", sandbox) as service:
+                figures += await _old_ring(service, sandbox, ground.folder / "newer.json")
+    return figures
+
+
+@asynccontextmanager
+async def _service(folder: Path, sandbox: SandboxBluesky) -> AsyncIterator[Running]:
+    folder.mkdir()  # noqa: ASYNC240 - at once
+    assert migrate_apart(f"sqlite:///{folder / 'postcore.db'}")
+    async with running(folder / "postcore.db", {**sandbox.settings(), **UNLIMITED}) as service:
+        yield service
+
+
+async def _under_load(service: Running, sandbox: SandboxBluesky, times: int) -> list[Figure]:
+    """Whole rotations beside leases, refreshes, reconnects and reads."""
+    load = Load(service, await people(service, sandbox, 8))
+    left = 0
+    async with load.under_way():
+        for _ in range(times):
+            before = active(service)
+            added = await done(service, "keyring", "add")
+            await done(service, "keyring", "activate", added, "--at-once")
+            await done(service, "keyring", "rewrap")
+            age(service.settings.keyring_file)
+            await done(service, "keyring", "retire", before)
+            left += sealed_under(service)[before]
+    answered = load.answered.total()
+    good = not load.failed and len(load.answered) == 4
+    return [
+        Figure(
+            f"calls that failed during {times} rotations",
+            f"{len(load.failed)} of {answered + len(load.failed)}",
+            good and len(opened(service)) == 16 and left == 0,
+        )
+    ]
+
+
+async def _too_early(service: Running) -> list[Figure]:
+    """Retirements of what is active, what rows name, and what calls under way may hold."""
+    before, secrets = active(service), opened(service).keys()
+    tries = [await command(service, "keyring", "retire", before)]
+    added = await done(service, "keyring", "add")
+    await done(service, "keyring", "activate", added, "--at-once")
+    tries.append(await command(service, "keyring", "retire", before))
+    age(service.settings.keyring_file)
+    tries.append(await command(service, "keyring", "retire", before))
+    await done(service, "keyring", "rewrap")
+    of_api_keys = Ring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
+    await activated(service, "api_key")
+    tries.append(await command(service, "keyring", "retire", of_api_keys))
+    refused = [one for one in tries if one.code == 1 and one.err.splitlines()[-1][:7] == "Error: "]
+    return [
+        Figure(
+            "retirements of a key in use that were refused",
+            f"{len(refused)} of {len(tries)}",
+            len(refused) == len(tries) and opened(service).keys() == secrets,
+        )
+    ]
+
+
+async def _killed(service: Running, times: int) -> list[Figure]:
+    """The rewrap, at its start, after so many rows, and some time later."""
+    await plant(service, PLANTED)
+    secrets, former = opened(service), active(service)
+    after = await activated(service)
+    killed, lost = 0, 0
+    for turn in range(times):
+        async with started(service, "keyring", "rewrap") as process, asyncio.timeout(60):
+            already = sealed_under(service)[after]
+            while sealed_under(service)[after] == already and process.returncode is None:
+                if turn % 4 == 3 and random.random() < 0.02:  # before it has begun
+                    break
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(random.uniform(0, 0.02) * (turn % 3))
+            killed += process.returncode is None
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        found = opened(service)
+        lost += sum(found.get(place) != secret for place, secret in secrets.items())
+    on_the_way = sealed_under(service)[former]
+    ended = await command(service, "keyring", "rewrap")
+    done_ = ended.code == 0 and sealed_under(service) == {after: 2 * PLANTED}
+    found = opened(service)
+    lost += sum(found.get(place) != secret for place, secret in secrets.items())
+    return [
+        Figure(
+            f"secrets that did not open after {killed} kill -9 of the rewrap",
+            f"{lost} of {2 * PLANTED}",
+            lost == 0 < killed,
+        ),
+        Figure(
+            "left under the former key, by the last kill and in the end",
+            f"{on_the_way} and {sealed_under(service)[former]}",
+            done_,
+        ),
+    ]
+
+
+async def _old_ring(service: Running, sandbox: SandboxBluesky, newer: Path) -> list[Figure]:
+    """Every secret is sealed with a key that the process does not have."""
+    keyed = await people(service, sandbox, STRANGERS)
+    create_ring(newer, new_keys("2026-01-02T03:04:05+00:00"))
+    await sealed_elsewhere(service, Ring(newer))
+    logins, before = sandbox.logins, standing(service)
+    reasons: Counter[str] = Counter()
+    with capture_logs() as lines:
+        for ask in (service.verify, service.lease):
+            for key in keyed:
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await ask(key)
+                reasons[refusal_of(caught.value).reason] += 1
+        await service.execute("UPDATE connections SET next_check_at = 1")
+        async with asyncio.timeout(60):
+            while _unfinished(lines) < STRANGERS:
+                await asyncio.sleep(0.01)
+    verdicts = sum(one != other for one, other in zip(before, standing(service), strict=True))
+    alarms = sum(
+        line["event"] == "key not in the ring" and line["log_level"] == "error" for line in lines
+    )
+    asked = 3 * STRANGERS
+    return [
+        Figure(
+            f"verdicts of a process with an old ring, asked {asked} times",
+            f"{verdicts}, with {sandbox.logins - logins} logins",
+            verdicts == 0 and sandbox.logins == logins and reasons == {"INTERNAL": 2 * STRANGERS},
+        ),
+        Figure("its alarms", f"{alarms} for {asked}", alarms >= asked),
+    ]
+
+
+def _unfinished(lines: Sequence[object]) -> int:
+    return sum("check not finished" in str(line) for line in lines)
+
+
+async def _bad_rings(service: Running, part: float) -> list[Figure]:
+    """A start beside a copy of the database with each ring that is not the one."""
+    folder = service.database.parent / "bad"
+    folder.mkdir()
+    with (
+        closing(sqlite3.connect(service.database)) as source,
+        closing(sqlite3.connect(folder / "postcore.db")) as copy,
+    ):
+        source.backup(copy)
+    settings = service.settings.model_copy(
+        update={
+            "database_url": f"sqlite:///{folder / 'postcore.db'}",
+            "keyring_file": folder / "keyring.json",
+        }
+    )
+    ring, step = service.settings.keyring_file.read_bytes(), max(1, round(1 / part))
+    secrets = [key["key"] for key in json.loads(ring)["keys"]]
+    create_ring(folder / "another", new_keys("another"))
+    another = json.loads((folder / "another").read_bytes())
+    rings: dict[str, list[tuple[bytes | None, int]]] = {
+        "missing": [(None, 0)],
+        "another's": [((folder / "another").read_bytes(), 0o600)],
+        "open to others": [(ring, mode) for mode in (0o601, 0o604, 0o640, 0o644, 0o660, 0o666)],
+        "cut short": [(ring[:length], 0o600) for length in range(0, len(ring) - 2, step)],
+        "one key of it another's": [
+            (ring.replace(secret.encode(), other["key"].encode()), 0o600)
+            for secret in secrets
+            for other in another["keys"]
+        ],
+        "a byte of a key flipped": [
+            (ring[:place] + bytes([ring[place] ^ 1 << bit]) + ring[place + 1 :], 0o600)
+            for secret in secrets
+            for place in range(ring.index(secret.encode()), ring.index(secret.encode()) + 43, step)
+            for bit in (0, 5)
+        ],
+    }
+    figures = []
+    for what, some in rings.items():
+        told = [await _start(settings, content, mode) for content, mode in some]
+        figures.append(
+            Figure(
+                f"starts with a ring that is {what}",
+                f"{sum(one is None for one in told)} of {len(told)}",
+                all(one is not None and _is_a_sentence(one, secrets) for one in told),
+            )
+        )
+    right = await _start(settings, ring, 0o600)
+    return [
+        *figures,
+        Figure("a start with the right one", "made" if right is None else right, not right),
+    ]
+
+
+async def _start(settings: Settings, content: bytes | None, mode: int) -> str | None:
+    """What keeps the service from starting with such a ring; None: nothing does."""
+    file = settings.keyring_file
+    file.unlink(missing_ok=True)
+    if content is not None:
+        file.write_bytes(content)
+        file.chmod(mode)
+    try:
+        async with app.house(settings, "live"):
+            return None
+    except (RingError, StartError) as error:
+        return str(error)
+
+
+def _is_a_sentence(told: str, secrets: Sequence[str]) -> bool:
+    return len(told.split()) > 4 and "ring" in told and not any(one in told for one in secrets)
