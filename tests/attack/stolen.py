@@ -1,0 +1,225 @@
+"""Stolen: account servers of a storm, and the ways in which an attacker takes an account's name,
+document, address or host from its owner."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import httpcore
+
+from service.platforms import egress
+from tests.bluesky import some_password
+from tests.figures.storm import CLOSE, Site, Storm
+from tests.outside.bluesky_login import OTHER_DID, xrpc
+from tests.outside.dns_server import DnsServer, text
+from tests.outside.internet import WEB, document
+from tests.outside.raw import Answer, RawServer, Request, respond
+from tests.outside.web import Authority
+
+EVIL, IMPOSTOR = "93.184.216.66", "93.184.216.67"
+"""Public addresses: the attacker's own, and one where their server shows no name's certificate that
+anybody believes."""
+PRIVATE = "10.1.2.3"
+EVIL_HOST = "pds.evil.example.com"
+PART = 9
+"""Characters in a row that tell a secret."""
+MALLORY = some_password()
+"""The attacker's own app password."""
+
+
+@dataclass
+class Home(Site):
+    """An account that is taken over. *house*: its server is one of Bluesky's own. *web*: its DID is
+    a host's. *dead*: its session has ended, so that only the password is of use."""
+
+    house: bool = False
+    web: bool = False
+    dead: bool = False
+    endpoint: str = ""
+    document_at: str = WEB
+    redirects: int = 0
+    answers_as: str = ""
+    tenant_id: str = ""
+    keys: tuple[str, str] = field(default=("", ""), repr=False)
+    profile_key: str = ""
+
+    @property
+    def host(self) -> str:
+        return f"m{self.number}.host.bsky.network" if self.house else super().host
+
+    @property
+    def did(self) -> str:
+        return f"did:web:{self.web_host}" if self.web else super().did
+
+    @property
+    def web_host(self) -> str:
+        return f"id-{self.number}.example.com"
+
+
+class Attacker(RawServer):
+    """Welcomes whoever comes, as the account that they name, and keeps all that they bring."""
+
+    storm: "Stolen"
+
+    def _answer(self, request: Request) -> Answer:
+        if request.path == "/.well-known/did.json":
+            return self.storm.document_of_web(request.host)
+        method = request.path.rpartition(".")[2]
+        if method in ("createSession", "refreshSession"):
+            did = self.storm.named_in(request)
+            session = {"accessJwt": "evil.access.jwt", "refreshJwt": "evil.refresh.jwt", "did": did}
+            return respond({**session, "handle": "x.example.com", "active": True}, 200, **CLOSE)
+        if method == "getRepoStatus":
+            return respond({"did": request.target.rpartition("=")[2], "active": True}, 200, **CLOSE)
+        return respond({}, 200, **CLOSE)
+
+    def brought(self, secret_of: Mapping[str, str]) -> Counter[str]:
+        """In how many requests there was a part of a secret, by whom *secret_of* says it is of."""
+        of_part = {part: whose for secret, whose in secret_of.items() for part in _parts(secret)}
+        found: Counter[str] = Counter()
+        for request in self.requests:
+            heap = f"{request.target} {request.headers} {request.body.decode('latin-1')}"
+            parts = (heap[at : at + PART] for at in range(len(heap)))
+            found.update({of_part[part] for part in parts if part in of_part})
+        return found
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """Of a token, those of its own: what comes first is the same of all."""
+    start = secret.find(".") + 1
+    yield from (secret[at : at + PART] for at in range(start, len(secret) - PART + 1))
+
+
+class Stolen(Storm):
+    """*attackers*: the servers that nothing of an owner's may reach."""
+
+    attackers: tuple[Attacker, Attacker]
+
+    def __init__(self, names: DnsServer, authority: Authority, count: int) -> None:
+        super().__init__(names, authority, 0)
+        self._taken: dict[str, str] = {}
+        self.homes = [Home(number) for number in range(count)]
+
+    def enter(self, home: Home) -> None:
+        """Let there be an account, as it was before anybody took it."""
+        home.endpoint = f"https://{home.host}"
+        self.sites[home.host] = home
+        self._by_did[home.did] = home
+        self._dns.say(f"_atproto.{home.handle}", "TXT", text(f"did={home.did}"))
+        self._dns.say(home.host, "A", WEB)
+        self._dns.say(home.web_host, "A", WEB)
+
+    def lead(self, host: str, address: str) -> None:
+        self._dns.say(host, "A", address)
+
+    def take_handle(self, home: Home) -> None:
+        """Its name leads to another DID, whose document names it back."""
+        other = Home(home.number + 5000, endpoint=f"https://{EVIL_HOST}")
+        self._by_did[other.did] = other
+        self._taken[other.did] = home.handle
+        self._dns.say(f"_atproto.{home.handle}", "TXT", text(f"did={other.did}"))
+
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/.well-known/did.json":
+            return self.document_of_web(request.host)
+        home = cast("Home", self.sites[request.host])
+        method = request.path.rpartition(".")[2]
+        if home.redirects:
+            there = f"https://{EVIL_HOST}{request.target}"
+            return respond(b"", home.redirects, location=there, **CLOSE)
+        if home.answers_as and method in ("createSession", "refreshSession"):
+            session = {"accessJwt": "other.access.jwt", "refreshJwt": "other.refresh.jwt"}
+            told = {**session, "did": home.answers_as, "handle": home.handle, "active": True}
+            return respond(told, 200, **CLOSE)
+        if home.dead and method == "refreshSession":
+            return xrpc(400, "ExpiredToken", **CLOSE)
+        return super().answer(request)
+
+    def answer_of_directory(self, request: Request) -> Answer:
+        home = cast("Home", self._by_did[request.path.split("/")[1]])
+        handle = self._taken.get(home.did, home.handle)
+        return respond(document(home.did, handle, home.endpoint), 200, **CLOSE)
+
+    def document_of_web(self, host: str) -> Answer:
+        [home] = [one for one in self.homes if one.web_host == host]
+        return respond(document(home.did, home.handle, home.endpoint), 200, **CLOSE)
+
+    def named_in(self, request: Request) -> str:
+        """The DID that a request to log in names; of a refresh, any."""
+        dids = [home.did for home in self.homes] + list(self._taken)
+        return next((did for did in dids if did.encode() in request.body), OTHER_DID)
+
+    async def _dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
+        evil, impostor = self.attackers
+        there = {EVIL: evil, IMPOSTOR: impostor}.get(address)
+        if there is None:
+            return await super()._dial(address, port, seconds)
+        return await egress.dial("127.0.0.1", there.port, seconds)
+
+
+Take = Callable[[Stolen, Home], None]
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How an account is taken over, and what kind of account it takes for that."""
+
+    name: str
+    take: Take
+    house: bool = False
+    web: bool = False
+
+
+def _names(endpoint: str) -> Take:
+    def take(storm: Stolen, home: Home) -> None:
+        storm.lead(endpoint.partition("://")[2], EVIL)
+        home.endpoint = endpoint
+
+    return take
+
+
+def _at(address: str) -> Take:
+    return lambda storm, home: storm.lead(home.host, address)
+
+
+def _redirects(status: int) -> Take:
+    def take(_: Stolen, home: Home) -> None:
+        home.redirects = status
+
+    return take
+
+
+def _is_another(_: Stolen, home: Home) -> None:
+    home.answers_as = OTHER_DID
+
+
+def _registered_anew(storm: Stolen, home: Home) -> None:
+    storm.lead(home.web_host, EVIL)
+    home.endpoint = f"https://{EVIL_HOST}"
+
+
+def _everything(storm: Stolen, home: Home) -> None:
+    """The handle's name and the document, and the redirect of a server that is in on it."""
+    _names(f"https://{EVIL_HOST}")(storm, home)
+    home.redirects = 307
+
+
+OUTSIDE_THE_HOUSE = (
+    "https://host.bsky.network.evil.example.com",
+    "https://bsky.social.evil.example.com",
+    "https://evil-host.bsky.network",
+    "https://xbsky.social",
+    "https://bsky.network",
+)
+TAKINGS = (
+    Taking("the document names another origin", _names(f"https://{EVIL_HOST}")),
+    *(Taking("it names one like its house", _names(one), house=True) for one in OUTSIDE_THE_HOUSE),
+    Taking("a did:web's host is registered anew", _registered_anew, web=True),
+    Taking("the handle leads to another DID", Stolen.take_handle),
+    Taking("the origin's DNS answers another's address", _at(IMPOSTOR)),
+    Taking("the origin's DNS answers another's address", _at(PRIVATE)),
+    Taking("another DID answers", _is_another),
+    *(Taking("it redirects", _redirects(status)) for status in (301, 302, 307, 308)),
+    Taking("it redirects, and the document is stolen too", _everything),
+)

@@ -1,0 +1,198 @@
+"""Row 6: a domain or a document is taken over after its owner has connected the account.
+
+The attacker's servers are willing, and show good certificates for the attacker's own names. What a
+connection has stored is then asked for in every way in which the service sends it anywhere, at four
+times of two days: before a document is looked at again, twice within the ten minutes that a move
+has to be seen for, and long after.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from itertools import product
+
+import grpc.aio
+import pytest
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service import app, monitor
+from service.model import SECOND, Scope
+from service.monitor import Monitor
+from service.storage.migrations import migrate_apart
+from tests.outside.bluesky_login import OTHER_DID
+from tests.outside.web import Authority
+from tests.running import MovedClock, Running, running
+
+from .row import Figure, Ground, share
+from .stolen import EVIL, EVIL_HOST, MALLORY, TAKINGS, Attacker, Home, Stolen, Taking
+
+EACH_TIME = ("lease", "verify", "monitor")
+WAYS = (*EACH_TIME, "disconnect", "delete the tenant", "reconnect")
+AFTER = (2 * 3600 * SECOND, 5 * 60 * SECOND, 6 * 60 * SECOND, 26 * 3600 * SECOND)
+NEVER = 1 << 60
+ENOUGH_SECONDS = 120
+Taken = tuple[Home, Taking, str]
+
+
+async def attack(ground: Ground, part: float) -> Sequence[Figure]:
+    rounds = share(10, part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(monitor, "LONGEST_REST", 0.05)
+        trial = Trial(MovedClock())
+        async with _world(ground, len(TAKINGS) * len(WAYS) * rounds) as storm:
+            patch.setattr(app, "outside", lambda _, clock: storm.outside(clock))
+            trial.watch(patch)
+            database = ground.folder / "postcore.db"
+            assert migrate_apart(f"sqlite:///{database}")
+            settings = {"CHECK_HOURS": "24", "CHECKS_PER_SECOND": "1000"}
+            async with running(database, settings, trial.clock) as service:
+                homes = iter(storm.homes)
+                taken: list[Taken] = []
+                for _ in range(rounds):
+                    some = [(next(homes), taking, way) for taking, way in product(TAKINGS, WAYS)]
+                    await trial.suffer(service, storm, some)
+                    taken += some
+                    ground.say(f"{len(taken)} accounts taken over")
+            await storm.all_hung_up()
+        return trial.figures(storm, taken)
+
+
+@asynccontextmanager
+async def _world(ground: Ground, count: int) -> AsyncIterator[Stolen]:
+    (believed := ground.folder / "believed").mkdir()
+    (unknown := ground.folder / "unknown").mkdir()
+    authority, another = Authority(believed), Authority(unknown)
+    async with (
+        Stolen.started(authority, count) as storm,
+        Attacker.started(authority.context()) as evil,
+        Attacker.started(another.context()) as impostor,
+    ):
+        storm.attackers = evil, impostor
+        evil.storm = impostor.storm = storm
+        storm.lead(EVIL_HOST, EVIL)
+        yield storm
+
+
+class Trial:
+    """What was tried, in what ways, and how it ended."""
+
+    def __init__(self, clock: MovedClock) -> None:
+        self.clock = clock
+        self.asked: Counter[str] = Counter()
+        self.astray = 0
+        self._ended = asyncio.Semaphore(0)
+
+    def watch(self, patch: pytest.MonkeyPatch) -> None:
+        """Count the monitor's checks."""
+        done = Monitor._done
+
+        def ending(monitor: Monitor, task: asyncio.Task[None]) -> None:
+            done(monitor, task)
+            self._ended.release()
+
+        patch.setattr(Monitor, "_done", ending)
+
+    async def suffer(self, service: Running, storm: Stolen, taken: Sequence[Taken]) -> None:
+        by_way: dict[str, list[Home]] = {way: [] for way in WAYS}
+        for home, taking, way in taken:
+            home.house, home.web, home.dead = taking.house, taking.web, bool(home.number % 2)
+            storm.enter(home)
+            await self._connect(service, home)
+            by_way[way].append(home)
+            self.asked[taking.name] += len(AFTER) if way in EACH_TIME else 1
+        await service.execute("UPDATE connections SET next_check_at = ?", NEVER)
+        lent = {home.number: await self._lease(service, home) for home, _, _ in taken}
+        for home, taking, _ in taken:
+            taking.take(storm, home)
+        for after in AFTER:
+            self.clock.ahead += after
+            await self._go_round(service, by_way["monitor"])
+            await asyncio.gather(
+                *(self._lease(service, home, lent[home.number]) for home in by_way["lease"]),
+                *(self._verify(service, home) for home in by_way["verify"]),
+            )
+        for home in by_way["disconnect"]:
+            await service.profiles.DisconnectPlatform(
+                pb.DisconnectPlatformRequest(profile_key=home.profile_key, platform="bluesky"),
+                metadata=service.metadata(home.keys[0]),
+                timeout=30,
+            )
+        for home in by_way["delete the tenant"]:
+            async with app.house(service.settings, clock=self.clock) as built:
+                assert await built.profiles.delete_tenant(home.tenant_id)
+        for home in by_way["reconnect"]:
+            await self._reconnect(service, home)
+        wrong = "SELECT COUNT(*) AS number FROM connections WHERE account_id = ?"
+        self.astray += service.rows(wrong, OTHER_DID)[0]["number"]
+
+    async def _connect(self, service: Running, home: Home) -> None:
+        home.tenant_id = await service.new_tenant()
+        home.keys = (
+            (await service.new_key(tenant_id=home.tenant_id))[0],
+            (await service.new_key(Scope.SESSIONS_LEASE, tenant_id=home.tenant_id))[0],
+        )
+        reply = await service.connect(home.handle, home.password, api_key=home.keys[0], timeout=30)
+        home.profile_key = reply.profile_key
+
+    async def _lease(self, service: Running, home: Home, rejected: str = "") -> str:
+        """The token that is lent, if one is."""
+        try:
+            lent = await service.lease(
+                home.profile_key, rejected=rejected, api_key=home.keys[1], timeout=30
+            )
+        except grpc.aio.AioRpcError:
+            return ""
+        self.astray += lent.access_token not in home.tokens
+        return lent.access_token
+
+    async def _verify(self, service: Running, home: Home) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await service.profiles.VerifyConnection(
+                pb.VerifyConnectionRequest(profile_key=home.profile_key, platform="bluesky"),
+                metadata=service.metadata(home.keys[0]),
+                timeout=30,
+            )
+
+    async def _go_round(self, service: Running, homes: Iterable[Home]) -> None:
+        """Let the monitor check them once each."""
+        for home in homes:
+            await service.execute(
+                "UPDATE connections SET next_check_at = 1 WHERE profile_key = ?", home.profile_key
+            )
+        async with asyncio.timeout(ENOUGH_SECONDS):
+            for _ in homes:
+                await self._ended.acquire()
+
+    async def _reconnect(self, service: Running, home: Home) -> None:
+        """The attacker does, in the owner's profile and in one of their own."""
+        for profile_key in (home.profile_key, None):
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await service.connect(
+                    home.handle,
+                    MALLORY,
+                    profile_key=profile_key,
+                    api_key=home.keys[0],
+                    timeout=30,
+                )
+
+    def figures(self, storm: Stolen, taken: Sequence[Taken]) -> list[Figure]:
+        secret_of = {secret: taking.name for home, taking, _ in taken for secret in home.secrets}
+        brought: Counter[str] = Counter()
+        own = 0
+        for attacker in storm.attackers:
+            brought += attacker.brought(secret_of)
+            own += attacker.brought({MALLORY: ""}).total()
+        return [
+            *(
+                Figure(
+                    f"{name}: requests to the attacker with a stored secret",
+                    f"{brought[name]}, asked {asked} times",
+                    brought[name] == 0 < asked,
+                )
+                for name, asked in self.asked.items()
+            ),
+            Figure("of another account: stored or lent", f"{self.astray}", self.astray == 0),
+            Figure("requests with the attacker's own password", f"{own}", own > 0),
+        ]
