@@ -42,7 +42,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         patch.setattr(monitor, "LONGEST_REST", 0.05)
         trial = Trial(MovedClock())
         async with _world(ground, len(TAKINGS) * len(WAYS) * rounds) as storm:
-            patch.setattr(app, "outside", lambda _, clock: storm.outside(clock))
+            patch.setattr(app, "outside", lambda _, clock, leave: storm.outside(clock, leave))
             trial.watch(patch)
             database = ground.folder / "postcore.db"
             assert migrate_apart(f"sqlite:///{database}")

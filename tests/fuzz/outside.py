@@ -6,6 +6,7 @@ from service.model import SECOND, Micros
 from service.platforms.egress import Egress, Origin
 from service.platforms.names import NameNotFound, Resolver
 from service.platforms.outside import Outside
+from service.tasks import OwnedTasks
 
 from .target import told
 
@@ -51,6 +52,7 @@ class Answered:
     def __init__(self) -> None:
         self.wire = b""
         self.names = Names()
+        self.tasks = OwnedTasks()
         self.egress = Egress(self.names, dial=self._dial)
         # the directory and the resolver are trusted, and dialled without our checks
         self.egress._trusted = self.egress._guarded
@@ -63,7 +65,12 @@ class Answered:
             Origin.parse("https://plc.example.com"),
             Origin.parse("https://resolver.example.com") if resolver else None,
             frozenset(),
+            self.tasks.leave,
         )
+
+    async def close(self) -> None:
+        await self.tasks.drain(1)
+        await self.egress.close()
 
     async def _dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
         return httpcore.AsyncMockStream([self.wire])

@@ -40,7 +40,7 @@ def opened(_: Path) -> Iterator[Read]:
             except (NoSuchAccount, PlatformUnavailable):
                 return None
             finally:
-                await answered.egress.close()
+                await answered.close()
 
         async def look_up() -> Account | None:
             try:
@@ -51,7 +51,7 @@ def opened(_: Path) -> Iterator[Read]:
                     assert any(word in answered.wire for word in (b" 410 ", b"plc_tomb", b"\\u"))
                 return None
             finally:
-                await answered.egress.close()
+                await answered.close()
 
         def read(data: bytes) -> None:
             answered.wire = wire(data, WHOLE)

@@ -18,6 +18,7 @@ from service.platforms.handles import REFUSED_ENDINGS, is_did, is_handle, tidy_h
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
 from service.ports import SystemClock
+from service.tasks import OwnedTasks
 
 from .target import Read, Target, text_of
 
@@ -34,6 +35,7 @@ def opened(_: Path) -> Iterator[Read]:
         Origin.parse("https://plc.example"),
         None,
         frozenset(),
+        OwnedTasks().leave,
     )
     platform = BlueskyPlatform(outside)
     told: dict[str, str] = {}

@@ -60,7 +60,7 @@ class Asked:
             await self.refresh()
             await self.look()
         finally:
-            await self.answered.egress.close()
+            await self.answered.close()
 
     async def log_in(self) -> None:
         try:
