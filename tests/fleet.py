@@ -14,8 +14,8 @@ import grpc.aio
 
 from service.config import Settings
 from tests.leasing import ROOT, environ_of
-from tests.test_service_config import CONFIG
 
+CONFIG = (ROOT / "protos/service_config.json").read_text()
 DEADLINE = 60.0
 STARTS = 5
 
@@ -65,6 +65,8 @@ class Node:
     async def _run(self, *command: str) -> asyncio.subprocess.Process:
         paths = f"{self.program}:{self.program / 'generated'}"
         with self._log.open("ab") as lines:
+            lines.write(b"\n")  # after what may be half a line of one that was killed
+            lines.flush()
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service", *command),
                 cwd=self.program,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,11 +12,11 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from service.sandbox.faults import AnyStatus
 from service.transport.servicers import SERVICES
 from tests.bluesky import CREATE, SandboxBluesky
+from tests.fleet import CONFIG
 from tests.running import Running, refusal_of
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-CONFIG = (Path(__file__).parent.parent / "protos/service_config.json").read_text()
 OPTIONS = (("grpc.service_config", CONFIG),)
 GET = ("postcore.profiles.v1.ProfileService", "GetProfile")
 IN_A_ROW = 20
