@@ -37,7 +37,12 @@ _WRITER = (
 )
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 # nothing is waited for here: where there is a lock, a reader's thread waits
-_NEAR = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 0")
+_NEAR = (
+    "PRAGMA query_only = ON",
+    "PRAGMA busy_timeout = 0",
+    # KiB: what many rows asked for again and again need of a large file, or each page is read anew
+    "PRAGMA cache_size = -16384",
+)
 
 
 def make_folder(file: Path) -> None:

@@ -32,8 +32,8 @@ NOW = BEGUN + 1000 * DAY
 MANY, FEW = "ten_many", "ten_few"
 """Tenants with half of all profiles each: one in eight of the first has to be connected anew, and
 none of the second's but the last hundred."""
-SMALL = 1_000
-"""Profiles for each of the tenants that have none: there are more of them in a large store, too."""
+SMALL = 100
+"""Tenants that have none, in each of the stores: it is profiles that there are more of."""
 PRIME, STEP = 1_000_000_007, 387_420_489
 """Keys are drawn by chance: these go round all numbers without order, and never to one twice."""
 
@@ -48,7 +48,7 @@ PLANT = (
     f"INSERT INTO tenants (tenant_id, name, created_at) VALUES ('{MANY}', '', 1), ('{FEW}', '', 2)",
     f"""
     INSERT INTO tenants (tenant_id, name, created_at)
-    {NUMBERS} SELECT 'ten_small' || i, '', 3 FROM n WHERE i < {{small}}
+    {NUMBERS} SELECT 'ten_small' || i, '', 3 FROM n WHERE i < {SMALL}
     """,
     f"""
     INSERT INTO profiles (tenant_id, profile_key, created_at)
@@ -135,7 +135,7 @@ def plant(database_url: str, size: int) -> None:
     """A store in today's schema with so many profiles, each of them connected, without secrets."""
     assert migrate_apart(database_url)
     for statement in (*PLANT, "ANALYZE"):
-        rows(database_url, statement.format(last=size - 1, small=size // SMALL))
+        rows(database_url, statement.format(last=size - 1))
 
 
 @asynccontextmanager
