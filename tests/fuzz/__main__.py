@@ -46,11 +46,12 @@ def holds(name: str, seconds: int) -> bool:
         limits = (*ASKED, f"-max_total_time={seconds}", f"-artifact_prefix={found}/")
         done = subprocess.run(
             (*command, *limits),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             timeout=START_SECONDS + seconds + SLOW_SECONDS,
             check=False,
         )
-        told = done.stderr.decode(errors="replace")
+        told = done.stdout.decode(errors="replace")
         tries = last(r"stat::number_of_executed_units: (\d+)", told)
         edges = last(r" cov: (\d+) ", told)
         tell(f"{name:18} {tries:>9,} tries {edges:>6,} edges")
@@ -70,7 +71,7 @@ def last(number: str, told: str) -> int:
 
 def raised(told: str) -> str:
     """The exception in what the fuzzer told, if there was one."""
-    found = re.search(r"=== Uncaught Python exception: ===\n(.*?)\n==\d+==", told, re.DOTALL)
+    found = re.search(r"=== Uncaught Python exception: ===\n(.*?)(?:\n\n|\Z)", told, re.DOTALL)
     return found[1] if found else "too slow, or too much memory"
 
 
