@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,25 @@ async def test_the_file_is_kept_as_promised(database: Path) -> None:
         with pytest.raises(sqlite3.OperationalError):
             await reader.execute_fetchall("DELETE FROM facts")
     await engine.close()
+
+
+async def test_a_damaged_file_is_a_store_that_is_away(database: Path) -> None:
+    """SERVICE_UNAVAILABLE for reads and writes: nothing is wrong with the call."""
+    spoil(database)
+    store = SqlStore(await SqliteEngine.open(database))
+    for call in (store.remembered("a"), store.remember("a", "1")):
+        with pytest.raises(ServiceUnavailable) as caught:
+            await call
+        assert caught.value.why == "DatabaseError"
+    await store.close()
+
+
+def spoil(database: Path) -> None:
+    """Damage the pages of one table; SQLite opens the file all the same."""
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute("SELECT rootpage FROM sqlite_schema WHERE tbl_name = 'facts'")
+        pages = [page for (page,) in found]
+    with database.open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * 4096)
+            file.write(b"\xff" * 4096)

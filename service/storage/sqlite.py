@@ -157,8 +157,11 @@ class SqliteEngine:
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
         try:
             return await _run(next(self._turns), statement, parameters)
-        except (sqlite3.OperationalError, ValueError) as error:
-            raise ServiceUnavailable(type(error).__name__) from None
+        except (sqlite3.DatabaseError, ValueError) as error:
+            # ValueError: the connection is closed
+            if isinstance(error, ValueError) or _is_away(error):
+                raise ServiceUnavailable(type(error).__name__) from None
+            raise
 
     async def look_up(self, statement: str, *parameters: object) -> Sequence[Row]:
         try:
@@ -225,9 +228,9 @@ class SqliteEngine:
         await self._run("SAVEPOINT job")
         try:
             job.result = await job.work(_Statements(self._writer))
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:
+            if _is_away(error):
+                raise
             job.error = error
             await self._run("ROLLBACK TO job")
         await self._run("RELEASE job")
@@ -256,6 +259,12 @@ class _Job(Generic[T]):
     def fail(self, error: Exception) -> None:
         if not self.done.cancelled():
             self.done.set_exception(error)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the file cannot be used: damage is told by the bare class, and faults of ours by
+    its other subclasses."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 def _file(path: Path) -> tuple[int, int] | None:
