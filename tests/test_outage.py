@@ -50,6 +50,8 @@ class Load:
         self._service = service
         self.acknowledged: list[str] = []
         self.refusals: set[str] = set()
+        self.hasty = 0
+        """Refusals that do not say when to ask again."""
         self._more = asyncio.Condition()
 
     @asynccontextmanager
@@ -83,7 +85,9 @@ class Load:
                     timeout=60,
                 )
             except grpc.aio.AioRpcError as error:
-                self.refusals.add(refusal_of(error).reason)
+                refusal = refusal_of(error)
+                self.refusals.add(refusal.reason)
+                self.hasty += refusal.retry_after is None
                 await asyncio.sleep(0.02)
 
 

@@ -6,6 +6,7 @@ from . import (
     inside,
     keys,
     kills,
+    misfortunes,
     rotation,
     takeover,
     tampering,
@@ -25,6 +26,7 @@ ROWS = (
     Row(9, "kill -9 at any moment", kills.attack),
     Row(10, "The rotation of keys goes wrong", rotation.attack),
     Row(13, "The wire", wire.attack),
+    Row(14, "Disk, database, ring or clock fail", misfortunes.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
 )

@@ -151,7 +151,7 @@ async def _callers(ground: Ground, authority: Authority) -> Figure:
     client, server = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
     good = [clients.issue("caller"), clients.issue("client", purpose=client)]
     bad: dict[str, Shown] = {
-        "none": None,
+        "no certificate": None,
         "wrong authority": others.issue("other"),
         "its own": _self_signed(ground.folder),
         "expired": clients.issue("late", begins=-2 * HOUR, ends=-HOUR),
@@ -166,7 +166,7 @@ async def _callers(ground: Ground, authority: Authority) -> Figure:
             let_in += [what for what, shown in bad.items() if await call(shown)]
     return Figure(
         f"callers' certificates on both ports: {', '.join(bad)}",
-        f"let in: {', '.join(let_in) or 'none'}; of good ones turned away: {turned_away}",
+        f"let in: {', '.join(let_in) or '0'}; of good ones turned away: {turned_away}",
         not let_in and turned_away == 0,
     )
 
