@@ -1,6 +1,7 @@
 """The rows, in the order of SECURITY.md."""
 
 from . import (
+    cancelled,
     dependencies,
     floods,
     inside,
@@ -25,6 +26,7 @@ ROWS = (
     Row(8, "One tenant reaching for another's", tenants.attack),
     Row(9, "kill -9 at any moment", kills.attack),
     Row(10, "The rotation of keys goes wrong", rotation.attack),
+    Row(12, "Calls that are cancelled midway", cancelled.attack),
     Row(13, "The wire", wire.attack),
     Row(14, "Disk, database, ring or clock fail", misfortunes.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),

@@ -1,0 +1,268 @@
+"""Row 12: calls whose callers go away in the middle cost nothing that stays."""
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from random import Random
+from time import perf_counter
+from typing import Any
+
+import grpc.aio
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message_factory import GetMessageClass
+
+from service.config import Settings
+from service.model import Scope
+from service.sandbox.faults import Hang
+from service.transport.routes import METHODS, ROUTES
+from tests.bench.processes import Server, started
+from tests.bench.seed import plant, settings
+from tests.bluesky import Person, SandboxBluesky
+from tests.http.edge import Wire
+from tests.running import Running
+from tests.watcher import DEADLINE
+
+from .row import Figure, Ground, share
+from .watched import BYTE_BY_BYTE, Held
+
+CALLS = 20_000
+MOST_BYTES = 150
+"""That a cancelled call may leave behind."""
+BESIDE = 1_000_000
+"""Bytes by which two looks at a process that does nothing may differ: tables that were made larger,
+and what the C library keeps at hand."""
+CALM_SECONDS, CALM_BYTES = 3.0, 20_000
+AT_ONCE = 24
+PEOPLE = 40
+HANGING = 4
+"""Of the people: those whose server does not answer."""
+AT_FIRST = 0.3
+"""Seconds that a call is taken to take, at the most."""
+NAME = "made"
+
+Fields = dict[str, Any]
+
+
+async def attack(ground: Ground, part: float) -> Sequence[Figure]:
+    async with SandboxBluesky.started() as sandbox:
+        read = settings(
+            ground.folder,
+            f"sqlite:///{ground.folder / 'postcore.db'}",
+            {
+                **sandbox.settings(),
+                **dict.fromkeys(
+                    ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"),
+                    "1000000,1000000",
+                ),
+            },
+        )
+        await plant(read, 1, 1)
+        socket = ground.folder / "held"
+        module = ("tests.attack.watched", str(socket), "serve")
+        async with started(module, read, "", ground.folder / "log", BYTE_BY_BYTE) as server:
+            callers = await _Callers.of(read, server, sandbox)
+            return await _measured(ground, callers, str(socket), share(CALLS, part))
+
+
+async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int) -> list[Figure]:
+    # all that is made once, and grows to its bounds: caches, channels, pools, the log's buffers
+    await callers.go_away(max(count // 2, 1_000))
+    before = await _settled(socket)
+    ground.say(f"{before.bytes:,} bytes and {before.tasks.total()} tasks before")
+    began = perf_counter()
+    callers.ended.clear()
+    await callers.go_away(count)
+    ground.say(f"{count} calls in {perf_counter() - began:.0f} s")
+    after = await _settled(socket)
+    await callers.close()
+    more = after.tasks - before.tasks
+    ground.say(f"{after.bytes:,} bytes and {after.tasks.total()} tasks after")
+    grown = max(0, after.bytes - before.bytes)
+    cut = callers.ended["cancelled"]
+    unkept = callers.unkept()
+    return [
+        Figure(
+            f"{count} calls cancelled at random moments, {len(callers.kinds)} kinds over gRPC and "
+            "HTTP: bytes in use afterwards, as the C library counts them",
+            f"{grown / count:.0f} a call ({cut} cut off, the others had ended)",
+            # where few calls are made, what is there anyway would count for much
+            grown <= max(MOST_BYTES * count, BESIDE) and cut > count // 4,
+        ),
+        Figure(
+            "tasks of the process, before and after",
+            f"{before.tasks.total()} and {after.tasks.total()}"
+            + "".join(f"; {count} more {name}" for name, count in more.items()),
+            not more,
+        ),
+        *(Figure(what, f"{found}", found == 0) for what, found in unkept.items()),
+    ]
+
+
+async def _settled(socket: str) -> Held:
+    """What the process holds once that is no less than it was some seconds ago."""
+    await asyncio.sleep(CALM_SECONDS)
+    seen = await Held.by(socket)
+    async with asyncio.timeout(4 * DEADLINE):
+        while True:
+            await asyncio.sleep(CALM_SECONDS)
+            now = await Held.by(socket)
+            if now.tasks.total() >= seen.tasks.total() and now.bytes > seen.bytes - CALM_BYTES:
+                return seen
+            seen = now
+
+
+class _Callers:
+    """Call every method, and hang up before the answer, or about then."""
+
+    def __init__(
+        self, service: Running, read: Settings, sandbox: SandboxBluesky, http: str
+    ) -> None:
+        self._service = service
+        self._read = read
+        self._sandbox = sandbox
+        self._http = http
+        self._chance = Random(1)
+        self._people: list[Person] = []
+        self._profiles: list[str] = []
+        self._usual: dict[str, float] = {}
+        self.ended: Counter[str] = Counter()
+        self.kinds: list[tuple[str, Callable[[str, Fields], Coroutine[Any, Any, None]]]] = [
+            *((method, self._over_grpc) for method in METHODS),
+            *((route.method, self._over_http) for route in ROUTES),
+        ]
+
+    @classmethod
+    async def of(cls, read: Settings, server: Server, sandbox: SandboxBluesky) -> "_Callers":
+        channel = grpc.aio.insecure_channel(server.address)
+        service = Running(read, server.address, channel)
+        [tenant] = {row["tenant_id"] for row in service.rows("SELECT tenant_id FROM tenants")}
+        service.tenant_id = tenant
+        await service.execute("DELETE FROM profiles")
+        service.api_key, _ = await service.new_key(*Scope)
+        service.leasing_key = service.api_key
+        callers = cls(service, read, sandbox, server.http)
+        for _ in range(PEOPLE):
+            person = await sandbox.person()
+            callers._people.append(person)
+            reply = await service.connect(person.handle, person.app_password, timeout=DEADLINE)
+            callers._profiles.append(reply.profile_key)
+        for person in callers._people[:HANGING]:
+            sandbox.server.breakages.add(Hang(), account=person.did)
+        return callers
+
+    async def go_away(self, count: int) -> None:
+        left = iter(range(count))
+
+        async def one_after_the_other() -> None:
+            for number in left:
+                method, over = self.kinds[number % len(self.kinds)]
+                await over(method, self._request(method))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(one_after_the_other())
+        gc.collect()
+
+    async def close(self) -> None:
+        self._sandbox.server.breakages.clear()
+        await self._service.channel.close()
+
+    def unkept(self) -> dict[str, int]:
+        """What half-done work would have left: reservations, claims, profiles without what they
+        were made for, and sessions at the server that nobody keeps."""
+        rows = self._service.rows
+        kept = len(rows("SELECT 1 FROM sessions"))
+        return {
+            "reservations of idempotency keys that are left": len(
+                rows("SELECT 1 FROM idempotency_records WHERE profile_key IS NULL")
+            ),
+            "claims on sessions that are left": len(
+                rows("SELECT 1 FROM sessions WHERE claimed_until > 0")
+            ),
+            "profiles that a connect has made without a connection": len(
+                rows(
+                    "SELECT 1 FROM profiles p WHERE profile_name IS NULL AND NOT EXISTS"
+                    " (SELECT 1 FROM events e WHERE e.profile_key = p.profile_key)"
+                )
+            ),
+            "sessions at the server beyond those that are kept": max(0, self._live() - kept),
+        }
+
+    def _live(self) -> int:
+        """Refresh tokens that are good at the server, and not yet replaced by the next."""
+        sessions = self._sandbox.world.sessions._open.values()
+        return sum(session.next_id is None for session in sessions)
+
+    def _request(self, method: str) -> Fields:
+        chance = self._chance
+        person, profile = chance.choice(self._people), chance.choice(self._profiles)
+        bluesky, known = {"platform": "bluesky"}, {"profileKey": profile}
+        key = {"idempotencyKey": f"k{chance.randrange(10**9)}"} if chance.random() < 0.5 else {}
+        match method:
+            case "ConnectProfile":
+                credentials = {"handle": person.handle, "appPassword": person.app_password}
+                named = {"profileKey": self._profiles[self._people.index(person)]}
+                again = named if chance.random() < 0.8 else {}
+                return {**bluesky, "credentials": credentials, **again, **key}
+            case "CreateProfile":
+                return {"profileName": NAME, **key}
+            case "DisconnectPlatform" | "DeleteProfile":
+                # what there is has to stay for the others
+                absent = {"profileKey": f"prof_{chance.randrange(10**9)}"}
+                return absent if method == "DeleteProfile" else {**absent, **bluesky}
+            case "VerifyConnection" | "LeaseSession":
+                return {**known, **bluesky}
+            case "GetProfile":
+                return known
+        return {"fromOldest": True} if method == "WatchConnections" else {}
+
+    def _moment(self, call: str) -> float:
+        """Somewhere in what such a call takes."""
+        return self._chance.uniform(0, 1.5) * self._usual.get(call, AT_FIRST)
+
+    def _ended(self, call: str, seconds: float, *, whole: bool) -> None:
+        self.ended["whole" if whole else "cancelled"] += 1
+        usual = self._usual.get(call, AT_FIRST)
+        # what is cut off would have taken longer; what hangs has no end
+        self._usual[call] = 0.9 * usual + 0.1 * seconds if whole else min(1.03 * usual, AT_FIRST)
+
+    async def _over_grpc(self, method: str, request: Fields) -> None:
+        contract = METHODS[method]
+        channel: Any = self._service.channel
+        kind = channel.unary_stream if contract.server_streaming else channel.unary_unary
+        encoded = ParseDict(request, GetMessageClass(contract.input_type)()).SerializeToString()
+        began = perf_counter()
+        call = kind(f"/{contract.containing_service.full_name}/{method}")(
+            encoded, metadata=self._service.metadata(), timeout=DEADLINE
+        )
+        answer = asyncio.ensure_future(call.read() if contract.server_streaming else call.code())
+        await asyncio.wait([answer], timeout=self._moment(method))
+        whole = answer.done()
+        call.cancel()
+        await asyncio.gather(answer, return_exceptions=True)
+        self._ended(method, perf_counter() - began, whole=whole)
+
+    async def _over_http(self, method: str, request: Fields) -> None:
+        [route] = [route for route in ROUTES if route.method == method]
+        path, fields = route.path, dict(request)
+        for name in list(fields):
+            if f"{{{name}}}" in path:
+                path = path.replace(f"{{{name}}}", fields.pop(name))
+        body = b""
+        if route.body:
+            body = json.dumps(fields).encode()
+        head = (
+            f"{route.verb} {path} HTTP/1.1\r\nhost: a\r\nx-api-key: {self._service.api_key}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        began = perf_counter()
+        async with Wire.to(self._http) as wire:
+            await wire.send(head.encode() + body)
+            answer = asyncio.ensure_future(wire.answer())
+            await asyncio.wait([answer], timeout=self._moment(f"{method} over HTTP"))
+            whole = answer.done()
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+        self._ended(f"{method} over HTTP", perf_counter() - began, whole=whole)
