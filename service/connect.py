@@ -36,7 +36,7 @@ class ConnectRequest:
     profile_key: str | None
     platform: str
     credentials: Credentials = field(repr=False)
-    idempotency_key: str = ""
+    idempotency_key: str = field(default="", repr=False)
 
 
 class Connect:

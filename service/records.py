@@ -57,7 +57,7 @@ class Reservation:
 
     tenant_id: str
     method: str
-    idempotency_key: str
+    idempotency_key: str = field(repr=False)
     holder: str
 
 

@@ -10,9 +10,12 @@ import pytest
 import structlog
 
 from service import log
-from service.connect import Connect
+from service.connect import Connect, ConnectRequest
 from service.errors import ServiceUnavailable
+from service.leases import LeaseRequest
+from service.model import Credentials
 from service.platforms.bluesky import BlueskyPlatform
+from service.records import Reservation
 from service.storage.store import SqlStore
 from tests.bluesky import SandboxBluesky
 from tests.running import Running
@@ -118,3 +121,13 @@ def test_the_ring_is_for_its_owner_alone(sandboxed: Running) -> None:
     """Made with mode 0600."""
     path: Path = sandboxed.settings.keyring_file
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_requests_show_no_secret() -> None:
+    """Neither what they hold for the platform nor what repeats them."""
+    for request in (
+        ConnectRequest("prof_a", "bluesky", Credentials(appPassword="planted"), "planted"),
+        Reservation("ten_a", "ConnectProfile", "planted", "holder"),
+        LeaseRequest("prof_a", "bluesky", "planted"),
+    ):
+        assert "planted" not in repr(request)
