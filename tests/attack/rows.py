@@ -7,6 +7,7 @@ from . import (
     inside,
     keys,
     kills,
+    leaks,
     misfortunes,
     rotation,
     takeover,
@@ -19,6 +20,7 @@ from .row import Row
 
 ROWS = (
     Row(2, "A secret is moved, cut or flipped; what stands beside it is edited", tampering.attack),
+    Row(3, "A secret in a log, a status, a header, a body, a repr or a dump", leaks.attack),
     Row(4, "A handle, a document or a redirect leads inside the network", inside.attack),
     Row(5, "A server sends bombs, floods, drips or nonsense", floods.attack),
     Row(6, "A domain or a document is taken over after the connect", takeover.attack),

@@ -1,0 +1,138 @@
+"""Spilling: `postcore` in a process whose seams fail as a file says, with secrets in what they say.
+
+    python -m tests.attack.spilling ORDERS TOLD serve
+
+ORDERS holds JSON: the seam that fails, the error's name and its text, and by how many seconds the
+clock is ahead. Whenever a seam fails, the repr of every object of the service that there is goes
+to TOLD, and whether the process may be dumped.
+"""
+
+import ctypes
+import functools
+import gc
+import inspect
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from service import cli
+from service.access import Access
+from service.connect import Connect
+from service.errors import PlatformUnavailable, ServiceUnavailable
+from service.health import Health
+from service.idempotency import Idempotency
+from service.leases import Leases
+from service.limits import CallLimits, LoginLimits
+from service.model import SECOND
+from service.platforms.bluesky import BlueskyPlatform
+from service.platforms.egress import Egress, OneOrigin
+from service.platforms.identity import Identity
+from service.ports import SystemClock
+from service.sessions import Sessions
+from service.storage.store import SqlStore
+from service.tokens import Tokens
+from service.vault import Vault
+
+PR_GET_DUMPABLE = 3
+CONNECT = (
+    *((Access, "check"), (CallLimits, "take"), (Connect, "connect"), (Idempotency, "claim")),
+    *((Tokens, "fingerprint"), (SqlStore, "reserve"), (SqlStore, "connected_account")),
+    *((BlueskyPlatform, "tidy"), (BlueskyPlatform, "identify"), (Identity, "account")),
+    *((Egress, "get"), (OneOrigin, "handle_async_request"), (LoginLimits, "spend")),
+    *((SqlStore, "debit"), (BlueskyPlatform, "log_in"), (BlueskyPlatform, "log_in_again")),
+    *((Vault, "seal"), (Vault, "seal_session"), (SqlStore, "save_login")),
+)
+LEASE = (
+    *((Leases, "lease"), (SqlStore, "connection"), (Vault, "open_session"), (Health, "renew")),
+    *((SqlStore, "claim"), (Sessions, "refresh"), (BlueskyPlatform, "refresh")),
+    *((SqlStore, "save_session"), (SqlStore, "give_up_claim")),
+)
+VERIFY = (
+    *((Health, "verify"), (Health, "check"), (Sessions, "open_credential"), (Vault, "open")),
+    (SqlStore, "save_verdict"),
+)
+ERRORS = {
+    error.__name__: error
+    for error in (ValueError, KeyError, OSError, RuntimeError, TimeoutError, UnicodeError)
+} | {"ServiceUnavailable": ServiceUnavailable, "PlatformUnavailable": PlatformUnavailable}
+
+
+def name_of(seam: tuple[type, str]) -> str:
+    return f"{seam[0].__name__}.{seam[1]}"
+
+
+class Orders:
+    def __init__(self, orders: Path, told: Path) -> None:
+        self._orders = orders
+        self._told = told
+
+    def read(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._orders.read_text())
+        return found
+
+    def follow(self, seam: str, *handed: object) -> None:
+        """Fail, if that is what *seam* is to do now; what it was *handed* is in the text."""
+        orders = self.read()
+        if orders["seam"] != seam:
+            return
+        self._tell()
+        # as a careless library would: with all that it holds
+        held = [vars(one) for one in handed if hasattr(one, "__dict__")]
+        text = f"{orders['text']} {handed!r} {held!r}"
+        made = ERRORS[orders["error"]]
+        error = made() if made is ServiceUnavailable else made(orders["text"])
+        if made is PlatformUnavailable:
+            error = made("planted")
+        error.__cause__ = RuntimeError(text)
+        error.add_note(text)
+        raise error
+
+    def _tell(self) -> None:
+        dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+        ours = [
+            one
+            for one in gc.get_objects()
+            if str(type(one).__module__).partition(".")[0] == "service"
+        ]
+        seen = set()
+        for one in ours:
+            with suppress(AttributeError):  # of one that is being made
+                seen |= {repr(one), str(one)}
+        with self._told.open("a") as told:
+            told.write("\n".join([f"dumpable {dumpable}", f"objects {len(seen)}", *seen, ""]))
+
+
+def put_in(orders: Orders, seam: tuple[type, str]) -> None:
+    owner, name = seam
+    method = getattr(owner, name)
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def spilling(*arguments: Any, **named: Any) -> Any:
+            orders.follow(name_of(seam), *arguments, *named.values())
+            return await method(*arguments, **named)
+
+    else:
+
+        @functools.wraps(method)
+        def spilling(*arguments: Any, **named: Any) -> Any:
+            orders.follow(name_of(seam), *arguments, *named.values())
+            return method(*arguments, **named)
+
+    setattr(owner, name, spilling)
+
+
+def main() -> None:
+    orders = Orders(Path(sys.argv[1]), Path(sys.argv[2]))
+    del sys.argv[1:3]
+    for seam in (*CONNECT, *LEASE, *VERIFY):
+        put_in(orders, seam)
+    now = SystemClock.now
+    SystemClock.now = lambda self: now(self) + orders.read()["ahead"] * SECOND  # type: ignore[method-assign]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
