@@ -22,7 +22,7 @@ import httpx
 from service.errors import PlatformUnavailable
 from service.platforms.addresses import is_public
 from service.platforms.names import Resolver
-from service.platforms.wire import Wires
+from service.platforms.wire import SOCKET_OPTIONS, Wires
 
 MOST_BYTES = 512 * 1024
 MOST_PIECES = 2048
@@ -83,7 +83,9 @@ Dial = Callable[[str, int, float], Awaitable[httpcore.AsyncNetworkStream]]
 
 async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
     """A connection to an address that was checked."""
-    return await httpcore.AnyIOBackend().connect_tcp(address, port, timeout=seconds)
+    return await httpcore.AnyIOBackend().connect_tcp(
+        address, port, timeout=seconds, socket_options=SOCKET_OPTIONS
+    )
 
 
 class Egress:

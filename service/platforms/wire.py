@@ -4,6 +4,7 @@ What a server may send before its answer, hints without end among it, and around
 bytes; and whoever else has work gets a turn between two reads.
 """
 
+import socket
 import ssl
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,8 @@ from service.errors import PlatformUnavailable
 MOST_HEAD_BYTES = 128 * 1024
 """Until the head of an answer is whole, all that comes before it included."""
 READ_BYTES = 4096
+SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024),)
+"""What is here but not yet read: the event loop takes all of it at once, else some megabytes."""
 
 
 class Wire(httpcore.AsyncNetworkStream):
@@ -65,5 +68,5 @@ class Wires(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         return Wire(
-            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+            await self._backend.connect_tcp(host, port, timeout, local_address, SOCKET_OPTIONS)
         )
