@@ -9,7 +9,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,9 @@ from service.platforms.names import Resolver
 from service.platforms.wire import SOCKET_OPTIONS, Wires
 
 MOST_BYTES = 512 * 1024
+LARGE_BYTES = 64 * 1024
+LARGE_AT_ONCE = 8
+"""No answer that means us well is as large: a few at once are enough, and all that is held then."""
 MOST_PIECES = 2048
 """That an answer may come in. Each takes some microseconds, a piece of one byte, too."""
 PIECES_AT_ONCE = 64
@@ -149,20 +152,47 @@ class _Pool(httpcore.AsyncConnectionPool):
         )
         # weak: each is there for as long as somebody is at that origin, or waits for it
         self._turns: WeakValueDictionary[Origin, asyncio.Semaphore] = WeakValueDictionary()
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     @asynccontextmanager
     async def turn(self, origin: Origin) -> AsyncIterator[None]:
         """A place at *origin*; raises PlatformUnavailable where none gets free in time."""
         turns = self._turns.setdefault(origin, asyncio.Semaphore(MOST_AT_ONE_HOST))
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await turns.acquire()
-        except TimeoutError:
-            raise PlatformUnavailable("host_busy") from None
-        try:
+        async with _place(turns, "host_busy"):
             yield
-        finally:
-            turns.release()
+
+    async def read(self, answer: httpcore.Response) -> bytes:
+        """The body; raises PlatformUnavailable where it is none that is taken."""
+        _check_head(answer)
+        # pieces that are smaller than what surrounds them make no sense
+        answer.extensions["network_stream"].left = 2 * MOST_BYTES
+        body = bytearray()
+        pieces = 0
+        async with AsyncExitStack() as large:
+            async for piece in answer.aiter_stream():
+                if len(body) <= LARGE_BYTES < len(body) + len(piece):
+                    await large.enter_async_context(_place(self._large, "busy"))
+                body += piece
+                pieces += 1
+                if len(body) > MOST_BYTES or pieces > MOST_PIECES:
+                    raise PlatformUnavailable("too_large", retry_after=None)
+                if pieces % PIECES_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # what is here already would come without a pause
+            return bytes(body)
+
+
+@asynccontextmanager
+async def _place(places: asyncio.Semaphore, why: str) -> AsyncIterator[None]:
+    """One of *places*, for the block; raises PlatformUnavailable where none gets free in time."""
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await places.acquire()
+    except TimeoutError:
+        raise PlatformUnavailable(why) from None
+    try:
+        yield
+    finally:
+        places.release()
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -236,7 +266,7 @@ class OneOrigin(httpx.AsyncBaseTransport):
             async with self._pool.turn(self.origin):
                 answer = await self._pool.handle_async_request(asked)
                 try:
-                    body = await _read(answer)
+                    body = await self._pool.read(answer)
                 finally:
                     await answer.aclose()
         except httpcore.TimeoutException:
@@ -249,7 +279,7 @@ class OneOrigin(httpx.AsyncBaseTransport):
         return response
 
 
-async def _read(answer: httpcore.Response) -> bytes:
+def _check_head(answer: httpcore.Response) -> None:
     if 300 <= answer.status < 400:
         raise PlatformUnavailable("redirect", retry_after=None)
     for name, value in answer.headers:
@@ -257,15 +287,3 @@ async def _read(answer: httpcore.Response) -> bytes:
             raise PlatformUnavailable("encoded", retry_after=None)
         if name.lower() == b"content-length" and int(value) > MOST_BYTES:
             raise PlatformUnavailable("too_large", retry_after=None)
-    # pieces that are smaller than what surrounds them make no sense
-    answer.extensions["network_stream"].left = 2 * MOST_BYTES
-    body = bytearray()
-    pieces = 0
-    async for piece in answer.aiter_stream():
-        body += piece
-        pieces += 1
-        if len(body) > MOST_BYTES or pieces > MOST_PIECES:
-            raise PlatformUnavailable("too_large", retry_after=None)
-        if pieces % PIECES_AT_ONCE == 0:
-            await asyncio.sleep(0)  # what is here already would come without a pause
-    return bytes(body)

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import PlatformUnavailable
 from service.platforms import egress
-from service.platforms.egress import Origin
+from service.platforms.egress import Egress, Origin
 
 from .internet import Internet
 from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, drip, endless, hang, head, respond
@@ -108,6 +108,35 @@ async def test_others_have_their_turn_while_an_answer_is_read(
     assert await trusted(internet, raw) == b"x" * 2000
     other.cancel()
     assert turns > 2000 / egress.PIECES_AT_ONCE
+
+
+async def test_a_few_large_answers_are_read_at_once(
+    internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next waits for its turn, and is given up in the time for connecting; small ones do not
+    wait for anybody."""
+    monkeypatch.setattr(egress, "LARGE_AT_ONCE", 1)
+    way = Egress(internet.names, None)
+    origin = Origin.parse(raw.origin)
+    large = "x" * (egress.LARGE_BYTES + 1)
+    raw.on("/", hang(head(content_length=str(2 * len(large))) + large.encode()))
+    raw.on("/large", respond(large))
+    raw.on("/small", respond("hello"))
+    holding = asyncio.create_task(way.get(origin, "/", trusted=True))
+    await raw.called("/")
+    async with asyncio.timeout(ENOUGH_SECONDS):
+        while not way._trusted._large.locked():
+            await asyncio.sleep(0.01)
+    with monkeypatch.context() as soon:
+        soon.setattr(egress, "CONNECT_SECONDS", 0.5)
+        with pytest.raises(PlatformUnavailable) as caught:
+            await way.get(origin, "/large", trusted=True)
+    assert caught.value.why == "busy"
+    assert (await way.get(origin, "/small", trusted=True)).content == b"hello"
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    assert (await way.get(origin, "/large", trusted=True)).text == large
+    await way.close()
 
 
 ENDLESS = {
