@@ -13,12 +13,14 @@ from . import (
     takeover,
     tampering,
     tenants,
+    theft,
     versions,
     wire,
 )
 from .row import Row
 
 ROWS = (
+    Row(1, "The database, its log or a backup is stolen", theft.attack),
     Row(2, "A secret is moved, cut or flipped; what stands beside it is edited", tampering.attack),
     Row(3, "A secret in a log, a status, a header, a body, a repr or a dump", leaks.attack),
     Row(4, "A handle, a document or a redirect leads inside the network", inside.attack),
