@@ -1,6 +1,7 @@
 """Stolen: account servers of a storm, and the ways in which an attacker takes an account's name,
 document, address or host from its owner."""
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import httpcore
 from service.platforms import egress
 from tests.bluesky import some_password
 from tests.figures.storm import CLOSE, Site, Storm
-from tests.outside.bluesky_login import OTHER_DID, xrpc
+from tests.outside.bluesky_login import OTHER_DID, jwt, xrpc
 from tests.outside.dns_server import DnsServer, text
 from tests.outside.internet import WEB, document
 from tests.outside.raw import Answer, RawServer, Request, respond
@@ -86,8 +87,8 @@ class Attacker(RawServer):
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Of a token, those of its own: what comes first is the same of all."""
-    start = secret.find(".") + 1
+    """Of a token, those of its own: what it claims is the same of all."""
+    start = secret.rfind(".") + 1
     yield from (secret[at : at + PART] for at in range(start, len(secret) - PART + 1))
 
 
@@ -135,6 +136,15 @@ class Stolen(Storm):
         if home.dead and method == "refreshSession":
             return xrpc(400, "ExpiredToken", **CLOSE)
         return super().answer(request)
+
+    def _session(self, site: Site) -> Answer:
+        access, refresh = (
+            jwt({"scope": f"com.atproto.{scope}", "exp": 4_000_000_000}, secrets.token_hex(16))
+            for scope in ("appPass", "refresh")
+        )
+        site.tokens += [access, refresh]
+        session = {"accessJwt": access, "refreshJwt": refresh, "did": site.did}
+        return respond({**session, "handle": site.handle, "active": True}, 200, **CLOSE)
 
     def answer_of_directory(self, request: Request) -> Answer:
         home = cast("Home", self._by_did[request.path.split("/")[1]])
