@@ -148,12 +148,13 @@ class _Callers:
             callers._people.append(person)
             reply = await service.connect(person.handle, person.app_password, timeout=DEADLINE)
             callers._profiles.append(reply.profile_key)
-        for person in callers._people[:HANGING]:
-            sandbox.server.breakages.add(Hang(), account=person.did)
         return callers
 
     async def go_away(self, count: int) -> None:
+        """So many calls; afterwards every server answers again."""
         left = iter(range(count))
+        for person in self._people[:HANGING]:
+            self._sandbox.server.breakages.add(Hang(), account=person.did)
 
         async def one_after_the_other() -> None:
             for number in left:
@@ -163,10 +164,10 @@ class _Callers:
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
+        self._sandbox.server.breakages.clear()
         gc.collect()
 
     async def close(self) -> None:
-        self._sandbox.server.breakages.clear()
         await self._service.channel.close()
 
     def unkept(self) -> dict[str, int]:

@@ -32,6 +32,13 @@ class Server:
         [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         return int(line.split()[1]) / 1024
 
+    @property
+    def busy(self) -> float:
+        """How many seconds it has spent computing."""
+        # pid (name) state …, of which the times are the 14th and the 15th
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def load_on_one_core() -> Iterator[str]:
