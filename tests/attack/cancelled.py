@@ -58,7 +58,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                 ),
             },
         )
-        await plant(read, 1, 1)
+        await plant(read, 1, 0)
         socket = ground.folder / "held"
         module = ("tests.attack.watched", str(socket), "serve")
         async with started(module, read, "", ground.folder / "log", BYTE_BY_BYTE) as server:
@@ -137,9 +137,8 @@ class _Callers:
     async def of(cls, read: Settings, server: Server, sandbox: SandboxBluesky) -> "_Callers":
         channel = grpc.aio.insecure_channel(server.address)
         service = Running(read, server.address, channel)
-        [tenant] = {row["tenant_id"] for row in service.rows("SELECT tenant_id FROM tenants")}
-        service.tenant_id = tenant
-        await service.execute("DELETE FROM profiles")
+        [tenant] = service.rows("SELECT tenant_id FROM tenants")
+        service.tenant_id = tenant["tenant_id"]
         service.api_key, _ = await service.new_key(*Scope)
         service.leasing_key = service.api_key
         callers = cls(service, read, sandbox, server.http)
