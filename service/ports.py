@@ -169,10 +169,8 @@ class Store(Protocol):
         """
 
     async def delete_part_of_tenant(self, tenant_id: str) -> list[StoredSession] | None:
-        """Remove a part of what is a tenant's, the keys first and the tenant last.
-
-        Returns the sessions that went with it, and None once there is no such tenant.
-        """
+        """Remove a part of what is a tenant's, keys first and the tenant last; returns the sessions
+        that went with it, and None once there is no such tenant."""
 
     async def save_display_name(self, place: SealContext, display_name: str) -> None:
         """Note the account's own name, if the connection is still of that generation."""

@@ -31,10 +31,10 @@ def test_settings_and_commands_are_those_that_there_are() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-def test_what_is_attacked_is_promised() -> None:
-    """Each attack has a row of its number."""
-    promised = {int(number) for number, _, _ in PROMISED.findall(PAGE)}
-    assert {row.number for row in ROWS} <= promised
+def test_every_promise_is_attacked() -> None:
+    """Each row of the page is a row of `make attack`, in the same words."""
+    promised = {int(number): threat for number, threat, _ in PROMISED.findall(PAGE)}
+    assert {row.number: row.threat for row in ROWS} == promised
 
 
 def test_it_can_be_found() -> None:

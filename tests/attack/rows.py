@@ -25,7 +25,7 @@ ROWS = (
     Row(2, "A secret is moved, cut or flipped; what stands beside it is edited", tampering.attack),
     Row(3, "A secret in a log, a status, a header, a body, a repr or a dump", leaks.attack),
     Row(4, "A handle, a document or a redirect leads inside the network", inside.attack),
-    Row(5, "A server sends bombs, bombs, drips or nonsense", floods.attack),
+    Row(5, "A server sends bombs, floods, drips or nonsense", bombs.attack),
     Row(6, "A domain or a document is taken over after the connect", takeover.attack),
     Row(7, "API keys: guessed, leaked, timed", keys.attack),
     Row(8, "One tenant reaching for another's", tenants.attack),
