@@ -148,7 +148,7 @@ def _unread(server: Server, owners: Sequence[Owner], count: int) -> Any:
     @asynccontextmanager
     async def crowd() -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for number in range(count // 100):
+            for number in range(count):
                 wire = await stack.enter_async_context(Wire.to(server.http))
                 transport: Any = wire.writer.transport
                 transport.pause_reading()
