@@ -120,11 +120,13 @@ async def _asked(service: Running) -> AsyncIterator[Any]:
 
 
 async def _revoked(service: Running, count: int) -> list[Figure]:
-    """Keys that are in use over gRPC, over HTTP and for a watch are revoked all at once."""
-    keys = [await service.new_key(Scope.PROFILES_READ) for _ in range(count)]
-    watchers = [await begun(service, api_key=key) for key, _ in keys]
+    """Keys that are in use over gRPC and HTTP, and others for watches, are revoked all at once."""
+    keys = [await service.new_key(Scope.PROFILES_READ) for _ in range(2 * count)]
+    # each for one of the two: a watch has its key looked at again, for calls as well
+    calling, watching = keys[:count], keys[count:]
+    watchers = [await begun(service, api_key=key) for key, _ in watching]
     async with _asked(service) as ask:
-        for key, _ in keys:
+        for key, _ in calling:
             assert await ask(key) == {""}
         at = {}
         for key, key_id in keys:
@@ -141,9 +143,12 @@ async def _revoked(service: Running, count: int) -> list[Figure]:
             return monotonic() - at[key]
 
         async with asyncio.timeout(DEADLINE):
-            calls = await asyncio.gather(*(called(key) for key, _ in keys))
+            calls = await asyncio.gather(*(called(key) for key, _ in calling))
             streams = await asyncio.gather(
-                *(watched(key, watcher) for (key, _), watcher in zip(keys, watchers, strict=True))
+                *(
+                    watched(key, watcher)
+                    for (key, _), watcher in zip(watching, watchers, strict=True)
+                )
             )
     return [
         Figure(
