@@ -26,7 +26,7 @@ bench: .venv/dev tools ## measure speed, size and growth beside their targets; t
 	@$(PY) -m tests.bench
 
 attack: .venv/dev tools ## make the attacks of SECURITY.md in full, and print its table; up to an hour
-	@$(PY) -m tests.attack
+	@GRPC_VERBOSITY=NONE $(PY) -m tests.attack
 
 lint: .venv/dev
 	.venv/bin/ruff check

@@ -8,7 +8,6 @@ installs: the real Bluesky server, PostgreSQL, grpcurl.
 """
 
 import asyncio
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,8 +30,6 @@ def main(part: str = "1", *numbers: str) -> None:
     )
     if programs is None or found.returncode:
         sys.exit(__doc__)
-    # refused handshakes are what some of the attacks are for
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     lines, holds = list(HEAD), True
     for row in ROWS:

@@ -216,8 +216,8 @@ def _places(kills: int, chance: Random) -> list[tuple[str, str] | None]:
 
 def _logged(log: Path) -> Counter[str]:
     """The leases that the log tells, by profile."""
-    lines = [line for line in log.read_text().splitlines() if '"event": "lease"' in line]
-    return Counter(json.loads(line)["profile"] for line in lines)
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return Counter(line["profile"] for line in lines if line["event"] == "lease")
 
 
 def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -> list[Figure]:
