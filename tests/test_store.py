@@ -279,18 +279,29 @@ async def test_the_file_is_kept_as_promised(database: Path) -> None:
 
 
 async def test_a_damaged_file_is_a_store_that_is_away(database: Path) -> None:
-    """SERVICE_UNAVAILABLE for reads and writes: nothing is wrong with the call."""
-    spoil(database)
+    """SERVICE_UNAVAILABLE for reads and writes: nothing is wrong with the call; and all goes on
+    when it has been mended."""
+    whole = spoil(database)
     store = SqlStore(await SqliteEngine.open(database))
     for call in (store.remembered("a"), store.remember("a", "1")):
         with pytest.raises(ServiceUnavailable) as caught:
             await call
         assert caught.value.why == "DatabaseError"
+    mend(database, whole)
+    assert await store.remember("a", "1") == "1"
+    assert [await store.remembered("a") for _ in range(3)] == ["1"] * 3
     await store.close()
 
 
-def spoil(database: Path) -> None:
-    """Damage the pages of one table; SQLite opens the file all the same."""
+def mend(database: Path, content: bytes) -> None:
+    """Write over the file, in its place."""
+    with database.open("r+b") as file:
+        file.write(content)
+
+
+def spoil(database: Path) -> bytes:
+    """Damage the pages of one table; SQLite opens the file all the same. What was there."""
+    whole = database.read_bytes()
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute("SELECT rootpage FROM sqlite_schema WHERE tbl_name = 'facts'")
         pages = [page for (page,) in found]
@@ -298,3 +309,4 @@ def spoil(database: Path) -> None:
         for page in pages:
             file.seek((page - 1) * 4096)
             file.write(b"\xff" * 4096)
+    return whole

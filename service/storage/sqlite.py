@@ -35,6 +35,8 @@ _WRITER = (
     # other commands write beside the server: wait for them rather than fail
     "PRAGMA busy_timeout = 5000",
 )
+# a damaged page stays in memory otherwise, although the file has been mended
+_FORGET = "PRAGMA shrink_memory"
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 # nothing is waited for here: where there is a lock, a reader's thread waits
 _NEAR = (
@@ -155,18 +157,23 @@ class SqliteEngine:
         return cls(path, connections[0], connections[1:], near)
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
+        reader = next(self._turns)
         try:
-            return await _run(next(self._turns), statement, parameters)
+            return await _run(reader, statement, parameters)
         except (sqlite3.DatabaseError, ValueError) as error:
             # ValueError: the connection is closed
             if isinstance(error, ValueError) or _is_away(error):
+                if _is_damage(error):
+                    await reader.execute_fetchall(_FORGET)
                 raise ServiceUnavailable(type(error).__name__) from None
             raise
 
     async def look_up(self, statement: str, *parameters: object) -> Sequence[Row]:
         try:
             return self._near.execute(_numbered(statement), parameters).fetchall()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            if _is_damage(error):
+                self._near.execute(_FORGET)
             return await self.read(statement, *parameters)
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -215,6 +222,8 @@ class SqliteEngine:
             # nothing of the batch is durable, so nobody in it may believe otherwise
             with suppress(sqlite3.Error, ValueError):
                 await self._run("ROLLBACK")
+            if _is_damage(error):
+                await self._run(_FORGET)
             for job in jobs:
                 job.fail(ServiceUnavailable(type(error).__name__))
         else:
@@ -262,9 +271,13 @@ class _Job(Generic[T]):
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the file cannot be used: damage is told by the bare class, and faults of ours by
-    its other subclasses."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+    """Whether the file cannot be used."""
+    return isinstance(error, sqlite3.OperationalError) or _is_damage(error)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Damage is told by the bare class, and faults of ours by its subclasses."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _file(path: Path) -> tuple[int, int] | None:
