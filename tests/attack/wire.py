@@ -4,73 +4,32 @@ import asyncio
 import ssl
 import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import grpc.aio
-import httpx
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from service.app import Serving, serving
 from tests.authority import HOUR, Authority
 from tests.bench.seed import settings
-from tests.test_tls import health, shown_by
+from tests.test_tls import shown_by
 
 from .row import Figure, Ground, share
 from .served import sentence
+from .wired import SECONDS, Shown, Wire, is_shown, wired
 
 ROTATIONS = 100
 WORKERS = 3
 """Of each kind of call, beside the rotations."""
-SECONDS = 20.0
 PLAIN = (
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
     b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n",
     b"",
 )
 """What is said in plain text, the last of it by half."""
-Shown = tuple[Path, Path] | None
-
-
-class Wire:
-    """A service with TLS on both its ports."""
-
-    def __init__(self, authority: Authority, at: Serving) -> None:
-        self.authority = authority
-        self.at = at
-
-    async def over_grpc(self, shown: Shown) -> bool:
-        """Whether a call on a new connection is answered."""
-        return await health(self.at.grpc, self.authority.root, shown) == "SERVING"
-
-    async def over_http(self, shown: Shown) -> bool:
-        context = ssl.create_default_context(cadata=self.authority.root.decode())
-        if shown:
-            context.load_cert_chain(*shown)
-        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=SECONDS) as client:
-            try:
-                answer = await client.get(f"https://{self.at.http}/health")
-            except httpx.TransportError:
-                return False
-        return answer.status_code == 200
-
-
-@asynccontextmanager
-async def wired(
-    ground: Ground, authority: Authority, callers: Path | None = None
-) -> AsyncIterator[Wire]:
-    """*callers*: the authorities that these have to be from."""
-    cert, key = authority.issue("server")
-    more = {"TLS_CERT_FILE": str(cert), "TLS_KEY_FILE": str(key)}
-    if callers:
-        more["TLS_CLIENT_CA_FILE"] = str(callers)
-    url = f"sqlite:///{ground.folder / 'postcore.db'}"
-    async with serving(settings(ground.folder, url, more)) as at:
-        yield Wire(authority, at)
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
@@ -203,7 +162,7 @@ async def _spoilt(wire: Wire) -> list[Figure]:
                 file.unlink(missing_ok=True)
                 if content is not None:
                     file.write_bytes(content)
-            served += all([await _is_shown(wire, first), await wire.over_grpc(None)])
+            served += all([await is_shown(wire, first), await wire.over_grpc(None)])
         logged += "certificates cannot be used" in [line["event"] for line in lines]
     for file, content in zip((cert, key), good, strict=True):
         file.write_bytes(content)
@@ -221,16 +180,6 @@ async def _spoilt(wire: Wire) -> list[Figure]:
 def _content(files: tuple[Path, Path]) -> tuple[bytes, bytes]:
     cert, key = files
     return cert.read_bytes(), key.read_bytes()
-
-
-async def _is_shown(wire: Wire, certificate: x509.Certificate, shown: Shown = None) -> bool:
-    """Whether new connections on both ports are shown that one."""
-    context = ssl.create_default_context(cadata=wire.authority.root.decode())
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    if shown:
-        context.load_cert_chain(*shown)
-    found = [await shown_by(address, context) for address in (wire.at.grpc, wire.at.http)]
-    return all(x509.load_der_x509_certificate(der or b"") == certificate for der in found)
 
 
 async def _replaced(ground: Ground, authority: Authority, rotations: int) -> list[Figure]:
@@ -278,7 +227,7 @@ async def _replaced(ground: Ground, authority: Authority, rotations: int) -> lis
                 draft.write_bytes(clients.root + Authority(ground.folder, f"more{number}").root)
                 draft.rename(both)
                 issued = x509.load_pem_x509_certificate(cert.read_bytes())
-                newest += await _is_shown(wire, issued, caller)
+                newest += await is_shown(wire, issued, caller)
                 so_far = sum(outcomes.values())
                 async with asyncio.timeout(SECONDS):
                     while sum(outcomes.values()) < so_far + len(tasks):

@@ -1,0 +1,82 @@
+"""Clocks: ten years ahead, right again, a day back, right again."""
+
+import asyncio
+
+import grpc.aio
+
+from service.model import DAY
+from service.storage.migrations import migrate_apart
+from tests.bluesky import SandboxBluesky
+from tests.running import MovedClock, refusal_of, running
+
+from .row import Figure, Ground
+from .suffering import REFUSED_SECONDS, within
+
+CONNECTED = 3
+CALL_SECONDS = 60.0
+TEN_YEARS = 3650 * DAY
+MINIMUM_CHECK = 2 * DAY
+
+
+async def clock_put_wrong(ground: Ground, sandbox: SandboxBluesky) -> list[Figure]:
+    """Ten years ahead, right again, a day back, right again."""
+    folder = ground.folder / "clock"
+    folder.mkdir()
+    file = folder / "postcore.db"
+    assert await asyncio.to_thread(migrate_apart, f"sqlite:///{file}")
+    clock = MovedClock()
+    wrong: list[str] = []
+    tries = 0
+    async with running(file, sandbox.settings(), clock) as service:
+        people = [await sandbox.person() for _ in range(CONNECTED)]
+        keys = [
+            (await service.connect(person.handle, person.app_password)).profile_key
+            for person in people
+        ]
+
+        async def hold(when: str, may_wait: bool = False) -> None:
+            nonlocal tries
+            owner = await sandbox.person()
+            once = f"once {when}"
+            first, again = [
+                await service.connect(
+                    owner.handle, owner.app_password, idempotency_key=once, timeout=CALL_SECONDS
+                )
+                for _ in range(2)
+            ]
+            tries += 1 + 3 * len(keys)
+            wrong.extend([f"{when}: another reply"] * (first != again))
+            for key, person in zip(keys, people, strict=True):
+                try:
+                    lent = await service.lease(key, timeout=CALL_SECONDS)
+                    well = lent.account_id == person.did
+                except grpc.aio.AioRpcError as error:
+                    well = may_wait and refusal_of(error).reason == "PLATFORM_UNAVAILABLE"
+                wrong.extend([f"{when}: no lease"] * (not well))
+                verdict = await service.verify(key)
+                wrong.extend([f"{when}: flag raised"] * verdict.needs_reconnect)
+                same = await service.connect(
+                    person.handle, person.app_password, profile_key=key, timeout=CALL_SECONDS
+                )
+                wrong.extend([f"{when}: not connected again"] * (same.profile_key != key))
+
+        await hold("before")
+        for ahead, when in ((TEN_YEARS, "10 years ahead"), (0, "right again")):
+            clock.ahead = ahead
+            # tokens of the server, whose clock is right, have all ended by ours
+            await hold(when, may_wait=bool(ahead))
+        late = f"SELECT 1 FROM connections WHERE next_check_at > {clock.now() + MINIMUM_CHECK}"
+        tries += 1
+        if not await within(REFUSED_SECONDS, lambda: not service.rows(late)):
+            wrong.append("checks put off for years")
+        for ahead, when in ((-DAY, "a day back"), (0, "right once more")):
+            clock.ahead = ahead
+            await hold(when)
+    return [
+        Figure(
+            "clock 10 years ahead, right, a day back, right: leases, verdicts, connects, "
+            "idempotency keys, budgets, checks",
+            ", ".join(sorted(set(wrong))) or f"0 of {tries} wrong, no flag raised",
+            not wrong,
+        )
+    ]

@@ -1,0 +1,63 @@
+"""Starts: with a ring or a database that is not as it should be."""
+
+import signal
+from collections.abc import Callable
+
+from tests.bench.seed import settings
+
+from .rings import put_back, spoils_of
+from .row import Figure, Ground
+from .served import Owner, sentence, serving
+from .suffering import some
+
+
+async def starts(ground: Ground, part: float) -> Figure:
+    """A start that meets any of it: no start, and a sentence."""
+    folder = ground.folder / "starts"
+    folder.mkdir()
+    read = settings(folder, f"sqlite:///{folder / 'postcore.db'}")
+    await Owner.made(read)
+    async with serving(read, folder / "log") as served:
+        await served.ready()
+        await served.end(signal.SIGTERM)
+    file, ring = read.database_file, read.keyring_file
+    whole, keys = file.read_bytes(), ring.read_bytes()
+    spoils: dict[str, tuple[Callable[[], object], str]] = {
+        f"ring {name}": (spoil, said)
+        for (name, spoil), said in zip(
+            spoils_of(ring).items(),
+            ("is open to others", "there is no ring", "not the one that", "is not JSON"),
+            strict=True,
+        )
+    }
+    middle = len(whole) // 2
+
+    def make_folder() -> None:
+        file.unlink()
+        file.mkdir()
+
+    spoils |= {
+        "database cut": (lambda: file.write_bytes(whole[:middle]), "database"),
+        "no database": (lambda: file.write_bytes(b"notes " * 2000), "is not a database"),
+        "a folder": (make_folder, "cannot be opened"),
+    }
+    wrong = []
+    tried = some(list(spoils), part)
+    for name in tried:
+        spoil, said = spoils[name]
+        spoil()
+        told = await sentence(read, folder / "log")
+        if said not in told or "Traceback" in told:
+            wrong.append(f"{name}: {told or 'started'}")
+        if file.is_dir():
+            file.rmdir()
+        for each in folder.glob("postcore.db-*"):
+            each.unlink()
+        file.write_bytes(whole)
+        put_back(ring, keys)
+    again = await sentence(read, folder / "log")
+    return Figure(
+        f"at start: {', '.join(tried)}",
+        "; ".join(wrong) or f"{len(tried)} sentences, no start; right again: {again or 'started'}",
+        not wrong and not again,
+    )

@@ -1,0 +1,104 @@
+"""Suffering: a service under load while something goes wrong, and what its callers hear."""
+
+import asyncio
+import random
+import subprocess
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from service.config import Settings
+from tests.running import Running
+from tests.test_outage import Load
+
+from .row import Figure
+from .served import Owner, serving
+
+T = TypeVar("T")
+MORE = 20
+"""Calls that have to be acknowledged after each."""
+REFUSED_SECONDS = 20.0
+"""Within which a misfortune is felt: the lock of a database is waited for 5."""
+AWAY = {"SERVICE_UNAVAILABLE"}
+
+
+@dataclass(frozen=True)
+class Misfortune:
+    """How it comes, and how it goes; raises OSError where this machine has none of the kind."""
+
+    name: str
+    come: Callable[[], object]
+    go: Callable[[], object]
+
+
+class Sufferer:
+    """A service under load, and the store that its word is held to."""
+
+    def __init__(self, service: Running) -> None:
+        self.service = service
+        self.load = Load(service)
+
+    async def suffer(self, one: Misfortune) -> Figure:
+        """What callers hear while it lasts and after it, and whether anything is lost."""
+        load = self.load
+        load.refusals.clear()
+        load.hasty = 0
+        try:
+            await asyncio.to_thread(one.come)
+        except (OSError, subprocess.CalledProcessError) as error:
+            await asyncio.to_thread(one.go)
+            return Figure(one.name, f"none to be had on this machine: {type(error).__name__}", None)
+        try:
+            felt = await within(REFUSED_SECONDS, lambda: bool(load.refusals))
+        finally:
+            await asyncio.to_thread(one.go)
+        heard = sorted(load.refusals)
+        recovered = await self.recovered()
+        kept = {row["profile_key"] for row in self.service.rows("SELECT profile_key FROM profiles")}
+        lost = len(set(load.acknowledged) - kept)
+        return Figure(
+            one.name,
+            f"{', '.join(heard) or 'nothing'} told, {load.hasty} without RetryInfo; "
+            f"{'all went on' if recovered else '**stayed so**'} after it, without a restart; "
+            f"{lost} of {len(load.acknowledged)} acknowledged lost",
+            felt and set(heard) == AWAY and not load.hasty and recovered and not lost,
+        )
+
+    async def recovered(self) -> bool:
+        """Whether calls are acknowledged (again), and none is refused in the end."""
+        try:
+            await self.load.more(MORE)
+            self.load.refusals.clear()
+            await self.load.more(MORE)
+        except TimeoutError:
+            return False
+        return not self.load.refusals
+
+
+def some(all_: Sequence[T], part: float) -> list[T]:
+    """All of them in full, else a few, others each time: most have to be waited for."""
+    return list(all_) if part == 1 else random.sample(list(all_), max(1, len(all_) // 3))
+
+
+async def within(seconds: float, so: Callable[[], bool]) -> bool:
+    """Whether it comes to be so."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not so():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def suffering(read: Settings, log: Path) -> AsyncIterator[Sufferer]:
+    """A process that serves, with callers at work."""
+    owner = await Owner.made(read)
+    async with serving(read, log) as served, served.called(owner) as service:
+        sufferer = Sufferer(service)
+        async with sufferer.load.going_on():
+            await sufferer.load.more(MORE)
+            yield sufferer

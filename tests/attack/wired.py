@@ -1,0 +1,66 @@
+"""Wired: a service with TLS on both its ports, and calls to either on a connection of its own."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from cryptography import x509
+
+from service.app import Serving, serving
+from tests.authority import Authority
+from tests.bench.seed import settings
+from tests.test_tls import health, shown_by
+
+from .row import Ground
+
+SECONDS = 20.0
+Shown = tuple[Path, Path] | None
+
+
+class Wire:
+    """A service with TLS on both its ports."""
+
+    def __init__(self, authority: Authority, at: Serving) -> None:
+        self.authority = authority
+        self.at = at
+
+    async def over_grpc(self, shown: Shown) -> bool:
+        """Whether a call on a new connection is answered."""
+        return await health(self.at.grpc, self.authority.root, shown) == "SERVING"
+
+    async def over_http(self, shown: Shown) -> bool:
+        context = ssl.create_default_context(cadata=self.authority.root.decode())
+        if shown:
+            context.load_cert_chain(*shown)
+        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=SECONDS) as client:
+            try:
+                answer = await client.get(f"https://{self.at.http}/health")
+            except httpx.TransportError:
+                return False
+        return answer.status_code == 200
+
+
+@asynccontextmanager
+async def wired(
+    ground: Ground, authority: Authority, callers: Path | None = None
+) -> AsyncIterator[Wire]:
+    """*callers*: the authorities that these have to be from."""
+    cert, key = authority.issue("server")
+    more = {"TLS_CERT_FILE": str(cert), "TLS_KEY_FILE": str(key)}
+    if callers:
+        more["TLS_CLIENT_CA_FILE"] = str(callers)
+    url = f"sqlite:///{ground.folder / 'postcore.db'}"
+    async with serving(settings(ground.folder, url, more)) as at:
+        yield Wire(authority, at)
+
+
+async def is_shown(wire: Wire, certificate: x509.Certificate, shown: Shown = None) -> bool:
+    """Whether new connections on both ports are shown that one."""
+    context = ssl.create_default_context(cadata=wire.authority.root.decode())
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    if shown:
+        context.load_cert_chain(*shown)
+    found = [await shown_by(address, context) for address in (wire.at.grpc, wire.at.http)]
+    return all(x509.load_der_x509_certificate(der or b"") == certificate for der in found)
