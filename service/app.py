@@ -36,7 +36,7 @@ from service.retention import Retention
 from service.ring import Ring, read_keys
 from service.schedule import Schedule
 from service.sessions import Sessions
-from service.storage.sqlite import Ownership, make_folder
+from service.storage.sqlite_file import Ownership, make_folder
 from service.storage.store import SqlStore
 from service.tasks import OwnedTasks, going_on
 from service.tokens import Tokens

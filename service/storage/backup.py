@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from service.storage.engine import StoreError
-from service.storage.sqlite import schema_revision
+from service.storage.sqlite_file import schema_revision
 
 SQLITE = "sqlite:///"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from service.storage.engine import Engine, StoreError
 from service.storage.migrations import HEAD, migrate_apart
-from service.storage.sqlite import SqliteEngine, make_folder, make_private, schema_revision
+from service.storage.sqlite import SqliteEngine
+from service.storage.sqlite_file import make_folder, make_private, schema_revision
 
 
 async def open_engine(url: str, pool_size: int) -> Engine:

@@ -5,8 +5,6 @@ a reader's thread and back.
 """
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -19,7 +17,7 @@ import aiosqlite
 
 from service.errors import ServiceUnavailable
 from service.storage.engine import Row, StoreError, Transaction
-from service.storage.migrations import known
+from service.storage.sqlite_file import identity
 
 T = TypeVar("T")
 READERS = 2
@@ -47,72 +45,8 @@ _NEAR = (
 )
 
 
-def make_folder(file: Path) -> None:
-    """Make the folder that *file* is to be in, for its owner alone; raises StoreError."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None
-
-
-def make_private(file: Path) -> None:
-    """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
-    try:
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StoreError(f"the database {file} cannot be made: {error.strerror}") from None
-
-
-def schema_revision(path: Path) -> str | None:
-    """The revision of the schema in *path*, None where there is none yet; raises StoreError."""
-    if not path.exists():
-        return None
-    try:
-        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
-        finally:
-            database.close()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return None
-        raise StoreError(f"the database {path} cannot be opened") from None
-    except sqlite3.DatabaseError:
-        raise StoreError(f"{path} is not a database of this service") from None
-    if row is None:
-        return None
-    return known(str(row[0]), f"the database {path}")
-
-
 class FileGone(Exception):
     """The file was moved, deleted or replaced: what is written to it now, nobody will find."""
-
-
-class Ownership:
-    """The right to serve from a database file: one process at a time has it.
-
-    Held as long as the object is; the system takes it back when the process ends, however.
-    """
-
-    def __init__(self, path: Path) -> None:
-        file = path.resolve()  # one database is one, by whatever name it goes
-        lock = file.with_name(f"{file.name}.serve")
-        try:
-            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StoreError(f"cannot open {lock}: {error.strerror}") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise StoreError(
-                f"another server is running on {path}; to run several, use PostgreSQL"
-            ) from None
-
-    def give_up(self) -> None:
-        os.close(self._lock)
 
 
 class SqliteEngine:
@@ -126,7 +60,7 @@ class SqliteEngine:
         near: sqlite3.Connection,
     ) -> None:
         self._path = path.absolute()
-        self._file = _file(self._path)
+        self._file = identity(self._path)
         self._writer = writer
         self._readers = readers
         self._turns = cycle(readers)
@@ -164,7 +98,8 @@ class SqliteEngine:
             # ValueError: the connection is closed
             if isinstance(error, ValueError) or _is_away(error):
                 if _is_damage(error):
-                    await reader.execute_fetchall(_FORGET)
+                    with suppress(sqlite3.Error):
+                        await reader.execute_fetchall(_FORGET)
                 raise ServiceUnavailable(type(error).__name__) from None
             raise
 
@@ -173,7 +108,8 @@ class SqliteEngine:
             return self._near.execute(_numbered(statement), parameters).fetchall()
         except sqlite3.Error as error:
             if _is_damage(error):
-                self._near.execute(_FORGET)
+                with suppress(sqlite3.Error):
+                    self._near.execute(_FORGET)
             return await self.read(statement, *parameters)
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -215,7 +151,7 @@ class SqliteEngine:
             await self._run("BEGIN IMMEDIATE")
             for job in jobs:
                 await self._attempt(job)
-            if _file(self._path) != self._file:
+            if identity(self._path) != self._file:
                 raise FileGone
             await self._run("COMMIT")
         except Exception as error:
@@ -278,15 +214,6 @@ def _is_away(error: Exception) -> bool:
 def _is_damage(error: Exception) -> bool:
     """Damage is told by the bare class, and faults of ours by its subclasses."""
     return type(error) is sqlite3.DatabaseError
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    """Which file is at *path*, if there is one."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 class _Statements:

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from service.storage import migrations, statements
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD, KNOWN
-from service.storage.sqlite import Ownership, schema_revision
+from service.storage.sqlite_file import Ownership, schema_revision
 from tests.command.home import Home
 
 SQL = {

@@ -17,7 +17,7 @@ from service.opening import StartError, claim_mode, open_store, open_vault
 from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD
-from service.storage.sqlite import schema_revision
+from service.storage.sqlite_file import schema_revision
 from service.transport.listening import PortTaken
 from tests.command.calls import health
 from tests.command.home import DEADLINE, Home

@@ -1,0 +1,82 @@
+"""The file of a SQLite database: private to its owner, and served by one process at a time."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from service.storage.engine import StoreError
+from service.storage.migrations import known
+
+
+def make_folder(file: Path) -> None:
+    """Make the folder that *file* is to be in, for its owner alone; raises StoreError."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from None
+
+
+def make_private(file: Path) -> None:
+    """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(f"the database {file} cannot be made: {error.strerror}") from None
+
+
+def schema_revision(path: Path) -> str | None:
+    """The revision of the schema in *path*, None where there is none yet; raises StoreError."""
+    if not path.exists():
+        return None
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        finally:
+            database.close()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return None
+        raise StoreError(f"the database {path} cannot be opened") from None
+    except sqlite3.DatabaseError:
+        raise StoreError(f"{path} is not a database of this service") from None
+    if row is None:
+        return None
+    return known(str(row[0]), f"the database {path}")
+
+
+class Ownership:
+    """The right to serve from a database file: one process at a time has it.
+
+    Held as long as the object is; the system takes it back when the process ends, however.
+    """
+
+    def __init__(self, path: Path) -> None:
+        file = path.resolve()  # one database is one, by whatever name it goes
+        lock = file.with_name(f"{file.name}.serve")
+        try:
+            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {lock}: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise StoreError(
+                f"another server is running on {path}; to run several, use PostgreSQL"
+            ) from None
+
+    def give_up(self) -> None:
+        os.close(self._lock)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at *path*, if there is one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
