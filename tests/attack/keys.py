@@ -86,15 +86,15 @@ async def _guessed(service: Running, count: int) -> Figure:
 def _looked_up() -> Iterator[list[object]]:
     """The keys that the store is asked for."""
     found: list[object] = []
-    read = SqliteEngine.read
+    look_up = SqliteEngine.look_up
 
     async def noted(self: SqliteEngine, statement: str, *parameters: object) -> Any:
         if statement == statements.API_KEY:
             found.append(parameters[0])
-        return await read(self, statement, *parameters)
+        return await look_up(self, statement, *parameters)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SqliteEngine, "read", noted)
+        patch.setattr(SqliteEngine, "look_up", noted)
         yield found
 
 
