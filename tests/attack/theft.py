@@ -51,7 +51,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         url = f"sqlite:///{home.database}"
         life = Life(sandbox, home, {"DATABASE_URL": url})
         assert migrate_apart(url)
-        await life.lead(share(ACCOUNTS, part))
+        await life.lead(max(6, share(ACCOUNTS, part)))
         figures += await asyncio.to_thread(life.stolen, "SQLite", home.folder)
         figures += life.personal()
         figures.append(_core(home.folder))
@@ -62,7 +62,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             assert migrate_apart(url)
             home = _home(ground.folder / "postgres")
             life = Life(sandbox, home, {"DATABASE_URL": url})
-            await life.lead(share(ACCOUNTS, part / 3))
+            await life.lead(max(6, share(ACCOUNTS, part / 3)))
             personal = life.personal()
             await asyncio.to_thread(cluster.stop)
             folders = home.folder, cluster._data
