@@ -22,11 +22,12 @@ from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service import monitor
-from service.model import Scope
+from service.model import DAY, Scope
 from service.monitor import Monitor
 from service.opening import open_store
 from service.platforms.bluesky import BlueskyPlatform
 from service.platforms.registry import ADAPTERS
+from service.ports import SystemClock
 from service.records import Purpose, SealContext, Sealed
 from service.rewrap import FIRST
 from service.ring import Ring
@@ -48,7 +49,6 @@ CONNECTIONS = 16
 """At once: more at one host the monitor puts off."""
 WAYS = ("lease", "verify", "monitor")
 TABLES = ("profiles", "connections", "credentials", "sessions")
-NEVER = 1 << 60
 ALARMING = ("error", "critical")
 ENOUGH_SECONDS = 60
 UNLIMITED = dict.fromkeys(
@@ -267,7 +267,8 @@ class Trial:
                     f"INSERT INTO {table} ({names}) VALUES ({marks})",
                     [tuple(row.values()) for row in rows],
                 )
-            database.execute("UPDATE connections SET next_check_at = ?", (NEVER,))
+            later = SystemClock().now() + DAY
+            database.execute("UPDATE connections SET next_check_at = ?", (later,))
             for victim, change in suffering:
                 for statement, parameters in change.edit(victim):
                     database.execute(statement, parameters)
