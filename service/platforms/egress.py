@@ -2,7 +2,7 @@
 
 One operation talks to one origin. https on port 443, to an address that was checked to be public
 and is the very one connected to; no redirect, no cookie, no compressed answer, no proxy, at most
-512 KiB. What the operator trusts is free of the rules on scheme, port and address, and of no other.
+128 KiB. What the operator trusts is free of the rules on scheme, port and address, and of no other.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from service.platforms.addresses import is_public
 from service.platforms.names import Resolver
 from service.platforms.wire import SOCKET_OPTIONS, Wires
 
-MOST_BYTES = 512 * 1024
+MOST_BYTES = 128 * 1024
 LARGE_BYTES = 64 * 1024
 LARGE_AT_ONCE = 8
 """No answer that means us well is as large: a few at once are enough, and all that is held then."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import dns.message
 import dns.rdatatype
 
+from service.platforms.egress import MOST_BYTES
 from tests.outside.bluesky_login import session
 from tests.outside.dns_server import NODATA, NXDOMAIN, DnsServer, Reply
 from tests.outside.internet import WEB, document
@@ -63,10 +64,10 @@ KINDS: dict[str, Answer] = {
     "1xx for ever": endless(b"", b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n" * 10),
     "nonsense": endless(b"", NOISE),
     "nonsense for a body": _json(NOISE),
-    "deep lists": _json("[" * 500_000),
-    "deep objects": _json('{"a":' * 90_000),
-    "a number of 500,000 digits": _json('{"id": ' + "9" * 500_000 + "}"),
-    "many small fields": respond({f"{n}": n for n in range(30_000)}),
+    "deep lists": _json("[" * MOST_BYTES),
+    "deep objects": _json('{"a":' * (MOST_BYTES // 5)),
+    "a long number": _json('{"id": ' + "9" * (MOST_BYTES - 9) + "}"),
+    "many small fields": respond({f"{n}": n for n in range(MOST_BYTES // 18)}),
     "a body too short": head(content_length="1000") + b"{}",
     "a body too long": head(content_length="2") + b"{}" * 100_000,
     "a length below zero": head(content_length="-1") + b"{}",
