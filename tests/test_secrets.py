@@ -7,7 +7,6 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-import structlog
 
 from service import log
 from service.connect import Connect, ConnectRequest
@@ -24,11 +23,11 @@ from tests.running import Running
 @pytest.fixture
 def debug_log(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
     """All logging as `serve` sets it up, at debug level."""
-    before, root = structlog.get_config(), logging.getLogger()
+    root = logging.getLogger()
     handlers, level = root.handlers, root.level
     log.configure("json", "debug")
     yield
-    structlog.configure(**before)
+    log.configure("console", "info")  # as all tests begin
     root.handlers, root.level = handlers, level
 
 

@@ -95,7 +95,7 @@ async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) ->
                     await stream.read()
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
                 assert await asyncio.to_thread(server.end) == 0
-            assert '"outcome": "SERVICE_UNAVAILABLE", "why": "stopping"' in server.errors
+            assert '"outcome":"SERVICE_UNAVAILABLE","why":"stopping"' in server.errors
 
 
 async def test_a_signal_drains_http_too(home: Home, api_key: str, sandbox: SandboxBluesky) -> None:
@@ -150,7 +150,7 @@ async def test_work_that_its_caller_left_is_drained(
                 await asyncio.sleep(0.01)
             call.cancel()
             assert await asyncio.to_thread(server.end, signal.SIGTERM, signal.SIGTERM) == 0
-        assert '"outcome": "cancelled"' in server.errors
+        assert '"outcome":"cancelled"' in server.errors
         assert "stopped before all work was done" not in server.errors
     assert connected(home) == [person.did]
 
