@@ -1,11 +1,13 @@
 """Wire: connections that bring a little at a time, and for each request no more than is its due.
 
 What a server may send before its answer, hints without end among it, and around it, is bounded by
-bytes; and whoever else has work gets a turn between two reads.
+bytes; and whoever else has work gets a turn between a few reads.
 """
 
+import asyncio
 import socket
 import ssl
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,15 +18,47 @@ from service.errors import PlatformUnavailable
 MOST_HEAD_BYTES = 128 * 1024
 """Until the head of an answer is whole, all that comes before it included."""
 READ_BYTES = 4096
+READS_A_TURN = 4
+"""Of all connections, in one turn of the event loop: what is here already comes without a pause."""
 SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024),)
 """What is here but not yet read: the event loop takes all of it at once, else some megabytes."""
+
+
+class Turns:
+    """Lets READS_A_TURN go on in each turn of the event loop, first come, first served."""
+
+    def __init__(self) -> None:
+        self._left = READS_A_TURN
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._left == READS_A_TURN:
+            loop.call_soon(self._next)
+        if self._left:
+            self._left -= 1
+            return
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _next(self) -> None:
+        self._left = READS_A_TURN
+        while self._left and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # or whoever waited has been cancelled
+                turn.set_result(None)
+                self._left -= 1
+        if self._left < READS_A_TURN:
+            asyncio.get_running_loop().call_soon(self._next)
 
 
 class Wire(httpcore.AsyncNetworkStream):
     """A connection; `left` is how many bytes may come yet, and each request begins anew."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: httpcore.AsyncNetworkStream, turns: Turns) -> None:
         self._stream = stream
+        self._turns = turns
         self.left = MOST_HEAD_BYTES
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
@@ -32,6 +66,7 @@ class Wire(httpcore.AsyncNetworkStream):
             raise PlatformUnavailable("too_large", retry_after=None)
         raw = await self._stream.read(min(max_bytes, READ_BYTES), timeout)
         self.left -= len(raw)
+        await self._turns.take()
         return raw
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -47,7 +82,8 @@ class Wire(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
     ) -> httpcore.AsyncNetworkStream:
-        return Wire(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return Wire(secured, self._turns)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -58,6 +94,7 @@ class Wires(httpcore.AsyncNetworkBackend):
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
+        self._turns = Turns()
 
     async def connect_tcp(
         self,
@@ -67,6 +104,5 @@ class Wires(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return Wire(
-            await self._backend.connect_tcp(host, port, timeout, local_address, SOCKET_OPTIONS)
-        )
+        stream = await self._backend.connect_tcp(host, port, timeout, local_address, SOCKET_OPTIONS)
+        return Wire(stream, self._turns)

@@ -1,0 +1,46 @@
+"""Turns: what servers send is read a little at a time, so that all others get on."""
+
+import asyncio
+
+from service.platforms.wire import READS_A_TURN, Turns
+
+
+async def reads(turns: Turns, count: int) -> None:
+    for _ in range(count):
+        await turns.take()
+
+
+async def test_others_get_a_turn_between_a_few_reads() -> None:
+    """However many connections have something here, and however much: so many reads to a turn of
+    the event loop, and each connection in its turn."""
+    turns = Turns()
+    done = [0] * 20
+    left = 20 * 10
+
+    async def connection(number: int) -> None:
+        nonlocal left
+        for _ in range(10):
+            await turns.take()
+            done[number] += 1
+            left -= 1
+
+    tasks = [asyncio.create_task(connection(number)) for number in range(len(done))]
+    while left:
+        before = left
+        await asyncio.sleep(0)
+        assert before - left <= 2 * READS_A_TURN
+        assert max(done) - min(done) <= READS_A_TURN + 1
+    await asyncio.gather(*tasks)
+
+
+async def test_a_caller_that_is_gone_leaves_its_turn() -> None:
+    """Whoever waited behind it goes on."""
+    turns = Turns()
+    await reads(turns, READS_A_TURN)
+    gone = [asyncio.create_task(reads(turns, 1)) for _ in range(3 * READS_A_TURN)]
+    last = asyncio.create_task(reads(turns, 1))
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+    async with asyncio.timeout(5):
+        await last
