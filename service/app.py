@@ -1,5 +1,6 @@
 """The composition root: builds every object, starts, drains and stops."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -139,10 +140,14 @@ async def house(
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A service that takes calls, and the addresses (HOST:PORT) it can be reached at."""
+    """A service that takes calls, and the addresses (HOST:PORT) it can be reached at.
+
+    *warm* is done once what loads late has loaded.
+    """
 
     grpc: str
     http: str
+    warm: asyncio.Future[list[BaseException | None]]
 
 
 @asynccontextmanager
@@ -193,12 +198,10 @@ async def serving(
         )
         pauses = settings.drain_pause_seconds, settings.drain_seconds
         stack.push_async_callback(servers.stop, (grpc, http), streams, *pauses)
-        addresses = Serving(
-            await servers.start(grpc, settings.grpc_address),
-            await servers.start(http, settings.http_address),
-        )
+        at_grpc = await servers.start(grpc, settings.grpc_address)
+        at_http = await servers.start(http, settings.http_address)
         await stack.enter_async_context(going_on(Readiness(built.store, (grpc, http)).run))
-        for adapter in built.adapters:
-            built.tasks.leave(adapter.warm_up())
+        loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
+        warm = asyncio.gather(*loading, return_exceptions=True)
         await stack.enter_async_context(going_on(built.monitor.run))
-        yield addresses
+        yield Serving(at_grpc, at_http, warm)
