@@ -212,6 +212,9 @@ def _key_from(entry: dict[str, str]) -> Key:
         secret = base64.b64decode(entry["key"], validate=True)
     except binascii.Error as error:
         raise ValueError from error
+    # of the texts that decode to the same bytes, only the one that we write counts
+    if base64.b64encode(secret).decode() != entry["key"]:
+        raise ValueError
     if len(secret) != 32 or not KEY_ID.fullmatch(entry["id"]):
         raise ValueError
     return Key(
