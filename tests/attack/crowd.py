@@ -165,6 +165,9 @@ class Caller:
         return Deed("ConnectProfile", request, key, Promise(person.did, secret))
 
 
+SAME = "the same"
+
+
 class Crowd:
     """All callers, and the accounts that they connect to."""
 
@@ -196,10 +199,10 @@ class Crowd:
         """Make the calls again that were cut off; whether all were answered."""
         return all([await caller.settle(service) for caller in self.callers])
 
-    async def ask_again(self, service: Running) -> tuple[int, int]:
-        """How many replies to an idempotency key were asked for again, and how many of them were
-        the same, without a login."""
-        asked = same = 0
+    async def ask_again(self, service: Running) -> Counter[str]:
+        """What was answered where an idempotency key was sent again: SAME, without a login, or what
+        else."""
+        answers: Counter[str] = Counter()
         for caller in self.callers:
             for deed, reply in caller.kept:
                 # what was deleted takes the key's reply with it
@@ -209,13 +212,17 @@ class Crowd:
                 try:
                     again = await deed.done(service)
                 except grpc.aio.AioRpcError as error:
-                    if not refusal_of(error).reason:
-                        return asked, same
-                    again = None
-                asked += 1
-                same += again == reply and _newest_login(service) == spent
+                    reason = refusal_of(error).reason
+                    if not reason:
+                        return answers
+                    answers[reason] += 1
+                    continue
+                if again != reply:
+                    answers["another reply"] += 1
+                else:
+                    answers[SAME if _newest_login(service) == spent else "after a login"] += 1
             caller.kept.clear()
-        return asked, same
+        return answers
 
     def end_some_sessions(self) -> None:
         """Let half of the accounts have new main passwords: all their sessions end."""

@@ -20,7 +20,7 @@ from tests.bluesky import SandboxBluesky
 from tests.engines import rows
 from tests.failpoints import SEAMS, WHEN
 
-from .crowd import Crowd
+from .crowd import SAME, Crowd
 from .remains import HALVES, Remains, remains_of
 from .row import Figure, Ground, share
 from .served import Ended, Owner, Served, serving
@@ -62,8 +62,7 @@ class Seen:
     lost: list[str] = field(default_factory=list)
     halves: Counter[str] = field(default_factory=Counter)
     unasked: set[str] = field(default_factory=set)
-    asked_again: int = 0
-    same: int = 0
+    again: Counter[str] = field(default_factory=Counter)
 
     @property
     def kills(self) -> int:
@@ -143,9 +142,7 @@ class Kills:
                 return
             # whoever made a profile that nobody was told of has been told by now
             self.seen.unasked |= self._strangers - self._crowd.profiles()
-            asked, same = await self._crowd.ask_again(service)
-            self.seen.asked_again += asked
-            self.seen.same += same
+            self.seen.again += await self._crowd.ask_again(service)
             await self._crowd.go_on(service)
 
     def _look(self, how: str) -> None:
@@ -260,8 +257,9 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
         Figure("sealed rows opened, after each", f"all {seen.opened}", seen.opened > 0),
         Figure(
             "replies to idempotency keys asked for again, the same and without a login",
-            f"{seen.same} of {seen.asked_again}",
-            seen.same == seen.asked_again > 0,
+            f"{seen.again[SAME]} of {seen.again.total()}"
+            + "".join(f", {how}: {count}" for how, count in seen.again.items() if how != SAME),
+            seen.again[SAME] == seen.again.total() > 0,
         ),
         Figure(
             "acknowledged leases that neither audit nor log tells; told twice",

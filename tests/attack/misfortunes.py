@@ -73,6 +73,7 @@ async def _full(ground: Ground) -> list[Figure]:
             _fill(disk)
             new = settings_of(read, disk / "new.db")
             told = await sentence(new, ground.folder / "full" / "log")
+            told = told and told.replace(str(disk), "…")
             return [
                 figure,
                 Figure(f"{name}, at start", told or "**started**", "could not be migrated" in told),
