@@ -104,7 +104,7 @@ async def house(
         connect = Connect(
             store, registry, vault, idempotency, logins, connects, schedule, logouts, clock, tasks
         )
-        profiles = Profiles(store, tokens, idempotency, logouts, clock)
+        profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
         access = Access(store, ring, clock)
         sessions = Sessions(store, registry, vault, logouts, clock)
         health = Health(store, sessions, logins, renewals, schedule, clock, tasks)

@@ -25,7 +25,7 @@ Format = Literal["json", "console"]
 def configure(log_format: Format, level: str) -> None:
     """Send all logs to standard error. Libraries stay at WARNING whatever *level* says."""
     tail: list[Processor] = (
-        [structlog.processors.JSONRenderer(serializer=as_json)]
+        [_JSON]
         if log_format == "json"
         else [on_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
@@ -40,7 +40,7 @@ def configure(log_format: Format, level: str) -> None:
         logger_factory=StandardError,
         cache_logger_on_first_use=False,
     )
-    Frequent.direct = log_format == "json" and logging.getLevelName(level.upper()) <= logging.INFO
+    Frequent.told = logging.getLevelName(level.upper()) <= logging.INFO
     root = logging.getLogger()
     root.handlers = [LibraryHandler(logging.WARNING)]
     root.setLevel(logging.WARNING)
@@ -93,11 +93,11 @@ class Frequent:
     """A logger for the lines of every call, which they cost the most: structlog's `info`, past its
     machinery where the line is JSON."""
 
-    direct = False
+    told = False
     _out = StandardError()
 
     def info(self, event: str, **fields: str | float | None) -> None:
-        if not self.direct:
+        if not self.told or structlog.get_config()["processors"][-1] is not _JSON:
             structlog.get_logger().info(event, **fields)
             return
         now = datetime.now(UTC).isoformat()[: -len("+00:00")]
@@ -131,6 +131,9 @@ def as_json(event: Mapping[str, Any], **_: Any) -> str:
         pass
     # among other letters are some that end a line to some readers: escaped
     return json.dumps(event, default=repr, separators=(",", ":"))
+
+
+_JSON = structlog.processors.JSONRenderer(serializer=as_json)
 
 
 def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

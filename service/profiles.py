@@ -10,6 +10,7 @@ from service.idempotency import Idempotency, check_key
 from service.logouts import Logouts
 from service.model import Caller, Created, Place, Profile
 from service.ports import Clock, Store
+from service.tasks import OwnedTasks
 from service.tokens import InvalidToken, Tokens
 
 PROFILE_KEY = re.compile(r"prof_[a-z0-9]{1,64}", re.ASCII)
@@ -38,12 +39,14 @@ class Profiles:
         idempotency: Idempotency,
         logouts: Logouts,
         clock: Clock,
+        tasks: OwnedTasks,
     ) -> None:
         self._store = store
         self._tokens = tokens
         self._idempotency = idempotency
         self._logouts = logouts
         self._clock = clock
+        self._tasks = tasks
 
     async def create(
         self, caller: Caller, profile_name: str | None, idempotency_key: str
@@ -92,17 +95,26 @@ class Profiles:
 
     async def delete(self, caller: Caller, profile_key: str) -> None:
         """Remove a profile and all that is its, for good. Raises ProfileNotFound."""
-        deleted = await self._store.delete_profile(caller.tenant_id, named_profile(profile_key))
-        for stored in deleted:
-            self._logouts.later(stored)
+        key = named_profile(profile_key)
+
+        async def delete() -> None:
+            for stored in await self._store.delete_profile(caller.tenant_id, key):
+                self._logouts.later(stored)
+
+        # goes to its end even if the caller does not wait for it: or a session would stay open
+        await self._tasks.finish(delete())
 
     async def disconnect(self, caller: Caller, profile_key: str, platform: str) -> None:
         """Remove a connection. Raises ProfileNotFound or PlatformNotConnected."""
-        stored = await self._store.disconnect(
-            caller.tenant_id, named_profile(profile_key), platform_id(platform), self._clock.now()
-        )
-        if stored is not None:
-            self._logouts.later(stored)
+        key, platform = named_profile(profile_key), platform_id(platform)
+
+        async def disconnect() -> None:
+            at = self._clock.now()
+            stored = await self._store.disconnect(caller.tenant_id, key, platform, at)
+            if stored is not None:
+                self._logouts.later(stored)
+
+        await self._tasks.finish(disconnect())
 
     async def delete_tenant(self, tenant_id: str) -> bool:
         """Remove a tenant and all that is theirs, for good; whether there was one.

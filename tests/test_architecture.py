@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "idempotency": STORED | {"access", "ports", "tasks", "tokens"},
     "logouts": STORED | {"platforms.registry", "ports", "ring", "tasks", "vault"},
     "readiness": STORED | {"ports"},
-    "profiles": STORED | {"access", "idempotency", "logouts", "ports", "tokens"},
+    "profiles": STORED | {"access", "idempotency", "logouts", "ports", "tasks", "tokens"},
     "schedule": STORED,
     "logins": STORED | {"limits", "ports"},
     "connect": STORED

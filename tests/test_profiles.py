@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -12,8 +13,10 @@ import structlog
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.ring import create_ring, new_keys
+from service.storage.store import SqlStore
 from tests.bluesky import Bluesky, SandboxBluesky, is_live
 from tests.engines import on_both
+from tests.leasing import Held
 from tests.running import Refusal, Running, refusal_of
 
 engine = on_both
@@ -288,6 +291,34 @@ async def test_a_disconnected_platform_is_gone(service: Running, bluesky: Bluesk
         {"platform": "bluesky"},
     )
     await service.connect(other.handle, other.app_password, profile_key=reply.profile_key)
+
+
+@pytest.mark.parametrize("method", ["DisconnectPlatform", "DeleteProfile"])
+async def test_a_caller_that_is_gone_leaves_no_session_open(
+    sandboxed: Running,
+    sandbox: SandboxBluesky,
+    monkeypatch: pytest.MonkeyPatch,
+    calls: list[dict[str, Any]],
+    method: str,
+) -> None:
+    """Once a connection is gone, its session ends at the server, whether anybody waits or not."""
+    person = await sandbox.person()
+    key = (await sandboxed.connect(person.handle, person.app_password)).profile_key
+    token = sandboxed.session(key).refresh_token
+    named = {"DisconnectPlatform": "disconnect", "DeleteProfile": "delete_profile"}[method]
+    held = Held(monkeypatch, SqlStore, named)
+    more = {"platform": "bluesky"} if method == "DisconnectPlatform" else {}
+    call = getattr(sandboxed.profiles, method)(
+        getattr(pb, f"{method}Request")(profile_key=key, **more), metadata=sandboxed.metadata()
+    )
+    await held.reached.wait()
+    call.cancel()
+    async with asyncio.timeout(10):
+        while calls[-1]["outcome"] != "cancelled":
+            await asyncio.sleep(0.01)
+        held.let_go.set()
+        while await is_live(sandbox.origin, token):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_deleted_profile_leaves_nothing(service: Running, bluesky: Bluesky) -> None:
