@@ -18,9 +18,9 @@ from service.errors import PlatformUnavailable
 MOST_HEAD_BYTES = 128 * 1024
 """Until the head of an answer is whole, all that comes before it included."""
 READ_BYTES = 4096
-READS_A_TURN = 4
+READS_A_TURN = 2
 """Of all connections, in one turn of the event loop: what is here already comes without a pause."""
-SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024),)
+SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024),)
 """What is here but not yet read: the event loop takes all of it at once, else some megabytes."""
 
 
