@@ -15,7 +15,7 @@ import httpcore
 
 from service.errors import PlatformUnavailable
 
-MOST_HEAD_BYTES = 128 * 1024
+MOST_HEAD_BYTES = 32 * 1024
 """Until the head of an answer is whole, all that comes before it included."""
 READ_BYTES = 4096
 READS_A_TURN = 2

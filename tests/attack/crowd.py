@@ -7,7 +7,7 @@ it has to be, but for what the last call, if it was cut off, may have done to it
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -69,13 +69,17 @@ class Caller:
     cut off. *kept*: calls with an idempotency key, and their replies, since they were last asked
     again. *refused*: why, where that was not to be."""
 
-    def __init__(self, people: Sequence[tuple[Person, str]], chance: Random) -> None:
+    def __init__(
+        self, people: Sequence[tuple[Person, str]], chance: Random, now: Callable[[], float]
+    ) -> None:
         self._people = people
         self._chance = chance
+        self._now = now
+        self._since = 0.0
         self.profiles: dict[str, Promise] = {}
         self.gone: set[str] = set()
         self.doubt: Deed | None = None
-        self.kept: list[tuple[Deed, Any]] = []
+        self.kept: list[tuple[float, Deed, Any]] = []
         self.acknowledged: Counter[str] = Counter()
         self.leases: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -83,7 +87,7 @@ class Caller:
     async def go_on(self, service: Running) -> None:
         """One call after the other, until one is cut off."""
         while await self.settle(service):
-            self.doubt = self._next()
+            self.doubt, self._since = self._next(), self._now()
 
     async def settle(self, service: Running) -> bool:
         """Make the call in doubt (again); whether it was answered."""
@@ -116,7 +120,7 @@ class Caller:
             key = deed.profile_key or reply.profile_key
             self.profiles[key] = deed.becomes
             if deed.method in ("ConnectProfile", "CreateProfile"):
-                self.kept.append((deed, reply))
+                self.kept.append((self._since, deed, reply))
 
     def _next(self) -> Deed:
         connected = [key for key, promise in self.profiles.items() if promise.did]
@@ -165,7 +169,9 @@ class Caller:
         return Deed("ConnectProfile", request, key, Promise(person.did, secret))
 
 
-SAME = "the same"
+SAME, TOO_OLD = "the same", "not asked, being a day old"
+KEPT_SECONDS = 24 * 3600 - 60
+"""How long the service promises to know a key, by a clock that each kill puts forward."""
 
 
 class Crowd:
@@ -180,7 +186,7 @@ class Crowd:
             for person in people
         ]
         self.callers = [
-            Caller(twice[start : start + ACCOUNTS], chance)
+            Caller(twice[start : start + ACCOUNTS], chance, sandbox.world.now)
             for start in range(0, len(people), ACCOUNTS)
         ]
 
@@ -204,7 +210,10 @@ class Crowd:
         else."""
         answers: Counter[str] = Counter()
         for caller in self.callers:
-            for deed, reply in caller.kept:
+            for since, deed, reply in caller.kept:
+                if self._sandbox.world.now() - since > KEPT_SECONDS:
+                    answers[TOO_OLD] += 1
+                    continue
                 # what was deleted takes the key's reply with it
                 if reply.profile_key not in caller.profiles:
                     continue

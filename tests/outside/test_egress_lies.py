@@ -64,7 +64,7 @@ async def test_headers_without_end_are_refused(internet: Internet, raw: RawServe
         raw.on("/", endless(b"HTTP/1.1 200 OK\r\nx-", piece))
         with pytest.raises(PlatformUnavailable) as caught:
             await trusted(internet, raw)
-        assert caught.value.why == "RemoteProtocolError"
+        assert caught.value.why == "too_large"
         await raw.all_hung_up()
 
 
