@@ -31,7 +31,6 @@ CACHE_SIZE = 10_000
 
 def random_id(length: int = 16) -> str:
     """*length* lower-case letters and digits from the system's source of secrets."""
-    # one draw: a call has an id, and one for each letter took a tenth of its time
     return _digits(secrets.randbelow(36**length), BASE36, length)
 
 
