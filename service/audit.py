@@ -63,7 +63,9 @@ class Audit:
         while True:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
             try:
-                while self._unwritten:
+                # what comes meanwhile waits for the next time, or each commit would be of a few
+                waiting = len(self._unwritten)
+                for _ in range(0, waiting, AT_ONCE):
                     await self._write()
             except ServiceUnavailable:
                 log.error("audit of leases cannot be written", waiting=len(self._unwritten))

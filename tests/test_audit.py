@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from structlog.testing import capture_logs
@@ -96,6 +97,32 @@ async def test_a_lease_is_written_down_within_a_second(
         await service.lease(key)
         await written.reached.wait()
         assert len(service.rows("SELECT * FROM leases")) == 1
+
+
+async def test_what_comes_while_some_is_written_waits_for_the_next_time(
+    store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or under load the trail would be written over and over, a few leases at a time."""
+    audit = Audit(store, MovedClock(), DAY)
+    enough = asyncio.Event()
+    writes = 0
+
+    async def add_leases(_: Sequence[AuditedLease]) -> None:
+        nonlocal writes
+        writes += 1
+        audit.note(lent())
+        if writes == 5:
+            enough.set()
+
+    monkeypatch.setattr(store, "add_leases", add_leases)
+    audit.note(lent())
+    begun = monotonic()
+    running = asyncio.create_task(audit.run())
+    await enough.wait()
+    assert monotonic() - begun >= 5 * module.WRITE_EVERY_SECONDS
+    monkeypatch.undo()
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_what_is_being_written_at_the_end_is_written_once(
