@@ -204,17 +204,15 @@ def judged(
         # whatever was proved before an outage is proved still
         doubts = upkeep.doubts + 1
         upkeep = replace(upkeep, doubts=doubts)
-        found = replace(
-            was,
+        found = was._replace(
             state=ConnectionState.UNVERIFIED,
             next_check_at=schedule.after_doubt(now, doubts, finding.again_in),
         )
     elif finding.doubt:
-        found = replace(was, state=ConnectionState.BROKEN, next_check_at=now + finding.again_in)
+        found = was._replace(state=ConnectionState.BROKEN, next_check_at=now + finding.again_in)
     elif finding.reason is not None:
         upkeep = replace(upkeep, doubts=0)
-        found = replace(
-            was,
+        found = was._replace(
             state=ConnectionState.BROKEN,
             reconnect_reason=finding.reason,
             last_verified_at=now,
@@ -222,15 +220,13 @@ def judged(
         )
     else:
         upkeep = replace(upkeep, doubts=0, refusals=0, login_after=None)
-        found = replace(
-            was,
+        found = was._replace(
             state=ConnectionState.HEALTHY,
             reconnect_reason=None,
             last_verified_at=now,
             next_check_at=schedule.after_proof(now),
         )
-    found = replace(
-        found,
+    found = found._replace(
         username=examination.username,
         display_name=examination.username if was.display_name == was.username else was.display_name,
     )

@@ -1,11 +1,11 @@
 """The engine: what the store asks of a database."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
-Row = Mapping[str, Any] | Any
-"""A row: its columns by name."""
+Row = Any
+"""A row: its columns by name, and in their order."""
 
 
 class StoreError(Exception):

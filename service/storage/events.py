@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from service.model import (
@@ -31,7 +30,7 @@ async def add_event(
 ) -> None:
     """Write down what happened; of a profile that is deleted, no more than that it did."""
     [counter] = await transaction.run(sql.NEXT_EVENT, tenant_id)
-    written = None if connection is None else json.dumps(asdict(connection))
+    written = None if connection is None else json.dumps(connection._asdict())
     await transaction.run(
         sql.ADD_EVENT, tenant_id, counter["last_event"], kind.value, profile_key, written, at
     )

@@ -1,38 +1,47 @@
 """Rows: what a query's rows are in the words of the model."""
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import fields
+from typing import Any
 
 from service.model import Connection, ConnectionState, Profile, ReconnectReason
 from service.records import SealContext, Sealed, StoredConnection, StoredSession, Upkeep
 from service.storage.engine import Row
 
+IN_CONNECTION = len(Connection._fields)
+IN_UPKEEP = len(fields(Upkeep))
+# the columns that they are made of, by place
+CONNECTION = ", ".join(f"c.{name}" for name in Connection._fields)
+UPKEEP = ", ".join(f"c.{field.name}" for field in fields(Upkeep))
+STATES = ConnectionState.__members__
+REASONS = ReconnectReason.__members__
+
 
 def profiles_in(rows: Sequence[Row]) -> list[Profile]:
     """The profiles of rows that hold one connection each (or none), those of a profile together."""
-    found = []
-    for profile_key, of_profile in groupby(rows, itemgetter("profile_key")):
-        group = list(of_profile)
-        connections = tuple([connection_in(row) for row in group if row["platform"] is not None])
-        first = group[0]
-        found.append(Profile(profile_key, first["profile_name"], first["created_at"], connections))
+    found: list[Profile] = []
+    for row in rows:
+        *of_connection, profile_key, profile_name, created_at = row
+        connections: tuple[Connection, ...] = ()
+        if of_connection[0] is not None:
+            connections = (_connection(of_connection),)
+        if found and found[-1].profile_key == profile_key:
+            connections = found.pop().connections + connections
+        found.append(Profile(profile_key, profile_name, created_at, connections))
     return found
 
 
-def connection_in(row: Row) -> Connection:
-    """The connection of a row that holds one."""
-    reason = row["reconnect_reason"]
+def _connection(columns: Sequence[Any]) -> Connection:
+    """Of its columns, which are in the order of its fields."""
+    platform, account_id, username, display_name, state, reason, *times = columns
     return Connection(
-        row["platform"],
-        row["account_id"],
-        row["username"],
-        row["display_name"],
-        ConnectionState[row["state"]],
-        None if reason is None else ReconnectReason[reason],
-        row["connected_at"],
-        row["last_verified_at"],
-        row["next_check_at"],
+        platform,
+        account_id,
+        username,
+        display_name,
+        STATES[state],
+        None if reason is None else REASONS[reason],
+        *times,
     )
 
 
@@ -46,19 +55,12 @@ def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
     """A connection with its sealed secrets."""
     return StoredConnection(
         _place(tenant_id, row),
-        connection_in(row),
+        _connection(row[:IN_CONNECTION]),
         _sealed(row, row["credential_generation"], row["credential_key"], row["credential"]),
         _sealed(row, row["session_generation"], row["session_key"], row["session"]),
         row["refreshed_at"],
         row["fence"],
-        Upkeep(
-            row["checked_at"],
-            row["document_at"],
-            row["moved_at"],
-            row["doubts"],
-            row["refusals"],
-            row["login_after"],
-        ),
+        Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP]),
     )
 
 

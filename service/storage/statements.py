@@ -3,6 +3,8 @@ beside them tells PostgreSQL their type; times are microseconds since the epoch.
 carries the tenant; those that cannot (an API key is looked up before its tenant is known) say
 so."""
 
+from service.storage import rows
+
 REMEMBERED = "SELECT value FROM facts WHERE name = $1"  # of the whole store
 REMEMBER = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
 REVISE = "UPDATE facts SET value = $3 WHERE name = $1 AND value = $2 RETURNING name"
@@ -38,11 +40,7 @@ SELECT tenant_id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
 FROM tenants WHERE tenant_id = $1
 ON CONFLICT (profile_key) DO NOTHING RETURNING profile_key
 """
-_CONNECTED = """
-SELECT p.profile_key, p.profile_name, p.created_at, c.platform, c.account_id, c.username,
-    c.display_name, c.state, c.reconnect_reason, c.connected_at, c.last_verified_at,
-    c.next_check_at
-"""
+_CONNECTED = f"SELECT {rows.CONNECTION}, p.profile_key, p.profile_name, p.created_at"
 _CONNECTIONS = """
 LEFT JOIN connections c ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key
 """

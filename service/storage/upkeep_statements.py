@@ -1,9 +1,9 @@
 """The SQL of connections in use, in the manner of statements.py."""
 
-STORED_CONNECTION = """
-SELECT p.profile_key, c.platform, c.account_id, c.username, c.display_name, c.origin, c.generation,
-    c.state, c.reconnect_reason, c.connected_at, c.last_verified_at, c.next_check_at,
-    c.checked_at, c.document_at, c.moved_at, c.doubts, c.refusals, c.login_after,
+from service.storage import rows
+
+STORED_CONNECTION = f"""
+SELECT {rows.CONNECTION}, {rows.UPKEEP}, p.profile_key, c.origin, c.generation,
     r.ring_key_id AS credential_key, r.envelope AS credential,
     r.generation AS credential_generation, s.ring_key_id AS session_key, s.envelope AS session,
     s.generation AS session_generation, s.refreshed_at, s.fence
