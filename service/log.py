@@ -100,9 +100,8 @@ class Frequent:
         if not self.told or structlog.get_config()["processors"][-1] is not _JSON:
             structlog.get_logger().info(event, **fields)
             return
-        now = datetime.now(UTC).isoformat()[: -len("+00:00")]
-        fields |= {"event": event, "level": "info", "timestamp": f"{now}Z"}
-        self._out.msg(as_json(fields))
+        now = datetime.now(UTC)
+        self._out.msg(as_json({**fields, "event": event, "level": "info", "timestamp": now}))
 
 
 class LibraryHandler(logging.Handler):
@@ -124,13 +123,19 @@ class LibraryHandler(logging.Handler):
 def as_json(event: Mapping[str, Any], **_: Any) -> str:
     """*event* on a line; what JSON has no form for is told as its `repr`."""
     try:
-        line = orjson.dumps(event, default=repr)
+        line = orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z)
         if line.isascii():
             return line.decode()
     except TypeError:  # half a surrogate pair, or a number of more than 64 bits
         pass
     # among other letters are some that end a line to some readers: escaped
-    return json.dumps(event, default=repr, separators=(",", ":"))
+    return json.dumps(event, default=_written, separators=(",", ":"))
+
+
+def _written(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return repr(value)
 
 
 _JSON = structlog.processors.JSONRenderer(serializer=as_json)

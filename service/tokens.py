@@ -4,6 +4,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -96,8 +97,12 @@ def _token_tag(key: Key, use: bytes, written: bytes, bound_to: Iterable[str]) ->
 
 
 def _tag(key: Key, use: bytes, message: bytes) -> bytes:
-    derived = HKDF(SHA256(), 32, salt=None, info=use).derive(key.secret)
-    return hmac.digest(derived, message, "sha256")
+    return hmac.digest(_derived(key.secret, use), message, "sha256")
+
+
+@lru_cache(maxsize=64)
+def _derived(secret: bytes, use: bytes) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=use).derive(secret)
 
 
 def _encoded(parts: Iterable[str]) -> bytes:
