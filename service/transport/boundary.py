@@ -33,7 +33,7 @@ log = structlog.get_logger()
 calls = Frequent()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One call as it arrived. *scope* None: any key will do. *seconds*: until its deadline, None
     where it has none."""

@@ -1,8 +1,17 @@
 """The gRPC server: the boundary's skin over grpc.aio."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -33,7 +42,6 @@ from service.transport.servicers import (
 )
 from service.transport.status import STATUS, rich_status
 
-OURS = tuple(f"/{service.full_name}/" for service in SERVICES)
 KINDS = {service.full_name: service for service in SERVICES}
 LONGEST_SECONDS = 3600.0
 OPTIONS: Sequence[tuple[str, int]] = (
@@ -56,6 +64,7 @@ LAST_WORDS_SECONDS = 1.0
 Behaviour = Callable[[Message, Caller], Awaitable[Message]]
 Stream = Callable[[Message, Caller], AsyncGenerator[Message, None]]
 Read = Callable[[bytes], Message]
+Metadata = Iterable[tuple[str, str | bytes]] | None
 # as text: these are generic to the type checker alone
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -76,24 +85,21 @@ class GrpcServer:
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         self._credentials = credentials
-        self._calls = _BoundaryInterceptor(boundary)
+        self._calls = _Guarded(boundary)
         self._server = grpc.aio.server(
-            interceptors=[self._calls],
+            handlers=[self._calls],
             options=OPTIONS,
             maximum_concurrent_rpcs=most_calls,
         )
         self._health = health.aio.HealthServicer()
-        # cast: to protoc a servicer takes a grpc context, ours take the caller that the
-        # boundary found
-        profile_service_pb2_grpc.add_ProfileServiceServicer_to_server(
-            cast("Any", profiles), self._server
-        )
+        # as any: to protoc a servicer takes a grpc context, ours take the caller that the
+        # boundary found; and it knows of no server but grpc's
+        calls: Any = self._calls
+        profile_service_pb2_grpc.add_ProfileServiceServicer_to_server(cast("Any", profiles), calls)
         platform_service_pb2_grpc.add_PlatformServiceServicer_to_server(
-            cast("Any", platforms), self._server
+            cast("Any", platforms), calls
         )
-        session_service_pb2_grpc.add_SessionServiceServicer_to_server(
-            cast("Any", sessions), self._server
-        )
+        session_service_pb2_grpc.add_SessionServiceServicer_to_server(cast("Any", sessions), calls)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*_names(), health.SERVICE_NAME, reflection.SERVICE_NAME),
@@ -154,36 +160,39 @@ def _names() -> tuple[str, ...]:
     return tuple(service.full_name for service in SERVICES)
 
 
-class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
-    """Puts the boundary around our own methods. Health, reflection and unknown ones need no key."""
+class _Guarded(grpc.GenericRpcHandler):
+    """Our own methods, with the boundary around each. Health and reflection, which need no key, are
+    the server's own.
+
+    Generated code registers with it as it would with a server.
+    """
 
     def __init__(self, boundary: Boundary) -> None:
         self._boundary = boundary
-        self._guarded: dict[str, Handler] = {}
+        self._methods: dict[str, Callable[[Metadata], Handler]] = {}
         self._under_way = 0
         self.none_under_way = asyncio.Event()
         self.none_under_way.set()
 
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "Handler | None":
-        method = handler_call_details.method
-        if not method.startswith(OURS):
-            return await continuation(handler_call_details)
-        guarded = self._guarded.get(method)
-        if guarded is None:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return handler
-            guarded = self._guarded[method] = self._guard(method, handler)
-        return guarded
+    def add_registered_method_handlers(
+        self, service: str, handlers: "Mapping[str, Handler]"
+    ) -> None:
+        for name, handler in handlers.items():
+            self._methods[f"/{service}/{name}"] = self._guard(service, name, handler)
 
-    def _guard(self, method: str, handler: "Handler") -> "Handler":
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """The same once more, for servers that know of no other way."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
+        method = self._methods.get(handler_call_details.method)
+        # the metadata has been read for this, and a call's context would read it once more
+        return method and method(handler_call_details.invocation_metadata)
+
+    def _guard(
+        self, service: str, name: str, handler: "Handler"
+    ) -> "Callable[[Metadata], Handler]":
         # taken over from the handler, so that what cannot be decoded fails inside the wall
         decode = cast("Callable[[bytes], Message]", handler.request_deserializer)
-        service, _, name = method[1:].partition("/")
         kind = KINDS[service].methods_by_name[name].input_type
 
         def read(encoded: bytes) -> Message:
@@ -193,21 +202,19 @@ class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
                 raise undecodable(encoded, kind) from None
 
         if handler.unary_unary:
-            behaviour = cast("Behaviour", handler.unary_unary)
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(name, read, behaviour), None, handler.response_serializer
-            )
-        stream = cast("Stream", handler.unary_stream)
-        return grpc.unary_stream_rpc_method_handler(
-            self._stream(name, read, stream), None, handler.response_serializer
-        )
+            answer = self._unary(name, read, cast("Behaviour", handler.unary_unary))
+            make = grpc.unary_unary_rpc_method_handler
+        else:
+            answer = self._stream(name, read, cast("Stream", handler.unary_stream))
+            make = grpc.unary_stream_rpc_method_handler
+        return lambda metadata: make(partial(answer, metadata), None, handler.response_serializer)
 
     def _unary(self, name: str, read: Read, behaviour: Behaviour) -> Any:
-        async def answer(encoded: bytes, context: "Context") -> Message | None:
+        async def answer(metadata: Metadata, encoded: bytes, context: "Context") -> Message | None:
             async def work(caller: Caller) -> Message:
                 return await behaviour(read(encoded), caller)
 
-            call = _call(name, context, DEFAULT_SECONDS)
+            call = _call(name, metadata, context, DEFAULT_SECONDS)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
             with self._counted():
                 try:
@@ -220,7 +227,7 @@ class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
         return answer
 
     def _stream(self, name: str, read: Read, stream: Stream) -> Any:
-        async def tell(encoded: bytes, context: "Context") -> None:
+        async def tell(metadata: Metadata, encoded: bytes, context: "Context") -> None:
             def work(caller: Caller) -> AsyncGenerator[Message, None]:
                 return stream(read(encoded), caller)
 
@@ -231,7 +238,7 @@ class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
                     # the call ended while this waited to be taken; its cancellation is on its way
                     raise asyncio.CancelledError from None
 
-            call = _call(name, context, None)
+            call = _call(name, metadata, context, None)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
             with self._counted():
                 try:
@@ -258,8 +265,8 @@ class _BoundaryInterceptor(grpc.aio.ServerInterceptor):
                 self.none_under_way.set()
 
 
-def _call(name: str, context: "Context", default: float | None) -> Call:
-    metadata = _metadata(context)
+def _call(name: str, sent: Metadata, context: "Context", default: float | None) -> Call:
+    metadata = _metadata(sent)
     seconds = context.time_remaining()
     if seconds is None:
         seconds = default
@@ -282,10 +289,10 @@ async def _abort(context: "Context", refusal: ServiceError, sent_id: str) -> Non
     await context.abort(status.code, status.details, tuple(trailing))
 
 
-def _metadata(context: "Context") -> dict[str, str]:
+def _metadata(sent: Metadata) -> dict[str, str]:
     """The text entries; of a key that is there twice, what both say, which then fits nothing."""
     found: dict[str, str] = {}
-    for key, value in context.invocation_metadata() or ():
+    for key, value in sent or ():
         if isinstance(value, str):
             found[key] = f"{found[key]}, {value}" if key in found else value
     return found
