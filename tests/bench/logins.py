@@ -24,7 +24,8 @@ ANY_NUMBER = "100000,100000"
 
 
 async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure]:
-    """In turns: a raw login, the SDK's, a connect, and leases of what the connect has stored."""
+    """In turns: a raw login, the SDK's, what a connect has to look up before, a connect, and leases
+    of what it has stored."""
     read = settings(
         folder,
         f"sqlite:///{folder / 'logins.db'}",
@@ -35,6 +36,7 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
     counted = await Counted.at(bluesky)
     raw: list[float] = []
     sdk: list[float] = []
+    found: list[float] = []
     ours: list[float] = []
     lease: list[float] = []
     async with (
@@ -48,9 +50,11 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
         key = (await service.connect(person.handle, person.app_password)).profile_key
         await _raw(kept, bluesky, person)
         await _sdk(bluesky, person)
+        await _looked_up(kept, bluesky, person)
         for _ in range(rounds):
             raw.append((await _timed(_raw(kept, bluesky, person)))[0])
             sdk.append((await _timed(_sdk(bluesky, person)))[0])
+            found.append((await _timed(_looked_up(kept, bluesky, person)))[0])
             took, reply = await _timed(
                 service.connect(person.handle, person.app_password, profile_key=key)
             )
@@ -72,6 +76,7 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
             Figure(name, "ms", [second * 1000 for second in seconds])
             for name, seconds in (
                 ("a raw createSession", raw),
+                ("what a connect looks up before it, raw", found),
                 ("the SDK's login()", sdk),
                 ("ConnectProfile", ours),
                 ("LeaseSession, one at a time", lease),
@@ -88,6 +93,17 @@ async def _raw(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) ->
     )
     if answer.json().get("did") != person.did:
         raise WrongReplies("createSession was answered for somebody else")
+
+
+async def _looked_up(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) -> None:
+    """The handle's DID and its document, from the same servers, on connections that are kept."""
+    named = await kept.get(
+        f"{bluesky.origin}/xrpc/com.atproto.identity.resolveHandle",
+        params={"handle": person.handle},
+    )
+    document = await kept.get(f"{bluesky.server.plc}/{person.did}")
+    if (named.json().get("did"), document.json().get("id")) != (person.did, person.did):
+        raise WrongReplies("a handle or a DID led to somebody else")
 
 
 async def _sdk(bluesky: RealBluesky, person: Person) -> None:
