@@ -6,7 +6,7 @@ Checks belong to the service: they go to their end although whoever asked is gon
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -199,11 +199,11 @@ def judged(
 ) -> SavedVerdict:
     """What *finding* makes of the connection, with the events that tell it."""
     was = examination.held.connection
-    upkeep = replace(examination.upkeep, checked_at=now)
+    upkeep = examination.upkeep._replace(checked_at=now)
     if finding.doubt and not (finding.as_it_was and was.needs_reconnect):
         # whatever was proved before an outage is proved still
         doubts = upkeep.doubts + 1
-        upkeep = replace(upkeep, doubts=doubts)
+        upkeep = upkeep._replace(doubts=doubts)
         found = was._replace(
             state=ConnectionState.UNVERIFIED,
             next_check_at=schedule.after_doubt(now, doubts, finding.again_in),
@@ -211,7 +211,7 @@ def judged(
     elif finding.doubt:
         found = was._replace(state=ConnectionState.BROKEN, next_check_at=now + finding.again_in)
     elif finding.reason is not None:
-        upkeep = replace(upkeep, doubts=0)
+        upkeep = upkeep._replace(doubts=0)
         found = was._replace(
             state=ConnectionState.BROKEN,
             reconnect_reason=finding.reason,
@@ -219,7 +219,7 @@ def judged(
             next_check_at=schedule.after_break(now, upkeep.login_after),
         )
     else:
-        upkeep = replace(upkeep, doubts=0, refusals=0, login_after=None)
+        upkeep = upkeep._replace(doubts=0, refusals=0, login_after=None)
         found = was._replace(
             state=ConnectionState.HEALTHY,
             reconnect_reason=None,

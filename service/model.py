@@ -1,4 +1,5 @@
-"""What the service speaks of: plain frozen values, known to every layer.
+"""What the service speaks of: plain frozen values, known to every layer. Tuples, where a call makes
+many: they take a quarter of the time of a frozen dataclass.
 
 Times are whole microseconds since the Unix epoch, in UTC.
 """
@@ -194,7 +195,6 @@ class Connected:
     username: str
 
 
-# a tuple, as Profile is: a page makes a hundred, and each would take four times as long
 class Connection(NamedTuple):
     """A profile's account on a platform, and how well its credential still is."""
 

@@ -1,8 +1,9 @@
-"""Records: what is written down of logins, sealed secrets and requests."""
+"""Records: what is written down of logins, sealed secrets and requests. Tuples as in the model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from service.model import Connection, EventKind, Micros
 
@@ -18,8 +19,7 @@ class Sealed:
     envelope: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SealContext:
+class SealContext(NamedTuple):
     """Where a sealed secret belongs. It opens there and nowhere else."""
 
     tenant_id: str
@@ -101,8 +101,7 @@ class StoredSecret:
     sealed: Sealed
 
 
-@dataclass(frozen=True, slots=True)
-class Upkeep:
+class Upkeep(NamedTuple):
     """What is noted of a connection between two checks of it.
 
     *checked_at*: when it was last checked, whatever came of it. *document_at*: when the account
@@ -119,8 +118,7 @@ class Upkeep:
     login_after: Micros | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredConnection:
+class StoredConnection(NamedTuple):
     """A connection as it is stored, with its sealed secrets.
 
     *fence* numbers the claims on it: who holds the newest may write, and nobody else.
@@ -154,8 +152,7 @@ class Due:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class AuditedLease:
+class AuditedLease(NamedTuple):
     """Who was lent a session, when, and until when; the token is not told."""
 
     at: Micros

@@ -124,7 +124,7 @@ class Sessions:
         Raises Unreadable or UnknownKey, too: its credential is sealed anew for that origin, and so
         is its session, where that opens.
         """
-        context = replace(held.context, origin=origin)
+        context = held.context._replace(origin=origin)
         credential = self._vault.seal(self.open_credential(held), Purpose.CREDENTIAL, context)
         try:
             session = self._vault.seal_session(self.open(held), context)
@@ -132,7 +132,7 @@ class Sessions:
             session = held.session  # opens nowhere; the credential makes another
         if not await self._store.save_home(held, origin, credential, session):
             raise Overtaken
-        return replace(held, context=context, credential=credential, session=session)
+        return held._replace(context=context, credential=credential, session=session)
 
     async def _replaced(
         self, held: StoredConnection, session: Session, at: Micros
@@ -141,7 +141,7 @@ class Sessions:
         saved = SealedSession(sealed, session.expires_at, at)
         if not await self._store.save_session(held, saved):
             return None
-        return replace(held, session=sealed, refreshed_at=at)
+        return held._replace(session=sealed, refreshed_at=at)
 
     async def _is_gone(self, context: SealContext) -> bool:
         """Whether the connection was ended, or made anew, since it was claimed."""

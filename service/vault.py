@@ -7,10 +7,10 @@ or a row whose plain columns were edited, does not open.
     envelope = format (1 byte) · nonce (12) · wrapped data key (32 + 16) · nonce (12) · ciphertext
 """
 
-import json
 import secrets
 from collections.abc import Iterable
 
+import orjson
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -50,12 +50,12 @@ class Vault:
 
     def seal_session(self, session: Session, context: SealContext) -> Sealed:
         """Both tokens and their expiry as one secret; `open_session` gives them back."""
-        text = json.dumps([session.access_token, session.refresh_token, session.expires_at])
-        return self.seal(text, Purpose.SESSION, context)
+        tokens = [session.access_token, session.refresh_token, session.expires_at]
+        return self.seal(orjson.dumps(tokens).decode(), Purpose.SESSION, context)
 
     def open_session(self, stored: StoredSession) -> Session:
         """Raises as `open` does."""
-        return Session(*json.loads(self.open(stored.sealed, Purpose.SESSION, stored.context)))
+        return Session(*orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.context)))
 
     def reseal(self, sealed: Sealed, purpose: Purpose, context: SealContext) -> Sealed:
         """The same secret under the active key. Raises as `open` does.
@@ -102,22 +102,20 @@ def _opened(key: bytes, envelope: bytes, place: bytes) -> str:
 
 
 def _place(key_id: str, purpose: Purpose, context: SealContext) -> bytes:
-    return length_prefixed(
-        part.encode()
-        for part in (
-            str(FORMAT),
-            key_id,
-            context.tenant_id,
-            context.profile_key,
-            context.platform,
-            context.account_id,
-            context.origin,
-            str(context.generation),
-            purpose.value,
-        )
+    parts = (
+        str(FORMAT),
+        key_id,
+        context.tenant_id,
+        context.profile_key,
+        context.platform,
+        context.account_id,
+        context.origin,
+        str(context.generation),
+        purpose.value,
     )
+    return length_prefixed([part.encode() for part in parts])
 
 
 def length_prefixed(parts: Iterable[bytes]) -> bytes:
     """*parts* joined so that no two different lists give the same bytes."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return b"".join([len(part).to_bytes(4, "big") + part for part in parts])

@@ -174,9 +174,9 @@ class Examination:
             since = self.upkeep.moved_at
             # from now, where the clock was put back
             since = now if since is None or since > now else since
-            self.upkeep = replace(self.upkeep, moved_at=since)
+            self.upkeep = self.upkeep._replace(moved_at=since)
             return
-        self.upkeep = replace(self.upkeep, document_at=now, moved_at=None)
+        self.upkeep = self.upkeep._replace(document_at=now, moved_at=None)
         if named.origin != account.origin:
             self.held = await self._sessions.move(self.held, named.origin)
 
@@ -221,7 +221,7 @@ class Examination:
             # either way the next one would most likely end alike
             refusals = self.upkeep.refusals + 1
             after = Schedule.login_after(self._clock.now(), refusals)
-            self.upkeep = replace(self.upkeep, refusals=refusals, login_after=after)
+            self.upkeep = self.upkeep._replace(refusals=refusals, login_after=after)
             raise
         self.held = await self._sessions.adopt(self.held, login)
         await self._logins.heed(account, login)

@@ -95,7 +95,7 @@ ONLY = {
     "cryptography": {"vault", "tokens", "transport"},
     "click": {"cli", "command", "keyring", "tenancy", "demo", "sandbox"},
     "pydantic": {"config"},
-    "orjson": {"log"},
+    "orjson": {"log", "vault"},
 }
 
 

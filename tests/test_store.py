@@ -45,7 +45,7 @@ async def store(database_url: str) -> AsyncIterator[SqlStore]:
 
 
 def login(**changes: object) -> SavedLogin:
-    context = replace(PLACE, **{k: v for k, v in changes.items() if hasattr(PLACE, k)})  # type: ignore[arg-type]
+    context = PLACE._replace(**{k: v for k, v in changes.items() if hasattr(PLACE, k)})  # type: ignore[arg-type]
     saved = SavedLogin(
         context,
         "a.example",

@@ -50,7 +50,7 @@ async def test_only_what_stands_as_it_was_is_rewrapped(store: SqlStore, purpose:
     """Another envelope, or another generation, stays; what was rewrapped is found no more."""
     first, second, third = await store.sealed_otherwise(purpose, "seal-2", FIRST, 9)
     overtaken = replace(second, sealed=Sealed("seal-1", b"was here before"))
-    anew = replace(third, context=replace(third.context, generation=2))
+    anew = replace(third, context=third.context._replace(generation=2))
     written = await store.rewrap([(one, NEWER) for one in (first, overtaken, anew)])
     assert written == 1
     left = await store.sealed_otherwise(purpose, "seal-2", FIRST, 9)

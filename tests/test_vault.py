@@ -63,7 +63,7 @@ def test_an_envelope_moved_to_another_place_does_not_open(
     """Every plain column that it is bound to counts."""
     sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
     with pytest.raises(Unreadable):
-        vault.open(sealed, Purpose.CREDENTIAL, replace(PLACE, **changed))  # type: ignore[arg-type]
+        vault.open(sealed, Purpose.CREDENTIAL, PLACE._replace(**changed))  # type: ignore[arg-type]
 
 
 def test_an_envelope_for_another_purpose_does_not_open(vault: Vault) -> None:

@@ -1,7 +1,6 @@
 """Rows: what a query's rows are in the words of the model."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from service.model import Connection, ConnectionState, Profile, ReconnectReason
@@ -9,10 +8,10 @@ from service.records import SealContext, Sealed, StoredConnection, StoredSession
 from service.storage.engine import Row
 
 IN_CONNECTION = len(Connection._fields)
-IN_UPKEEP = len(fields(Upkeep))
+IN_UPKEEP = len(Upkeep._fields)
 # the columns that they are made of, by place
 CONNECTION = ", ".join(f"c.{name}" for name in Connection._fields)
-UPKEEP = ", ".join(f"c.{field.name}" for field in fields(Upkeep))
+UPKEEP = ", ".join(f"c.{name}" for name in Upkeep._fields)
 STATES = ConnectionState.__members__
 REASONS = ReconnectReason.__members__
 
@@ -47,30 +46,7 @@ def _connection(columns: Sequence[Any]) -> Connection:
 
 def stored_session(tenant_id: str, row: Row) -> StoredSession:
     """A sealed session with its place."""
-    sealed = _sealed(row, row["sealed_generation"], row["ring_key_id"], row["envelope"])
-    return StoredSession(_place(tenant_id, row), sealed)
-
-
-def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
-    """A connection with its sealed secrets."""
-    return StoredConnection(
-        _place(tenant_id, row),
-        _connection(row[:IN_CONNECTION]),
-        _sealed(row, row["credential_generation"], row["credential_key"], row["credential"]),
-        _sealed(row, row["session_generation"], row["session_key"], row["session"]),
-        row["refreshed_at"],
-        row["fence"],
-        Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP]),
-    )
-
-
-def _sealed(row: Row, generation: object, ring_key_id: str, envelope: bytes) -> Sealed:
-    """A secret of the row's connection. One that says it is of another making opens nowhere."""
-    return Sealed(ring_key_id, bytes(envelope) if generation == row["generation"] else b"")
-
-
-def _place(tenant_id: str, row: Row) -> SealContext:
-    return SealContext(
+    context = SealContext(
         tenant_id,
         row["profile_key"],
         row["platform"],
@@ -78,3 +54,22 @@ def _place(tenant_id: str, row: Row) -> SealContext:
         row["origin"],
         row["generation"],
     )
+    sealed = _sealed(context, row["sealed_generation"], row["ring_key_id"], row["envelope"])
+    return StoredSession(context, sealed)
+
+
+def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
+    """A connection with its sealed secrets."""
+    connection = _connection(row[:IN_CONNECTION])
+    upkeep = Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP])
+    profile_key, origin, generation, *sealed, refreshed_at, fence = row[IN_CONNECTION + IN_UPKEEP :]
+    context = SealContext(
+        tenant_id, profile_key, connection.platform, connection.account_id, origin, generation
+    )
+    credential, session = _sealed(context, *sealed[:3]), _sealed(context, *sealed[3:])
+    return StoredConnection(context, connection, credential, session, refreshed_at, fence, upkeep)
+
+
+def _sealed(context: SealContext, generation: int, ring_key_id: str, envelope: bytes) -> Sealed:
+    """A secret of the connection. One that says it is of another making opens nowhere."""
+    return Sealed(ring_key_id, bytes(envelope) if generation == context.generation else b"")

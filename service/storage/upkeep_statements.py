@@ -4,9 +4,9 @@ from service.storage import rows
 
 STORED_CONNECTION = f"""
 SELECT {rows.CONNECTION}, {rows.UPKEEP}, p.profile_key, c.origin, c.generation,
-    r.ring_key_id AS credential_key, r.envelope AS credential,
-    r.generation AS credential_generation, s.ring_key_id AS session_key, s.envelope AS session,
-    s.generation AS session_generation, s.refreshed_at, s.fence
+    r.generation AS credential_generation, r.ring_key_id AS credential_key, r.envelope,
+    s.generation AS session_generation, s.ring_key_id AS session_key, s.envelope,
+    s.refreshed_at, s.fence
 FROM profiles p
 LEFT JOIN connections c
   ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key AND c.platform = $3

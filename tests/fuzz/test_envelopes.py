@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def opened(folder: Path) -> Iterator[Read]:
     sealed = vault.seal_session(SESSION, PLACE)
     others = (
         vault.seal("secret", Purpose.CREDENTIAL, PLACE).envelope,
-        vault.seal_session(SESSION, replace(PLACE, generation=8)).envelope,
+        vault.seal_session(SESSION, PLACE._replace(generation=8)).envelope,
     )
 
     def opens(key_id: str, envelope: bytes, place: SealContext) -> None:
@@ -53,7 +52,7 @@ def opened(folder: Path) -> Iterator[Read]:
         )
         for name in TEXTS:
             text = told(data, getattr(PLACE, name).encode()).decode(errors="replace")
-            opens(sealed.ring_key_id, sealed.envelope, replace(PLACE, **{name: text}))  # type: ignore[arg-type]
+            opens(sealed.ring_key_id, sealed.envelope, PLACE._replace(**{name: text}))  # type: ignore[arg-type]
 
     yield read
 
