@@ -6,11 +6,10 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -143,7 +142,7 @@ class GrpcServer:
         stopping = asyncio.create_task(self._server.stop(ENDLESS_SECONDS))
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._calls.none_under_way.wait()
+                await self._calls.under_way.none.wait()
                 # grpc goes on waiting for callers to take what was sent: not for those who take
                 # nothing
                 await asyncio.wait([stopping], timeout=LAST_WORDS_SECONDS)
@@ -160,6 +159,24 @@ def _names() -> tuple[str, ...]:
     return tuple(service.full_name for service in SERVICES)
 
 
+class _UnderWay:
+    """Counts the calls in a `with` of it."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.none = asyncio.Event()
+        self.none.set()
+
+    def __enter__(self) -> None:
+        self._count += 1
+        self.none.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self.none.set()
+
+
 class _Guarded(grpc.GenericRpcHandler):
     """Our own methods, with the boundary around each. Health and reflection, which need no key, are
     the server's own.
@@ -170,9 +187,7 @@ class _Guarded(grpc.GenericRpcHandler):
     def __init__(self, boundary: Boundary) -> None:
         self._boundary = boundary
         self._methods: dict[str, Callable[[Metadata], Handler]] = {}
-        self._under_way = 0
-        self.none_under_way = asyncio.Event()
-        self.none_under_way.set()
+        self.under_way = _UnderWay()
 
     def add_registered_method_handlers(
         self, service: str, handlers: "Mapping[str, Handler]"
@@ -211,12 +226,12 @@ class _Guarded(grpc.GenericRpcHandler):
 
     def _unary(self, name: str, read: Read, behaviour: Behaviour) -> Any:
         async def answer(metadata: Metadata, encoded: bytes, context: "Context") -> Message | None:
-            async def work(caller: Caller) -> Message:
-                return await behaviour(read(encoded), caller)
+            def work(caller: Caller) -> Awaitable[Message]:
+                return behaviour(read(encoded), caller)
 
             call = _call(name, metadata, context, DEFAULT_SECONDS)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
-            with self._counted():
+            with self.under_way:
                 try:
                     return await self._boundary.run(call, work)
                 except ServiceError as error:
@@ -240,7 +255,7 @@ class _Guarded(grpc.GenericRpcHandler):
 
             call = _call(name, metadata, context, None)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
-            with self._counted():
+            with self.under_way:
                 try:
                     await self._boundary.stream(call, work, send)
                     return
@@ -252,17 +267,6 @@ class _Guarded(grpc.GenericRpcHandler):
                         await _abort(context, refusal, call.request_id)
 
         return tell
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._under_way += 1
-        self.none_under_way.clear()
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self.none_under_way.set()
 
 
 def _call(name: str, sent: Metadata, context: "Context", default: float | None) -> Call:
