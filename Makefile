@@ -22,7 +22,7 @@ test: .venv/dev ## run the tests; what the machine lacks is named and left out
 check: .venv/dev lint types contract generated tools ## all that CI runs; nothing is left out
 	$(PY) -m pytest -n auto --nothing-left-out
 
-bench: .venv/dev tools ## measure speed, size and growth beside their targets; twelve minutes
+bench: .venv/dev tools ## measure speed, size and growth beside their targets; eight minutes
 	@$(PY) -m tests.bench
 
 attack: .venv/dev tools ## make the attacks of SECURITY.md in full, and print its table; up to an hour

@@ -43,14 +43,14 @@ class Figure:
             f"{value:9.2f}" for value in (min(self.values), self.median, max(self.values))
         )
         verdict = ("met" if self.is_met else "MISSED") if self.has_target else ""
-        return f"{self.name:54} {low} {middle} {high}  {self.unit:6} {self.target:>7}  {verdict}"
+        return f"{self.name:62} {low} {middle} {high}  {self.unit:6} {self.target:>7}  {verdict}"
 
     def told(self) -> dict[str, Any]:
         met = self.is_met if self.has_target else None
         return {**asdict(self), "median": self.median, "met": met}
 
 
-HEAD = f"{'':54} {'min':>9} {'median':>9} {'max':>9}  {'':6} {'target':>7}"
+HEAD = f"{'':62} {'min':>9} {'median':>9} {'max':>9}  {'':6} {'target':>7}"
 
 
 def summary(figures: Sequence[Figure]) -> str:

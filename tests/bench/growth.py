@@ -165,7 +165,7 @@ async def growth(
                 took = [await _round(stores, call, number) for number in range(rounds + 1)][1:]
                 figures += [
                     Figure(
-                        f"{name}, {engine}",
+                        f"growth: {name}, {engine}",
                         "× 1st",
                         [max(times[1:]) / times[0] for times in took],
                         most=FLAT,
