@@ -17,6 +17,7 @@ from service.access import Access
 from service.model import Scope
 from service.platforms.bluesky import BlueskyPlatform
 from service.ring import UnknownKey
+from service.transport.servicers import SERVICES
 from tests.bluesky import SandboxBluesky
 from tests.running import Running, refusal_of
 
@@ -43,6 +44,21 @@ async def test_a_call_without_a_key_is_refused(
     refusal = refusal_of(caught.value)
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "MISSING_API_KEY")
     assert refusal.message == "API key is required in x-api-key header"
+
+
+async def test_every_method_asks_for_a_key(sandboxed: Running) -> None:
+    """Each that the contract has, those of one that is added too: none is reached around the
+    boundary."""
+    methods = [
+        f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods
+    ]
+    assert CONNECT in methods
+    for method in methods:
+        # of a stream, too, the refusal is the first that comes
+        raw: Any = sandboxed.channel.unary_unary(method)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw(b"", timeout=10)
+        assert refusal_of(caught.value).reason == "MISSING_API_KEY", method
 
 
 async def test_malformed_unknown_and_revoked_keys_look_the_same(

@@ -5,12 +5,10 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Iterable,
     Mapping,
     Sequence,
 )
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -63,7 +61,6 @@ LAST_WORDS_SECONDS = 1.0
 Behaviour = Callable[[Message, Caller], Awaitable[Message]]
 Stream = Callable[[Message, Caller], AsyncGenerator[Message, None]]
 Read = Callable[[bytes], Message]
-Metadata = Iterable[tuple[str, str | bytes]] | None
 # as text: these are generic to the type checker alone
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -84,12 +81,8 @@ class GrpcServer:
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         self._credentials = credentials
-        self._calls = _Guarded(boundary)
-        self._server = grpc.aio.server(
-            handlers=[self._calls],
-            options=OPTIONS,
-            maximum_concurrent_rpcs=most_calls,
-        )
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=most_calls)
+        self._calls = _Guard(boundary, self._server)
         self._health = health.aio.HealthServicer()
         # as any: to protoc a servicer takes a grpc context, ours take the caller that the
         # boundary found; and it knows of no server but grpc's
@@ -177,35 +170,27 @@ class _UnderWay:
             self.none.set()
 
 
-class _Guarded(grpc.GenericRpcHandler):
-    """Our own methods, with the boundary around each. Health and reflection, which need no key, are
-    the server's own.
+class _Guard:
+    """Puts the boundary around each of our methods. Generated code registers with it as it would
+    with the server; health and reflection, which need no key, do so with the server itself."""
 
-    Generated code registers with it as it would with a server.
-    """
-
-    def __init__(self, boundary: Boundary) -> None:
+    def __init__(self, boundary: Boundary, server: grpc.aio.Server) -> None:
         self._boundary = boundary
-        self._methods: dict[str, Callable[[Metadata], Handler]] = {}
+        self._server = server
         self.under_way = _UnderWay()
 
     def add_registered_method_handlers(
         self, service: str, handlers: "Mapping[str, Handler]"
     ) -> None:
-        for name, handler in handlers.items():
-            self._methods[f"/{service}/{name}"] = self._guard(service, name, handler)
+        guarded = {
+            name: self._guarded(service, name, handler) for name, handler in handlers.items()
+        }
+        self._server.add_registered_method_handlers(service, guarded)
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """The same once more, for servers that know of no other way."""
+        """The same once more, for servers that have no queue for each method."""
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
-        method = self._methods.get(handler_call_details.method)
-        # the metadata has been read for this, and a call's context would read it once more
-        return method and method(handler_call_details.invocation_metadata)
-
-    def _guard(
-        self, service: str, name: str, handler: "Handler"
-    ) -> "Callable[[Metadata], Handler]":
+    def _guarded(self, service: str, name: str, handler: "Handler") -> "Handler":
         # taken over from the handler, so that what cannot be decoded fails inside the wall
         decode = cast("Callable[[bytes], Message]", handler.request_deserializer)
         kind = KINDS[service].methods_by_name[name].input_type
@@ -222,14 +207,14 @@ class _Guarded(grpc.GenericRpcHandler):
         else:
             answer = self._stream(name, read, cast("Stream", handler.unary_stream))
             make = grpc.unary_stream_rpc_method_handler
-        return lambda metadata: make(partial(answer, metadata), None, handler.response_serializer)
+        return make(answer, None, handler.response_serializer)
 
     def _unary(self, name: str, read: Read, behaviour: Behaviour) -> Any:
-        async def answer(metadata: Metadata, encoded: bytes, context: "Context") -> Message | None:
+        async def answer(encoded: bytes, context: "Context") -> Message | None:
             def work(caller: Caller) -> Awaitable[Message]:
                 return behaviour(read(encoded), caller)
 
-            call = _call(name, metadata, context, DEFAULT_SECONDS)
+            call = _call(name, context, DEFAULT_SECONDS)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
             with self.under_way:
                 try:
@@ -242,7 +227,7 @@ class _Guarded(grpc.GenericRpcHandler):
         return answer
 
     def _stream(self, name: str, read: Read, stream: Stream) -> Any:
-        async def tell(metadata: Metadata, encoded: bytes, context: "Context") -> None:
+        async def tell(encoded: bytes, context: "Context") -> None:
             def work(caller: Caller) -> AsyncGenerator[Message, None]:
                 return stream(read(encoded), caller)
 
@@ -253,7 +238,7 @@ class _Guarded(grpc.GenericRpcHandler):
                     # the call ended while this waited to be taken; its cancellation is on its way
                     raise asyncio.CancelledError from None
 
-            call = _call(name, metadata, context, None)
+            call = _call(name, context, None)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
             with self.under_way:
                 try:
@@ -269,8 +254,8 @@ class _Guarded(grpc.GenericRpcHandler):
         return tell
 
 
-def _call(name: str, sent: Metadata, context: "Context", default: float | None) -> Call:
-    metadata = _metadata(sent)
+def _call(name: str, context: "Context", default: float | None) -> Call:
+    metadata = _metadata(context)
     seconds = context.time_remaining()
     if seconds is None:
         seconds = default
@@ -293,10 +278,10 @@ async def _abort(context: "Context", refusal: ServiceError, sent_id: str) -> Non
     await context.abort(status.code, status.details, tuple(trailing))
 
 
-def _metadata(sent: Metadata) -> dict[str, str]:
+def _metadata(context: "Context") -> dict[str, str]:
     """The text entries; of a key that is there twice, what both say, which then fits nothing."""
     found: dict[str, str] = {}
-    for key, value in sent or ():
+    for key, value in context.invocation_metadata() or ():
         if isinstance(value, str):
             found[key] = f"{found[key]}, {value}" if key in found else value
     return found

@@ -120,9 +120,10 @@ def test_a_line_is_a_json_object() -> None:
     }
 
 
-def test_the_lines_of_every_call_are_like_the_others() -> None:
+@pytest.mark.parametrize("more", ["", ", why='a \\u2028 é'", ", big=1 << 70"])
+def test_the_lines_of_every_call_are_like_the_others(more: str) -> None:
     """The shorter way that they take leaves the same line, and heeds the level."""
-    fields = "'call', ms=1.5, tenant=None, why='a \\u2028 é', big=1 << 70"
+    fields = f"'call', ms=1.5, tenant=None, thing=early{more}"
     code = f"from service.log import Frequent\nours.info({fields})\nFrequent().info({fields})"
     usual, frequent = parsed(code)
     assert list(usual) == list(frequent)
