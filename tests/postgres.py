@@ -52,8 +52,8 @@ class Cluster:
         password_file.write_text(self._password)
         if os.getuid() == 0:  # who may not run it
             owner = pwd.getpwnam(_unprivileged())
-            for path in (self._folder, password_file):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
+            self.give(self._folder)
+            self.give(password_file)
             # and not Popen's own `user`, for which it forks: not fit for a process with gRPC in it
             self._as_owner = [
                 "setpriv",
@@ -83,6 +83,20 @@ class Cluster:
                 "unix_socket_directories = ''\nmax_connections = 200\n"
                 f"fsync = {'on' if durable else 'off'}\nlog_statement = none\n"
             )
+
+    @staticmethod
+    def give(path: Path) -> None:
+        """Let the server have *path*."""
+        if os.getuid() == 0:
+            owner = pwd.getpwnam(_unprivileged())
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+
+    def new_folder(self) -> Path:
+        """An empty one that the server can reach."""
+        folder = self._folder / secrets.token_hex(6)
+        folder.mkdir()
+        self.give(folder)
+        return folder
 
     @classmethod
     def started(cls, programs: Path, *, durable: bool = False) -> Self:
@@ -126,10 +140,10 @@ class Cluster:
         finally:
             await connection.close()
 
-    async def new_database(self, template: str = "template1") -> str:
+    async def new_database(self, template: str = "template1", more: str = "") -> str:
         """A new database's name."""
         name = f"test_{secrets.token_hex(6)}"
-        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template} {more}")
         return name
 
     async def drop(self, name: str) -> None:

@@ -244,6 +244,27 @@ async def test_a_database_that_takes_no_writes(
     assert await store.remember("a", "1") == "1"
 
 
+async def test_a_database_that_is_full(
+    postgres: Cluster, postgres_url: str, engine: PostgresEngine
+) -> None:
+    """With the server's own error for a disk without room: SERVICE_UNAVAILABLE for writes alone,
+    until there is room again. (With such a disk: the attack by misfortunes.)"""
+    name = postgres_url.rpartition("/")[2]
+    store = SqlStore(engine)
+    await postgres.execute(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$;"
+        " CREATE TRIGGER no_room BEFORE INSERT ON facts EXECUTE FUNCTION no_room()",
+        name,
+    )
+    with pytest.raises(ServiceUnavailable) as caught:
+        await store.remember("a", "1")
+    assert caught.value.why == "DiskFullError"
+    assert await store.remembered("a") is None
+    await postgres.execute("DROP TRIGGER no_room ON facts", name)
+    assert await store.remember("a", "1") == "1"
+
+
 async def test_a_database_in_another_encoding_is_refused(postgres: Cluster) -> None:
     """Since there are names that it could not hold."""
     await postgres.execute(

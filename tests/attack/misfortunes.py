@@ -29,7 +29,11 @@ DISK = 24 * 1024 * 1024
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     async with SandboxBluesky.started() as sandbox:
         return [
-            *await _full(ground),
+            *[
+                figure
+                for full in some((_full, _postgres_full), part)
+                for figure in await full(ground)
+            ],
             *await _file(ground, part),
             *await _postgres(ground, part),
             *await clock_put_wrong(ground, sandbox),
@@ -158,3 +162,31 @@ async def _postgres(ground: Ground, part: float) -> list[Figure]:
     finally:
         await asyncio.to_thread(cluster.remove)
     return figures
+
+
+async def _postgres_full(ground: Ground) -> list[Figure]:
+    """The other engine's database on a disk of its own, with its log elsewhere."""
+    name = f"PostgreSQL's disk full (one of {DISK >> 20} MiB)"
+    folder = ground.folder / "postgres-full"
+    folder.mkdir()
+    cluster = await asyncio.to_thread(Cluster.started, ground.postgres, durable=True)
+    try:
+        async with _disk(cluster.new_folder()) as disk:
+            cluster.give(disk)
+            await cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+            read = settings(
+                folder, cluster.url(await cluster.new_database(more="TABLESPACE small"))
+            )
+            async with suffering(read, folder / "log") as sufferer:
+                filler = disk / "filler"
+                return [
+                    await sufferer.suffer(
+                        Misfortune(
+                            name, lambda: _fill(disk), lambda: filler.unlink(missing_ok=True)
+                        )
+                    )
+                ]
+    except (subprocess.CalledProcessError, OSError):
+        return [Figure(name, "none can be mounted on this machine", None)]
+    finally:
+        await asyncio.to_thread(cluster.remove)
