@@ -50,10 +50,10 @@ class Cluster:
         self._password = secrets.token_hex(16)
         password_file = self._folder / "password"
         password_file.write_text(self._password)
+        self.give(self._folder)
+        self.give(password_file)
         if os.getuid() == 0:  # who may not run it
             owner = pwd.getpwnam(_unprivileged())
-            self.give(self._folder)
-            self.give(password_file)
             # and not Popen's own `user`, for which it forks: not fit for a process with gRPC in it
             self._as_owner = [
                 "setpriv",

@@ -63,17 +63,22 @@ def _fill(disk: Path) -> None:
                 raise
 
 
+async def _out_of_room(name: str, read: Settings, disk: Path, log: Path) -> Figure:
+    """A service whose store is on *disk*, while that has no room."""
+    filler = disk / "filler"
+    async with suffering(read, log) as sufferer:
+        return await sufferer.suffer(
+            Misfortune(name, lambda: _fill(disk), lambda: filler.unlink(missing_ok=True))
+        )
+
+
 async def _full(ground: Ground) -> list[Figure]:
     name = f"disk full (one of {DISK >> 20} MiB)"
     (ground.folder / "full" / "disk").mkdir(parents=True)
     try:
         async with _disk(ground.folder / "full" / "disk") as disk:
             read = settings(ground.folder / "full", f"sqlite:///{disk / 'postcore.db'}")
-            async with suffering(read, ground.folder / "full" / "log") as sufferer:
-                filler = disk / "filler"
-                figure = await sufferer.suffer(
-                    Misfortune(name, lambda: _fill(disk), lambda: filler.unlink(missing_ok=True))
-                )
+            figure = await _out_of_room(name, read, disk, ground.folder / "full" / "log")
             _fill(disk)
             new = settings_of(read, disk / "new.db")
             told = await sentence(new, ground.folder / "full" / "log")
@@ -177,15 +182,7 @@ async def _postgres_full(ground: Ground) -> list[Figure]:
             read = settings(
                 folder, cluster.url(await cluster.new_database(more="TABLESPACE small"))
             )
-            async with suffering(read, folder / "log") as sufferer:
-                filler = disk / "filler"
-                return [
-                    await sufferer.suffer(
-                        Misfortune(
-                            name, lambda: _fill(disk), lambda: filler.unlink(missing_ok=True)
-                        )
-                    )
-                ]
+            return [await _out_of_room(name, read, disk, folder / "log")]
     except (subprocess.CalledProcessError, OSError):
         return [Figure(name, "none can be mounted on this machine", None)]
     finally:
