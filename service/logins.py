@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import structlog
+
 from service.errors import (
     PlatformRateLimited,
     PlatformUnavailable,
@@ -17,6 +19,8 @@ from service.records import LoginPurpose
 
 REPLY_SECONDS = 0.2
 """What is kept of a caller's time to tell them that the platform took the rest."""
+
+log = structlog.get_logger()
 
 
 class Logins:
@@ -41,12 +45,20 @@ class Logins:
         await self._limits.spend(tenant_id, platform.card, account, purpose)
         try:
             return await attempt()
-        except PlatformRateLimited as error:
-            # one that the platform refuses as too many ends in a pause
-            pause = int((error.retry_after or 0) * SECOND)
-            await self._limits.pause(account, self._clock.now() + pause)
-            raise
         except ServiceError as error:
+            log.info(
+                "login failed",
+                tenant=tenant_id,
+                platform=platform.card.platform,
+                account=account.account_id,
+                purpose=purpose.value,
+                why=error.why or type(error).__name__,
+            )
+            if isinstance(error, PlatformRateLimited):
+                # one that the platform refuses as too many ends in a pause
+                pause = int((error.retry_after or 0) * SECOND)
+                await self._limits.pause(account, self._clock.now() + pause)
+                raise
             # a store that is away now costs the caller no verdict
             with suppress(ServiceUnavailable):
                 await self._heed(account, error.pause_until)

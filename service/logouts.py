@@ -49,4 +49,5 @@ class Logouts:
             async with asyncio.timeout(SECONDS):
                 await platform.log_out(session, origin)
         except (ServiceError, TimeoutError) as error:
-            log.warning("session not ended at the server", exception=type(error).__name__)
+            why = getattr(error, "why", "timeout")
+            log.warning("session not ended at the server", origin=origin, why=why)

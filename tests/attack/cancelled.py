@@ -82,7 +82,7 @@ async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int
     grown = max(0, after.bytes - before.bytes)
     cut = callers.ended["cancelled"]
     unkept, astray = callers.unkept(), callers.astray()
-    lost = (ground.folder / "log").read_text().count('"why": "timeout"')
+    lost = callers.lost((ground.folder / "log").read_text())
     return [
         Figure(
             f"{count} calls cancelled at random moments, {len(callers.kinds)} kinds over gRPC and "
@@ -100,9 +100,9 @@ async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int
         *(Figure(what, f"{found}", found == 0) for what, found in unkept.items()),
         Figure(
             "sessions at the server beyond those that are kept",
-            f"{astray}, where {lost} answers of the platform came too late to be known",
-            # a login whose answer is lost may have been made
-            astray == 0 or (None if astray <= lost else False),
+            f"{astray.total()}, where {lost.total()} answers of the platform were not awaited",
+            # a login or a refresh whose answer is lost may have been made
+            not astray or (None if astray <= lost else False),
         ),
     ]
 
@@ -195,11 +195,29 @@ class _Callers:
             ),
         }
 
-    def astray(self) -> int:
-        """Refresh tokens that are good at the server, not replaced by the next, and not kept."""
+    def astray(self) -> Counter[str]:
+        """Refresh tokens that are good at the server, not replaced by the next, and not kept: how
+        many of each account."""
         sessions = self._sandbox.world.sessions._open.values()
-        live = sum(session.next_id is None for session in sessions)
-        return max(0, live - len(self._service.rows("SELECT 1 FROM sessions")))
+        live = Counter(session.did for session in sessions if session.next_id is None)
+        return live - Counter(self._connected().values())
+
+    def lost(self, log: str) -> Counter[str]:
+        """Answers that came too late to be known, as the service has logged them: how many of each
+        account."""
+        lost: Counter[str] = Counter()
+        connected = self._connected()
+        for line in map(json.loads, log.splitlines()):
+            if line["event"] == "login failed" and line["why"] == "timeout":
+                lost[line["account"]] += 1
+            elif line["event"] == "verdict" and line["doubt"] == "timeout":
+                lost[connected[line["profile"]]] += 1
+        return lost
+
+    def _connected(self) -> dict[str, str]:
+        """The account of each profile."""
+        rows = self._service.rows("SELECT profile_key, account_id FROM connections")
+        return {row["profile_key"]: row["account_id"] for row in rows}
 
     def _request(self, method: str) -> Fields:
         chance = self._chance
