@@ -50,7 +50,6 @@ class Logins:
                 "login failed",
                 tenant=tenant_id,
                 platform=platform.card.platform,
-                account=account.account_id,
                 purpose=purpose.value,
                 why=error.why or type(error).__name__,
             )

@@ -50,4 +50,4 @@ class Logouts:
                 await platform.log_out(session, origin)
         except (ServiceError, TimeoutError) as error:
             why = getattr(error, "why", "timeout")
-            log.warning("session not ended at the server", origin=origin, why=why)
+            log.warning("session not ended at the server", why=why)
