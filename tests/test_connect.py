@@ -5,6 +5,7 @@ import re
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from service.config import Settings
 from service.errors import AccountInactive
@@ -90,6 +91,23 @@ async def test_wrong_and_revoked_passwords_are_rejected_by_the_platform(
     await bluesky.revoke(person)
     assert await service.refused(person.handle, person.app_password) == rejected
     assert nothing_is_stored(service)
+
+
+async def test_a_login_that_fails_leaves_a_line(service: Running, bluesky: Bluesky) -> None:
+    """What it was spent on and why it failed, and not whose account it was."""
+    person = await bluesky.person()
+    with capture_logs() as lines:
+        await service.refused(person.handle, "abcd-efgh-ijkl-mnop")
+    assert [line for line in lines if line["event"] == "login failed"] == [
+        {
+            "event": "login failed",
+            "log_level": "info",
+            "tenant": service.tenant_id,
+            "platform": "bluesky",
+            "purpose": "connect",
+            "why": "rejected_by_platform",
+        }
+    ]
 
 
 async def test_an_unknown_handle_costs_no_login(service: Running, bluesky: Bluesky) -> None:
