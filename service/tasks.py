@@ -57,9 +57,13 @@ class OwnedTasks:
 
     async def drain(self, seconds: float) -> int:
         """Wait for all work under way, *seconds* at most; returns how much had to be cancelled."""
-        if not self._tasks:
-            return 0
-        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        # again and again: what ends may have left a session to be ended
+        while self._tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        await asyncio.sleep(0)  # what has not begun could not tidy up after itself
+        late = set(self._tasks)
         for task in late:
             task.cancel()
         if late:

@@ -199,3 +199,22 @@ async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.Mon
     for _ in range(2 * AT_ONCE):
         owned.leave(work())
     assert await owned.drain(0.01) == 2 * AT_ONCE
+
+
+async def test_what_work_leaves_behind_is_waited_for_too() -> None:
+    """Such as a session that is ended at its server once a call under way has ended."""
+    owned, done = OwnedTasks(), False
+
+    async def last() -> None:
+        nonlocal done
+        for _ in range(9):
+            await asyncio.sleep(0)
+        done = True
+
+    async def first() -> None:
+        await asyncio.sleep(0)
+        owned.leave(last())
+
+    owned.leave(first())
+    assert await owned.drain(5) == 0
+    assert done
