@@ -49,5 +49,5 @@ class Logouts:
             async with asyncio.timeout(SECONDS):
                 await platform.log_out(session, origin)
         except (ServiceError, TimeoutError) as error:
-            why = getattr(error, "why", "timeout")
+            why = getattr(error, "why", "") or type(error).__name__
             log.warning("session not ended at the server", why=why)

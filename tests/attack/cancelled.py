@@ -123,15 +123,16 @@ async def _settled(socket: str) -> Held:
 
 
 class _Hanging(Hang):
-    """Counts the *logins* that ended in no session, since their caller hung up before."""
+    """Counts the calls that did nothing, since their caller hung up before."""
 
-    logins = 0
+    def __init__(self) -> None:
+        self.undone: Counter[str] = Counter()
 
     async def answer(self, call: Call) -> Answer:
         try:
             return await super().answer(call)
         except Gone:
-            self.logins += call.method == "createSession"
+            self.undone[call.method] += 1
             raise
 
 
@@ -173,7 +174,7 @@ class _Callers:
         return callers
 
     async def go_away(self, count: int) -> None:
-        """So many calls; afterwards every server answers again."""
+        """So many calls; afterwards every server answers again, and nothing hangs any more."""
         left = iter(range(count))
         for person in self._people[:HANGING]:
             self._sandbox.server.breakages.add(self._hanging, account=person.did)
@@ -186,6 +187,10 @@ class _Callers:
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
+        async with asyncio.timeout(4 * DEADLINE):
+            # answered now, some would come just too late
+            while any(each.held_up for each in self._sandbox.server.breakages):
+                await asyncio.sleep(0.05)
         self._sandbox.server.breakages.clear()
         gc.collect()
 
@@ -221,12 +226,13 @@ class _Callers:
     def lost(self, log: str) -> int:
         """How many sessions may have been made by answers that came too late to be known, as the
         service has logged them."""
-        found = 0
+        late: Counter[str] = Counter()
         for line in map(json.loads, log.splitlines()):
-            login = line["event"] == "login failed" and line["why"] == "timeout"
-            refresh = line["event"] == "verdict" and line["doubt"] == "timeout"
-            found += login or refresh
-        return found - self._hanging.logins
+            if line["event"] == "login failed" and line["why"] == "timeout":
+                late["createSession"] += 1
+            elif line["event"] == "verdict" and line["doubt"] == "timeout":
+                late["refreshSession"] += 1
+        return (late - self._hanging.undone).total()
 
     def _request(self, method: str) -> Fields:
         chance = self._chance
