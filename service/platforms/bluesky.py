@@ -53,11 +53,15 @@ class BlueskyPlatform:
         self._outside = outside
         self._identity = Identity(outside)
         self._sdk: Any = None
+        self._loading = asyncio.Lock()
 
     async def warm_up(self) -> None:
-        # in a thread: the SDK takes a second to load, and other calls go on meanwhile
-        if self._sdk is None:
-            self._sdk = await asyncio.to_thread(_load_sdk)
+        if self._sdk is not None:
+            return
+        async with self._loading:  # and not in as many threads as there are who wait for it
+            if self._sdk is None:
+                # in a thread: the SDK takes a second to load, and other calls go on meanwhile
+                self._sdk = await asyncio.to_thread(_load_sdk)
 
     def tidy(self, credentials: Credentials) -> Credentials:
         handle = tidy_handle(credentials["handle"])

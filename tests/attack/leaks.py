@@ -257,6 +257,9 @@ async def _prepare(trial: Trial, url: str) -> None:
     trial.secret("DATABASE_URL's password", url.split(":")[2].partition("@")[0])
     for key in json.loads(service.settings.keyring_file.read_text())["keys"]:
         trial.secret("ring key", key["key"])
+    # whoever looks at all objects breaks what is half made, such as a library that is being loaded:
+    # the SDK is, once a login has been made
+    await trial.connected()
 
 
 @asynccontextmanager

@@ -27,6 +27,22 @@ BEARER = [f"Bearer {REFRESH}"]
 BAD_TOKENS = ("", " ", "a b", "a\nb", "a\r\nx-evil: 1", "a\tb", "\0", "\x7f", "é", "x" * 8193)
 
 
+async def test_the_sdk_is_loaded_once(
+    bluesky: LyingBluesky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first of those who come before it is there; a thread for each would take turns."""
+    loads, load = [], adapter._load_sdk
+
+    def counted() -> object:
+        loads.append(1)
+        return load()
+
+    monkeypatch.setattr(adapter, "_load_sdk", counted)
+    await asyncio.gather(*(bluesky.platform.warm_up() for _ in range(3)))
+    await bluesky.platform.warm_up()
+    assert loads == [1]
+
+
 @pytest.mark.parametrize("token", BAD_TOKENS, ids=lambda token: ascii(token[:12]))
 async def test_a_token_that_fits_no_header_is_none(
     bluesky: LyingBluesky, watch: Watch, token: str
