@@ -77,6 +77,15 @@ class Access:
         _keep(self._right, digest, key.key_id)
         return key
 
+    async def require_valid(self, key_id: str, within: float = CACHE_SECONDS) -> None:
+        """Raise InvalidApiKey if the key of a call under way was revoked or deleted meanwhile.
+
+        What is known of it may be *within* seconds old.
+        """
+        key = await self._look_up(key_id, within)
+        if key is None or key.revoked_at is not None:
+            raise InvalidApiKey
+
     async def _proved(self, presented: str, within: float) -> ApiKey:
         shape = SHAPE.fullmatch(presented)
         if shape is None or _checksum(presented[:-6]) != shape[2]:

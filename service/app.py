@@ -42,12 +42,12 @@ from service.storage.store import SqlStore
 from service.tasks import OwnedTasks, going_on
 from service.tokens import Tokens
 from service.transport import servers
+from service.transport.admission import Admission
 from service.transport.boundary import Boundary
 from service.transport.grpc_server import GrpcServer
 from service.transport.http import HttpEdge
 from service.transport.http_server import HttpServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
-from service.transport.streams import Streams
 from service.watch import Watch
 
 SYSTEM_CLOCK = SystemClock()
@@ -101,11 +101,21 @@ async def house(
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         # two shares: connects that hang keep no session from being renewed
         connects, renewals = (Shares(settings.at_once_per_tenant) for _ in range(2))
+        access = Access(store, ring, clock)
         connect = Connect(
-            store, registry, vault, idempotency, logins, connects, schedule, logouts, clock, tasks
+            store,
+            registry,
+            vault,
+            idempotency,
+            logins,
+            connects,
+            schedule,
+            logouts,
+            clock,
+            tasks,
+            access,
         )
         profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
-        access = Access(store, ring, clock)
         sessions = Sessions(store, registry, vault, logouts, clock)
         health = Health(store, sessions, logins, renewals, schedule, clock, tasks)
         audit = Audit(store, clock, settings.lease_audit_days * DAY)
@@ -175,11 +185,11 @@ async def serving(
             # nobody else serves from this database: what a crash left claimed is free
             await built.store.forget_claims()
             await built.store.forget_reservations()
-        streams = Streams(built.access, settings.max_streams, settings.streams_per_tenant)
-        for part in (built.ring.follow, built.audit.run, streams.run, built.heads.run):
+        admission = admit(built.access, settings)
+        for part in (built.ring.follow, built.audit.run, admission.run, built.heads.run):
             await stack.enter_async_context(going_on(part))
         await stack.enter_async_context(going_on(built.retention.run))
-        boundary = Boundary(built.access, CallLimits(settings.calls_per_second), streams)
+        boundary = Boundary(built.access, CallLimits(settings.calls_per_second), admission)
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
         platforms = PlatformServicer(built.registry)
         grpc = GrpcServer(
@@ -187,7 +197,7 @@ async def serving(
             profiles,
             platforms,
             SessionServicer(built.leases),
-            most_calls=settings.max_concurrent_calls + settings.max_streams,
+            max_connections=settings.max_grpc_connections,
             credentials=certified.grpc_server() if certified else None,
         )
         http = HttpServer(
@@ -197,11 +207,23 @@ async def serving(
             tls=certified.http_server if certified else None,
         )
         pauses = settings.drain_pause_seconds, settings.drain_seconds
-        stack.push_async_callback(servers.stop, (grpc, http), streams, *pauses)
+        stack.push_async_callback(servers.stop, (grpc, http), admission, *pauses)
         at_grpc = await servers.start(grpc, settings.grpc_address)
+        await stack.enter_async_context(going_on(grpc.trim_connections))
         at_http = await servers.start(http, settings.http_address)
         await stack.enter_async_context(going_on(Readiness(built.store, (grpc, http)).run))
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)
         await stack.enter_async_context(going_on(built.monitor.run))
         yield Serving(at_grpc, at_http, warm)
+
+
+def admit(access: Access, settings: Settings) -> Admission:
+    """The bounds of calls and streams that *settings* name."""
+    return Admission(
+        access,
+        max_calls=settings.max_concurrent_calls,
+        max_calls_per_tenant=settings.concurrent_calls_per_tenant,
+        max_streams=settings.max_streams,
+        max_streams_per_tenant=settings.streams_per_tenant,
+    )

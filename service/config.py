@@ -101,6 +101,9 @@ class Settings(BaseModel):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     max_concurrent_calls: int = Field(1000, ge=1)
+    """Calls at once in one process; a quarter more for tenants with few calls of their own."""
+    concurrent_calls_per_tenant: int = Field(250, ge=1)
+    max_grpc_connections: int = Field(1000, ge=10)
     login_budget: Pair = (10, 50)
     """Logins of one account at its server, in five minutes and in a day."""
     connect_login_budget: Pair = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from service.access import Access
 from service.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
 from service.idempotency import Idempotency, check_key
 from service.limits import Shares
@@ -25,6 +26,8 @@ from service.vault import Vault
 PLATFORM_SECONDS = 15.0
 """What identity and login may take together, whatever the caller allows."""
 DISPLAY_NAME_SECONDS = 5.0
+KEY_SECONDS = 2.0
+"""The age of what is known of the caller's key when a login is made, and when it is saved."""
 
 log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ class Connect:
         logouts: Logouts,
         clock: Clock,
         tasks: OwnedTasks,
+        access: Access,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -65,6 +69,7 @@ class Connect:
         self._logouts = logouts
         self._clock = clock
         self._tasks = tasks
+        self._access = access
 
     async def connect(self, caller: Caller, request: ConnectRequest) -> Connected:
         """Prove the credentials, seal them, and connect the profile to their account.
@@ -104,9 +109,12 @@ class Connect:
         async def log_in_and_save() -> Connected:
             async with self._idempotency.released_on_failure(reservation):
                 with share:
+                    # this goes on although the call has ended, as it does once a key is revoked
+                    await self._access.require_valid(caller.key_id, KEY_SECONDS)
                     login = await self._log_in(caller, platform, credentials, account, until)
                     try:
                         await self._logins.heed(account, login)
+                        await self._access.require_valid(caller.key_id, KEY_SECONDS)
                         saved = self._sealed(caller, request, login, reservation)
                         replaced = await self._store.save_login(saved)
                     except BaseException:

@@ -1,5 +1,6 @@
 """Idempotency: a request that is made again gets the reply that it got at first."""
 
+import random
 import re
 from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable
@@ -9,14 +10,13 @@ from service.access import random_id
 from service.errors import IdempotencyKeyReused, InvalidRequest, ServiceUnavailable
 from service.model import Caller
 from service.ports import Clock, Store
-from service.records import Reservation
+from service.records import EarlierRequest, Reservation
 from service.tasks import OwnedTasks
 from service.tokens import Tokens
 
 SHAPE = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
-ASK_AGAIN_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 0.8
-"""Each time the pause doubles up to this: many that wait must not keep the store to themselves."""
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 1.0
+"""Between two looks at a request that is under way: the pause doubles each time, with jitter."""
 
 Reply = tuple[str | None, ...]
 
@@ -42,23 +42,34 @@ class Idempotency:
         """The key, taken for this call, or the reply that its first use got.
 
         *request* is all that makes two requests the same; it may hold secrets. Waits for a first
-        use that is under way, as long as the caller does. Raises IdempotencyKeyReused.
+        use that is under way, by reads, as long as the caller does. Raises IdempotencyKeyReused.
         """
         if not idempotency_key:
             return None, None
         parts = list(request)
         fingerprint = self._tokens.fingerprint(parts)
         reservation = Reservation(caller.tenant_id, method, idempotency_key, random_id())
-        pause = ASK_AGAIN_SECONDS
         async with self.released_on_failure(reservation):
             while earlier := await self._store.reserve(reservation, fingerprint, self._clock.now()):
-                if not self._tokens.matches(earlier.fingerprint, parts):
-                    raise IdempotencyKeyReused
-                if earlier.reply is not None:
-                    return None, earlier.reply
-                await sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                if reply := await self._reply(reservation, earlier, parts):
+                    return None, reply
         return reservation, None
+
+    async def _reply(
+        self, reservation: Reservation, earlier: EarlierRequest, parts: list[str]
+    ) -> Reply | None:
+        """The reply to *earlier*, once there is one; None where it failed, and the key is free."""
+        pause = MIN_PAUSE_SECONDS
+        found: EarlierRequest | None = earlier
+        while found is not None:
+            if not self._tokens.matches(found.fingerprint, parts):
+                raise IdempotencyKeyReused
+            if found.reply is not None:
+                return found.reply
+            await sleep(pause * random.uniform(0.75, 1))  # noqa: S311 - a pause
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            found = await self._store.earlier_request(reservation, self._clock.now())
+        return None
 
     @asynccontextmanager
     async def released_on_failure(self, reservation: Reservation | None) -> AsyncIterator[None]:

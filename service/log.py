@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Literal
 
 import orjson
@@ -20,6 +21,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Format = Literal["json", "console"]
+OCCASIONAL_SECONDS = 60.0
 
 
 def configure(log_format: Format, level: str) -> None:
@@ -102,6 +104,23 @@ class Frequent:
             return
         now = datetime.now(UTC)
         self._out.msg(as_json({**fields, "event": event, "level": "info", "timestamp": now}))
+
+
+class Occasional:
+    """Logs each event once a minute at most, with `times`: how often it happened since."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[float, int]] = {}
+
+    def warning(self, event: str, **fields: str | int) -> None:
+        """Log *event* now, or count it for the next line. *fields* are those of this time."""
+        now = monotonic()
+        due, times = self._counts.get(event, (0.0, 0))
+        if now < due:
+            self._counts[event] = due, times + 1
+            return
+        self._counts[event] = now + OCCASIONAL_SECONDS, 0
+        structlog.get_logger().warning(event, times=times + 1, **fields)
 
 
 class LibraryHandler(logging.Handler):

@@ -186,6 +186,9 @@ class Store(Protocol):
         Raises ProfileNotFound, or PlatformNotConnected also where it was connected anew.
         """
 
+    async def claimed_until(self, context: SealContext) -> Micros:
+        """When the claim on the connection runs out, 0 if there is none. Reads alone."""
+
     async def give_up_claim(self, held: StoredConnection) -> None:
         """Let others take it."""
 
@@ -253,6 +256,9 @@ class Store(Protocol):
         self, reservation: Reservation, fingerprint: Fingerprint, at: Micros
     ) -> EarlierRequest | None:
         """Take the idempotency key, or tell what it was used for."""
+
+    async def earlier_request(self, reservation: Reservation, at: Micros) -> EarlierRequest | None:
+        """What the idempotency key was used for; None if it is free. Reads alone."""
 
     async def release(self, reservation: Reservation) -> None:
         """Give the idempotency key back after a failure."""

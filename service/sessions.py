@@ -23,7 +23,8 @@ from service.vault import Unreadable, Vault
 CLAIM: Micros = 15 * SECOND
 """Longer than any use of a claim takes; what a crash leaves behind runs out after that."""
 WAIT_SECONDS = 20.0
-ASK_AGAIN_SECONDS = 0.05
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.4
+"""Between two looks at a claim that is held: the pause doubles each time."""
 
 
 class Overtaken(Exception):
@@ -62,15 +63,27 @@ class Sessions:
         """
         give_up_at = monotonic() + WAIT_SECONDS
         while (held := await self._claim(context)) is None:
-            if monotonic() > give_up_at:
-                raise Overtaken
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            await self._until_free(context, give_up_at)
         try:
             yield held
         finally:
             # what came of it counts; a claim that cannot be given up runs out by itself
             with suppress(ServiceUnavailable):
                 await self._store.give_up_claim(held)
+
+    async def _until_free(self, context: SealContext, give_up_at: float) -> None:
+        """Wait, by reads, until the claim on the connection looks free. Raises Overtaken."""
+        pause = MIN_PAUSE_SECONDS
+        while True:
+            if monotonic() > give_up_at:
+                raise Overtaken
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            until = await self._store.claimed_until(context)
+            now = self._clock.now()
+            # a claim of a clock that has been put back since is for the claim itself to judge
+            if not now < until <= now + CLAIM:
+                return
 
     async def _claim(self, context: SealContext) -> StoredConnection | None:
         now = self._clock.now()

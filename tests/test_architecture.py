@@ -43,7 +43,16 @@ MAY_IMPORT = {
     "schedule": STORED,
     "logins": STORED | {"limits", "ports"},
     "connect": STORED
-    | {"idempotency", "logins", "logouts", "platforms.registry", "ports", "profiles", "schedule"}
+    | {
+        "access",
+        "idempotency",
+        "logins",
+        "logouts",
+        "platforms.registry",
+        "ports",
+        "profiles",
+        "schedule",
+    }
     | {"limits", "tasks", "vault"},
     "sessions": STORED | {"logins", "logouts", "platforms.registry", "ports", "vault"},
     "verdict": STORED | {"logins", "ports", "schedule", "sessions", "vault"},

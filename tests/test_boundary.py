@@ -269,7 +269,7 @@ async def test_the_callers_deadline_is_kept(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call that hangs in our own code ends as DEADLINE_EXCEEDED, not as a cancelled call."""
-    monkeypatch.setattr("service.transport.grpc_server.DEFAULT_SECONDS", 0.1)
+    monkeypatch.setattr("service.transport.grpc_methods.DEFAULT_SECONDS", 0.1)
 
     async def hang(*_: object) -> object:
         await asyncio.Event().wait()

@@ -1,6 +1,7 @@
 """Idempotency keys: the same request again gets the first reply, without a login."""
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,8 @@ async def test_who_waits_asks_ever_more_rarely(
     second, reply = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
     assert second is not None
     assert reply is None
-    assert pauses == sorted(pauses)
+    # each is up to a quarter shorter than planned, so that many do not ask at once
+    assert all(after > 0.74 * before for before, after in pairwise(pauses))
     assert pauses[0] <= 0.1
     assert 0.5 <= pauses[-1] <= 1
     await store.close()

@@ -15,7 +15,7 @@ import pytest
 from service.errors import ServiceUnavailable
 from service.model import Scope
 from service.storage.store import SqlStore
-from service.transport.streams import KEY_SECONDS
+from service.transport.admission import KEY_SECONDS
 from tests.bluesky import SandboxBluesky
 from tests.running import Running, running
 from tests.watcher import DEADLINE, Watcher, begun, beside, narrow
@@ -216,7 +216,13 @@ async def test_a_thousand_streams_at_once(sandboxed: Running, calls: list[dict[s
     async with beside(sandboxed) as others:
         async with AsyncExitStack() as stack:
             channels = [
-                await stack.enter_async_context(grpc.aio.insecure_channel(sandboxed.address))
+                await stack.enter_async_context(
+                    grpc.aio.insecure_channel(
+                        # a connection each: one carries no more than a thousand streams
+                        sandboxed.address,
+                        [("grpc.use_local_subchannel_pool", 1)],
+                    )
+                )
                 for _ in range(10)
             ]
             watchers = [Watcher(sandboxed, channel=channels[i % 10]) for i in range(1000)]

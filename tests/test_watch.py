@@ -180,7 +180,7 @@ async def test_a_message_comes_though_nothing_happens(
 
     assert watch.HEARTBEAT_SECONDS < 30
     monkeypatch.setattr("service.watch.HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr("service.transport.grpc_server.DEFAULT_SECONDS", 0.01)
+    monkeypatch.setattr("service.transport.grpc_methods.DEFAULT_SECONDS", 0.01)
     watcher = Watcher(sandboxed)
     cursors = set()
     for _ in range(5):

@@ -43,6 +43,10 @@ class Connections:
 
         return await self._engine.write(job)
 
+    async def claimed_until(self, context: SealContext) -> Micros:
+        rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(context))
+        return int(rows[0]["claimed_until"]) if rows else 0
+
     async def give_up_claim(self, held: StoredConnection) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(sql.GIVE_UP_CLAIM, *_held(held))

@@ -38,6 +38,10 @@ class Requests:
 
         return await self._engine.write(job)
 
+    async def earlier_request(self, reservation: Reservation, at: Micros) -> EarlierRequest | None:
+        rows = await self._engine.read(sql.EARLIER_REQUEST, *_of_request(reservation), at)
+        return _earlier_request(rows[0]) if rows else None
+
     async def release(self, reservation: Reservation) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(sql.RELEASE, *_of_request(reservation), reservation.holder)

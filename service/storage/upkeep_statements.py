@@ -29,6 +29,9 @@ WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
     AND (claimed_until <= $5 OR claimed_until > CAST($4 AS BIGINT) + 60000000)
 RETURNING fence
 """
+CLAIMED_UNTIL = """
+SELECT claimed_until FROM sessions WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
+"""
 GIVE_UP_CLAIM = f"UPDATE sessions SET claimed_until = 0 {_HELD} RETURNING fence"
 FORGET_CLAIMS = "UPDATE sessions SET claimed_until = 0 WHERE claimed_until > 0"  # of all tenants
 REPLACE_SESSION = f"""

@@ -21,9 +21,9 @@ from service.errors import DeadlineExceeded, InternalError, ServiceError
 from service.limits import Allowance, CallLimits
 from service.log import Frequent
 from service.model import Caller, Scope
+from service.transport.admission import Admission
 from service.transport.deadline import Deadline
 from service.transport.status import STATUS
-from service.transport.streams import Streams
 
 T = TypeVar("T")
 DEFAULT_SECONDS = 10.0
@@ -57,10 +57,10 @@ def request_id(given: str | None) -> str:
 class Boundary:
     """Lets calls in, and nothing out but replies, ServiceError and cancellation."""
 
-    def __init__(self, access: Access, limits: CallLimits, streams: Streams) -> None:
+    def __init__(self, access: Access, limits: CallLimits, admission: Admission) -> None:
         self._access = access
         self._limits = limits
-        self._streams = streams
+        self._admission = admission
 
     async def stream(
         self,
@@ -74,17 +74,19 @@ class Boundary:
         """
 
         async def all_of_it(caller: Caller) -> None:
-            async with self._streams.open(call.api_key), aclosing(work(caller)) as messages:
+            async with aclosing(work(caller)) as messages:
                 async for message in messages:
                     await send(message)
 
-        await self.run(call, all_of_it)
+        await self.run(call, all_of_it, stream=True)
 
     async def run(
         self,
         call: Call,
         work: Callable[[Caller], Awaitable[T]],
         tell: Callable[[Allowance], None] | None = None,
+        *,
+        stream: bool = False,
     ) -> T:
         """What *work* returns for the caller behind *call*; decoding belongs into *work*.
 
@@ -105,7 +107,12 @@ class Boundary:
                     if tell:
                         tell(self._limits.allowance(key.key_id))
                 require(key, call.scope)
-                return await work(caller)
+                room = self._admission.room(stream=stream)
+                room.enter(key, timeout)
+                try:
+                    return await work(caller)
+                finally:
+                    room.leave(key, timeout)
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
@@ -132,6 +139,6 @@ def _refusal(error: Exception, timeout: Deadline, call: Call) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, TimeoutError) and timeout.expired:
-        return DeadlineExceeded()
+        return timeout.refusal or DeadlineExceeded()
     log.error("call failed", request_id=call.request_id, method=call.method, exc_info=error)
     return InternalError()

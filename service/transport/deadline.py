@@ -4,21 +4,29 @@ import asyncio
 from math import inf
 from types import TracebackType
 
+from service.errors import ServiceError
+
 
 class Deadline:
-    """Ends the block with TimeoutError at *at*, by the loop's clock; infinite: never."""
+    """Ends the block with TimeoutError at *at*, by the loop's clock; infinite: never.
 
-    def __init__(self, at: float) -> None:
+    `end` ends the block early; `refusal` then holds the reason.
+    """
+
+    def __init__(self, at: float = inf) -> None:
         self._at = at
+        self._task: asyncio.Task[object] | None = None
         self.expired = False
+        self.refusal: ServiceError | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "Deadline":
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
         loop = asyncio.get_running_loop()
         self._timer = None if self._at == inf else loop.call_at(self._at, self._expire)
+        return self
 
     def __exit__(
         self,
@@ -28,13 +36,22 @@ class Deadline:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        task, self._task = self._task, None
         if not self.expired:
             return
-        # as asyncio does it: whoever else has cancelled the task meanwhile, it stays cancelled
-        still = self._task.uncancel() > self._cancelling
+        assert task is not None
+        # as asyncio does it: a task that something else has cancelled too stays cancelled
+        still = task.uncancel() > self._cancelling
         if not still and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise TimeoutError from error
 
+    def end(self, refusal: ServiceError) -> None:
+        """End the block now, because of *refusal*. No effect before and after the block."""
+        if not self.expired and self._task is not None:
+            self.refusal = refusal
+            self._expire()
+
     def _expire(self) -> None:
-        self.expired = True
-        self._task.cancel()
+        if self._task is not None and not self.expired:
+            self.expired = True
+            self._task.cancel()

@@ -1,21 +1,14 @@
-"""The gRPC server: the boundary's skin over grpc.aio."""
+"""The gRPC server: the contract behind the boundary, health and reflection, on one address."""
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from postcore.profiles.v1 import (
@@ -24,27 +17,33 @@ from postcore.profiles.v1 import (
     profile_service_pb2_grpc,
     session_service_pb2_grpc,
 )
-from service.errors import ServiceError
-from service.model import Caller
-from service.transport.boundary import DEFAULT_SECONDS, Boundary, Call, request_id
-from service.transport.decoding import undecodable
+from service.transport.boundary import Boundary
+from service.transport.grpc_connections import Connections
+from service.transport.grpc_core import Server
+from service.transport.grpc_methods import LAST_WORDS_SECONDS, Methods, unknown
+from service.transport.keyless import REFLECTION_V1, Health, Reflection
 from service.transport.listening import PortTaken
+from service.transport.messages import Handler
 from service.transport.reflected import with_json_names
 from service.transport.servicers import (
-    SCOPES,
     SERVICES,
     PlatformServicer,
     ProfileServicer,
     SessionServicer,
 )
-from service.transport.status import STATUS, rich_status
 
-KINDS = {service.full_name: service for service in SERVICES}
-LONGEST_SECONDS = 3600.0
+MAX_STREAMS_PER_CONNECTION = 1000
+MAX_METADATA_BYTES = 8 * 1024
+MAX_CALLS = 100_000
+"""grpc's own limit, of all calls: far above the sum of ours, so that it never decides."""
 OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.max_receive_message_length", 64 * 1024),
-    ("grpc.max_metadata_size", 8 * 1024),
+    # both alike: between the two grpc refuses by chance
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+    ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -53,22 +52,13 @@ OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_connection_age_ms", 60 * 60_000),
     ("grpc.max_connection_age_grace_ms", 60_000),
 )
-
 ENDLESS_SECONDS = 1e6
-LAST_WORDS_SECONDS = 1.0
-"""How long a caller that takes nothing more may keep us from ending its call."""
-
-Behaviour = Callable[[Message, Caller], Awaitable[Message]]
-Stream = Callable[[Message, Caller], AsyncGenerator[Message, None]]
-Read = Callable[[bytes], Message]
-# as text: these are generic to the type checker alone
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+NAMES = tuple(service.full_name for service in SERVICES)
 
 
 class GrpcServer:
     """Serves the three services, health and reflection on one address, in plain text where there
-    are no *credentials*."""
+    are no *credentials*, over about *max_connections* connections."""
 
     def __init__(
         self,
@@ -77,13 +67,19 @@ class GrpcServer:
         platforms: PlatformServicer,
         sessions: SessionServicer,
         *,
-        most_calls: int,
+        max_connections: int,
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         self._credentials = credentials
-        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=most_calls)
-        self._calls = _Guard(boundary, self._server)
-        self._health = health.aio.HealthServicer()
+        self._server = Server(
+            (*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections)),
+            MAX_CALLS,
+            grpc.stream_unary_rpc_method_handler(unknown),
+        )
+        self._connections = Connections(max_connections)
+        self._port = 0
+        self._calls = Methods(boundary, self._server, self._connections.note)
+        self._health = Health(NAMES)
         # as any: to protoc a servicer takes a grpc context, ours take the caller that the
         # boundary found; and it knows of no server but grpc's
         calls: Any = self._calls
@@ -92,20 +88,14 @@ class GrpcServer:
             cast("Any", platforms), calls
         )
         session_service_pb2_grpc.add_SessionServiceServicer_to_server(cast("Any", sessions), calls)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            (*_names(), health.SERVICE_NAME, reflection.SERVICE_NAME),
-            self._server,
-            pool=with_json_names(
-                [
-                    *(service.file for service in SERVICES),
-                    error_reason_pb2.DESCRIPTOR,
-                    error_details_pb2.DESCRIPTOR,  # so that clients can decode our errors
-                    health_pb2.DESCRIPTOR,
-                    reflection_pb2.DESCRIPTOR,
-                ]
-            ),
-        )
+        described = Reflection(NAMES, _pool()).handlers()
+        keyless: dict[str, dict[str, Handler]] = {
+            health.SERVICE_NAME: self._health.handlers(),
+            reflection.SERVICE_NAME: described,
+            REFLECTION_V1: described,
+        }
+        for name, handlers in keyless.items():
+            self._server.add_registered_method_handlers(name, handlers)
 
     async def start(self, address: str) -> int:
         """Take calls on *address* (HOST:PORT, port 0: any); returns the port."""
@@ -117,16 +107,16 @@ class GrpcServer:
         except RuntimeError:
             raise PortTaken(address) from None
         await self._server.start()
-        await self.tell_to_come()
+        self._port = port
         return port
 
     async def tell_to_go_elsewhere(self) -> None:
         """Answer NOT_SERVING to health checks; calls are still taken."""
-        await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._health.set_serving(False)
 
     async def tell_to_come(self) -> None:
         """Answer SERVING to health checks."""
-        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health.set_serving(True)
 
     async def stop(self, grace: float) -> None:
         """End, once the calls under way have ended or *grace* seconds are over."""
@@ -143,145 +133,19 @@ class GrpcServer:
             await self._server.stop(None)
         await stopping
 
-    async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in ("", *_names()):
-            await self._health.set(name, status)
+    async def trim_connections(self) -> None:
+        """Keep the connections below their limit once the server has started, until cancelled."""
+        await self._connections.run(self._port)
 
 
-def _names() -> tuple[str, ...]:
-    return tuple(service.full_name for service in SERVICES)
-
-
-class _UnderWay:
-    """Counts the calls in a `with` of it."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self.none = asyncio.Event()
-        self.none.set()
-
-    def __enter__(self) -> None:
-        self._count += 1
-        self.none.clear()
-
-    def __exit__(self, *_: object) -> None:
-        self._count -= 1
-        if not self._count:
-            self.none.set()
-
-
-class _Guard:
-    """Puts the boundary around each of our methods. Generated code registers with it as it would
-    with the server; health and reflection, which need no key, do so with the server itself."""
-
-    def __init__(self, boundary: Boundary, server: grpc.aio.Server) -> None:
-        self._boundary = boundary
-        self._server = server
-        self.under_way = _UnderWay()
-
-    def add_registered_method_handlers(
-        self, service: str, handlers: "Mapping[str, Handler]"
-    ) -> None:
-        guarded = {
-            name: self._guarded(service, name, handler) for name, handler in handlers.items()
-        }
-        self._server.add_registered_method_handlers(service, guarded)
-
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """The same once more, for servers that have no queue for each method."""
-
-    def _guarded(self, service: str, name: str, handler: "Handler") -> "Handler":
-        # taken over from the handler, so that what cannot be decoded fails inside the wall
-        decode = cast("Callable[[bytes], Message]", handler.request_deserializer)
-        kind = KINDS[service].methods_by_name[name].input_type
-
-        def read(encoded: bytes) -> Message:
-            try:
-                return decode(encoded)
-            except DecodeError:
-                raise undecodable(encoded, kind) from None
-
-        if handler.unary_unary:
-            answer = self._unary(name, read, cast("Behaviour", handler.unary_unary))
-            make = grpc.unary_unary_rpc_method_handler
-        else:
-            answer = self._stream(name, read, cast("Stream", handler.unary_stream))
-            make = grpc.unary_stream_rpc_method_handler
-        return make(answer, None, handler.response_serializer)
-
-    def _unary(self, name: str, read: Read, behaviour: Behaviour) -> Any:
-        async def answer(encoded: bytes, context: "Context") -> Message | None:
-            def work(caller: Caller) -> Awaitable[Message]:
-                return behaviour(read(encoded), caller)
-
-            call = _call(name, context, DEFAULT_SECONDS)
-            context.set_trailing_metadata((("x-request-id", call.request_id),))
-            with self.under_way:
-                try:
-                    return await self._boundary.run(call, work)
-                except ServiceError as error:
-                    refusal = error
-                await _abort(context, refusal, call.request_id)
-                return None
-
-        return answer
-
-    def _stream(self, name: str, read: Read, stream: Stream) -> Any:
-        async def tell(encoded: bytes, context: "Context") -> None:
-            def work(caller: Caller) -> AsyncGenerator[Message, None]:
-                return stream(read(encoded), caller)
-
-            async def send(message: Message) -> None:
-                try:
-                    await context.write(message)
-                except grpc.aio.InternalError:
-                    # the call ended while this waited to be taken; its cancellation is on its way
-                    raise asyncio.CancelledError from None
-
-            call = _call(name, context, None)
-            context.set_trailing_metadata((("x-request-id", call.request_id),))
-            with self.under_way:
-                try:
-                    await self._boundary.stream(call, work, send)
-                    return
-                except ServiceError as error:
-                    refusal = error
-                # the status waits behind what the caller has not taken yet
-                with suppress(TimeoutError, grpc.aio.InternalError):
-                    async with asyncio.timeout(LAST_WORDS_SECONDS):
-                        await _abort(context, refusal, call.request_id)
-
-        return tell
-
-
-def _call(name: str, context: "Context", default: float | None) -> Call:
-    metadata = _metadata(context)
-    seconds = context.time_remaining()
-    if seconds is None:
-        seconds = default
-    return Call(
-        name,
-        "grpc",
-        metadata.get("x-api-key"),
-        request_id(metadata.get("x-request-id")),
-        SCOPES[name],
-        # what is further off is left to grpc, which ends the call then
-        None if seconds is None else min(seconds, LONGEST_SECONDS),
+def _pool() -> Any:
+    """What reflection describes."""
+    return with_json_names(
+        [
+            *(service.file for service in SERVICES),
+            error_reason_pb2.DESCRIPTOR,
+            error_details_pb2.DESCRIPTOR,  # so that clients can decode our errors
+            health_pb2.DESCRIPTOR,
+            reflection_pb2.DESCRIPTOR,
+        ]
     )
-
-
-async def _abort(context: "Context", refusal: ServiceError, sent_id: str) -> None:
-    status = rich_status(refusal)
-    trailing = [*status.trailing_metadata, ("x-request-id", sent_id)]
-    if STATUS[type(refusal)].no_retry:
-        trailing.append(("grpc-retry-pushback-ms", "-1"))
-    await context.abort(status.code, status.details, tuple(trailing))
-
-
-def _metadata(context: "Context") -> dict[str, str]:
-    """The text entries; of a key that is there twice, what both say, which then fits nothing."""
-    found: dict[str, str] = {}
-    for key, value in context.invocation_metadata() or ():
-        if isinstance(value, str):
-            found[key] = f"{found[key]}, {value}" if key in found else value
-    return found

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from service.transport.streams import Streams
+from service.transport.admission import Admission
 
 
 class Server(Protocol):
@@ -25,11 +25,13 @@ async def start(server: Server, address: str) -> str:
     return f"{address.rpartition(':')[0]}:{await server.start(address)}"
 
 
-async def stop(servers: tuple[Server, ...], streams: Streams, pause: float, grace: float) -> None:
+async def stop(
+    servers: tuple[Server, ...], admission: Admission, pause: float, grace: float
+) -> None:
     """Health checks are told first; after *pause* seconds no more calls are taken, streams end,
     and calls under way have *grace* seconds to do so."""
     for server in servers:
         await server.tell_to_go_elsewhere()
     await asyncio.sleep(pause)
-    streams.close()  # by themselves they would go on for all of the grace
+    admission.close()  # by themselves they would go on for all of the grace
     await asyncio.gather(*(server.stop(grace) for server in servers))

@@ -18,14 +18,13 @@ import uvloop
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from service import log
-from service.app import house
+from service.app import admit, house
 from service.config import Settings
 from service.limits import CallLimits
 from service.model import Caller
 from service.transport.boundary import Boundary
 from service.transport.grpc_server import GrpcServer
 from service.transport.servicers import ProfileServicer, SessionServicer
-from service.transport.streams import Streams
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 METHOD = ("bench.Echo", "Echo")
@@ -58,14 +57,14 @@ async def guarded(stack: AsyncExitStack) -> int:
     log.configure(settings.log_format, settings.log_level)
     built = await stack.enter_async_context(house(settings))
     boundary = Boundary(
-        built.access, CallLimits(settings.calls_per_second), Streams(built.access, 1, 1)
+        built.access, CallLimits(settings.calls_per_second), admit(built.access, settings)
     )
     server = GrpcServer(
         boundary,
         ProfileServicer(built.connect, built.profiles, built.health, built.watch),
         cast("Any", Empty()),
         SessionServicer(built.leases),
-        most_calls=settings.max_concurrent_calls,
+        max_connections=settings.max_grpc_connections,
     )
     port = await server.start("127.0.0.1:0")
     stack.push_async_callback(server.stop, 0)

@@ -17,7 +17,6 @@ from service.ring import create_ring, new_keys
 from service.transport.boundary import Boundary
 from service.transport.grpc_server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
-from service.transport.streams import Streams
 from tests.running import Running
 
 from .clock import HeldClock
@@ -59,12 +58,12 @@ class House:
                 Boundary(
                     built.access,
                     CallLimits(read.calls_per_second),
-                    Streams(built.access, read.max_streams, read.streams_per_tenant),
+                    app.admit(built.access, read),
                 ),
                 ProfileServicer(built.connect, built.profiles, built.health, built.watch),
                 PlatformServicer(built.registry),
                 SessionServicer(built.leases),
-                most_calls=read.max_concurrent_calls,
+                max_connections=read.max_grpc_connections,
             )
             address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"
             async with grpc.aio.insecure_channel(address) as channel:
