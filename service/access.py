@@ -19,6 +19,7 @@ from service.errors import InsufficientScope, InvalidApiKey, MissingApiKey
 from service.model import ApiKey, Scope
 from service.ports import Clock, Store
 from service.ring import KeyPurpose, Ring
+from service.turns import Turns
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 BASE36 = string.ascii_lowercase + string.digits
@@ -27,6 +28,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
+STRANGERS_EACH_TURN = 2
+"""Calls without a key, or with one that is not known yet, in each turn of the event loop."""
 
 
 def random_id(length: int = 16) -> str:
@@ -46,6 +49,7 @@ class Access:
         self._unknown: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
         # the digests of keys that were found right, and their ids: a key's verifier never changes
         self._right: OrderedDict[bytes, str] = OrderedDict()
+        self._strangers = Turns(STRANGERS_EACH_TURN)
 
     def mint(self, tenant_id: str, name: str, scopes: frozenset[Scope]) -> tuple[str, ApiKey]:
         """A new key, which is shown once, and what is kept of it."""
@@ -64,6 +68,7 @@ class Access:
         What is known of it may be that many seconds old, and CACHE_SECONDS at most.
         """
         if not presented:
+            await self._strangers.take()
             raise MissingApiKey
         within = CACHE_SECONDS if within is None else within
         digest = hashlib.sha256(presented.encode(errors="replace")).digest()
@@ -73,6 +78,8 @@ class Access:
             if key is None or key.revoked_at is not None:
                 raise InvalidApiKey
             return key
+        # a flood of calls without a key, or with guesses, waits here, and calls with a key pass it
+        await self._strangers.take()
         key = await self._proved(presented, within)
         _keep(self._right, digest, key.key_id)
         return key

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from service import descriptors
 from service.access import Access
 from service.audit import Audit
 from service.config import Settings
@@ -170,6 +171,7 @@ async def serving(
     that says why.
     """
     async with AsyncExitStack() as stack:
+        room = descriptors.connections(settings, descriptors.raise_limit())
         certified = certificates(settings)
         read_keys(settings.keyring_file)  # a start without a ring leaves nothing behind
         if not settings.is_postgres:
@@ -197,12 +199,12 @@ async def serving(
             profiles,
             platforms,
             SessionServicer(built.leases),
-            max_connections=settings.max_grpc_connections,
+            max_connections=room.grpc,
             credentials=certified.grpc_server() if certified else None,
         )
         http = HttpServer(
             HttpEdge(boundary, profiles, platforms),
-            most_connections=settings.max_http_connections,
+            most_connections=room.http,
             origins=settings.http_cors_origins,
             tls=certified.http_server if certified else None,
         )

@@ -4,16 +4,15 @@ What a server may send before its answer, hints without end among it, and around
 bytes; and whoever else has work gets a turn between a few reads.
 """
 
-import asyncio
 import socket
 import ssl
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 import httpcore
 
 from service.errors import PlatformUnavailable
+from service.turns import Turns
 
 MOST_HEAD_BYTES = 32 * 1024
 """Until the head of an answer is whole, all that comes before it included."""
@@ -22,35 +21,6 @@ READS_A_TURN = 2
 """Of all connections, in one turn of the event loop: what is here already comes without a pause."""
 SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024),)
 """What is here but not yet read: the event loop takes all of it at once, else some megabytes."""
-
-
-class Turns:
-    """Lets READS_A_TURN go on in each turn of the event loop, first come, first served."""
-
-    def __init__(self) -> None:
-        self._left = READS_A_TURN
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def take(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._left == READS_A_TURN:
-            loop.call_soon(self._next)
-        if self._left:
-            self._left -= 1
-            return
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        await turn
-
-    def _next(self) -> None:
-        self._left = READS_A_TURN
-        while self._left and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():  # or whoever waited has been cancelled
-                turn.set_result(None)
-                self._left -= 1
-        if self._left < READS_A_TURN:
-            asyncio.get_running_loop().call_soon(self._next)
 
 
 class Wire(httpcore.AsyncNetworkStream):
@@ -94,7 +64,7 @@ class Wires(httpcore.AsyncNetworkBackend):
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self._turns = Turns()
+        self._turns = Turns(READS_A_TURN)
 
     async def connect_tcp(
         self,

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from service.log import Occasional
 
 DESCRIPTORS = "/dev/fd"
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.2
 IN_USE_SECONDS = 60.0
 """After a call with a valid key a connection counts as used for so long: no call takes longer."""
 BEGIN, END = 0.9, 0.75
@@ -36,6 +36,8 @@ class Connections:
         self._streams: Counter[str] = Counter()
         self._used: OrderedDict[str, float] = OrderedDict()
         self._seen: dict[Peer, float] = {}
+        self._known: dict[int, tuple[int, Peer | None]] = {}
+        """Of each descriptor: its inode, and the other end if it is a connection to the port."""
 
     def note(self, peer: str, streams: int) -> None:
         """A call with a valid key by *peer*, as grpc spells it, and by how many *streams* more."""
@@ -63,9 +65,11 @@ class Connections:
             return 0  # no descriptor is left to look with, or the system shows none
         if len(names) < BEGIN * self._most:
             self._seen.clear()
+            self._known.clear()
             return 0
         now = monotonic()
-        found = dict(self._found(names))
+        self._known = dict(self._look(names))
+        found = {peer: number for number, (_, peer) in self._known.items() if peer is not None}
         self._seen = {peer: self._seen.get(peer, now) for peer in found}
         over = len(found) - int(END * self._most)
         if len(found) < BEGIN * self._most:
@@ -82,11 +86,16 @@ class Connections:
         full.warning("gRPC connections are closed for want of room", closed=closed, of=len(found))
         return closed
 
-    def _found(self, names: list[str]) -> Iterator[tuple[Peer, int]]:
-        for name in names:
-            peer = _peer_of(int(name), self._port)
-            if peer is not None:
-                yield peer, int(name)
+    def _look(self, names: list[str]) -> Iterator[tuple[int, tuple[int, Peer | None]]]:
+        for number in map(int, names):
+            try:
+                inode = os.fstat(number).st_ino
+            except OSError:
+                continue  # it was closed meanwhile
+            known = self._known.get(number)
+            # a socket keeps its inode, and to look at it again would cost ten times as much
+            same = known is not None and known[0] == inode
+            yield number, known if same and known else (inode, _peer_of(number, self._port))
 
 
 def _peer_of(descriptor: int, port: int) -> Peer | None:
@@ -97,8 +106,7 @@ def _peer_of(descriptor: int, port: int) -> Peer | None:
                 return None
             if connection.getsockname()[1] != port:
                 return None
-            host, peer_port = connection.getpeername()[:2]
-            return host, peer_port
+            return _other_end(connection)
     except OSError:  # no socket, a listening one, or gone
         return None
 
@@ -107,12 +115,18 @@ def _shut_down(descriptor: int, peer: Peer) -> bool:
     try:
         with _copy(descriptor) as connection:
             # it may be another connection's by now: the copy is looked at, and shut down
-            if connection.getpeername()[:2] != peer:
+            if _other_end(connection) != peer:
                 return False
             connection.shutdown(socket.SHUT_RDWR)
     except OSError:
         return False
     return True
+
+
+def _other_end(connection: socket.socket) -> Peer:
+    host, port = connection.getpeername()[:2]
+    # a socket that takes both families shows IPv4 so; grpc does not
+    return host.removeprefix("::ffff:"), port
 
 
 def _copy(descriptor: int) -> socket.socket:

@@ -34,8 +34,6 @@ from service.transport.servicers import (
 
 MAX_STREAMS_PER_CONNECTION = 1000
 MAX_METADATA_BYTES = 8 * 1024
-MAX_CALLS = 100_000
-"""grpc's own limit, of all calls: far above the sum of ours, so that it never decides."""
 OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.max_receive_message_length", 64 * 1024),
@@ -73,7 +71,6 @@ class GrpcServer:
         self._credentials = credentials
         self._server = Server(
             (*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections)),
-            MAX_CALLS,
             grpc.stream_unary_rpc_method_handler(unknown),
         )
         self._connections = Connections(max_connections)

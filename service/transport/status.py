@@ -117,6 +117,10 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
 )
 
 
+CONSTANT = frozenset({errors.MissingApiKey, errors.InvalidApiKey, errors.NotImplementedYet})
+"""Those that are the same each time. Callers without a key can have any number of them."""
+
+
 def seconds_to_wait(error: ServiceError) -> int | None:
     """Whole seconds after which another try may help, at least 1; None where waiting does not."""
     return None if error.retry_after is None else max(1, math.ceil(error.retry_after))
@@ -124,6 +128,18 @@ def seconds_to_wait(error: ServiceError) -> int | None:
 
 def rich_status(error: ServiceError) -> grpc.Status:
     """*error* as a google.rpc.Status with its details, ready for grpc."""
+    kind = type(error)
+    if kind not in CONSTANT:
+        return _rich_status(error)
+    if kind not in _known:
+        _known[kind] = _rich_status(error)
+    return _known[kind]
+
+
+_known: dict[type[ServiceError], grpc.Status] = {}
+
+
+def _rich_status(error: ServiceError) -> grpc.Status:
     status = STATUS[type(error)]
     told: grpc.Status = rpc_status.to_status(
         status_pb2.Status(

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from service.platforms.wire import READS_A_TURN, Turns
+from service.platforms.wire import READS_A_TURN
+from service.turns import Turns
 
 
 async def reads(turns: Turns, count: int) -> None:
@@ -13,7 +14,7 @@ async def reads(turns: Turns, count: int) -> None:
 async def test_others_get_a_turn_between_a_few_reads() -> None:
     """However many connections have something here, and however much: so many reads to a turn of
     the event loop, and each connection in its turn."""
-    turns = Turns()
+    turns = Turns(READS_A_TURN)
     done = [0] * 20
     left = 20 * 10
 
@@ -35,7 +36,7 @@ async def test_others_get_a_turn_between_a_few_reads() -> None:
 
 async def test_a_caller_that_is_gone_leaves_its_turn() -> None:
     """Whoever waited behind it goes on."""
-    turns = Turns()
+    turns = Turns(READS_A_TURN)
     await reads(turns, READS_A_TURN)
     gone = [asyncio.create_task(reads(turns, 1)) for _ in range(3 * READS_A_TURN)]
     last = asyncio.create_task(reads(turns, 1))
