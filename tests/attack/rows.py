@@ -16,6 +16,7 @@ from . import (
     tenants,
     theft,
     versions,
+    way_in,
     wire,
 )
 from .row import Row
@@ -37,4 +38,5 @@ ROWS = (
     Row(14, "Disk, database, ring or clock fail", misfortunes.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
+    Row(17, "Callers without a key, by the thousand", way_in.attack),
 )

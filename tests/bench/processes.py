@@ -62,10 +62,11 @@ async def started(
     core: str,
     log: Path,
     more: Mapping[str, str] = MappingProxyType({}),
+    before: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
-    """`python -m MODULE …` with the settings *read* and *more* of an environment, once it takes
-    calls; it logs to a file."""
-    pinned = ("taskset", "--cpu-list", core) if core else ()
+    """`python -m MODULE …` with the settings *read* and *more* of an environment, by the command
+    *before*, once it takes calls; it logs to a file."""
+    pinned = (*before, *(("taskset", "--cpu-list", core) if core else ()))
     with log.open("ab") as lines:
         process = await asyncio.create_subprocess_exec(
             *(*pinned, sys.executable, "-m", *module),

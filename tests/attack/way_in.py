@@ -1,0 +1,167 @@
+"""Row 17: callers without a key, or with a guessed one, beside a tenant's calls."""
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from statistics import quantiles
+from time import monotonic, perf_counter
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.bench.methods import GET, request
+from tests.bench.processes import Server, load_on_one_core, started
+from tests.bench.seed import Owner, plant, settings
+from tests.leasing import ROOT
+
+from .assaults import ASSAULTS
+from .row import Figure, Ground
+from .suffering import some
+
+SECONDS, FEW_SECONDS = 10.0, 3.0
+"""Of one assault, in full and in a part."""
+BEGIN_SECONDS = 2.0
+"""Until an assault has opened what it opens."""
+RECOVERY_SECONDS = 15.0
+CALL_SECONDS, HEALTH_SECONDS = 5.0, 3.0
+PAUSE_SECONDS = 0.002
+MAX_MIB = 30
+MAX_SLOWER = 3
+SPARE_SECONDS = 0.1
+"""What the slowest calls of a short run may take longer on a machine that does other work too."""
+ALONE = [("grpc.use_local_subchannel_pool", 1)]
+
+
+@dataclass
+class Beside:
+    """The calls of a tenant that has nothing to do with it: how long they took, what failed."""
+
+    taken: list[float] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    unhealthy: int = 0
+    healthy: int = 0
+
+    @property
+    def p99(self) -> float:
+        return quantiles(self.taken, n=100)[98] if len(self.taken) > 1 else CALL_SECONDS
+
+
+class Tenant:
+    """Calls GetProfile over one standing channel, and asks for health over new connections."""
+
+    def __init__(self, channel: grpc.aio.Channel, address: str, owner: Owner) -> None:
+        self._get: Any = channel.unary_unary(GET)
+        self._address = address
+        self._metadata = (("x-api-key", owner.keys[0]),)
+        self._request = request(GET, next(iter(owner.tokens))).SerializeToString()
+
+    async def calls(self, seconds: float) -> Beside:
+        seen = Beside()
+        until = monotonic() + seconds
+        await asyncio.gather(self._gets(seen, until), self._checks(seen, until))
+        return seen
+
+    async def _gets(self, seen: Beside, until: float) -> None:
+        while monotonic() < until:
+            began = perf_counter()
+            try:
+                await self._get(self._request, metadata=self._metadata, timeout=CALL_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                seen.failed[error.code().name] += 1
+            else:
+                seen.taken.append(perf_counter() - began)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _checks(self, seen: Beside, until: float) -> None:
+        while monotonic() < until:
+            async with grpc.aio.insecure_channel(self._address, ALONE) as channel:
+                stub = health_pb2_grpc.HealthStub(channel)
+                try:
+                    await stub.Check(
+                        health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS, wait_for_ready=True
+                    )
+                except grpc.aio.AioRpcError:
+                    seen.unhealthy += 1
+                else:
+                    seen.healthy += 1
+            await asyncio.sleep(0.5)
+
+
+async def attack(ground: Ground, part: float) -> Sequence[Figure]:
+    read = settings(ground.folder, f"sqlite:///{ground.folder / 'postcore.db'}")
+    owners = await plant(read, 1, 5)
+    with load_on_one_core() if part == 1 else nullcontext("") as core:
+        # a soft limit as most machines have it
+        before = ("prlimit", "--nofile=1024:")
+        log = ground.folder / "log"
+        async with (
+            started(("service", "serve"), read, core, log, before=before) as server,
+            grpc.aio.insecure_channel(server.address, ALONE) as channel,
+        ):
+            tenant = Tenant(channel, server.address, owners[0])
+            await tenant.calls(1)
+            figures = []
+            for name in some(list(ASSAULTS), part):
+                ground.say(name)
+                figures.append(await _assaulted(server, tenant, name, part))
+            return figures
+
+
+async def _assaulted(server: Server, tenant: Tenant, name: str, part: float) -> Figure:
+    seconds = SECONDS if part == 1 else FEW_SECONDS
+    usual = await tenant.calls(seconds)
+    memory = server.memory
+    async with _under(name, server):
+        await asyncio.sleep(BEGIN_SECONDS)
+        beside = await tenant.calls(seconds)
+        grown = server.memory - memory
+    back = await _back_after(tenant)
+    slower = beside.p99 / usual.p99
+    failed = sum(beside.failed.values())
+    return Figure(
+        f"{name}, {seconds:.0f} s long",
+        f"GetProfile of another: {failed} of {failed + len(beside.taken)} failed, p99"
+        f" {1000 * beside.p99:.1f} ms, {1000 * usual.p99:.1f} without; healthcheck:"
+        f" {beside.unhealthy} of {beside.unhealthy + beside.healthy} failed; {grown:+.0f} MiB;"
+        f" all back after {back:.1f} s",
+        not failed
+        and not beside.unhealthy
+        and (slower < MAX_SLOWER or (part != 1 and beside.p99 < SPARE_SECONDS))
+        and grown < MAX_MIB
+        and back < RECOVERY_SECONDS,
+    )
+
+
+async def _back_after(tenant: Tenant) -> float:
+    """The seconds until calls and health checks pass again for a second, one after the other."""
+    began = monotonic()
+    while monotonic() - began < RECOVERY_SECONDS:
+        after = monotonic() - began
+        seen = await tenant.calls(1)
+        if not seen.failed and not seen.unhealthy:
+            return after
+    return RECOVERY_SECONDS
+
+
+@asynccontextmanager
+async def _under(name: str, server: Server) -> AsyncIterator[None]:
+    """While an assault goes on, in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.attack.assaults", name, server.address, server.http),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+        assert process.returncode is None, f"the assault {name} has ended by itself"
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
