@@ -10,6 +10,7 @@ from . import (
     kills,
     leaks,
     misfortunes,
+    neighbours,
     rotation,
     takeover,
     tampering,
@@ -39,4 +40,5 @@ ROWS = (
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
     Row(17, "Callers without a key, by the thousand", way_in.attack),
+    Row(18, "One tenant's calls beside another's", neighbours.attack),
 )
