@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.errors import ProfileAlreadyExists, ProfileNotFound, ServiceUnavailable
 from service.model import DAY, SECOND, ApiKey, Profile, Scope, Tenant
@@ -231,6 +232,28 @@ async def test_a_file_that_is_gone_takes_no_writes(database: Path, replaced: boo
     assert await store.remembered("a") is None
     assert await store.remember("a", "2") == "2"
     await store.close()
+
+
+async def test_a_constraint_that_is_violated_is_logged(database: Path) -> None:
+    """By its type, and is SERVICE_UNAVAILABLE: jobs beside it are committed."""
+    engine = await SqliteEngine.open(database)
+    store = SqlStore(engine)
+
+    async def twice(transaction: Transaction) -> None:
+        for _ in range(2):
+            await transaction.run("INSERT INTO facts VALUES ('hunter2', 'hunter2')")
+
+    with capture_logs() as lines:
+        outcome, said = await asyncio.gather(
+            engine.write(twice), store.remember("a", "1"), return_exceptions=True
+        )
+    assert isinstance(outcome, ServiceUnavailable)
+    assert said == "1"
+    assert lines == [
+        {"event": "constraint violated", "exception": "IntegrityError", "log_level": "error"}
+    ]
+    assert await store.remembered("hunter2") is None
+    await engine.close()
 
 
 async def test_a_writer_that_is_full_says_so(

@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections; writes are serializable, and run again where they met."""
+"""PostgreSQL: a pool of connections; writes are serializable and repeated after a conflict."""
 
 import asyncio
 import random
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
+import structlog
 
 from service.errors import ServiceUnavailable
 from service.storage.engine import Row, StoreError, Transaction
@@ -14,8 +15,11 @@ from service.storage.migrations import known
 
 T = TypeVar("T")
 MOST_ASKED = 1000
-ATTEMPTS = 50
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.1
+MAX_ATTEMPTS = 50
+MAX_VIOLATIONS = 6
+"""Of a constraint, by the repetitions of one write: a race causes a few, a fault of ours one each
+time."""
+MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.001, 0.1
 CONNECT_SECONDS = 3
 WAIT_SECONDS = 5
 """For a connection of the pool."""
@@ -51,6 +55,10 @@ _AWAY = (
     asyncpg.InternalServerError,
     asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.SnapshotTooOldError,
+    # a pooler has put another session in the place of ours
+    asyncpg.InvalidSQLStatementNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
@@ -60,16 +68,18 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
-# what two transactions that meet make of one of them
-_MET = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
+# what says that a transaction ran at the wrong moment; nothing of it was written
+_CONFLICT = (
+    asyncpg.TransactionRollbackError,  # serialization and deadlock
+    asyncpg.LockNotAvailableError,
     # a migration came between
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
 )
 # what may leave the driver between the parts of a statement
 _CUT_SHORT = (asyncio.CancelledError, TimeoutError, asyncpg.DataError, asyncpg.InterfaceError)
+
+log = structlog.get_logger()
 
 
 async def schema_revision(url: str) -> str | None:
@@ -124,22 +134,23 @@ class PostgresEngine:
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
         with self._under_way():
-            async with self._connection() as connection:
-                found: Sequence[Row] = await connection.fetch(statement, *parameters)
-                return found
+            try:
+                return await self._fetch(statement, parameters)
+            except _CONFLICT:
+                return await self._fetch(statement, parameters)
 
     look_up = read
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         with self._under_way():
-            # whoever has met somebody keeps their turn, and is overtaken by nobody who begins later
+            # a write that is repeated is not overtaken by one that begins later
             async with asyncio.timeout(WRITE_SECONDS), self._writers:
                 async with self._one_by_one:
                     pass
                 try:
                     return await self._attempt(job)
-                except (*_MET, asyncpg.IntegrityConstraintViolationError):
-                    return await self._attempt_again(job)
+                except (*_CONFLICT, asyncpg.IntegrityConstraintViolationError):
+                    return await self._repeat(job)
 
     def on_commit(self, call: Callable[[], None]) -> None:
         self._after_commit.append(call)
@@ -150,29 +161,46 @@ class PostgresEngine:
         except (TimeoutError, *_AWAY):
             self._pool.terminate()
 
-    async def _attempt_again(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
-        # those of this process that met somebody do not meet each other once more
+    async def _repeat(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+        violations = 0
+        # writes of this process that had a conflict do not have another with each other
         async with self._one_by_one:
-            for attempt in range(ATTEMPTS):
+            for attempt in range(MAX_ATTEMPTS):
                 try:
                     return await self._attempt(job)
-                except _MET:
-                    longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2**attempt)
-                    await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - a pause
-        raise ServiceUnavailable("met_too_often")
+                except _CONFLICT:
+                    pass
+                except asyncpg.IntegrityConstraintViolationError as error:
+                    violations += 1
+                    if violations == MAX_VIOLATIONS:
+                        name = type(error).__name__
+                        # not its text, which holds what is in the database
+                        log.error("constraint violated", exception=name)
+                        raise ServiceUnavailable(name) from None
+                pause = min(MAX_PAUSE_SECONDS, MIN_PAUSE_SECONDS * 2**attempt)
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - a pause
+        raise ServiceUnavailable("too_many_conflicts")
 
     async def _attempt(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         async with self._connection() as connection:
             try:
                 async with connection.transaction(isolation="serializable"):
                     result = await job(_Statements(connection))
-            except asyncpg.ReadOnlySQLTransactionError:
-                # it has become a standby: connect anew, to where the name leads by now
+            except (asyncpg.ReadOnlySQLTransactionError, asyncpg.InvalidSQLStatementNameError):
+                # it has become a standby, say: connect again, to where the name leads by now
                 await self._pool.expire_connections()
                 raise
+            except asyncpg.StatementCompletionUnknownError as error:
+                # it may have been written: a repetition could write it twice
+                raise ServiceUnavailable(type(error).__name__) from None
         for call in self._after_commit:
             call()
         return result
+
+    async def _fetch(self, statement: str, parameters: tuple[object, ...]) -> Sequence[Row]:
+        async with self._connection() as connection:
+            found: Sequence[Row] = await connection.fetch(statement, *parameters)
+            return found
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["asyncpg.Connection"]:
@@ -191,7 +219,7 @@ class PostgresEngine:
         self._asked += 1
         try:
             yield
-        except _AWAY as error:
+        except (*_AWAY, *_CONFLICT) as error:
             # by its type alone: the text may hold what is in the database, and where that is
             raise ServiceUnavailable(type(error).__name__) from None
         finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import aiosqlite
+import structlog
 
 from service.errors import ServiceUnavailable
 from service.storage.engine import Row, StoreError, Transaction
@@ -43,6 +44,8 @@ _NEAR = (
     # KiB: what many rows asked for again and again need of a large file, or each page is read anew
     "PRAGMA cache_size = -16384",
 )
+
+log = structlog.get_logger()
 
 
 class FileGone(Exception):
@@ -173,6 +176,12 @@ class SqliteEngine:
         await self._run("SAVEPOINT job")
         try:
             job.result = await job.work(_Statements(self._writer))
+        except sqlite3.IntegrityError as error:
+            name = type(error).__name__
+            # a fault of ours: there is one writer, and so no race. Not its text, as ever
+            log.error("constraint violated", exception=name)
+            job.error = ServiceUnavailable(name)
+            await self._run("ROLLBACK TO job")
         except Exception as error:
             if _is_away(error):
                 raise

@@ -33,12 +33,13 @@ REVOKE_API_KEY = """
 UPDATE api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE key_id = $1 RETURNING key_id
 """  # an operator revokes a key by its id alone
 
-# only for a tenant that there (still) is
+# Only for a tenant that exists (still). The key is unique by two indexes: a conflict in either one
+# counts, or two processes that add one profile violate the second.
 ADD_PROFILE = """
 INSERT INTO profiles (tenant_id, profile_key, profile_name, created_at)
 SELECT tenant_id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
 FROM tenants WHERE tenant_id = $1
-ON CONFLICT (profile_key) DO NOTHING RETURNING profile_key
+ON CONFLICT DO NOTHING RETURNING profile_key
 """
 _CONNECTED = f"SELECT {rows.CONNECTION}, p.profile_key, p.profile_name, p.created_at"
 _CONNECTIONS = """

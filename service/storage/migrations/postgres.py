@@ -18,14 +18,15 @@ LOCK_SECONDS = 3
 ATTEMPTS = 5
 LONGEST_PAUSE = 0.5
 
-# what a migration meets: of two at once the later finds what it was to make
-_MET = (
+# of two migrations at once, the later finds what it was to make
+_CONFLICT = (
     asyncpg.DuplicateTableError,
     asyncpg.DuplicateObjectError,
     asyncpg.DuplicateColumnError,
     asyncpg.UniqueViolationError,  # in the catalogue, or on the row of the version
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,  # a backup reads a table that is to be changed, say
+    asyncpg.InternalServerError,  # "tuple concurrently updated": a row of the catalogue
 )
 
 
@@ -44,7 +45,7 @@ async def upgrade(config: Config, database_url: str, head: str) -> None:
                         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
                         await connection.execute(_as_sql(config, revision, head))
                 return
-            except _MET:
+            except _CONFLICT:
                 if attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - a pause
