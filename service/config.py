@@ -16,21 +16,20 @@ from pydantic import (
     field_validator,
 )
 
+from service import postgres_url
+
 PREFIX = "POSTCORE_"
 CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
 """Variables of that prefix that belong to callers, not to the service."""
 CALLED_AT = ("grpc_address", "http_address")
 """The settings that are addresses which callers reach with keys and passwords."""
-PROTECTION = frozenset({"tls_cert_file", "tls_key_file", "tls_client_ca_file", "allow_plaintext"})
-"""Those that say how these are protected."""
+PROTECTION = frozenset(
+    {"tls_cert_file", "tls_key_file", "tls_client_ca_file", "allow_plaintext"}
+    | {"allow_unverified_database"}
+)
+"""Those that say how these, and the way to the database, are protected."""
 ORIGIN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE
-)
-_HOST = r"(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?"
-# without a host it is the socket of this machine, or in the folder that ?host= names
-POSTGRES = re.compile(
-    rf"postgres(?:ql)?://(?:[^@/?#\s]+@)?((?:{_HOST}(?:,{_HOST})*)?)/[^/?#\s]+(?:\?[^?#\s]+)?",
-    re.ASCII | re.IGNORECASE,
 )
 
 
@@ -91,6 +90,8 @@ class Settings(BaseModel):
     sandbox_control_address: str = "127.0.0.1:2581"
     """Where `postcore sandbox` drives it."""
     database_url: str = Field("sqlite:///data/postcore.db", repr=False)
+    allow_unverified_database: bool = False
+    """Send the password of a PostgreSQL on another machine without checking its certificate."""
     database_pool_size: int = Field(10, ge=1, le=1000)
     """Connections of one process to PostgreSQL, at most."""
     keyring_file: Path = Path("data/keyring.json")
@@ -159,13 +160,7 @@ class Settings(BaseModel):
     @classmethod
     def _check_database(cls, value: str) -> str:
         if value.startswith(("postgresql://", "postgres://")):
-            match = POSTGRES.fullmatch(value)
-            ports = re.findall(r":([0-9]+)(?:,|$)", match[1]) if match else ["0"]
-            if not all(0 < int(port) < 65536 for port in ports):
-                raise ValueError(
-                    "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
-                    "with @, /, ? and # in the password written as %40, %2F, %3F and %23"
-                )
+            postgres_url.check(value)
             return value
         if not value.startswith("sqlite:///") or value[10:] in ("", ":memory:"):
             raise ValueError("must be sqlite:///PATH or postgresql://…")
@@ -177,8 +172,7 @@ class Settings(BaseModel):
     def is_postgres(self) -> bool:
         return not self.database_url.startswith("sqlite:")
 
-    @property
-    def _disagreements(self) -> list[str]:
+    def _disagreements(self, environ: Mapping[str, str]) -> list[str]:
         """What is wrong with settings that are right each by itself."""
         wrong = []
         for name, other in (("cert", "key"), ("key", "cert"), ("client_ca", "cert")):
@@ -195,6 +189,16 @@ class Settings(BaseModel):
                 for name in CALLED_AT
                 if not is_loopback(getattr(self, name))
             ]
+        if (
+            self.is_postgres
+            and not self.allow_unverified_database
+            and postgres_url.is_unverified(self.database_url, environ)
+        ):
+            wrong.append(
+                f"{PREFIX}DATABASE_URL: leads to another machine without verified TLS, and the "
+                "password would go there: add sslmode=verify-full (and sslrootcert=FILE) to the "
+                f"URL, or set {PREFIX}ALLOW_UNVERIFIED_DATABASE=true"
+            )
         return wrong
 
     @property
@@ -241,7 +245,7 @@ class Settings(BaseModel):
             )
             if wrong.keys() & PROTECTION:
                 raise ConfigError(faults) from None
-        faults += settings._disagreements
+        faults += settings._disagreements(environ)
         if faults:
             raise ConfigError(faults)
         return settings

@@ -84,6 +84,11 @@ class Cluster:
                 f"fsync = {'on' if durable else 'off'}\nlog_statement = none\n"
             )
 
+    def set(self, **settings: str) -> None:
+        """Have the server started with *settings*."""
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
     @staticmethod
     def give(path: Path) -> None:
         """Let the server have *path*."""

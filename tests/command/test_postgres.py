@@ -148,8 +148,8 @@ def test_a_database_that_cannot_be_used_is_told(
 def test_a_password_in_the_url_is_not_shown(empty_home: Home) -> None:
     """By `config check`, wherever in the URL it is."""
     for url in (
-        "postgresql://postcore:hunter2@db.internal/profiles",
-        "postgres://db.internal/profiles?user=postcore&password=hunter2",
+        "postgresql://postcore:hunter2@db.internal/profiles?sslmode=verify-full",
+        "postgres://127.0.0.1/profiles?user=postcore&password=hunter2",
     ):
         shown = empty_home.run("config", "check", DATABASE_URL=url)
         assert (shown.code, shown.out) == (0, "ok\n")

@@ -186,9 +186,9 @@ def test_a_database_on_a_server_has_host_and_name(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://u:p%40%2F@db.internal:5432/profiles",
+        "postgresql://u:p%40%2F@db.internal:5432/profiles?sslmode=verify-full",
         "postgres://u@[::1]/profiles?sslmode=verify-full&sslrootcert=/etc/ca.pem",
-        "postgresql://u:p@one:5432,two:5433/profiles?target_session_attrs=read-write",
+        "postgresql://u:p@one:5432,two:5433/d?target_session_attrs=any&sslmode=verify-full",
         "postgresql:///profiles?host=/var/run/postgresql",
     ],
 )

@@ -15,7 +15,7 @@ from service.config import PREFIX, ConfigError, Settings
 from .target import Read, Target
 
 MARK = "hunter2"
-BETWEEN = re.compile("must be set where|other machines can reach it")
+BETWEEN = re.compile("must be set where|other machines can reach it|without verified TLS")
 NAMES = tuple(sorted(Settings.model_fields))
 
 
