@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
@@ -28,6 +29,7 @@ from service.opening import (
     open_store,
     open_vault,
     outside,
+    warn_of_bound,
 )
 from service.platforms.registry import ADAPTERS, Registry
 from service.playground import open_sandbox, seed
@@ -91,6 +93,8 @@ async def house(
         if mode:
             await claim_mode(store, mode)
         vault = await open_vault(store, ring)
+        if mode:
+            warn_of_bound(ring, datetime.now(UTC))
         tasks = OwnedTasks()
         way_out = outside(settings, clock, tasks.leave)
         adapters = tuple(make(way_out) for make in ADAPTERS)

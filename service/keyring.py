@@ -38,11 +38,12 @@ def init_keyring() -> None:
 
 @keyring.command("status")
 def keyring_status() -> None:
-    """List the ring's keys: id, purpose, state, time of creation, rows that name it.
+    """List the ring's keys: id, purpose, state, time of creation, rows that name it, and how it
+    wraps (of `seal` keys: direct, which has a bound, or derived).
 
     No rows are counted where there is no database yet.
     """
-    from service.ring import read_keys
+    from service.ring import KeyPurpose, read_keys
 
     read = settings()
     with told():
@@ -50,7 +51,8 @@ def keyring_status() -> None:
     uses = run(_count(read)) if _has_database(read) else {}
     for key in keys:
         rows = uses.get(key.key_id, 0)
-        click.echo(f"{key.key_id}\t{key.purpose}\t{key.state}\t{key.created_at}\t{rows}")
+        wrap = key.wrap if key.purpose is KeyPurpose.SEAL else "-"
+        click.echo(f"{key.key_id}\t{key.purpose}\t{key.state}\t{key.created_at}\t{rows}\t{wrap}")
     for key_id in sorted(uses.keys() - {key.key_id for key in keys}):
         click.echo(f"{uses[key_id]} rows name {key_id}, which is not in the ring", err=True)
 

@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
+
+import structlog
 
 from service import canary
 from service.config import Settings
@@ -11,11 +14,18 @@ from service.platforms.egress import Egress, Origin
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
 from service.ports import Clock
-from service.ring import Ring, UnknownKey
+from service.ring import KeyPurpose, Ring, UnknownKey, Wrap, age
 from service.storage.opening import open_engine
 from service.storage.store import SqlStore
 from service.transport.certificates import Certificates
 from service.vault import Unreadable, Vault
+
+MAX_DIRECT_SECONDS = 90 * 86_400
+"""In which a million connections that are refreshed every two hours use a quarter of the 2^32
+envelopes that a `seal` key of the direct kind is good for."""
+MANUAL = "docs/operations.md"
+
+log = structlog.get_logger()
 
 
 class StartError(Exception):
@@ -43,6 +53,13 @@ async def open_vault(store: SqlStore, ring: Ring) -> Vault:
             "put the right ring in place of POSTCORE_KEYRING_FILE"
         ) from None
     return vault
+
+
+def warn_of_bound(ring: Ring, now: datetime) -> None:
+    """Log a warning where the active `seal` key has a bound that it may come near."""
+    key = ring.active(KeyPurpose.SEAL)
+    if key.wrap is Wrap.DIRECT and age(key.created_at, now) > MAX_DIRECT_SECONDS:
+        log.warning("ring key is old and has a bound", key_id=key.key_id, rotate_it=MANUAL)
 
 
 async def claim_mode(store: SqlStore, mode: str) -> None:

@@ -1,9 +1,14 @@
 """The ring: the service's own keys, by purpose, in one file that its owner alone may read.
 
-The file is JSON: `{"version": 1, "keys": [{id, purpose, state, created_at, since, key}]}`, each
-key 256 random bits in base64, *since* when it came into its state. Of each purpose exactly one key
-is `active`: new secrets are made with it. `pending` keys are loaded but not yet used, `previous`
-ones still open what they sealed. rotation.py leads keys from one state to the next.
+The file is JSON: `{"version": 2, "keys": [{id, purpose, state, created_at, since, key, wrap}]}`,
+each key 256 random bits in base64, *since* when it came into its state. Of each purpose exactly one
+key is `active`: new secrets are made with it. `pending` keys are loaded but not yet used,
+`previous` ones still open what they sealed. rotation.py leads keys from one state to the next.
+
+A `seal` key whose *wrap* is `derived` seals in format 2 of the vault; one without *wrap* was made
+by an older program and seals in format 1. A file without a `derived` key has version 1. An older
+program refuses version 2: it then lacks the key (UnknownKey), and does not take what the key sealed
+for damaged (Unreadable).
 """
 
 import asyncio
@@ -18,6 +23,7 @@ import secrets
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
@@ -53,6 +59,15 @@ class KeyState(StrEnum):
     PREVIOUS = "previous"
 
 
+class Wrap(StrEnum):
+    """How a `seal` key wraps data keys."""
+
+    DIRECT = "direct"
+    """By itself: for 2^32 of them at most."""
+    DERIVED = "derived"
+    """By a key of its own for each, derived from it: for as many as there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key of the ring."""
@@ -63,6 +78,7 @@ class Key:
     created_at: str
     since: str
     secret: bytes = field(repr=False)
+    wrap: Wrap = Wrap.DIRECT
 
     @property
     def mark(self) -> str:
@@ -197,9 +213,12 @@ def keys_in(path: Path) -> list[Key]:
     except (ValueError, RecursionError):
         raise RingError(f"the ring {path} is not JSON") from None
     try:
-        if written["version"] != 1:
+        version = written["version"]
+        if version not in (1, 2):
             raise RingError(f"the ring {path} is of a version that this program does not know")
         keys = [_key_from(entry) for entry in written["keys"]]
+        if version < _version(keys):
+            raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RingError(f"the ring {path} is damaged") from None
     if len({key.key_id for key in keys}) != len(keys):
@@ -224,7 +243,13 @@ def _key_from(entry: dict[str, str]) -> Key:
         entry["created_at"],
         entry.get("since", entry["created_at"]),
         secret,
+        Wrap(entry.get("wrap", Wrap.DIRECT)),
     )
+
+
+def _version(keys: Sequence[Key]) -> int:
+    """The version of a file that holds *keys*."""
+    return 2 if any(key.wrap is Wrap.DERIVED for key in keys) else 1
 
 
 def new_keys(created_at: str) -> list[Key]:
@@ -235,7 +260,16 @@ def new_keys(created_at: str) -> list[Key]:
 def new_key(purpose: KeyPurpose, state: KeyState, created_at: str) -> Key:
     """A key that nobody has had before."""
     key_id = f"{purpose.value.replace('_', '')}-{secrets.token_hex(4)}"
-    return Key(key_id, purpose, state, created_at, created_at, secrets.token_bytes(32))
+    wrap = Wrap.DERIVED if purpose is KeyPurpose.SEAL else Wrap.DIRECT
+    return Key(key_id, purpose, state, created_at, created_at, secrets.token_bytes(32), wrap)
+
+
+def age(written: str, now: datetime) -> float:
+    """Seconds from the RFC 3339 time *written* to *now*; infinite where it is no time."""
+    try:
+        return (now - datetime.fromisoformat(written)).total_seconds()
+    except (ValueError, TypeError):
+        return float("inf")
 
 
 def create_ring(path: Path, keys: Sequence[Key]) -> None:
@@ -268,13 +302,14 @@ def write_draft(draft: Path, keys: Sequence[Key], owner: tuple[int, int] | None 
             "created_at": key.created_at,
             "since": key.since,
             "key": base64.b64encode(key.secret).decode(),
+            **({"wrap": key.wrap.value} if key.wrap is Wrap.DERIVED else {}),
         }
         for key in keys
     ]
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         if owner is not None:
             os.fchown(file.fileno(), *owner)
-        file.write(json.dumps({"version": 1, "keys": entries}, indent=2) + "\n")
+        file.write(json.dumps({"version": _version(keys), "keys": entries}, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

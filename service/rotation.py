@@ -24,6 +24,7 @@ from service.ring import (
     KeyPurpose,
     KeyState,
     RingError,
+    age,
     keep_names,
     keys_in,
     new_key,
@@ -127,10 +128,7 @@ class Rotation:
 
     def age(self, key: Key) -> float:
         """For how many seconds *key* has been in its state; a time that is none is long ago."""
-        try:
-            return (self._now - datetime.fromisoformat(key.since)).total_seconds()
-        except (ValueError, TypeError):
-            return float("inf")
+        return age(key.since, self._now)
 
     def _keep(self, key: Key) -> Path:
         """Write *key* to a file of its own; one that a retirement which was cut short left will

@@ -1,12 +1,19 @@
 """The vault: envelope encryption that binds a secret to its place.
 
-Each secret has a data key of its own (AES-256-GCM), wrapped by the ring's active `seal` key.
-Both are bound to the place that the secret belongs to, so that an envelope moved to another row,
-or a row whose plain columns were edited, does not open.
+Each secret has a data key of its own (AES-256-GCM), wrapped by a key of the ring. Both are bound to
+the place that the secret belongs to, so that an envelope moved to another row, or a row whose plain
+columns were edited, does not open.
 
-    envelope = format (1 byte) · nonce (12) · wrapped data key (32 + 16) · nonce (12) · ciphertext
+    format 1 = 1 (1 byte) · nonce (12) · wrapped data key (32 + 16) · nonce (12) · ciphertext
+    format 2 = 2 (1 byte) · salt (16) · and the same
+
+In format 1 the ring's key wraps by itself: with random nonces, for 2^32 envelopes at most. In
+format 2 each envelope has a wrapping key: HKDF-Expand of the ring's key with a random salt. The
+ring's key is uniformly random, and so HKDF's extract step is left out (RFC 5869, section 3.3). How
+a key of the ring seals is its own (`Key.wrap`); both formats open.
 """
 
+import hmac
 import secrets
 from collections.abc import Iterable
 
@@ -17,12 +24,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from service.model import Session
 from service.records import Purpose, SealContext, Sealed, StoredSession
-from service.ring import KeyPurpose, Ring
+from service.ring import Key, KeyPurpose, Ring, Wrap
 
-FORMAT = 1
+FORMATS = {Wrap.DIRECT: 1, Wrap.DERIVED: 2}
+SALT = {1: 0, 2: 16}
+"""Bytes of salt by format."""
 NONCE = 12
 WRAPPED = 32 + 16
-HEAD = 1 + NONCE + WRAPPED
+WRAPPING = b"postcore wrapping key"
 
 log = structlog.get_logger()
 
@@ -40,12 +49,13 @@ class Vault:
     def seal(self, secret: str, purpose: Purpose, context: SealContext) -> Sealed:
         """*secret*, so that it opens for the same *purpose* in the same *context* only."""
         key = self._ring.active(KeyPurpose.SEAL)
-        place = _place(key.key_id, purpose, context)
-        data_key = AESGCM.generate_key(256)
+        format_ = FORMATS[key.wrap]
+        place = _place(format_, key.key_id, purpose, context)
+        data_key, salt = AESGCM.generate_key(256), secrets.token_bytes(SALT[format_])
         wrap_nonce, nonce = secrets.token_bytes(NONCE), secrets.token_bytes(NONCE)
-        wrapped = AESGCM(key.secret).encrypt(wrap_nonce, data_key, place)
+        wrapped = AESGCM(_wrapping_key(key.secret, salt)).encrypt(wrap_nonce, data_key, place)
         ciphertext = AESGCM(data_key).encrypt(nonce, secret.encode(), place)
-        envelope = bytes([FORMAT]) + wrap_nonce + wrapped + nonce + ciphertext
+        envelope = bytes([format_]) + salt + wrap_nonce + wrapped + nonce + ciphertext
         return Sealed(key.key_id, envelope)
 
     def seal_session(self, session: Session, context: SealContext) -> Sealed:
@@ -76,7 +86,7 @@ class Vault:
         """
         key = self._ring.key(KeyPurpose.SEAL, sealed.ring_key_id)
         try:
-            return _opened(key.secret, sealed.envelope, _place(key.key_id, purpose, context))
+            return _opened(key, sealed.envelope, purpose, context)
         except Unreadable:
             log.error(
                 "secret does not open",
@@ -89,21 +99,32 @@ class Vault:
             raise
 
 
-def _opened(key: bytes, envelope: bytes, place: bytes) -> str:
-    if len(envelope) < HEAD + NONCE + 16 or envelope[0] != FORMAT:
+def _opened(key: Key, envelope: bytes, purpose: Purpose, context: SealContext) -> str:
+    format_ = envelope[0] if envelope else 0
+    start = 1 + SALT.get(format_, 0)
+    end = start + NONCE + WRAPPED
+    if format_ not in SALT or len(envelope) < end + NONCE + 16:
         raise Unreadable
-    wrap_nonce, wrapped = envelope[1 : 1 + NONCE], envelope[1 + NONCE : HEAD]
-    nonce, ciphertext = envelope[HEAD : HEAD + NONCE], envelope[HEAD + NONCE :]
+    wrap_nonce, wrapped = envelope[start : start + NONCE], envelope[start + NONCE : end]
+    nonce, ciphertext = envelope[end : end + NONCE], envelope[end + NONCE :]
+    place = _place(format_, key.key_id, purpose, context)
     try:
-        data_key = AESGCM(key).decrypt(wrap_nonce, wrapped, place)
+        wrapping = AESGCM(_wrapping_key(key.secret, envelope[1:start]))
+        data_key = wrapping.decrypt(wrap_nonce, wrapped, place)
         return AESGCM(data_key).decrypt(nonce, ciphertext, place).decode()
     except (InvalidTag, UnicodeDecodeError):
         raise Unreadable from None
 
 
-def _place(key_id: str, purpose: Purpose, context: SealContext) -> bytes:
+def _wrapping_key(secret: bytes, salt: bytes) -> bytes:
+    """The wrapping key of format 2: HKDF-Expand of *secret* to 32 bytes, which is its first block,
+    with a label and *salt* as info. Of format 1, which has no salt, *secret* itself."""
+    return hmac.digest(secret, WRAPPING + salt + b"\x01", "sha256") if salt else secret
+
+
+def _place(format_: int, key_id: str, purpose: Purpose, context: SealContext) -> bytes:
     parts = (
-        str(FORMAT),
+        str(format_),
         key_id,
         context.tenant_id,
         context.profile_key,

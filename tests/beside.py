@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.config import Settings
@@ -14,7 +14,7 @@ from service.model import DAY, Session
 from service.opening import open_store
 from service.ports import SystemClock
 from service.records import Purpose, SavedLogin, SealContext, Sealed
-from service.ring import Ring
+from service.ring import Key, Ring, Wrap, new_keys
 from service.vault import Vault
 from tests.bluesky import Person, SandboxBluesky
 from tests.engines import rows
@@ -66,6 +66,11 @@ async def done(service: Running, *arguments: str) -> str:
     ended = await command(service, *arguments)
     assert ended.code == 0, ended
     return ended.out.strip()
+
+
+def old_keys(created_at: str) -> list[Key]:
+    """New keys as the program before `derived` ones made them: it reads a ring of these."""
+    return [replace(key, wrap=Wrap.DIRECT) for key in new_keys(created_at)]
 
 
 def age(ring: Path) -> None:

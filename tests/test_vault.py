@@ -4,14 +4,51 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.records import Purpose, SealContext, Sealed
-from service.ring import KeyState, Ring, UnknownKey, create_ring, new_keys
+from service.ring import (
+    Key,
+    KeyPurpose,
+    KeyState,
+    Ring,
+    UnknownKey,
+    Wrap,
+    create_ring,
+    new_keys,
+)
 from service.vault import Unreadable, Vault, length_prefixed
 
 PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
+
+
+# sealed by programs of their time, under the key 00 01 02 … 1f: they open for ever
+GOLDEN = {
+    Wrap.DIRECT: (
+        "01e641ae8570a231188411d1d0499dded44266893fa6cf5c217883d60d6241bf258c81a604052e19528ad15c17"
+        "4ad5de65796c2fa596ba99393b86f18280af1e4ca0e093e6a5bb7f3ed843077f5c5dc881cae286ad4cafa2f21a"
+        "f3ee134be2896f110a35e0131d80d8d19c86"
+    ),
+    Wrap.DERIVED: (
+        "0254b696f77344fb72cdf5a760f6a47f252e4b828c96705814a1f5fba18b929c9ec506ff34eac50580f2b6a694"
+        "a93f9e98f8c48da08779d7c83762cc1a45d358561e0fc97221972fecb93e5864f1cb8efe5c9f0838ca93c24649"
+        "ac3c8b1aa0a304cc7d1b6a602abfcee1465226f9e0d5dd9acfdab55d601986588468"
+    ),
+}
+GOLDEN_KEY = Key(
+    "seal-golden", KeyPurpose.SEAL, KeyState.ACTIVE, "test", "test", bytes(range(32)), Wrap.DERIVED
+)
+
+
+def ring_of(path: Path, *keys: Key) -> Ring:
+    """A ring of *keys* and of new ones for the other purposes."""
+    other = [key for key in new_keys("test") if key.purpose is not KeyPurpose.SEAL]
+    create_ring(path, [*keys, *other])
+    return Ring(path)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +110,52 @@ def test_an_envelope_for_another_purpose_does_not_open(vault: Vault) -> None:
         vault.open(sealed, Purpose.SESSION, PLACE)
 
 
-def test_every_byte_counts(vault: Vault) -> None:
+@pytest.mark.parametrize("wrap", Wrap)
+@pytest.mark.parametrize("envelope", GOLDEN.values(), ids=GOLDEN)
+def test_what_former_programs_have_sealed_opens(tmp_path: Path, wrap: Wrap, envelope: str) -> None:
+    """Both formats, whatever the key seals with by now."""
+    vault = Vault(ring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
+    sealed = Sealed("seal-golden", bytes.fromhex(envelope))
+    assert vault.open(sealed, Purpose.CREDENTIAL, PLACE) == "abcd-efgh-ijkl-mnop"
+    with pytest.raises(Unreadable):
+        vault.open(sealed, Purpose.CREDENTIAL, PLACE._replace(generation=8))
+
+
+def test_an_envelope_has_a_wrapping_key_of_its_own() -> None:
+    """HKDF-Expand of the ring's key, with a label and the salt as info, by another library."""
+    envelope = bytes.fromhex(GOLDEN[Wrap.DERIVED])
+    salt, nonce, wrapped = envelope[1:17], envelope[17:29], envelope[29:77]
+    assert (envelope[0], len(envelope)) == (2, 1 + 16 + 12 + 48 + 12 + 19 + 16)
+    info = b"postcore wrapping key" + salt
+    wrapping = HKDFExpand(SHA256(), 32, info).derive(GOLDEN_KEY.secret)
+    parts = ["2", "seal-golden", *map(str, PLACE), "credential"]
+    place = length_prefixed(part.encode() for part in parts)
+    data_key = AESGCM(wrapping).decrypt(nonce, wrapped, place)
+    secret = AESGCM(data_key).decrypt(envelope[77:89], envelope[89:], place)
+    assert secret == b"abcd-efgh-ijkl-mnop"
+
+
+def test_no_two_envelopes_share_a_salt(vault: Vault) -> None:
+    """It is random, and of 16 bytes."""
+    sealed = [vault.seal("secret", Purpose.CREDENTIAL, PLACE).envelope for _ in range(100)]
+    assert {envelope[0] for envelope in sealed} == {2}
+    assert len({envelope[1:17] for envelope in sealed}) == 100
+
+
+def test_a_key_of_a_former_program_seals_as_it_did(tmp_path: Path) -> None:
+    """In format 1: nodes of that program beside this one open it."""
+    key = replace(GOLDEN_KEY, wrap=Wrap.DIRECT)
+    vault = Vault(ring_of(tmp_path / "keyring.json", key))
+    sealed = vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, PLACE)
+    assert sealed.envelope[0] == 1
+    assert len(sealed.envelope) == len(GOLDEN[Wrap.DIRECT]) // 2
+    assert vault.open(sealed, Purpose.CREDENTIAL, PLACE) == "abcd-efgh-ijkl-mnop"
+
+
+@pytest.mark.parametrize("wrap", Wrap)
+def test_every_byte_counts(tmp_path: Path, wrap: Wrap) -> None:
     """Flipped anywhere, cut anywhere, or longer: it does not open."""
+    vault = Vault(ring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
     sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
     envelope = sealed.envelope
     wrong = [envelope[:length] for length in range(len(envelope))] + [envelope + b"\0"]

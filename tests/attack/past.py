@@ -14,10 +14,11 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.config import Settings
 from service.model import Scope
 from service.ports import SystemClock
+from service.ring import create_ring
 from service.storage import migrations
 from service.storage.migrations import migrate_apart
 from service.storage.migrations.postgres import upgrade
-from tests.beside import opened_by
+from tests.beside import old_keys, opened_by
 from tests.bluesky import Person, SandboxBluesky
 from tests.engines import rows
 from tests.postgres import Cluster
@@ -103,6 +104,7 @@ async def past_of(folder: Path, sandbox: SandboxBluesky, count: int) -> Past:
     and a key that was revoked."""
     file = folder / "past.db"
     assert await asyncio.to_thread(migrate_apart, f"sqlite:///{file}")
+    create_ring(folder / "keyring.json", old_keys("2026-01-02T03:04:05+00:00"))
     async with running(file, {**sandbox.settings(), **BUDGETS}) as service:
         metadata = service.metadata()
 

@@ -179,7 +179,7 @@ async def _rings(made: Databases) -> list[Figure]:
     refused = told.startswith("the ring is not the one that this database was sealed with")
     return [
         Figure(
-            "a ring of the first form (its keys have no time)",
+            "a ring of the first form (its keys have no time and no wrap)",
             f"{len(past.secrets)} secrets {'opened, sessions lent' if works else '**not opened**'}",
             works,
         ),

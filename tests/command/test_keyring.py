@@ -75,12 +75,14 @@ def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
 
 
 def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
-    """Id, purpose, state, time and rows of each; what `repr` shows of a key is no secret either."""
+    """Id, purpose, state, time, rows, wrap; what `repr` shows of a key is no secret either."""
     status = home.run("keyring", "status")
     assert (status.code, status.err) == (0, "")
     keys = read_keys(home.ring)
     assert status.out.splitlines() == [
-        f"{key.key_id}\t{key.purpose}\tactive\t{key.created_at}\t0" for key in keys
+        f"{key.key_id}\t{key.purpose}\tactive\t{key.created_at}\t0\t"
+        + ("derived" if key.purpose is KeyPurpose.SEAL else "-")
+        for key in keys
     ]
     for key in keys:
         for secret in (base64.b64encode(key.secret).decode(), repr(key.secret), key.secret.hex()):
@@ -128,7 +130,12 @@ DAMAGE: dict[str, tuple[Callable[[Written], object], str]] = {
     "a list": (lambda written: [written], "is damaged"),
     "null": (lambda _: None, "is damaged"),
     "no version": (lambda written: {"keys": written["keys"]}, "is damaged"),
-    "a newer version": (lambda written: {**written, "version": 2}, "does not know"),
+    "a newer version": (lambda written: {**written, "version": 3}, "does not know"),
+    "a key that an older program would take": (
+        lambda written: {**written, "version": 1},
+        "is damaged",
+    ),
+    "an unknown wrap": (with_first(wrap="twice"), "is damaged"),
     "no keys": (lambda _: {"version": 1}, "is damaged"),
     "keys that are none": (lambda _: {"version": 1, "keys": ["a", 1]}, "is damaged"),
     "an empty ring": (lambda _: {"version": 1, "keys": []}, "exactly one active key"),

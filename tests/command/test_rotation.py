@@ -5,25 +5,29 @@ import random
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
 
 import pytest
+from structlog.testing import capture_logs
 
 from service import rotation as rotation_module
-from service.opening import open_store, open_vault
+from service.opening import open_store, open_vault, warn_of_bound
 from service.ring import (
     KeyPurpose,
     KeyState,
     Ring,
     RingError,
     UnknownKey,
+    Wrap,
     create_ring,
     new_keys,
     read_keys,
 )
 from service.rotation import AT_REST, SETTLED, Rotation
+from tests.beside import old_keys
 from tests.command.home import Home, Outcome
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -109,6 +113,47 @@ def test_a_key_is_retired_when_nothing_needs_it(path: Path) -> None:
     # one that was never used goes at once
     unused = Rotation(path, LATER).add(KeyPurpose.SEAL)
     Rotation(path, LATER).retire(unused.key_id, 0)
+
+
+def test_a_ring_of_an_older_program_stays_one_that_it_reads(tmp_path: Path) -> None:
+    """Until a `seal` key is made: that key is derived, and the file has a version that an older
+    program refuses. Retired and put back, the key is what it was."""
+    path = tmp_path / "old.json"
+    create_ring(path, old_keys(NOW.isoformat()))
+
+    def versions() -> tuple[int, list[str]]:
+        written = json.loads(path.read_text())
+        return written["version"], [key["id"] for key in written["keys"] if "wrap" in key]
+
+    for purpose in (KeyPurpose.API_KEY, KeyPurpose.TOKEN):
+        added = Rotation(path, LATER).add(purpose)
+        Rotation(path, LATER).activate(added.key_id, at_once=True)
+    assert versions() == (1, [])
+    added = Rotation(path, LATER).add(KeyPurpose.SEAL)
+    assert versions() == (2, [added.key_id])
+    file = Rotation(path, LATER).retire(added.key_id, 0)
+    assert versions() == (1, [])
+    assert json.loads(file.read_text())["version"] == 2
+    put_back = Rotation(path, LATER).put_back(file)
+    assert put_back.wrap is Wrap.DERIVED
+    assert versions() == (2, [added.key_id])
+
+
+@pytest.mark.parametrize(
+    ("wrap", "days", "warned"),
+    [(Wrap.DIRECT, 91, True), (Wrap.DIRECT, 89, False), (Wrap.DERIVED, 1000, False)],
+)
+def test_an_old_key_with_a_bound_is_warned_of(
+    tmp_path: Path, wrap: Wrap, days: int, warned: bool
+) -> None:
+    """At a start, with the page that says how to rotate it."""
+    path = tmp_path / "old.json"
+    create_ring(path, [replace(key, wrap=wrap) for key in new_keys(NOW.isoformat())])
+    ring = Ring(path)
+    with capture_logs() as lines:
+        warn_of_bound(ring, NOW + timedelta(days=days))
+    assert [line["log_level"] for line in lines] == ["warning"] * warned
+    assert all(Path(line["rotate_it"]).exists() for line in lines)
 
 
 def test_a_retirement_that_was_cut_short_can_be_repeated(path: Path) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import click
 
 from service.config import Settings
-from service.ring import create_ring, new_keys
+from service.ring import create_ring
 from service.storage import migrations
 from service.storage.migrations import HEAD
+from tests.beside import old_keys
 from tests.bluesky import RealBluesky
 from tests.conftest import tool
 from tests.crowd import METHODS, Crowd
@@ -88,7 +89,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
         **dict.fromkeys(BUDGETS, "100000,100000"),
     }
     read = Settings.read({f"POSTCORE_{name}": value for name, value in more.items()})
-    create_ring(read.keyring_file, new_keys("figures"))
+    create_ring(read.keyring_file, old_keys("figures"))
     people = [await bluesky.person() for _ in range(PEOPLE)]
     async with fleet(read, folder, 2, program) as nodes, to_all(nodes) as channel:
         client = Running(read, "", channel)
