@@ -57,12 +57,9 @@ _AWAY = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TransactionTimeoutError,
     asyncpg.SnapshotTooOldError,
-    # a pooler has put another session in the place of ours
-    asyncpg.InvalidSQLStatementNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
-    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
@@ -75,6 +72,11 @@ _CONFLICT = (
     # a migration came between
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
+)
+# what says that a connection is not to the database that it was made to; nothing was written
+_STALE = (
+    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby, or was one
+    asyncpg.InvalidSQLStatementNameError,  # a pooler has put another session in the place of ours
 )
 # what may leave the driver between the parts of a statement
 _CUT_SHORT = (asyncio.CancelledError, TimeoutError, asyncpg.DataError, asyncpg.InterfaceError)
@@ -136,7 +138,7 @@ class PostgresEngine:
         with self._under_way():
             try:
                 return await self._fetch(statement, parameters)
-            except _CONFLICT:
+            except (*_CONFLICT, *_STALE):
                 return await self._fetch(statement, parameters)
 
     look_up = read
@@ -149,7 +151,7 @@ class PostgresEngine:
                     pass
                 try:
                     return await self._attempt(job)
-                except (*_CONFLICT, asyncpg.IntegrityConstraintViolationError):
+                except (*_CONFLICT, *_STALE, asyncpg.IntegrityConstraintViolationError):
                     return await self._repeat(job)
 
     def on_commit(self, call: Callable[[], None]) -> None:
@@ -186,8 +188,8 @@ class PostgresEngine:
             try:
                 async with connection.transaction(isolation="serializable"):
                     result = await job(_Statements(connection))
-            except (asyncpg.ReadOnlySQLTransactionError, asyncpg.InvalidSQLStatementNameError):
-                # it has become a standby, say: connect again, to where the name leads by now
+            except _STALE:
+                # connect again, to where the name leads by now
                 await self._pool.expire_connections()
                 raise
             except asyncpg.StatementCompletionUnknownError as error:
@@ -219,7 +221,7 @@ class PostgresEngine:
         self._asked += 1
         try:
             yield
-        except (*_AWAY, *_CONFLICT) as error:
+        except (*_AWAY, *_CONFLICT, *_STALE) as error:
             # by its type alone: the text may hold what is in the database, and where that is
             raise ServiceUnavailable(type(error).__name__) from None
         finally:
