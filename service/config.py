@@ -19,6 +19,7 @@ from pydantic import (
 from service import postgres_url
 
 PREFIX = "POSTCORE_"
+PUBLIC_DIRECTORY = "https://plc.directory"
 CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
 """Variables of that prefix that belong to callers, not to the service."""
 CALLED_AT = ("grpc_address", "http_address")
@@ -95,10 +96,13 @@ class Settings(BaseModel):
     database_pool_size: int = Field(10, ge=1, le=1000)
     """Connections of one process to PostgreSQL, at most."""
     keyring_file: Path = Path("data/keyring.json")
-    plc_url: str = "https://plc.directory"
+    plc_url: str = PUBLIC_DIRECTORY
     handle_resolver_url: str | None = None
     trusted_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
     egress_ca_file: Path | None = None
+    """Roots of private servers: for trusted origins, and for no public name."""
+    egress_proxy_ca_file: Path | None = None
+    """Roots of a proxy that opens TLS: for every origin."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     max_concurrent_calls: int = Field(1000, ge=1)

@@ -1,16 +1,16 @@
 """Opening: what a start opens, and the sentences that say why it cannot."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 import structlog
 
 from service import canary
-from service.config import Settings
+from service.config import PUBLIC_DIRECTORY, Settings
 from service.limits import Budget, LoginBudgets
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress, Origin, Roots
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
 from service.ports import Clock
@@ -84,13 +84,12 @@ def outside(
 ) -> Outside:
     """The way out that *settings* describe; *leave* does what is left of an answer's work."""
     names = Resolver()
+    public = frozenset({Origin.parse(PUBLIC_DIRECTORY)})
+    roots = Roots(settings.egress_ca_file, settings.egress_proxy_ca_file, public)
     try:
-        egress = Egress(names, settings.egress_ca_file)
+        egress = Egress(names, roots)
     except OSError:
-        raise StartError(
-            f"POSTCORE_EGRESS_CA_FILE: {settings.egress_ca_file} cannot be read, "
-            "or holds no certificates"
-        ) from None
+        raise StartError(_bad_roots(settings)) from None
     return Outside(
         egress,
         names,
@@ -100,6 +99,15 @@ def outside(
         frozenset(map(Origin.parse, settings.trusted_origins)),
         leave,
     )
+
+
+def _bad_roots(settings: Settings) -> str:
+    """What is wrong with a file of root certificates, by its variable's name."""
+    name, file = "POSTCORE_EGRESS_CA_FILE", settings.egress_ca_file
+    with suppress(OSError):
+        Egress(Resolver(), Roots(file))
+        name, file = "POSTCORE_EGRESS_PROXY_CA_FILE", settings.egress_proxy_ca_file
+    return f"{name}: {file} cannot be read, or holds no certificates"
 
 
 def login_budgets(settings: Settings) -> LoginBudgets:

@@ -91,6 +91,19 @@ async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetwork
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Files with root certificates, in PEM, besides the public ones.
+
+    *private* vouch for trusted origins alone, and for none in *public*. *proxy* vouch for every
+    origin: they are those of a proxy that opens TLS.
+    """
+
+    private: Path | None = None
+    proxy: Path | None = None
+    public: frozenset[Origin] = frozenset()
+
+
 class Egress:
     """Hands out transports and answers.
 
@@ -98,16 +111,18 @@ class Egress:
     exist: that is NameNotFound.
 
     *dial* opens connections; tests stand in for the internet there, behind the address check.
+    Raises OSError where a file of *roots* cannot be read or holds no certificates.
     """
 
-    def __init__(self, names: Resolver, extra_roots: Path | None = None, dial: Dial = dial) -> None:
-        context = ssl.create_default_context(cafile=certifi.where())
-        if extra_roots is not None:
-            context.load_verify_locations(extra_roots)
-        # two pools, so that a connection made for a trusted role is never used for anybody's
-        # document that names the same origin
+    def __init__(self, names: Resolver, roots: Roots = Roots(), dial: Dial = dial) -> None:
+        context = _context(roots.proxy)
+        private = context if roots.private is None else _context(roots.proxy, roots.private)
+        # pools of their own, so that a connection made for a trusted role is never used for
+        # anybody's document that names the same origin
         self._guarded = _Pool(context, _CheckedBackend(names, dial))
-        self._trusted = _Pool(context, httpcore.AnyIOBackend())
+        self._trusted = _Pool(private, httpcore.AnyIOBackend())
+        self._public = _Pool(context, httpcore.AnyIOBackend())
+        self._roots = roots
 
     def transport(self, origin: Origin, *, trusted: bool = False) -> "OneOrigin":
         """A transport for httpx that reaches *origin* and nothing else.
@@ -116,7 +131,9 @@ class Egress:
         """
         if not trusted and not origin.is_public_https:
             raise PlatformUnavailable("forbidden_origin", retry_after=None)
-        return OneOrigin(self._trusted if trusted else self._guarded, origin)
+        if not trusted:
+            return OneOrigin(self._guarded, origin)
+        return OneOrigin(self._public if origin in self._roots.public else self._trusted, origin)
 
     async def get(
         self,
@@ -135,8 +152,16 @@ class Egress:
         return await transport.handle_async_request(request)
 
     async def close(self) -> None:
-        await self._guarded.aclose()
-        await self._trusted.aclose()
+        for pool in (self._guarded, self._trusted, self._public):
+            await pool.aclose()
+
+
+def _context(*more: Path | None) -> ssl.SSLContext:
+    """Believes the public roots and those in the files *more*; raises OSError."""
+    context = ssl.create_default_context(cafile=certifi.where())
+    for file in filter(None, more):
+        context.load_verify_locations(file)
+    return context
 
 
 class _Pool(httpcore.AsyncConnectionPool):

@@ -50,7 +50,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     # on a machine that is shared with other tests, timing is told apart from a fault alone
     patience = 1 if part == 1 else 5
     async with _hostile(ground) as (dns_port, web_port, directory, roots):
-        more = {"PLC_URL": directory, "HANDLE_RESOLVER_URL": "", "EGRESS_CA_FILE": roots}
+        more = {"PLC_URL": directory, "HANDLE_RESOLVER_URL": "", "EGRESS_PROXY_CA_FILE": roots}
         read = seed.settings(ground.folder, f"sqlite:///{ground.folder}/postcore.db", more)
         module = ("tests.attack.led", str(dns_port), str(web_port), "serve")
         async with (

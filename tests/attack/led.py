@@ -6,13 +6,12 @@ What the name server says is checked as ever; every public address then leads to
 """
 
 import sys
-from pathlib import Path
 
 import httpcore
 
 from service import cli, opening
 from service.platforms import egress
-from service.platforms.egress import Egress
+from service.platforms.egress import Egress, Roots
 from service.platforms.names import Resolver
 
 
@@ -20,7 +19,7 @@ def lead(dns_port: int, web_port: int) -> None:
     async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
         return await egress.dial("127.0.0.1", web_port, seconds)
 
-    def way_out(names: Resolver, roots: Path | None) -> Egress:
+    def way_out(names: Resolver, roots: Roots) -> Egress:
         return Egress(names, roots, dial)
 
     vars(opening).update(Resolver=lambda: Resolver(["127.0.0.1"], dns_port), Egress=way_out)

@@ -196,16 +196,17 @@ async def test_an_address_that_is_not_ours_is_told(home: Home, address: str) -> 
                 pass
 
 
+@pytest.mark.parametrize("name", ["EGRESS_CA_FILE", "EGRESS_PROXY_CA_FILE"])
 @pytest.mark.parametrize("content", [None, "no certificate"])
 async def test_further_roots_that_cannot_be_loaded_are_told(
-    home: Home, content: str | None
+    home: Home, name: str, content: str | None
 ) -> None:
     """By the variable's name, be the file missing or something else."""
     file = home.folder / "roots.pem"
     if content:
         file.write_text(content)
-    with pytest.raises(StartError, match="POSTCORE_EGRESS_CA_FILE"):
-        async with serving(home.settings(EGRESS_CA_FILE=str(file))):
+    with pytest.raises(StartError, match=f"POSTCORE_{name}: "):
+        async with serving(home.settings(**{name: str(file)})):
             pass
 
 

@@ -14,7 +14,7 @@ import dns.rcode
 import httpcore
 
 from service.platforms import egress
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress, Origin, Roots
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
 from service.ports import Clock
@@ -123,7 +123,7 @@ class Storm:
         self, clock: Clock, leave: Callable[[Coroutine[Any, Any, object]], None]
     ) -> Outside:
         names = Resolver(["127.0.0.1"], self._dns.port)
-        way = Egress(names, self._authority.roots, self._dial)
+        way = Egress(names, Roots(proxy=self._authority.roots), self._dial)
         directory = Origin.parse(self.directory.origin)
         return Outside(way, names, clock, directory, None, frozenset(), leave)
 

@@ -8,7 +8,7 @@ import httpcore
 
 from service.model import SECOND, Micros
 from service.platforms import egress
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress, Origin, Roots
 from service.platforms.names import Resolver
 from service.platforms.outside import Outside
 from service.tasks import OwnedTasks
@@ -41,7 +41,7 @@ class Internet:
         self.dialled: list[tuple[str, int]] = []
         self.tasks = OwnedTasks()
         self.names = Resolver(["127.0.0.1"], dns.port)
-        self.egress = Egress(self.names, roots.roots, self.dial)
+        self.egress = Egress(self.names, Roots(proxy=roots.roots), self.dial)
 
     @classmethod
     @asynccontextmanager

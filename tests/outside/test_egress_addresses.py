@@ -134,7 +134,7 @@ async def test_a_certificate_for_another_name_is_refused(internet: Internet) -> 
 async def test_only_roots_that_the_operator_named_are_added(internet: Internet) -> None:
     """Without them a private authority's certificate is worth nothing."""
     internet.site(HOST, "/", HELLO)
-    plain = Egress(internet.names, None, internet.dial)
+    plain = Egress(internet.names, dial=internet.dial)
     with pytest.raises(PlatformUnavailable):
         await plain.get(Origin("https", HOST, 443), "/")
     await plain.close()

@@ -192,7 +192,7 @@ async def test_an_idle_connection_is_not_used_again(
     assert egress.KEEP_IDLE_SECONDS < 5
     monkeypatch.setattr(egress, "KEEP_IDLE_SECONDS", 0)
     raw.on("/", respond("hello"))
-    short = Egress(internet.names, None, internet.dial)
+    short = Egress(internet.names, dial=internet.dial)
     for _ in range(2):
         await short.get(Origin.parse(raw.origin), "/", trusted=True)
     await short.close()

@@ -116,7 +116,7 @@ async def test_a_few_large_answers_are_read_at_once(
     """The next waits for its turn, and is given up in the time for connecting; small ones do not
     wait for anybody."""
     monkeypatch.setattr(egress, "LARGE_AT_ONCE", 1)
-    way = Egress(internet.names, None)
+    way = Egress(internet.names)
     origin = Origin.parse(raw.origin)
     large = "x" * (egress.LARGE_BYTES + 1)
     raw.on("/", hang(head(content_length=str(len(large) + 1)) + large.encode()))

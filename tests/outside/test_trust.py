@@ -6,13 +6,15 @@ from typing import Any
 import httpcore
 import pytest
 
+from service.config import Settings
 from service.errors import InvalidCredentials, PlatformUnavailable
 from service.model import Account, Credentials
+from service.opening import outside
 from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress, Origin, Roots
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE, PASSWORD
-from .internet import WEB, Internet, document
+from .internet import WEB, Internet, StoppedClock, document
 from .raw import RawServer, respond
 
 RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
@@ -99,7 +101,7 @@ async def test_a_connection_of_a_trusted_role_is_not_used_for_anybodys_document(
 ) -> None:
     """It stays open, and the same origin is still looked up, checked and connected to anew."""
     internet.web.on("/", respond("hello"))
-    egress = Egress(internet.names, internet.authority.roots, internet.dial)
+    egress = Egress(internet.names, Roots(proxy=internet.authority.roots), internet.dial)
     for _ in range(2):
         await egress.get(HTTPS, "/", trusted=True)
     assert (internet.web.connections, internet.web.times("/")) == (1, 2)
@@ -119,7 +121,7 @@ async def test_a_connection_of_a_guarded_role_is_not_used_for_a_trusted_one(
 ) -> None:
     """Nor the other way round."""
     internet.site(HOST, "/", respond("hello"))
-    egress = Egress(internet.names, internet.authority.roots, internet.dial)
+    egress = Egress(internet.names, Roots(proxy=internet.authority.roots), internet.dial)
     for _ in range(2):
         await egress.get(HTTPS, "/")
     await egress.get(HTTPS, "/", trusted=True)
@@ -132,11 +134,64 @@ async def test_trust_lifts_no_rule_on_certificates(
 ) -> None:
     """A trusted https origin has to prove its name like any other."""
     internet.web.on("/", respond("hello"))
-    egress = Egress(internet.names, public_authority.roots, internet.dial)
+    egress = Egress(internet.names, Roots(private=public_authority.roots), internet.dial)
     with pytest.raises(PlatformUnavailable):
         await egress.get(HTTPS, "/", trusted=True)
     await egress.close()
     assert internet.web.requests == []
+
+
+async def test_private_roots_vouch_for_trusted_origins_alone(
+    internet: Internet, machines_own_names: None
+) -> None:
+    """Not for a public name, nor for the public directory, though that is trusted in its role."""
+    internet.site(HOST, "/", respond("hello"))
+    directory = Origin("https", "plc.directory", 443)
+    internet.web.on("plc.directory/", respond("hello"))
+    roots = Roots(private=internet.authority.roots, public=frozenset({directory}))
+    egress = Egress(internet.names, roots, internet.dial)
+    await egress.get(HTTPS, "/", trusted=True)
+    for origin, trusted in ((HTTPS, False), (directory, True)):
+        with pytest.raises(PlatformUnavailable) as caught:
+            await egress.get(origin, "/", trusted=trusted)
+        assert caught.value.why == "ConnectError"
+    assert internet.web.times("/") == 1
+    await egress.close()
+
+
+async def test_a_proxy_s_roots_vouch_for_every_origin(
+    internet: Internet, machines_own_names: None
+) -> None:
+    """Beside private ones, too."""
+    internet.site(HOST, "/", respond("hello"))
+    directory = Origin("https", "plc.directory", 443)
+    internet.web.on("plc.directory/", respond("hello"))
+    roots = Roots(None, internet.authority.roots, frozenset({directory}))
+    egress = Egress(internet.names, roots, internet.dial)
+    for origin, trusted in ((HTTPS, False), (HTTPS, True), (directory, True)):
+        assert (await egress.get(origin, "/", trusted=trusted)).content == b"hello"
+    await egress.close()
+
+
+@pytest.mark.parametrize(
+    ("plc_url", "public"),
+    [("https://plc.directory", True), ("https://plc.corp.example", False)],
+)
+async def test_the_public_directory_keeps_to_public_roots(
+    internet: Internet, machines_own_names: None, plc_url: str, public: bool
+) -> None:
+    """By the settings: also where its name is written out; a directory of one's own does not."""
+    internet.web.on("/", respond("hello"))
+    environ = {"EGRESS_CA_FILE": str(internet.authority.roots), "PLC_URL": plc_url}
+    settings = Settings.read({f"POSTCORE_{name}": value for name, value in environ.items()})
+    way_out = outside(settings, StoppedClock(), internet.tasks.leave)
+    answered = True
+    try:
+        await way_out.egress.get(way_out.directory, "/", trusted=True)
+    except PlatformUnavailable:
+        answered = False
+    assert answered is not public
+    await way_out.egress.close()
 
 
 async def test_trust_lifts_no_rule_on_names(internet: Internet, raw: RawServer) -> None:
