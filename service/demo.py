@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from types import FrameType
 
@@ -13,6 +12,7 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc
+from service import children
 from service.access import Access
 from service.config import Settings
 from service.model import DEFAULT_SCOPES
@@ -53,8 +53,8 @@ def show(environ: Mapping[str, str]) -> int:
     settings = Settings.read(environ)
     if not settings.keyring_file.exists():
         create_ring(settings.keyring_file, new_keys("the demonstration"))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "service", "serve", "--sandbox"],
+    server = subprocess.Popen(  # noqa: S603 - this same program
+        children.command("from service.cli import main; main()", "serve", "--sandbox"),
         env=environ,
         stdout=subprocess.PIPE,
         text=True,

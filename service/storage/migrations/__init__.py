@@ -1,10 +1,14 @@
 """Migrations: run by Alembic in a process of their own, and only when the schema is behind."""
 
 import asyncio
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from select import select
 
+from service import children
 from service.storage.engine import StoreError
 
 HEAD = "0004"
@@ -12,13 +16,21 @@ HEAD = "0004"
 KNOWN = frozenset({"0001", "0002", "0003", "0004"})
 
 CODE = """
-import sys
+import os
 from service import log
 from service.storage.migrations import migrate
 log.configure("json", "warning")
-log.tell_uncaught()  # and not its text, which may hold what is in the database
-migrate(sys.stdin.read())
+log.tell_uncaught()  # by type: its text may hold what is in the database
+print("ready", flush=True)
+given = json.load(sys.stdin)
+os.environ.update(given["environ"])
+os.chdir(given["folder"])  # paths in the URL are relative to it
+migrate(given["url"])
 """
+SECRET = ("POSTCORE_", "PG")
+"""How variables begin that may hold a password."""
+READY_SECONDS = 30
+SECONDS = 120
 
 
 def known(revision: str, database: str) -> str:
@@ -50,15 +62,28 @@ def migrate(database_url: str) -> None:
 def migrate_apart(database_url: str) -> bool:
     """`migrate` in a process of its own, so that this one never loads SQLAlchemy.
 
-    The URL, which may hold a password, goes by standard input. Returns whether it worked.
+    The URL and the driver's variables, which may hold a password, go by standard input, and only
+    after the child has turned its core dumps off: until then a process of the same user could read
+    them there. Returns whether it worked.
     """
-    done = subprocess.run(  # noqa: S603 - our own interpreter, our own code
-        [sys.executable, "-c", CODE],
-        input=database_url,
-        text=True,
-        stdout=subprocess.DEVNULL,
+    driver = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+    given = {"url": database_url, "folder": str(Path.cwd()), "environ": driver}
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+        children.command(CODE),
+        cwd="/",
+        env=rest,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=sys.stderr,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode == 0
+        text=True,
+    ) as child:
+        try:
+            assert child.stdout
+            if select([child.stdout], [], [], READY_SECONDS)[0] and child.stdout.readline():
+                child.communicate(json.dumps(given), timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            child.kill()  # nothing, where it has ended
+    return child.returncode == 0
