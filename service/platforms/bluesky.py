@@ -186,8 +186,8 @@ class BlueskyPlatform:
                 question,
                 trusted=origin in self._outside.account_servers,
             )
-        except NameNotFound:
-            raise PlatformUnavailable("server_name") from None
+        except NameNotFound as error:
+            answers.refuse(error, self._outside.clock.now())
 
     def _transport(self, origin: str) -> OneOrigin:
         parsed = Origin.parse(origin)

@@ -16,6 +16,7 @@ from service.errors import (
 from service.model import SECOND, CredentialFault, Micros, Session, Standing
 from service.platforms.bluesky_card import CARD, HELP_URL
 from service.platforms.identity import json_object
+from service.platforms.names import NameNotFound
 from service.ports import SessionEnded
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
@@ -70,6 +71,8 @@ def refuse(error: Exception, now: Micros) -> NoReturn:
     """Say what a failed call means."""
     if isinstance(error, ServiceError):
         raise error
+    if isinstance(error, NameNotFound):
+        raise PlatformUnavailable(error.why, retry_after=None) from None
     status, name = _told(error)
     if status is None:
         raise PlatformUnavailable(type(error).__name__) from None

@@ -21,7 +21,7 @@ import httpx
 
 from service.errors import PlatformUnavailable
 from service.platforms.addresses import is_public
-from service.platforms.names import Resolver
+from service.platforms.names import NameNotPublic, Resolver
 from service.platforms.wire import SOCKET_OPTIONS, Wires
 
 MOST_BYTES = 128 * 1024
@@ -108,7 +108,7 @@ class Egress:
     """Hands out transports and answers.
 
     Every failure is PlatformUnavailable, with a word on why, but for a host whose name does not
-    exist: that is NameNotFound.
+    exist or leads to an address that is not public: that is NameNotFound.
 
     *dial* opens connections; tests stand in for the internet there, behind the address check.
     Raises OSError where a file of *roots* cannot be read or holds no certificates.
@@ -237,7 +237,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         addresses = await self._names.addresses(host)
         if not all(map(is_public, addresses)):
-            raise PlatformUnavailable("forbidden_address", retry_after=None)
+            raise NameNotPublic(host)
         failure: Exception = httpcore.ConnectError()
         for address in addresses[:MOST_ADDRESSES]:
             try:

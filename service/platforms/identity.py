@@ -89,8 +89,8 @@ class Identity:
             answer = await self._outside.egress.get(
                 Origin("https", handle, 443), "/.well-known/atproto-did"
             )
-        except NameNotFound:
-            raise NoSuchAccount("no such name") from None
+        except NameNotFound as error:
+            raise NoSuchAccount(error.why) from None
         if answer.status_code in (404, 410):
             raise NoSuchAccount("no well-known file")
         if answer.status_code != 200:
@@ -123,8 +123,8 @@ class Identity:
                 answer = await self._outside.egress.get(
                     self._outside.directory, f"/{did}", trusted=True
                 )
-        except NameNotFound:
-            raise PlatformUnavailable("directory_name") from None
+        except NameNotFound as error:
+            raise PlatformUnavailable(error.why, retry_after=None) from None
         if host is None and await self._has_ended(did, answer.status_code):
             raise NoSuchAccount("the directory has a tombstone")
         if answer.status_code != 200:

@@ -20,6 +20,18 @@ MOST_ANSWERS = 64
 class NameNotFound(Exception):
     """The domain name system says that there is no such name, or no such record there."""
 
+    why = "no_such_name"
+    """A word for our own log; it is never sent."""
+
+
+class NameNotPublic(NameNotFound):
+    """The name leads to an address that is not public.
+
+    To callers it does not exist: replies must not tell which names of the operator's network do.
+    """
+
+    why = "forbidden_address"
+
 
 class Resolver:
     """Asks the machine's name servers, or *nameservers* (addresses) at *port*.

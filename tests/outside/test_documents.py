@@ -229,7 +229,7 @@ async def test_a_web_did_at_no_public_host_proves_nothing(internet: Internet) ->
     for reply in (NXDOMAIN, SERVFAIL, "10.0.0.1", "169.254.169.254"):
         internet.dns.say("id.example.com", "A", reply)
         outcomes.append(await refused(internet, WEB_DID))
-    assert outcomes == ["directory_name", "dns", "forbidden_address", "forbidden_address"]
+    assert outcomes == ["no_such_name", "dns", "forbidden_address", "forbidden_address"]
     assert internet.dialled == []
 
 

@@ -152,12 +152,13 @@ async def test_what_the_well_known_file_may_answer(
 
 
 async def test_a_handle_without_a_host_leads_nowhere(internet: Internet) -> None:
-    """No record and no address is certain; an address that is dead or private is not."""
+    """No record and no address is certain, and so is, to callers, one that is private; one that is
+    dead is not."""
     assert await refused(internet) == "HANDLE_NOT_FOUND"
     internet.dns.say(HANDLE, "A", UNREACHABLE)
     assert await refused(internet) == "ConnectError"
     internet.dns.say(HANDLE, "A", "127.0.0.1")
-    assert await refused(internet) == "forbidden_address"
+    assert await refused(internet) == "HANDLE_NOT_FOUND"
     internet.dns.say(HANDLE, "A", SERVFAIL)
     assert await refused(internet) == "dns"
 
