@@ -89,11 +89,14 @@ clean: ## remove what the other targets made; data/ stays
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	echo 'this Python cannot make virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
 
-# two steps: pip takes no project of ours when it is to check hashes
+# Two steps: pip takes no project of ours when it is to check hashes. The plain paths replace the
+# import hook that setuptools installs: loading it doubled the time until a signal is handled.
 .venv/run: requirements.txt pyproject.toml | .venv/bin/python
 	@echo 'installing what the service needs …' >&2
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --no-index -e .
+	@for path in .venv/lib/python*/site-packages/__editable__.postcore_profiles-*.pth; do \
+	printf '%s\n' "$(CURDIR)" "$(CURDIR)/generated" >"$$path"; done
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/run

@@ -1,6 +1,6 @@
 """`python -m service`: the command `postcore`."""
 
-from service.cli import main
+from service.stop_signals import main
 
 if __name__ == "__main__":
     main()

@@ -1,18 +1,26 @@
 """The command `postcore`: values alone and last on standard output, all else on standard error."""
 
-import asyncio
 import gc
 import os
-import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
+import structlog
 
-from service import __version__, core_dumps
-from service.command import fail, faults, run, settings, text, time_of, told
-from service.config import ConfigError, Settings
+from service import __version__, core_dumps, standard_streams
+from service.command import (
+    fail,
+    faults,
+    run,
+    settings,
+    text,
+    time_of,
+    told,
+    until_stop_signal,
+)
+from service.config import ConfigError
 from service.keyring import keyring
 from service.tenancy import api_keys, tenants
 
@@ -21,6 +29,7 @@ LEASES_AT_ONCE = 1_000
 
 def main() -> None:
     """Run the command; a fault that an operator can mend is one sentence and exit code 1."""
+    standard_streams.open_missing()
     core_dumps.turn_off()
     # what grpc's core has to say would stand between the lines of the log
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -39,28 +48,38 @@ def cli() -> None:
 @cli.command()
 @click.option("--sandbox", is_flag=True, help="Serve against a stand-in for Bluesky, on loopback.")
 def serve(sandbox: bool) -> None:
-    """Take calls until SIGTERM or SIGINT, then drain.
+    """Take calls until SIGTERM, SIGINT or SIGHUP, then drain.
 
     Prints one line when it takes calls: ready grpc=HOST:PORT http=HOST:PORT
+
+    A signal during the start ends it at once. A second one during the drain has no effect: the
+    drain ends after POSTCORE_DRAIN_SECONDS at most.
     """
-    run(_serve(settings(), sandbox))
-
-
-async def _serve(read: Settings, sandbox: bool) -> None:
+    read = settings()
+    # loaded before the event loop runs: in the loop, the half second would delay a signal
     from service.app import serving
 
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    async with serving(read, sandbox=sandbox) as running:
-        click.echo(f"ready grpc={running.grpc} http={running.http}")
-        running.warm.add_done_callback(_settle)
-        await stop.wait()
+    async def work() -> None:
+        async with serving(read, sandbox=sandbox) as running:
+            _print_ready(f"ready grpc={running.grpc} http={running.http}")
+            running.warm.add_done_callback(_settle)
+            await until_stop_signal()
+
+    run(work())
+
+
+def _print_ready(line: str) -> None:
+    """Print *line*; where the reader of standard output is gone, the service goes on without."""
+    try:
+        click.echo(line)
+    except OSError as error:
+        standard_streams.discard(sys.stdout)
+        structlog.get_logger().warning("ready line not written", exception=type(error).__name__)
 
 
 def _settle(_: object) -> None:
-    """Have the garbage collector look no more at what has been loaded, and stays: each time that it
-    looks at all there is, no call gets on for 50 ms."""
+    """Exempt what has been loaded from garbage collection: a full collection stops all calls for
+    50 ms."""
     gc.collect()
     gc.freeze()
 

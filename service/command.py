@@ -1,5 +1,7 @@
-"""What every command does: reads the settings, runs its work, tells a fault as a sentence."""
+"""What every command does: reads the settings, runs its work, reports a fault as a sentence."""
 
+import asyncio
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -8,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from service.config import ConfigError, Settings
+from service.stop_signals import StopSignals
 
 T = TypeVar("T")
 
@@ -30,16 +33,54 @@ def settings() -> Settings:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end; what an operator can mend is told as a sentence."""
+    """Run *work* to its end; what an operator can mend is reported as a sentence.
+
+    The first stop signal cancels *work*; if that ends it, the process exits with the signal's code.
+    """
     import uvloop
 
+    signals = StopSignals.of_process()
     with told():
-        return uvloop.run(work)
+        try:
+            return uvloop.run(_cancelled_by(signals, work))
+        except asyncio.CancelledError:
+            if signals.exit_code is None:
+                raise
+            sys.exit(signals.exit_code)
+
+
+async def _cancelled_by(signals: StopSignals, work: Coroutine[Any, Any, T]) -> T:
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    outer = signals.cancel
+
+    def cancel() -> None:
+        # a loop that waits would not notice `task.cancel()` alone
+        loop.call_soon_threadsafe(task.cancel)
+
+    signals.cancel = cancel
+    try:
+        return await work
+    finally:
+        signals.cancel = outer
+
+
+async def until_stop_signal() -> None:
+    """Wait for the first stop signal, and return: for work that ends in its own way, not at
+    once."""
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        if StopSignals.of_process().exit_code is None:
+            raise
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Tell what stops the service, and an operator can mend, as a sentence."""
+    """Report what stops the service, and an operator can mend, as a sentence."""
     from service.errors import ServiceUnavailable
     from service.opening import StartError
     from service.ring import RingError

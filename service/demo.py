@@ -53,22 +53,25 @@ def show(environ: Mapping[str, str]) -> int:
     settings = Settings.read(environ)
     if not settings.keyring_file.exists():
         create_ring(settings.keyring_file, new_keys("the demonstration"))
+    stopping: list[int] = []
+    server: subprocess.Popen[str] | None = None
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        stopping.append(number)
+        if server is not None:
+            server.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, pass_on)
     server = subprocess.Popen(  # noqa: S603 - this same program
-        children.command("from service.cli import main; main()", "serve", "--sandbox"),
+        children.command("from service.stop_signals import main; main()", "serve", "--sandbox"),
         env=environ,
         stdout=subprocess.PIPE,
         text=True,
     )
-
-    stopping = False
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-        server.send_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
+    for early in stopping[:1]:  # it came before there was a server to pass it on to
+        server.send_signal(early)
     assert server.stdout is not None
     ready = server.stdout.readline().strip()
     if not ready.startswith("ready "):

@@ -9,7 +9,9 @@ SERVICE = Path(__file__).parent.parent / "service"
 STORED = {"errors", "model", "records"}
 MAY_IMPORT = {
     "__init__": set(),
-    "__main__": {"cli"},
+    "__main__": {"stop_signals"},
+    "stop_signals": {"cli"},
+    "standard_streams": set(),
     "cli": {"*"},
     "command": {"*"},
     "keyring": {"*"},

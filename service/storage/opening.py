@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from service.storage.engine import Engine, StoreError
-from service.storage.migrations import HEAD, migrate_apart
+from service.storage.migrations import HEAD, Migration
 from service.storage.sqlite import SqliteEngine
 from service.storage.sqlite_file import make_folder, make_private, schema_revision
 
@@ -28,5 +28,13 @@ async def open_engine(url: str, pool_size: int) -> Engine:
 
 
 async def _migrate(url: str, database: str) -> None:
-    if not await asyncio.to_thread(migrate_apart, url):
+    migration = Migration(url)
+    work = asyncio.ensure_future(asyncio.to_thread(migration.run))
+    try:
+        done = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        migration.stop()
+        await asyncio.wait([work])
+        raise
+    if not done:
         raise StoreError(f"{database} could not be migrated")

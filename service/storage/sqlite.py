@@ -87,10 +87,12 @@ class SqliteEngine:
             near.row_factory = sqlite3.Row
             for pragma in _NEAR:
                 near.execute(pragma)
-        except sqlite3.Error:
+        except BaseException as error:  # a start that is cancelled, too
             for connection in connections:
                 await connection.close()
-            raise StoreError(f"the database {path} cannot be opened") from None
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"the database {path} cannot be opened") from None
+            raise
         return cls(path, connections[0], connections[1:], near)
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:

@@ -156,11 +156,14 @@ class Home:
         return value
 
     @contextmanager
-    def started(self, *arguments: str, **settings: str) -> Iterator[Started]:
-        """A command under way; it is ended with the block, however that ends."""
+    def started(
+        self, *arguments: str, by: Sequence[str] = (), **settings: str
+    ) -> Iterator[Started]:
+        """A command under way, started through *by*; it is ended with the block, however that
+        ends."""
         self._started += 1
         started = Started(
-            [*COMMAND, *arguments],
+            [*by, *COMMAND, *arguments],
             self.folder / f"errors-{self._started}",
             cwd=self.folder,
             env=self.environ(**settings),
@@ -173,9 +176,9 @@ class Home:
             started.clean_up()
 
     @contextmanager
-    def serve(self, *arguments: str, **settings: str) -> Iterator[Started]:
-        """A server that takes calls, at its `address`."""
-        with self.started("serve", *arguments, **settings) as server:
+    def serve(self, *arguments: str, by: Sequence[str] = (), **settings: str) -> Iterator[Started]:
+        """A server that takes calls, at its `address`, started through *by*."""
+        with self.started("serve", *arguments, by=by, **settings) as server:
             ready = server.line()
             [addresses] = re.findall(r"^ready grpc=(\S+) http=(\S+)$", ready)
             server.address, server.http = addresses

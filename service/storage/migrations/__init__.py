@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from select import select
 
@@ -14,6 +15,7 @@ from service.storage.engine import StoreError
 HEAD = "0004"
 """The newest revision: known here so that a start need not load Alembic to compare."""
 KNOWN = frozenset({"0001", "0002", "0003", "0004"})
+MAX_SECONDS = 120
 
 CODE = """
 import os
@@ -30,7 +32,6 @@ migrate(given["url"])
 SECRET = ("POSTCORE_", "PG")
 """How variables begin that may hold a password."""
 READY_SECONDS = 30
-SECONDS = 120
 
 
 def known(revision: str, database: str) -> str:
@@ -60,30 +61,54 @@ def migrate(database_url: str) -> None:
 
 
 def migrate_apart(database_url: str) -> bool:
-    """`migrate` in a process of its own, so that this one never loads SQLAlchemy.
+    """`migrate` in a process of its own; returns whether it worked."""
+    return Migration(database_url).run()
+
+
+class Migration:
+    """One `migrate` in a process of its own, so that this one never loads SQLAlchemy.
 
     The URL and the driver's variables, which may hold a password, go by standard input, and only
     after the child has turned its core dumps off: until then a process of the same user could read
-    them there. Returns whether it worked.
+    them there.
     """
-    driver = {name: value for name, value in os.environ.items() if name.startswith("PG")}
-    rest = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
-    given = {"url": database_url, "folder": str(Path.cwd()), "environ": driver}
-    with subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
-        children.command(CODE),
-        cwd="/",
-        env=rest,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=sys.stderr,
-        text=True,
-    ) as child:
-        try:
-            assert child.stdout
-            if select([child.stdout], [], [], READY_SECONDS)[0] and child.stdout.readline():
-                child.communicate(json.dumps(given), timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            child.kill()  # nothing, where it has ended
-    return child.returncode == 0
+
+    def __init__(self, database_url: str) -> None:
+        driver = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+        self._given = {"url": database_url, "folder": str(Path.cwd()), "environ": driver}
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._is_stopped = False
+
+    def run(self) -> bool:
+        """Whether it worked. Blocks until it has ended."""
+        rest = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+        with self._lock:
+            if self._is_stopped:
+                return False
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+                children.command(CODE),
+                cwd="/",
+                env=rest,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=sys.stderr,
+                text=True,
+            )
+        with self._process as child:
+            try:
+                assert child.stdout
+                if select([child.stdout], [], [], READY_SECONDS)[0] and child.stdout.readline():
+                    child.communicate(json.dumps(self._given), timeout=MAX_SECONDS)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                child.kill()  # no effect on one that has ended
+        return child.returncode == 0
+
+    def stop(self) -> None:
+        """Kill the process, from any thread: it works in one transaction, which is rolled back."""
+        with self._lock:
+            self._is_stopped = True
+            if self._process is not None:
+                self._process.kill()
