@@ -1,8 +1,9 @@
 """Login budgets: what is spent on an account, and what is kept from those who guess."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import PlatformRateLimited, RateLimitExceeded
-from service.limits import Budget, CallLimits, LoginBudgets, LoginLimits
+from service.limits import FIRST_AFTER, Budget, CallLimits, LoginBudgets, LoginLimits
 from service.model import DAY, SECOND, Account, Micros
 from service.platforms.bluesky_card import CARD
-from service.records import LoginPurpose
+from service.records import Allow, Debit, LoginPurpose
 from service.sandbox.limits import LoginWindows
+from service.storage.logins import DEBITS_KEPT
 from service.storage.store import SqlStore
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
 from tests.engines import on_both, opened
@@ -38,10 +40,27 @@ class Clock:
         return self.at
 
 
+class Memory:
+    """As much of a store as budgets need: a list of debits, and tenants that are connected."""
+
+    def __init__(self) -> None:
+        self.spent: list[Debit] = []
+        self.connected: set[str] = set()
+
+    async def debit(self, debit: Debit, allow: Allow) -> None:
+        self.spent = [one for one in self.spent if one.at > debit.at - DEBITS_KEPT]
+        allow(self.spent, None, debit.tenant_id in self.connected)
+        self.spent.append(debit)
+
+
+async def nothing() -> None: ...
+
+
 class Limits:
     """Login limits on a store of their own."""
 
-    def __init__(self, store: SqlStore, clock: Clock) -> None:
+    def __init__(self, store: Any, clock: Clock) -> None:
+        self.store = store
         self.clock = clock
         self.limits = LoginLimits(store, clock, BUDGETS)
 
@@ -63,13 +82,20 @@ async def limits(database_url: str) -> AsyncIterator[Limits]:
     await store.close()
 
 
+@pytest.fixture
+def fast() -> Limits:
+    """Limits in memory, for days of guesses."""
+    return Limits(Memory(), Clock())
+
+
 async def test_one_tenants_connects(limits: Limits) -> None:
-    """Five in five minutes; the sixth is told how long to wait, and works then."""
+    """Five in five minutes, four of them repeated ones; the sixth is refused with the time to wait,
+    and works then."""
     for _ in range(5):
         assert await limits.spend() == 0
         limits.clock.at += SECOND
-    assert await limits.spend() == 295
-    limits.clock.at += 295 * SECOND - 1
+    assert await limits.spend() == 296
+    limits.clock.at += 296 * SECOND - 1
     assert await limits.spend() > 0
     limits.clock.at += 1
     assert await limits.spend() == 0
@@ -102,15 +128,103 @@ async def test_a_day(limits: Limits) -> None:
     assert await limits.spend(tenant="late") == 0
 
 
-async def test_debits_are_forgotten_after_a_day(limits: Limits) -> None:
-    """Nothing of an account is kept longer than it counts."""
+async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
+    """Nothing of an account is kept longer than it counts: a day, and before that the 20 hours in
+    which an earlier connect makes a later one of that day a repeated one."""
     await limits.spend()
-    limits.clock.at += DAY
+    limits.clock.at += DAY + FIRST_AFTER
     await limits.spend(account=BOB)
     rows = await limits.limits._store._engine.read(  # type: ignore[attr-defined]
         "SELECT account_id FROM login_debits"
     )
     assert [row["account_id"] for row in rows] == ["did:plc:b"]
+
+
+async def guess_for_days(
+    limits: Limits, tenants: int, days: int, *, others: Callable[[], Awaitable[None]] = nothing
+) -> list[float]:
+    """The waits that a newcomer is refused with at its first try of each day, at hours that differ,
+    while so many tenants guess as fast as they may; 0: it passed."""
+    waits, start = [], limits.clock.at
+    tries = {day * 24 * 60 + (day * 7 + 9) % 24 * 60 + 3 for day in range(days)}
+    for minute in range(days * 24 * 60):
+        limits.clock.at = start + minute * 60 * SECOND
+        for number in range(tenants):
+            while await limits.spend(tenant=f"guesser-{number}") == 0:
+                pass
+        await others()
+        if minute in tries:
+            waits.append(await limits.spend(tenant="newcomer"))
+    return waits
+
+
+async def test_two_guessing_tenants_keep_nobody_out(fast: Limits) -> None:
+    """A third tenant's first connect of each day passes on its first try."""
+    assert await guess_for_days(fast, 2, 3) == [0, 0, 0]
+
+
+async def test_two_connected_tenants_keep_nobody_out(fast: Limits) -> None:
+    """Nor do two that have proved the account, whatever they spend on connects and upkeep."""
+    fast.store.connected = {"guesser-0", "guesser-1"}
+
+    async def upkeep() -> None:
+        while await fast.spend(UPKEEP, tenant="guesser-0") == 0:
+            pass
+
+    assert await guess_for_days(fast, 2, 3, others=upkeep) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("tenants", [3, 5])
+async def test_a_few_guessing_tenants_delay_a_first_connect(fast: Limits, tenants: int) -> None:
+    """By five minutes at most, where they make their own first connects together."""
+    waits = await guess_for_days(fast, tenants, 3)
+    assert max(waits) <= 300
+
+
+async def test_a_lone_tenant_has_all_of_its_own(fast: Limits) -> None:
+    """Five in five minutes and 20 a day, whether the first of them are reserved or not."""
+    spent = []
+    for _ in range(24 * 12):
+        spent.append([await fast.spend() for _ in range(9)].count(0))
+        fast.clock.at += 300 * SECOND
+    assert spent[:6] == [5, 4, 4, 4, 3, 0]
+    assert sum(spent) == 20
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 44 * 3600), st.sampled_from("abcd"), st.sampled_from(LoginPurpose)
+        ),
+        max_size=80,
+    ).map(sorted),
+    st.sampled_from("abcd"),
+    st.sampled_from(LoginPurpose),
+    st.booleans(),
+)
+def test_every_wait_is_true(
+    times: list[tuple[int, str, LoginPurpose]], tenant: str, purpose: LoginPurpose, connected: bool
+) -> None:
+    """After exactly that long the same login may be made, if nothing else was spent meanwhile, and
+    never before."""
+    limits = LoginLimits(Memory(), Clock(), BUDGETS)  # type: ignore[arg-type]
+    place = (ALICE.account_id, ALICE.origin)
+    spent = [Debit(*place, by, why, at * SECOND) for at, by, why in times]
+
+    def wait(now: Micros) -> float:
+        debit = Debit(*place, tenant, purpose, now)
+        kept = [one for one in spent if one.at > now - DAY - FIRST_AFTER]
+        try:
+            limits._rule(CARD, debit)(kept, None, connected)
+        except RateLimitExceeded as error:
+            assert error.retry_after is not None
+            return error.retry_after
+        return 0
+
+    now = 44 * 3600 * SECOND
+    if told := wait(now):
+        assert wait(now + round(told * SECOND)) == 0
+        assert wait(now + round(told * SECOND) - 1) > 0
 
 
 @pytest.mark.parametrize("hours", [1, 24 * 365])

@@ -1,12 +1,14 @@
 """Logins that were spent on accounts, whoever spent them."""
 
 from service.errors import ServiceError
-from service.model import DAY, Micros
+from service.model import DAY, SECOND, Micros
 from service.records import Allow, Debit, LoginPurpose
 from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 
-DEBITS_KEPT: Micros = DAY
+DEBITS_KEPT: Micros = DAY + 20 * 3600 * SECOND
+"""The longest window of a budget, and before it the time in which an earlier connect of the same
+tenant makes one of that window a repeated one."""
 LONGEST_PAUSE: Micros = DAY
 
 
@@ -33,7 +35,7 @@ class Logins:
             try:
                 allow(spent, paused[0]["until"] if paused else None, bool(known))
             except ServiceError as refused:
-                return refused  # not raised here: what was dated anew has to stay so
+                return refused  # not raised here: what was redated has to stay so
             await transaction.run(
                 sql.ADD_DEBIT, *account, debit.tenant_id, debit.purpose.value, debit.at
             )

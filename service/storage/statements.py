@@ -243,7 +243,7 @@ DELETE_OF_TENANT = (
     _DELETE_SOME.format(table="idempotency_records", row="method, idempotency_key"),
     _DELETE_SOME.format(table="events", row="number"),
     _DELETE_SOME.format(table="leases", row="at"),  # those of one microsecond stay together
-)  # what was spent on accounts stays spent: it counts for whoever comes next, and for a day
+)  # what was spent on accounts stays spent, whichever tenant connects next
 DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1"
 
 EARLIER_REQUEST = """
