@@ -231,7 +231,7 @@ class Store(Protocol):
         """Remove the oldest of the audit trail; returns how many."""
 
     async def debit(self, debit: Debit, allow: Allow) -> None:
-        """Spend a login if *allow* does not raise, given what was spent within the last 44 hours."""
+        """Spend a login if *allow* does not raise, given what was spent in the last 44 hours."""
 
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         """Note that the platform wants no login of this account for a while."""

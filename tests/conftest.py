@@ -1,6 +1,7 @@
 """What the tests share: real servers, a service of one's own, and what to do without them."""
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
+    # folders that tests make are for a database to be in: a group's bit would have it refused
+    os.umask(0o022)
     # as the service logs: unconfigured, structlog shows exceptions with the values around them
     log.configure("console", "info")
 
@@ -96,6 +99,7 @@ async def sandbox() -> AsyncIterator[SandboxBluesky]:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database in today's schema, to be copied: a migration takes a second."""
     path = tmp_path_factory.mktemp("database") / "empty.db"
+    path.touch(0o600)  # as a start makes it
     assert migrate_apart(f"sqlite:///{path}")
     return path
 

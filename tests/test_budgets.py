@@ -217,8 +217,7 @@ def test_every_wait_is_true(
         try:
             limits._rule(CARD, debit)(kept, None, connected)
         except RateLimitExceeded as error:
-            assert error.retry_after is not None
-            return error.retry_after
+            return error.retry_after or 0
         return 0
 
     now = 44 * 3600 * SECOND

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from service.storage.engine import StoreError
-from service.storage.sqlite_file import schema_revision
+from service.storage.sqlite_file import check_modes, schema_revision
 
 SQLITE = "sqlite:///"
 
@@ -24,6 +24,7 @@ def back_up(database_url: str, path: Path) -> None:
             "pg_dump --format=custom"
         )
     source = Path(database_url.removeprefix(SQLITE))
+    check_modes(source)
     if schema_revision(source) is None:
         raise StoreError(f"there is no database of this service at {source}")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from service.storage.engine import Engine, StoreError
 from service.storage.migrations import HEAD, Migration
 from service.storage.sqlite import SqliteEngine
-from service.storage.sqlite_file import make_folder, make_private, schema_revision
+from service.storage.sqlite_file import check_modes, make_folder, make_private, schema_revision
 
 
 async def open_engine(url: str, pool_size: int) -> Engine:
@@ -15,6 +15,7 @@ async def open_engine(url: str, pool_size: int) -> Engine:
         path = Path(url.removeprefix("sqlite:///"))
         make_folder(path)
         make_private(path)
+        check_modes(path)
         if schema_revision(path) != HEAD:
             await _migrate(url, f"the database {path}")
         return await SqliteEngine.open(path)

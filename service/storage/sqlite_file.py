@@ -3,10 +3,17 @@
 import fcntl
 import os
 import sqlite3
+import stat
 from pathlib import Path
+
+import structlog
 
 from service.storage.engine import StoreError
 from service.storage.migrations import known
+
+OTHERS_WRITE, OTHERS_READ = 0o022, 0o044
+
+log = structlog.get_logger()
 
 
 def make_folder(file: Path) -> None:
@@ -25,6 +32,41 @@ def make_private(file: Path) -> None:
         return
     except OSError as error:
         raise StoreError(f"the database {file} cannot be made: {error.strerror}") from None
+
+
+def check_modes(file: Path) -> None:
+    """Raise StoreError where others may write to *file*, to a file that SQLite keeps beside it, or
+    to its folder, where they could replace it. Log a warning where they may read it.
+
+    A group counts as others, as it does for the ring.
+    """
+    real = file.resolve()  # beside which SQLite keeps the others
+    for folder in {file.absolute().parent, real.parent}:
+        mode = _mode(folder)
+        if mode & OTHERS_WRITE:
+            raise StoreError(
+                f"others may write to {folder}, where the database is (mode {mode:04o}); "
+                f"put it in a folder of its own, or run: chmod go-w {folder}"
+            )
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        each = real.with_name(f"{real.name}{suffix}")
+        mode = _mode(each)
+        if mode & OTHERS_WRITE:
+            raise StoreError(
+                f"others may write to the database's file {each} (mode {mode:04o}); "
+                f"run: chmod 600 {each}"
+            )
+    if (mode := _mode(real)) & OTHERS_READ:
+        log.warning("others may read the database", file=str(real), mode=f"{mode:04o}")
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StoreError(f"{path} cannot be looked at: {error.strerror}") from None
 
 
 def schema_revision(path: Path) -> str | None:

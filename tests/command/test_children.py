@@ -131,7 +131,7 @@ def test_a_child_that_hangs_is_ended(
     """Whatever it waits for."""
     monkeypatch.setattr("service.storage.migrations.CODE", f"{code}\nimport time; time.sleep(60)")
     monkeypatch.setattr("service.storage.migrations.READY_SECONDS", 1)
-    monkeypatch.setattr("service.storage.migrations.SECONDS", 1)
+    monkeypatch.setattr("service.storage.migrations.MAX_SECONDS", 1)
     assert not migrate_apart(f"sqlite:///{tmp_path}/a.db")
 
 

@@ -1,7 +1,10 @@
 """Migrations: from any state of a file to today's schema, or a sentence that says why not."""
 
+import asyncio
+import json
 import os
 import sqlite3
+import subprocess
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from alembic.script import ScriptDirectory
 from service.storage import migrations, statements
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD, KNOWN
+from service.storage.opening import open_engine
 from service.storage.sqlite_file import Ownership, schema_revision
 from tests.command.home import Home
 
@@ -48,6 +52,70 @@ def test_a_fresh_file_is_brought_to_the_newest_schema(empty_home: Home) -> None:
     assert rows(empty_home.database, "SELECT name FROM tenants") == [("Jane",)]
 
 
+@pytest.mark.parametrize("mode", [0o666, 0o660, 0o620, 0o602, 0o622])
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_a_file_that_others_may_write_is_refused(home: Home, mode: int, suffix: str) -> None:
+    """In a sentence that says how to mend it, and nothing is changed: whoever may write to it can
+    have any key and any connection there be."""
+    file = home.database.with_name(f"postcore.db{suffix}")
+    file.touch()
+    file.chmod(mode)
+    before = file.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        asyncio.run(open_engine(f"sqlite:///{home.database}", 1))
+    assert str(caught.value) == (
+        f"others may write to the database's file {file} (mode {mode:04o}); run: chmod 600 {file}"
+    )
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [("serve",), ("tenants", "list"), ("backup", "copy.db")])
+def test_every_command_refuses_a_file_that_others_may_write(
+    home: Home, command: tuple[str, ...]
+) -> None:
+    """Until the mode is what the sentence says."""
+    home.database.chmod(0o666)
+    sentence = home.run(*command).sentence
+    assert sentence == (
+        f"others may write to the database's file {home.database} (mode 0666); "
+        f"run: chmod 600 {home.database}"
+    )
+    subprocess.run(sentence.partition("run: ")[2].split(), check=True)
+    assert home.run("tenants", "list").code == 0
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o2775])
+def test_a_folder_that_others_may_write_is_refused(home: Home, mode: int) -> None:
+    """They could put another file in the database's place, or one for its log; so is the folder of
+    a link to it."""
+    folder = home.database.parent
+    folder.chmod(mode)
+    sentence = home.run("tenants", "list").sentence
+    assert sentence == (
+        f"others may write to {folder}, where the database is (mode {mode:04o}); "
+        f"put it in a folder of its own, or run: chmod go-w {folder}"
+    )
+    folder.chmod(mode & ~0o022)
+    assert home.run("tenants", "list").code == 0
+    others = home.folder / "others"
+    others.mkdir()
+    others.chmod(mode)
+    (others / "link.db").symlink_to(home.database)
+    refused = home.run("tenants", "list", DATABASE_URL="sqlite:///others/link.db")
+    assert refused.sentence.startswith(f"others may write to {others}")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_file_that_others_may_read_is_warned_of(home: Home, mode: int) -> None:
+    """Its secrets are sealed, and names are not; it is used, since somebody may want it so."""
+    home.database.chmod(mode)
+    listed = home.run("tenants", "list")
+    [line] = [json.loads(line) for line in listed.err.splitlines()]
+    assert listed.code == 0
+    assert (line["level"], line["event"]) == ("warning", "others may read the database")
+    assert (line["file"], line["mode"]) == (str(home.database), f"{mode:04o}")
+
+
 def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> None:
     """Two commands that meet a fresh file together both find it up to date in the end."""
     with ExitStack() as stack:
@@ -61,6 +129,7 @@ def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> Non
 def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home) -> None:
     """Without a traceback or the statement that failed, and with nothing done by halves."""
     empty_home.database.parent.mkdir()
+    empty_home.database.touch(0o600)
     rows(empty_home.database, "CREATE TABLE sessions (hunter2 TEXT)")
     before = names(empty_home.database)
     outcome = empty_home.run("migrate")
