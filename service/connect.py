@@ -12,7 +12,7 @@ from service.access import Access
 from service.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
 from service.idempotency import Idempotency, check_key
 from service.limits import Shares
-from service.logins import REPLY_SECONDS, Logins, platform_time
+from service.logins import Logins, PlatformTime, platform_time
 from service.logouts import Logouts
 from service.model import Account, Caller, Connected, Credentials, Login
 from service.platforms.registry import Registry
@@ -93,13 +93,11 @@ class Connect:
         )
         if reply is not None:
             return Connected(*map(str, reply))
-        until = min(
-            asyncio.get_running_loop().time() + PLATFORM_SECONDS, caller.deadline - REPLY_SECONDS
-        )
+        limit = PlatformTime.of(caller, PLATFORM_SECONDS)
         async with self._idempotency.released_on_failure(reservation):
             with ExitStack() as taken:
                 taken.enter_context(self._shares.taken(caller.tenant_id))
-                async with platform_time(until):
+                async with platform_time(limit):
                     account = await platform.identify(credentials)
                 connected = request.profile_key and await self._account_of(caller, request)
                 if connected and connected != account.account_id:
@@ -111,7 +109,7 @@ class Connect:
                 with share:
                     # this goes on although the call has ended, as it does once a key is revoked
                     await self._access.require_valid(caller.key_id, KEY_SECONDS)
-                    login = await self._log_in(caller, platform, credentials, account, until)
+                    login = await self._log_in(caller, platform, credentials, account, limit)
                     try:
                         await self._logins.heed(account, login)
                         await self._access.require_valid(caller.key_id, KEY_SECONDS)
@@ -135,10 +133,10 @@ class Connect:
         platform: CredentialPlatform,
         credentials: Credentials,
         account: Account,
-        until: float,
+        limit: PlatformTime,
     ) -> Login:
         async def attempt() -> Login:
-            async with platform_time(until):
+            async with platform_time(limit):
                 return await platform.log_in(credentials, account)
 
         return await self._logins.spend(

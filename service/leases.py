@@ -6,9 +6,11 @@ decryption, a few microseconds.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 
 from service.audit import Audit
 from service.errors import (
+    DeadlineExceeded,
     InvalidRequest,
     NeedsReconnect,
     PlatformRateLimited,
@@ -18,7 +20,7 @@ from service.errors import (
     ServiceUnavailable,
 )
 from service.health import Health
-from service.logins import REPLY_SECONDS, platform_time
+from service.logins import PlatformTime, platform_time
 from service.model import SECOND, Caller, Lease, Micros, Session
 from service.ports import Clock, Store
 from service.profiles import named_profile, platform_id
@@ -34,6 +36,7 @@ REFRESHED_FOR: Micros = 60 * SECOND
 """How long a renewed session is not renewed again, whoever refuses its token."""
 LONGEST_TOKEN = 8192
 IN_THE_WAY = (
+    DeadlineExceeded,  # the caller's own
     PlatformUnavailable,
     PlatformRateLimited,
     RateLimitExceeded,
@@ -117,7 +120,7 @@ class Leases:
     ) -> tuple[StoredConnection, Session]:
         failed: ServiceError | None = None
         try:
-            async with platform_time(caller.deadline - REPLY_SECONDS):
+            async with platform_time(PlatformTime.of(caller, inf)):
                 await self._health.renew(stored)
         except IN_THE_WAY as error:
             failed = error

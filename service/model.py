@@ -108,12 +108,16 @@ class ApiKey:
 
 
 class Caller(NamedTuple):
-    """Who is calling, and until when (event-loop time, in seconds) an answer is of use."""
+    """Who is calling, and until when (event-loop time, in seconds) an answer is of use.
+
+    *own_deadline*: the caller has set that limit; otherwise it is our default.
+    """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[Scope]
     deadline: float
+    own_deadline: bool = False
 
 
 class Credentials(dict[str, str]):

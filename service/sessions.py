@@ -12,7 +12,7 @@ from dataclasses import replace
 from time import monotonic
 
 from service.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
-from service.logins import platform_time
+from service.logins import PlatformTime, platform_time
 from service.logouts import Logouts
 from service.model import SECOND, Account, Login, Micros, Refreshed, Session
 from service.platforms.registry import Registry
@@ -102,7 +102,7 @@ class Sessions:
         The platform has *until* (event-loop time) to answer. Raises SessionEnded, Overtaken,
         Unreadable, UnknownKey, and as the platform does.
         """
-        async with platform_time(until):
+        async with platform_time(PlatformTime(until)):
             refreshed = await self.platform(held).refresh(self.open(held), account_of(held))
         session, at = refreshed.session, self._clock.now()
         if refreshed.inactive:

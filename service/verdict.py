@@ -17,7 +17,7 @@ from service.errors import (
     RateLimitExceeded,
     ServiceError,
 )
-from service.logins import Logins, platform_time
+from service.logins import Logins, PlatformTime, platform_time
 from service.model import (
     DAY,
     SECOND,
@@ -165,7 +165,7 @@ class Examination:
     async def _look(self) -> None:
         """Read the document, which may name another handle and another server."""
         account = account_of(self.held)
-        async with platform_time(self._until):
+        async with platform_time(PlatformTime(self._until)):
             named = await self._platform.look_up(account)
         self._looked = True
         self.username = named.username
@@ -190,7 +190,7 @@ class Examination:
         return 0 <= self._clock.now() - self.upkeep.document_at < DOCUMENT_GOOD_FOR
 
     async def _standing(self) -> Standing:
-        async with platform_time(self._until):
+        async with platform_time(PlatformTime(self._until)):
             return await self._platform.standing(account_of(self.held))
 
     async def _refresh(self) -> bool:
@@ -210,7 +210,7 @@ class Examination:
         account, secret = account_of(self.held), self._sessions.open_credential(self.held)
 
         async def attempt() -> Login:
-            async with platform_time(self._until):
+            async with platform_time(PlatformTime(self._until)):
                 return await self._platform.log_in_again(secret, account)
 
         try:

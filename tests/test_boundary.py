@@ -285,17 +285,25 @@ async def test_the_callers_deadline_is_kept(
     )
 
 
-async def test_a_platform_that_hangs_is_unavailable_within_the_callers_deadline(
+async def test_a_deadline_is_whose_it_is(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is known is said: the platform took the time, and no client is to retry by itself."""
+    """The caller's own is DEADLINE_EXCEEDED, though a platform took the time; ours says that the
+    platform did, and asks clients not to retry by themselves."""
 
     async def hang(*_: object) -> object:
         await asyncio.Event().wait()
         raise AssertionError
 
     monkeypatch.setattr(BlueskyPlatform, "identify", hang)
-    refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop", timeout=0.6)
+    for seconds in (0.001, 0.1, 0.6):
+        refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop", timeout=seconds)
+        assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert refusal.reason in ("DEADLINE_EXCEEDED", "")  # grpc's own, at the very end
+        assert refusal.retry_after is None
+    assert refusal.reason == "DEADLINE_EXCEEDED"
+    monkeypatch.setattr("service.transport.grpc_methods.DEFAULT_SECONDS", 0.6)
+    refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop", timeout=None)
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.UNAVAILABLE,
         "PLATFORM_UNAVAILABLE",

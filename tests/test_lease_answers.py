@@ -112,7 +112,7 @@ async def test_a_refresh_that_fails_proves_nothing(
 async def test_a_refresh_that_hangs_keeps_nobody_beyond_the_deadline(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """The caller's: what is left of the token comes in time, or PLATFORM_UNAVAILABLE. All who ask
+    """The caller's: what is left of the token comes in time, or DEADLINE_EXCEEDED. All who ask
     wait for the one refresh, and have what it brings in the end."""
     stored = service.session()
     hang = sandbox.server.breakages.add(Hang(), method="refreshSession", calls=1)
@@ -120,7 +120,7 @@ async def test_a_refresh_that_hangs_keeps_nobody_beyond_the_deadline(
     begun = monotonic()
     assert (await service.lease(key, timeout=1)).access_token == stored.access_token
     refusal = await service.lease_refused(key, rejected=stored.access_token, timeout=1)
-    assert refusal.reason == "PLATFORM_UNAVAILABLE"
+    assert refusal.reason == "DEADLINE_EXCEEDED"
     assert monotonic() - begun < 8
     assert await spent() == (0, 1)
     lease = asyncio.create_task(service.lease(key, timeout=30))

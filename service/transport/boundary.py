@@ -44,6 +44,8 @@ class Call:
     request_id: str
     scope: Scope | None
     seconds: float | None = DEFAULT_SECONDS
+    own_deadline: bool = False
+    """Whether the caller has set *seconds*."""
 
 
 def request_id(given: str | None) -> str:
@@ -100,7 +102,7 @@ class Boundary:
         try:
             with timeout:
                 key = await self._access.check(call.api_key)
-                caller = Caller(key.tenant_id, key.key_id, key.scopes, deadline)
+                caller = Caller(key.tenant_id, key.key_id, key.scopes, deadline, call.own_deadline)
                 try:
                     self._limits.take(key.key_id)
                 finally:

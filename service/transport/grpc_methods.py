@@ -177,6 +177,7 @@ def _call(name: str, context: Context, default: float | None, most: float | None
     """What the headers say. A caller without a deadline has *default* seconds, others *most*."""
     metadata = _metadata(context)
     seconds: float | None = context.time_remaining()
+    own_deadline = seconds is not None
     if seconds is None:
         seconds = default
     elif most is not None:
@@ -190,6 +191,7 @@ def _call(name: str, context: Context, default: float | None, most: float | None
         request_id(metadata.get("x-request-id")),
         SCOPES[name],
         seconds,
+        own_deadline,
     )
 
 
