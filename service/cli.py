@@ -25,6 +25,12 @@ from service.keyring import keyring
 from service.tenancy import api_keys, tenants
 
 LEASES_AT_ONCE = 1_000
+HEALTH_SECONDS = 3.0
+HEALTH_RETRIES = """
+{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.3s",
+"maxBackoff": "0.6s", "backoffMultiplier": 1.5, "retryableStatusCodes": ["UNAVAILABLE"]}}]}
+"""
+"""A server whose connections are all taken closes a new one, and makes room at once."""
 
 
 def main() -> None:
@@ -185,7 +191,11 @@ def healthcheck() -> None:
 
     read = settings()
     # a proxy for the way out has no part in this
-    options: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
+    options: list[tuple[str, int | str]] = [
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.service_config", HEALTH_RETRIES),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+    ]
     certified = None
     if read.tls_cert_file is not None:
         from service.opening import certificates
@@ -201,7 +211,7 @@ def healthcheck() -> None:
     with channel:
         try:
             reply = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=3
+                health_pb2.HealthCheckRequest(), timeout=HEALTH_SECONDS
             )
         except grpc.RpcError as error:
             fail(f"no answer: {error.code().name}")

@@ -29,6 +29,13 @@ PROTECTION = frozenset(
     | {"allow_unverified_database"}
 )
 """Those that say how these, and the way to the database, are protected."""
+ADDRESS = re.compile(
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>0|[1-9][0-9]{0,4})", re.ASCII | re.IGNORECASE
+)
+HOST_NAME = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+    re.ASCII | re.IGNORECASE,
+)
 ORIGIN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII | re.IGNORECASE
 )
@@ -49,17 +56,25 @@ def _comma_separated(value: object) -> object:
 
 
 def _address(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError("must be HOST:PORT")
+    match = ADDRESS.fullmatch(value)
+    if match is None or int(match["port"]) >= 65536 or not _is_host(match["host"]):
+        raise ValueError("must be HOST:PORT, with an IPv6 address in brackets: [::1]:50051")
     return value
+
+
+def _is_host(host: str) -> bool:
+    """Whether *host* is an address, or a name that no address is mistaken for."""
+    try:
+        return ip_address(host.strip("[]")).version == (6 if host[0] == "[" else 4)
+    except ValueError:
+        return HOST_NAME.fullmatch(host) is not None and not host.rpartition(".")[2].isdigit()
 
 
 def is_loopback(address: str) -> bool:
     """Whether *address* (HOST:PORT) can be reached from this machine alone."""
     host = address.rpartition(":")[0].strip("[]")
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host.lower() == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -206,12 +206,25 @@ def test_paths_are_relative_or_absolute() -> None:
     assert read(DATABASE_URL="sqlite:////srv/a.db").database_file == Path("/srv/a.db")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", ":1", "h:", "h:65536", "h:-1", "h:٣", "h:1x"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", ":1", "h:", "h:65536", "h:-1", "h:٣", "h:1x", "h:050", "h:+5", "h:00"),
+        *("unix:/run/postcore:0", "unix:postcore.sock:0", "::1:50051", "[::1:1", "[127.0.0.1]:1"),
+        *("http://127.0.0.1:8080", "[fe80::1%lo]:1", "*:1", "a b:1", "a.:1", "a_b:1", "1.2.3:1"),
+    ],
+)
 def test_an_address_is_host_and_port(address: str) -> None:
-    """Neither alone, and no port that there is not."""
-    for name in ("GRPC_ADDRESS", "HTTP_ADDRESS"):
-        assert faults(**{name: address}) == [f"POSTCORE_{name}: must be HOST:PORT"]
-    assert read(GRPC_ADDRESS="[::1]:0").grpc_address == "[::1]:0"
+    """Neither alone, no port that there is not, and nothing that grpc would take for another."""
+    for name in ("GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS", "SANDBOX_CONTROL_ADDRESS"):
+        fault = "must be HOST:PORT, with an IPv6 address in brackets: [::1]:50051"
+        assert faults(**{name: address}) == [f"POSTCORE_{name}: {fault}"]
+
+
+@pytest.mark.parametrize("address", ["[::1]:0", "127.0.0.1:65535", "localhost:1", "LocalHost:1"])
+def test_an_address_may_be_of_either_family_or_a_name(address: str) -> None:
+    """As it was given."""
+    assert read(GRPC_ADDRESS=address).grpc_address == address
 
 
 @pytest.mark.parametrize("name", ["DRAIN_SECONDS", "DRAIN_PAUSE_SECONDS"])

@@ -187,7 +187,7 @@ async def test_a_port_that_is_taken_is_told(home: Home) -> None:
         assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize("address", ["no such host:1", "nowhere.invalid:1", "192.0.2.1:1"])
+@pytest.mark.parametrize("address", ["nowhere.invalid:1", "192.0.2.1:1"])
 async def test_an_address_that_is_not_ours_is_told(home: Home, address: str) -> None:
     """A name that leads nowhere, and the address of another machine."""
     for name in ("GRPC_ADDRESS", "HTTP_ADDRESS"):
