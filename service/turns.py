@@ -5,7 +5,6 @@ So a flood of it takes time from itself, and all else gets a turn in between.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 
 
 class Turns:
@@ -15,7 +14,7 @@ class Turns:
     def __init__(self, each_turn: int) -> None:
         self._each_turn = each_turn
         self._left = each_turn
-        self._waiting: deque[asyncio.Future[None] | Callable[[], object]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self) -> None:
         """Return once it is the caller's turn."""
@@ -28,21 +27,11 @@ class Turns:
         self._waiting.append(turn)
         await turn
 
-    def call(self, work: Callable[[], object]) -> None:
-        """Call *work* in a turn that is still to come."""
-        if self._left == self._each_turn:
-            asyncio.get_running_loop().call_soon(self._next)
-            self._left = 0
-        self._waiting.append(work)
-
     def _next(self) -> None:
         self._left = self._each_turn
         while self._left and self._waiting:
             turn = self._waiting.popleft()
-            if not isinstance(turn, asyncio.Future):
-                self._left -= 1
-                turn()
-            elif not turn.done():  # else its caller has been cancelled
+            if not turn.done():  # else its caller has been cancelled
                 self._left -= 1
                 turn.set_result(None)
         if self._left < self._each_turn:

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "core_dumps": set(),
     "children": set(),
     "tasks": set(),
+    "turns": set(),
     "ports": STORED,
     "ring": STORED,
     "rotation": {"ring"},
@@ -38,7 +39,6 @@ MAY_IMPORT = {
     "rewrap": STORED | {"canary", "ports", "ring", "vault"},
     "vault": STORED | {"ring"},
     "tokens": STORED | {"ring", "vault"},
-    "turns": set(),
     "descriptors": {"config", "platforms.egress"},
     "access": STORED | {"ports", "ring", "turns"},
     "limits": STORED | {"ports"},
@@ -85,7 +85,7 @@ MAY_IMPORT = {
     "storage": STORED | {"children", "ports", "log"},
     "sandbox": set(),
     "transport": {"access", "connect", "errors", "health", "leases", "limits", "log", "model"}
-    | {"platforms.registry", "profiles", "watch"},
+    | {"platforms.registry", "profiles", "turns", "watch"},
 }
 # each library, and the parts that alone may import it
 ONLY = {
@@ -96,7 +96,7 @@ ONLY = {
     "postcore": {"transport", "demo"},
     "google": {"transport"},
     "starlette": {"transport", "sandbox"},
-    "uvicorn": {"transport", "sandbox"},
+    "uvicorn": {"sandbox"},
     "h11": {"transport"},
     "atproto_client": {"platforms", "sandbox"},
     "httpx": {"platforms", "sandbox"},

@@ -4,7 +4,6 @@ It has no rules of its own: keys, limits, deadlines, the log and errors are the 
 calls do is the servicers'. Bodies are `{"error", "message"}` where a call is refused.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -37,8 +36,6 @@ from service.transport.servicers import SCOPES
 from service.transport.status import STATUS, seconds_to_wait
 
 Answer = Callable[[Request, str, dict[str, str]], Awaitable[Response]]
-SEND_SECONDS = 30.0
-"""In which a caller is to take its answer, so that those before it on the connection are gone."""
 
 log = structlog.get_logger()
 
@@ -80,22 +77,10 @@ class HttpEdge:
         except Exception as error:
             log.error("call failed", request_id=sent_id, exc_info=error)
             response = refused(InternalError())
-        response.headers.update(
-            {
-                "x-request-id": sent_id,
-                "cache-control": "no-store",
-                "x-content-type-options": "nosniff",
-                "date": formatdate(usegmt=True),
-            }
-        )
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await response(scope, receive, send)
-        except TimeoutError:
-            request.state.hang_up()
+        response.headers.update(common_headers(sent_id))
+        await response(scope, receive, send)
 
     async def _answer(self, request: Request, sent_id: str) -> Response:
-        http_request.check_head(request)
         # as it was sent: once decoded, a slash within a part of it could not be told
         path = request.scope["raw_path"].decode()
         for pattern, answers in self._answers:
@@ -152,6 +137,16 @@ class HttpEdge:
 
     async def _docs(self, path: str, *_: object) -> Response:
         return docs.response(path)
+
+
+def common_headers(sent_id: str) -> dict[str, str]:
+    """The headers of every response; *sent_id* is the request's id."""
+    return {
+        "x-request-id": sent_id,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "date": formatdate(usegmt=True),
+    }
 
 
 def refused(error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,166 +1,208 @@
-"""A connection to the HTTP server: what it may cost us in time and number.
-
-uvicorn waits for the rest of a request for ever. Here a request has ten seconds to arrive, from
-its first byte to its last, and the connections that wait for one make room for new ones.
-"""
+"""An HTTP connection: its requests one after the other, and what it may cost in time and number."""
 
 import asyncio
-import logging
+import contextlib
 from dataclasses import dataclass, field
-from typing import Any
 
 import h11
-from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
+import structlog
+from starlette.types import ASGIApp, Message
 
 from service.errors import InvalidRequest, ServiceError, ServiceUnavailable
-from service.transport.http import refused
+from service.transport.boundary import request_id
+from service.transport.http import common_headers, refused
+from service.transport.http_exchange import SEND_SECONDS, HttpExchange
+from service.transport.http_head import end_of_head
 from service.transport.http_request import READ_SECONDS
+from service.transport.http_wire import HttpWire
+from service.turns import Turns
 
-GRACE_SECONDS = 1.0
-"""For telling a caller that its request is late, before the connection is closed."""
-DRAIN_SECONDS = 30.0
-"""In which a caller is to take what it was sent, once it asks for no more."""
-LOGGER = "uvicorn.http"
+KEEP_ALIVE_SECONDS = 60.0
+"""Between an answer and the first byte of the next request."""
+LINGER_SECONDS = 1.0
+"""For a client to read a last answer while it still sends: a close at once would destroy it."""
+BEHIND_SECONDS = 0.001
+"""Between two pieces of input that were sent ahead: a request before the answer to the one before
+it, or many small chunks. It leaves the processor to others, on all connections together."""
+PIECES_EACH_TURN = 2
+"""Bounded steps of parsing in each turn of the event loop, of all connections together: each takes
+about 0.5 ms at most."""
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+
+log = structlog.get_logger()
 
 
 @dataclass
 class Connections:
-    """All that are open: *most* of them at once, of which those without a whole request give
-    way."""
+    """All open connections to *application*, at most *limit* and one that is being refused."""
 
-    most: int
+    application: ASGIApp
+    limit: int
+    turns: Turns = field(default_factory=lambda: Turns(PIECES_EACH_TURN))
+    behind: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one connection that is about to parse more than the first of its input."""
+    open: "dict[HttpConnection, asyncio.Task[None]]" = field(default_factory=dict)
     waiting: "dict[HttpConnection, None]" = field(default_factory=dict)
-    """In the order in which they began to wait."""
-    state: ServerState = field(default_factory=ServerState)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Those without a whole request, the longest-waiting first."""
+    unread: "dict[HttpConnection, None]" = field(default_factory=dict)
+    """Those whose client does not read its answers, the longest first."""
+
+    def make_room(self) -> bool:
+        """Close those that have waited longest while the limit is reached; False if there is still
+        no room, since every other connection has a call under way."""
+        while len(self.open) >= self.limit and (oldest := self._oldest()):
+            oldest.abort()
+        return len(self.open) < self.limit
+
+    def _oldest(self) -> "HttpConnection | None":
+        return next(iter(self.waiting), None) or next(iter(self.unread), None)
+
+    def forget(self, connection: "HttpConnection") -> None:
+        for known in (self.open, self.waiting, self.unread):
+            known.pop(connection, None)
 
 
-class HttpConnection(H11Protocol):
-    """HTTP/1.1 with deadlines, in JSON throughout, and without uvicorn's log lines."""
+class HttpConnection(HttpWire):
+    """Serves HTTP/1.1 with deadlines; every error is JSON."""
 
-    def __init__(self, config: Config, connections: Connections) -> None:
-        super().__init__(config, connections.state, {})
+    def __init__(self, connections: Connections) -> None:
+        super().__init__()
         self._all = connections
-        self._timer: asyncio.TimerHandle | None = None
-        self.access_log = False
-        self.logger = logging.getLogger(LOGGER)
+        self._is_stopping = False
+        self._is_behind = False
+        self._exchange: HttpExchange | None = None
+        self._until = asyncio.get_running_loop().time() + READ_SECONDS
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if len(self.connections) > self._all.most:
-            if not self._all.waiting:
-                self._refuse(ServiceUnavailable("connections"))
-                return
-            next(iter(self._all.waiting)).give_way()
-        self._begin()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
-        self._all.waiting.pop(self, None)
-        super().connection_lost(exc)
-        self._unset_keepalive_if_required()
-        self._all.changed.set()
-
-    def data_received(self, data: bytes) -> None:
-        if self._timer is None and self.conn.their_state is h11.IDLE:
-            self._begin()
-        super().data_received(data)
-        self._look()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._look()
-
-    def give_way(self) -> None:
-        """Close, so that another can be served."""
-        self._stop_timer()
-        self._all.waiting.pop(self, None)
-        self.connections.discard(self)
-        self.transport.abort()
-
-    def shutdown(self) -> None:
-        if not self.transport.is_closing():
-            super().shutdown()
-
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self._end()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(InvalidRequest("", "is not HTTP/1.1, or has a head of more than 16 KiB"))
-
-    def _unsupported_upgrade_warning(self) -> None: ...
-
-    def _begin(self) -> None:
-        """A request is due, whole, within its time."""
-        until = self.loop.time() + READ_SECONDS
-        self.app_state = {"until": until, "hang_up": self._hang_up}
-        self._timer = self.loop.call_at(until, self._late, GRACE_SECONDS)
+        is_admitted = self._all.make_room()
+        self._all.open[self] = asyncio.create_task(self._run(is_admitted))
         self._all.waiting[self] = None
 
-    def _look(self) -> None:
-        """See whether the request has arrived."""
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._all.unread[self] = None
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._all.unread.pop(self, None)
+
+    def abort(self) -> None:
+        """Close at once, and count no longer."""
+        self._all.forget(self)
+        self.transport.abort()
+
+    def stop(self) -> None:
+        """Close once the call under way, if there is one, has its answer."""
+        self._is_stopping = True
+        if self._exchange is not None:
+            self._exchange.is_last = True
+        else:
+            self.end_input()
+
+    async def _run(self, is_admitted: bool) -> None:
+        try:
+            if is_admitted:
+                await self._serve()
+                await self._finish()
+            else:
+                await self._refuse(ServiceUnavailable("connections"))
+        except InvalidRequest as error:
+            await self._refuse(error)
+        except TimeoutError:
+            pass  # the rest of a request did not arrive
+        except Exception as error:
+            log.error("connection failed", exc_info=error)
+        finally:
+            self.abort()
+
+    async def _serve(self) -> None:
+        """Serve requests until the client, a limit or `stop` ends them."""
+        while not self._is_stopping and (head := await self._head()):
+            await self._turn(self._is_behind)
+            if self.transport.is_closing():
+                return
+            self._exchange = exchange = HttpExchange(self, self._turn, head)
+            self._all.waiting.pop(self, None)
+            scope = exchange.scope({"until": self._until})
+            await self._all.application(scope, self._receive, exchange.send)
+            if exchange.is_last or not exchange.keeps_alive:
+                return
+            self._exchange = None
+            self._all.waiting[self] = None
+            self._until = 0.0
+            self._is_behind = bool(self.received)
+
+    async def _turn(self, is_behind: bool) -> None:
+        """Wait until a piece of input may be parsed: later where more input was sent than this
+        connection had turns for."""
+        if is_behind:
+            async with self._all.behind:
+                if not self.closed.is_set():
+                    await asyncio.sleep(BEHIND_SECONDS)
+        await self._all.turns.take()
+
+    async def _head(self) -> bytes:
+        """The next request's head; empty at the end. Raises InvalidRequest or TimeoutError."""
+        loop = asyncio.get_running_loop()
+        if not self._until:
+            if not self.received:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        await self.more()
+                if not self.received:
+                    return b""
+            self._until = loop.time() + READ_SECONDS
+        checked = 0
+        async with asyncio.timeout_at(self._until):
+            while not (length := end_of_head(self.received, checked)):
+                checked = len(self.received)
+                if not await self.more():
+                    return b""
+        head = bytes(self.received[:length])
+        del self.received[:length]
+        return head
+
+    async def _receive(self) -> Message:
+        exchange = self._exchange
+        assert exchange is not None
+        if not exchange.is_whole:
+            self._all.waiting[self] = None
+        message = await exchange.receive()
+        if exchange.is_whole:
+            self._all.waiting.pop(self, None)
+        return message
+
+    async def _refuse(self, error: ServiceError) -> None:
+        """Answer in place of the application, and close."""
+        headers = {"connection": "close", **common_headers(request_id(None))}
+        response = refused(error, headers)
+        http = h11.Connection(h11.SERVER)
+        for event in (
+            h11.Response(status_code=response.status_code, headers=response.raw_headers),
+            h11.Data(data=bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(http.send(event) or b"")
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Let the client read the last answer; what it still sends is discarded, not parsed."""
         if self.transport.is_closing():
             return
-        theirs = self.conn.their_state
-        idle = theirs is h11.IDLE
-        if theirs is h11.SEND_BODY or (idle and (self.cycle is None or self._has_begun())):
-            if self._timer is None:
-                self._begin()
-            return
-        self._stop_timer()
-        if not idle:
-            self._all.waiting.pop(self, None)
-            return
         self._all.waiting[self] = None
-        if self.timeout_keep_alive_task is None:
-            # uvicorn sets none where the rest of a request comes after its response
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
-
-    def _has_begun(self) -> bool:
-        return bool(self.conn.trailing_data[0])
-
-    def _late(self, grace: float) -> None:
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if grace and answering:
-            # the edge has the same deadline, and is about to say so
-            self._timer = self.loop.call_later(grace, self._late, 0)
+        self.transport.set_write_buffer_limits(high=0)
+        await self.written(SEND_SECONDS)
+        if self.transport.is_closing():
             return
-        self.transport.abort()
-
-    def _hang_up(self) -> None:
-        if self.cycle is not None:
-            self.cycle.disconnected = True  # which uvicorn learns too late to take it as meant
-        self.transport.abort()
-
-    def _end(self) -> None:
-        """Close, though that waits for what was sent to be taken."""
-        self.transport.close()
-        self._stop_timer()
-        self._timer = self.loop.call_later(DRAIN_SECONDS, self.transport.abort)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _refuse(self, error: ServiceError) -> None:
-        """Answer in place of the application, and close."""
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            self.transport.abort()  # there was an answer
-            return
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        response = refused(error, {"connection": "close", "cache-control": "no-store"})
-        self._send(h11.Response(status_code=response.status_code, headers=response.raw_headers))
-        self._send(h11.Data(data=bytes(response.body)))
-        self._send(h11.EndOfMessage())
-        self._end()
-
-    def _send(self, event: Any) -> None:
-        self.transport.write(self.conn.send(event) or b"")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                if self.is_tls:  # whose closing handshake reads what still comes
+                    self.transport.close()
+                    await self.closed.wait()
+                    return
+                self.transport.write_eof()
+                left = MAX_DISCARDED_BYTES
+                while left > 0 and await self.more():
+                    left -= len(self.received)
+                    self.received.clear()

@@ -15,11 +15,17 @@ from service.transport import json_form
 from service.transport.routes import Route
 
 LARGEST_BODY = 64 * 1024
-LARGEST_HEAD = 16 * 1024
 READ_SECONDS = 10.0
 """In which a request is to be sent, head and body together."""
 IDEMPOTENCY_KEY = "idempotency_key"
-JSON = re.compile(r'application/json(\s*;\s*charset\s*=\s*"?utf-8"?)?\s*', re.ASCII | re.IGNORECASE)
+WORD = r"[!#$%&'*+.^_`|~0-9a-z-]++"
+EQUALS = r"[ \t]*+=[ \t]*+"
+OTHER_CHARSET = rf'charset{EQUALS}(?!"?utf-8"?[ \t]*+(?:;|$))'
+PARAMETER = rf'(?!{OTHER_CHARSET}){WORD}{EQUALS}(?:{WORD}|"(?:[^"\\]|\\.)*+")'
+# possessive throughout, so that a hostile header takes linear time
+JSON = re.compile(
+    rf"application/json(?:[ \t]*+;[ \t]*+(?:{PARAMETER})?+)*+[ \t]*+", re.ASCII | re.IGNORECASE
+)
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 NO_BODY = b""
 
@@ -27,15 +33,6 @@ NO_BODY = b""
 def header(request: Request, name: str) -> str | None:
     """The header; of one that is there twice, what both say, which then fits nothing."""
     return ", ".join(found) if (found := request.headers.getlist(name)) else None
-
-
-def check_head(request: Request) -> None:
-    """Raise InvalidRequest where path and headers are longer than we read."""
-    # from the scope, as the others below: Starlette's URL holds what the caller says of the host
-    parts = [len(name) + len(value) for name, value in request.headers.raw]
-    path, query = request.scope["raw_path"], request.scope["query_string"]
-    if sum(parts) + len(path) + len(query) > LARGEST_HEAD:
-        raise InvalidRequest("", "has a head of more than 16 KiB")
 
 
 async def body_of(request: Request) -> bytes | ServiceError:
@@ -85,8 +82,10 @@ def message(
     if isinstance(body, ServiceError):
         raise body
     sent = json_form.read(body or b"{}", kind)
-    key = header(request, "idempotency-key")
-    if key is not None:
+    keys = request.headers.getlist("idempotency-key")
+    if len(keys) > 1:
+        raise InvalidRequest(IDEMPOTENCY_KEY, "is named twice")
+    for key in keys:
         if key == "":
             raise InvalidRequest(IDEMPOTENCY_KEY, "must not be empty; leave it out for none")
         # the contract has a field for it, which the JSON form has too

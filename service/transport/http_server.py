@@ -1,23 +1,19 @@
-"""The HTTP server: the edge, on an address, from its start to its drained end."""
+"""The HTTP server: the edge on an address, from its start to its drained end."""
 
 import asyncio
-import contextlib
-import logging
 import ssl
 from collections.abc import Callable
 
-import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from service.transport.handshake import Handshake, Handshakes
 from service.transport.http import HttpEdge
-from service.transport.http_connection import LOGGER, Connections, HttpConnection
-from service.transport.http_request import LARGEST_HEAD
+from service.transport.http_accept import Acceptor
+from service.transport.http_connection import Connections, HttpConnection
 from service.transport.listening import PortTaken, listen
 
-KEEP_ALIVE_SECONDS = 60
-WAITING_TO_BE_TAKEN = 256
+BACKLOG = 256
+"""Connections that the operating system keeps until they are accepted."""
 HEADERS_IN = ("x-api-key", "content-type", "idempotency-key", "x-request-id")
 HEADERS_OUT = (
     "x-request-id",
@@ -29,11 +25,11 @@ HEADERS_OUT = (
 
 
 class HttpServer:
-    """Serves the edge over HTTP/1.1, at most *most_connections* at once, and beside them as many
-    that TLS is being agreed on with.
+    """Serves the edge over HTTP/1.1, at most *most_connections* at once, and as many again in their
+    TLS handshake.
 
-    *origins* are those whose pages may call it from a browser. Plain text without *tls*, which
-    gives what a new connection is agreed on with.
+    *origins* are those whose pages may call it from a browser. *tls* returns the context for the
+    next connection; without it the server speaks plain text.
     """
 
     def __init__(
@@ -44,8 +40,8 @@ class HttpServer:
         origins: tuple[str, ...] = (),
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
-        self._handshakes = Handshakes(most_connections, tls) if tls else None
         self._edge = edge
+        self._tls = tls
         application: ASGIApp = edge
         if origins:
             application = CORSMiddleware(
@@ -55,34 +51,26 @@ class HttpServer:
                 allow_headers=HEADERS_IN,
                 expose_headers=HEADERS_OUT,
             )
-        self._config = uvicorn.Config(
-            application,
-            interface="asgi3",
-            ws="none",
-            lifespan="off",
-            proxy_headers=False,
-            log_config=None,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            h11_max_incomplete_event_size=LARGEST_HEAD,
-        )
-        self._connections = Connections(most_connections)
-        self._server: asyncio.Server | None = None
+        self._connections = Connections(application, most_connections)
+        self._acceptor: Acceptor | None = None
 
     async def start(self, address: str) -> int:
         """Take calls on *address* (HOST:PORT, port 0: any); returns the port. Raises PortTaken."""
-        # below that uvicorn tells what callers do wrong, which is theirs to know
-        logging.getLogger(LOGGER).setLevel(logging.ERROR)
         listener = await listen(address)
-        self._config.load()
-        # not uvicorn's own server, which takes over the process's signals
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                self._connection, sock=listener, backlog=WAITING_TO_BE_TAKEN
-            )
+            listener.listen(BACKLOG)
         except OSError:
             listener.close()
             raise PortTaken(address) from None
-        return int(listener.getsockname()[1])
+        port = int(listener.getsockname()[1])
+        self._acceptor = Acceptor(
+            listener,
+            lambda: HttpConnection(self._connections),
+            self._connections.turns,
+            max_handshakes=self._connections.limit,
+            tls=self._tls,
+        )
+        return port
 
     async def tell_to_go_elsewhere(self) -> None:
         """Answer health checks with 503; calls are still taken."""
@@ -94,28 +82,14 @@ class HttpServer:
 
     async def stop(self, grace: float) -> None:
         """End, once the calls under way have ended or *grace* seconds are over."""
-        if self._server is None:
+        if self._acceptor is None:
             return
-        self._server.close()
-        if self._handshakes:
-            self._handshakes.close()
-        state = self._connections.state
-        for connection in list(state.connections):
-            connection.shutdown()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                while state.connections:
-                    self._connections.changed.clear()
-                    await self._connections.changed.wait()
-        for connection in list(state.connections):
-            connection.transport.abort()
-        tasks = list(state.tasks)
+        await self._acceptor.close()
+        tasks = list(self._connections.open.values())
+        for connection in list(self._connections.open):
+            connection.stop()
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _connection(self) -> asyncio.Protocol:
-        return Handshake(self._handshakes, self._http) if self._handshakes else self._http()
-
-    def _http(self) -> HttpConnection:
-        return HttpConnection(self._config, self._connections)

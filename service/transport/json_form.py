@@ -95,8 +95,11 @@ def _path_of(key: str, kind: Descriptor) -> str:
 
 
 def _check_objects(given: dict[str, Any], kind: Descriptor) -> None:
-    # the library takes a text or a list for an object without any field that it knows
+    # the library accepts a text or a list as an object without known fields, and a field in both
+    # spellings, of which the second wins
     for field in kind.fields:
+        if field.name != field.json_name and field.name in given and field.json_name in given:
+            raise InvalidRequest(field.name, "is named twice")
         value = given.get(field.json_name, given.get(field.name))
         if field.message_type is None or value is None:
             continue
@@ -116,11 +119,9 @@ def _within(field: FieldDescriptor, error: InvalidRequest) -> InvalidRequest:
 def _fault(given: dict[str, Any], kind: Descriptor) -> InvalidRequest:
     """What is wrong with *given*, found by trying its fields one by one."""
     for field in kind.fields:
-        names = [name for name in (field.json_name, field.name) if name in given]
-        if len(set(names)) > 1:
-            return InvalidRequest(field.name, "is named twice")
-        if names and not _fits(kind, field, given[names[0]]):
-            return _fault_of(field, given[names[0]])
+        for name in {field.json_name, field.name} & given.keys():
+            if not _fits(kind, field, given[name]):
+                return _fault_of(field, given[name])
     return InvalidRequest("", "does not fit the contract")
 
 

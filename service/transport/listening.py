@@ -21,10 +21,11 @@ async def listen(address: str) -> socket.socket:
     except (OSError, UnicodeError):
         raise PortTaken(address) from None
     family, kind, protocol, _, place = found[0]
-    # asyncio sets TCP_NODELAY only where the protocol is named: 40 ms a call, otherwise
-    listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
+    listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # accepted connections inherit it; without it an answer waits 40 ms for the client's ACK
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(place)
     except OSError:
         listener.close()

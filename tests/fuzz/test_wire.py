@@ -28,7 +28,7 @@ SHORT = 0.2
 @contextmanager
 def opened(folder: Path) -> Iterator[Read]:
     with served(folder) as (runner, service, key), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(http_connection, "GRACE_SECONDS", SHORT)
+        patch.setattr(http_connection, "LINGER_SECONDS", SHORT)
         host, _, port = service.http.rpartition(":")
 
         async def sent(data: bytes, seconds: float) -> bytes:

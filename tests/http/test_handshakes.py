@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.transport import handshake
+from service.transport import http_accept
 from tests.authority import Authority
 from tests.bluesky import SandboxBluesky
 from tests.http.edge import LONG, Wire
@@ -49,7 +49,7 @@ async def test_those_that_never_end_make_room(
     service: Running, trusting: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond as many as there may be connections the oldest is closed, and calls go on."""
-    monkeypatch.setattr(handshake, "HANDSHAKE_SECONDS", 10 * LONG)  # no time ends them
+    monkeypatch.setattr(http_accept, "HANDSHAKE_TIMEOUT_SECONDS", 10 * LONG)  # no time ends them
     async with AsyncExitStack() as stack:
         silent = [await stack.enter_async_context(Wire.to(service.http)) for _ in range(8 * MOST)]
         for wire in silent[: 7 * MOST]:
