@@ -197,7 +197,7 @@ async def test_an_outcome_that_is_not_known_is_not_tried_again(engine: PostgresE
     assert attempts == 1
 
 
-@pytest.mark.parametrize("conflict", CONFLICTS[:5])
+@pytest.mark.parametrize("conflict", [*CONFLICTS[:5], asyncpg.InvalidSQLStatementNameError])
 @pytest.mark.parametrize("count", [1, 2])
 async def test_a_read_that_meets_a_conflict_is_repeated_once(
     engine: PostgresEngine,

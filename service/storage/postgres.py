@@ -188,10 +188,6 @@ class PostgresEngine:
             try:
                 async with connection.transaction(isolation="serializable"):
                     result = await job(_Statements(connection))
-            except _STALE:
-                # connect again, to where the name leads by now
-                await self._pool.expire_connections()
-                raise
             except asyncpg.StatementCompletionUnknownError as error:
                 # it may have been written: a repetition could write it twice
                 raise ServiceUnavailable(type(error).__name__) from None
@@ -209,6 +205,10 @@ class PostgresEngine:
         async with self._pool.acquire(timeout=WAIT_SECONDS) as connection:
             try:
                 yield connection
+            except _STALE:
+                # connect again, to where the name leads by now
+                await self._pool.expire_connections()
+                raise
             except _CUT_SHORT:
                 with suppress(*_AWAY):
                     await connection.reset()
