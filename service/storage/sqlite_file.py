@@ -38,15 +38,17 @@ def check_modes(file: Path) -> None:
     """Raise StoreError where others may write to *file*, to a file that SQLite keeps beside it, or
     to its folder, where they could replace it. Log a warning where they may read it.
 
-    A group counts as others, as it does for the ring.
+    Of the files a group counts as others, as it does for the ring. A folder may belong to a group:
+    volumes of containers do, and so do folders of users with a group of their own.
     """
     real = file.resolve()  # beside which SQLite keeps the others
     for folder in {file.absolute().parent, real.parent}:
         mode = _mode(folder)
-        if mode & OTHERS_WRITE:
+        # also with the sticky bit, as in /tmp: they could make the file for its log
+        if mode & stat.S_IWOTH:
             raise StoreError(
                 f"others may write to {folder}, where the database is (mode {mode:04o}); "
-                f"put it in a folder of its own, or run: chmod go-w {folder}"
+                f"put it in a folder of its own, or run: chmod o-w {folder}"
             )
     for suffix in ("", "-wal", "-shm", "-journal"):
         each = real.with_name(f"{real.name}{suffix}")
