@@ -11,17 +11,19 @@ import grpc
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.model import Scope
+from service.model import DAY, Scope
 from service.sandbox.faults import Hang
+from service.storage.migrations import migrate_apart
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
 from tests.bluesky import SandboxBluesky
-from tests.running import Running, refusal_of
+from tests.running import MovedClock, Running, refusal_of, running
 
 from .row import Figure, Ground, share
 
 REPEATS = 3_300
 CREATES = 400
+DAYS, STEPS_A_DAY = 3, 96
 CREATE = "/postcore.profiles.v1.ProfileService/CreateProfile"
 CALL_SECONDS = 10.0
 LONG_SECONDS = 3600.0
@@ -31,7 +33,7 @@ SPARE_SECONDS = 0.25
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
-    return [await _repeated(ground, part)]
+    return [await _repeated(ground, part), await _guessed(ground, part)]
 
 
 async def _repeated(ground: Ground, part: float) -> Figure:
@@ -85,6 +87,41 @@ async def _repeated(ground: Ground, part: float) -> Figure:
         f"CreateProfile of another tenant: {failed} of {creates} failed, p99 {1000 * slow:.1f} ms,"
         f" {1000 * fast:.1f} without; of the repeats {heard['RATE_LIMIT_EXCEEDED']} were refused",
         not failed and (slow < MAX_SLOWER * fast or (part != 1 and slow < SPARE_SECONDS)),
+    )
+
+
+async def _guessed(ground: Ground, part: float) -> Figure:
+    """Two tenants with wrong guesses for one account, and a third's first connect of each day."""
+    days = max(1, share(DAYS, part))
+    database = ground.folder / "guessed.db"
+    clock, waits = MovedClock(), list[str]()
+    assert migrate_apart(f"sqlite:///{database}")
+    async with (
+        SandboxBluesky.started() as sandbox,
+        running(database, sandbox.settings(), clock) as service,
+    ):
+        person = await sandbox.person()
+        guessers = [(await service.new_key(tenant_id=await service.new_tenant()))[0] for _ in "ab"]
+        guesses = 0
+        for step in range(days * STEPS_A_DAY):
+            for key in guessers:
+                while (
+                    await service.refused(person.handle, "wrng-wrng-wrng-wrng", api_key=key)
+                ).reason == "INVALID_CREDENTIALS":
+                    guesses += 1
+            if step % STEPS_A_DAY == STEPS_A_DAY // 2:
+                key, _ = await service.new_key(tenant_id=await service.new_tenant())
+                try:
+                    await service.connect(person.handle, person.app_password, api_key=key)
+                except grpc.aio.AioRpcError as error:
+                    waits.append(refusal_of(error).reason)
+                else:
+                    waits.append("passed")
+            clock.ahead += DAY // STEPS_A_DAY
+    return Figure(
+        f"two tenants that guess for {days} days, {guesses} guesses let through",
+        f"a third tenant's first try of each day: {', '.join(waits)}",
+        waits == ["passed"] * days and guesses > 0,
     )
 
 

@@ -11,7 +11,9 @@ from . import (
     leaks,
     misfortunes,
     neighbours,
+    races,
     rotation,
+    stops,
     takeover,
     tampering,
     tenants,
@@ -41,4 +43,6 @@ ROWS = (
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
     Row(17, "Callers without a key, by the thousand", way_in.attack),
     Row(18, "One tenant's calls beside another's", neighbours.attack),
+    Row(19, "A signal to stop while a node starts", stops.attack),
+    Row(20, "Processes that write to the same rows at the same moment", races.attack),
 )

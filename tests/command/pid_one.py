@@ -36,10 +36,15 @@ class End:
         return self.code == 0 and "Traceback" not in self.err and '"critical"' not in self.err
 
 
+def has_namespaces() -> bool:
+    """Whether a PID namespace can be made on this machine."""
+    program = shutil.which(UNSHARE[0])
+    return program is not None and not subprocess.run([*UNSHARE, "true"], check=False).returncode
+
+
 def needs_namespaces() -> None:
     """Skip the test where this machine lets nobody make a PID namespace."""
-    program = shutil.which(UNSHARE[0])
-    if program is None or subprocess.run([*UNSHARE, "true"], check=False).returncode:
+    if not has_namespaces():
         pytest.skip("PID namespaces cannot be made here (they need root and util-linux)")
 
 
