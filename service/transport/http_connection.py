@@ -191,18 +191,22 @@ class HttpConnection(HttpWire):
         if self.transport.is_closing():
             return
         self._all.waiting[self] = None
+        if self.is_tls:
+            # whose closing handshake sends what is buffered, and reads what still comes
+            self.transport.close()
+            is_whole = self._exchange is not None and self._exchange.is_whole
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SEND_SECONDS if is_whole else LINGER_SECONDS):
+                    await self.closed.wait()
+            return
         self.transport.set_write_buffer_limits(high=0)
         await self.written(SEND_SECONDS)
         if self.transport.is_closing():
             return
+        self.transport.write_eof()
+        left = MAX_DISCARDED_BYTES
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                if self.is_tls:  # whose closing handshake reads what still comes
-                    self.transport.close()
-                    await self.closed.wait()
-                    return
-                self.transport.write_eof()
-                left = MAX_DISCARDED_BYTES
                 while left > 0 and await self.more():
                     left -= len(self.received)
                     self.received.clear()

@@ -7,6 +7,9 @@ READ_BYTES = 8 * 1024
 MAX_BUFFERED_BYTES = 16 * 1024
 """Beyond it reading pauses, until what was received is consumed."""
 
+MAX_UNREAD_BYTES = 64 * 1024
+"""Of answers, beyond what the operating system buffers; beyond it writers wait."""
+
 
 class HttpWire(asyncio.BufferedProtocol):
     """A connection as a buffer of received bytes and a transport to write to."""
@@ -31,6 +34,7 @@ class HttpWire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # not paused here: on uvloop a transport starts to read after this method
         self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(MAX_UNREAD_BYTES)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._space
