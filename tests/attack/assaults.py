@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.access import _checksum
+from tests.http.flood import KINDS, flood
 
 from .frames import (
     CANCEL,
@@ -156,33 +157,12 @@ async def endless_heads(grpc: str, _: str) -> None:
             await asyncio.sleep(0.02)
 
 
-def _http(http: str, head: bytes, body: bytes, seconds: float) -> Coroutine[Any, Any, None]:
-    """One connection after the other: *head*, then *body* again and again."""
-    host, _, port = http.rpartition(":")
+def http_flood(kind: str) -> Assault:
+    """Requests of one kind without end, as `tests/http/flood.py` sends them."""
 
-    async def one() -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                ended = asyncio.create_task(reader.read())
-                writer.write(head)
-                while not ended.done():
-                    writer.write(body)
-                    await writer.drain()
-                    await asyncio.sleep(seconds)
-                writer.close()
-            await asyncio.sleep(0.01)
-
-    return one()
-
-
-POST = b"POST /profiles/connect HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
-CHUNKED = POST + b"transfer-encoding: chunked\r\n\r\n"
-
-
-def http_stream(head: bytes, body: bytes, seconds: float = 0.02) -> Assault:
     async def assault(_: str, http: str) -> None:
-        await _http(http, head, body, seconds)
+        host, _, port = http.rpartition(":")
+        await asyncio.to_thread(flood, kind, (host, int(port)))
 
     return assault
 
@@ -230,11 +210,8 @@ ASSAULTS: dict[str, Assault] = {
     "unread": unread,
     "bad paths": bad_paths,
     "endless heads": endless_heads,
-    "1-byte chunks": http_stream(CHUNKED, b"1\r\n \r\n" * 6700),
-    "chunk extensions": http_stream(CHUNKED, b"1;" + b"x" * 4000 + b"\r\n \r\n"),
-    "empty headers": http_stream(b"", b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 3500 + b"\r\n", 0.05),
-    "pipelined": http_stream(b"", b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n" * 200),
-    "http unread": http_unread,
+    **{f"HTTP, {kind}": http_flood(kind) for kind in KINDS},
+    "HTTP, answers that are not read": http_unread,
 }
 
 

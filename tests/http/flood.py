@@ -1,4 +1,4 @@
-"""Flood: `python -m tests.http.flood KIND HOST PORT` sends requests without end, until it is killed.
+"""Flood: `python -m tests.http.flood KIND HOST PORT` sends requests until it is killed.
 
 It takes what the server answers, and connects again when it is disconnected.
 """
