@@ -17,7 +17,13 @@ from typing import TypeVar
 import structlog
 
 from service.access import Access, require
-from service.errors import DeadlineExceeded, InternalError, ServiceError
+from service.errors import (
+    DeadlineExceeded,
+    InternalError,
+    InvalidApiKey,
+    MissingApiKey,
+    ServiceError,
+)
 from service.limits import Allowance, CallLimits
 from service.log import Frequent
 from service.model import Caller, Scope
@@ -63,6 +69,16 @@ class Boundary:
         self._access = access
         self._limits = limits
         self._admission = admission
+
+    async def may_know(self, call: Call) -> bool:
+        """Whether the key of *call* may be valid; False if `run` is certain to refuse it."""
+        try:
+            await self._access.check(call.api_key)
+        except (MissingApiKey, InvalidApiKey):
+            return False
+        except ServiceError:
+            return True  # the store is away: this proves nothing about the key
+        return True
 
     async def stream(
         self,

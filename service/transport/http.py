@@ -104,11 +104,14 @@ class HttpEdge:
         sent_id: str,
         segments: dict[str, str],
     ) -> Response:
-        # before the boundary, so that its deadline is for the work alone
-        body = await http_request.body_of(request) if route.body else http_request.NO_BODY
         call = Call(
             route.method, "http", header(request, "x-api-key"), sent_id, SCOPES[route.method]
         )
+        body: bytes | ServiceError = http_request.NO_BODY
+        # nothing is read for a caller without a key, whom the boundary refuses; else it is read
+        # before the boundary, so that its deadline is for the work alone
+        if route.body and await self._boundary.may_know(call):
+            body = await http_request.body_of(request)
 
         async def work(caller: Caller) -> Message:
             return await behaviour(http_request.message(route, request, segments, body), caller)

@@ -72,7 +72,9 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     slower = statistics.median(flooded / calm for calm, flooded in pairs)
     told = [f"{1000 * statistics.median(p99s):.1f} ms" for p99s in zip(*pairs, strict=True)]
     tries = [*ended, *longest]
-    reasons = sorted({reason for reason, _ in tries} - {"PLATFORM_UNAVAILABLE"})
+    reasons = sorted(
+        {reason for reason, _ in tries} - {"PLATFORM_UNAVAILABLE", "DEADLINE_EXCEEDED"}
+    )
     latest = [
         (deadline, max(seconds for _, seconds in some))
         for deadline, some in ((DEADLINE, ended), (LONGEST, longest))
