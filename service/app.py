@@ -20,6 +20,7 @@ from service.leases import Leases
 from service.limits import CallLimits, LoginLimits, Shares
 from service.logins import Logins
 from service.logouts import Logouts
+from service.lookups import LookupLimits
 from service.model import DAY, SECOND
 from service.monitor import Monitor
 from service.opening import (
@@ -119,6 +120,7 @@ async def house(
             clock,
             tasks,
             access,
+            LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host),
         )
         profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
         sessions = Sessions(store, registry, vault, logouts, clock)

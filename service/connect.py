@@ -14,6 +14,7 @@ from service.idempotency import Idempotency, check_key
 from service.limits import Shares
 from service.logins import Logins, PlatformTime, platform_time
 from service.logouts import Logouts
+from service.lookups import LookupLimits
 from service.model import Account, Caller, Connected, Credentials, Login
 from service.platforms.registry import Registry
 from service.ports import Clock, CredentialPlatform, Store
@@ -58,6 +59,7 @@ class Connect:
         clock: Clock,
         tasks: OwnedTasks,
         access: Access,
+        lookups: LookupLimits,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -70,6 +72,7 @@ class Connect:
         self._clock = clock
         self._tasks = tasks
         self._access = access
+        self._lookups = lookups
 
     async def connect(self, caller: Caller, request: ConnectRequest) -> Connected:
         """Prove the credentials, seal them, and connect the profile to their account.
@@ -97,11 +100,14 @@ class Connect:
         async with self._idempotency.released_on_failure(reservation):
             with ExitStack() as taken:
                 taken.enter_context(self._shares.taken(caller.tenant_id))
+                self._lookups.take(caller.tenant_id, platform.asked_host(credentials))
                 async with platform_time(limit):
                     account = await platform.identify(credentials)
                 connected = request.profile_key and await self._account_of(caller, request)
                 if connected and connected != account.account_id:
                     raise ProfileAlreadyExists(request.platform)
+                at_server = self._shares.taken_at(caller.tenant_id, account.origin)
+                taken.enter_context(at_server)
                 share = taken.pop_all()
 
         async def log_in_and_save() -> Connected:

@@ -107,7 +107,11 @@ class Health:
         takes nothing of it."""
 
         async def within_share(stored: StoredConnection) -> T:
-            with self._shares.taken(stored.context.tenant_id):
+            context = stored.context
+            with (
+                self._shares.taken(context.tenant_id),
+                self._shares.taken_at(context.tenant_id, context.origin),
+            ):
                 return await work(stored)
 
         return within_share

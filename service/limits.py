@@ -5,13 +5,13 @@ The owner of an account shares its daily logins with all their other apps, so we
 what we spend, guesses can use up a part alone: the rest is kept for connections that exist.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import ceil
-from time import monotonic
 
+from service.buckets import Buckets
 from service.errors import PlatformRateLimited, RateLimitExceeded
 from service.model import DAY, SECOND, Account, Micros, PlatformCard
 from service.ports import Clock, Store
@@ -22,7 +22,8 @@ FIRST_AFTER: Micros = 20 * 3600 * SECOND
 """A connect is a tenant's first at an account where the last is as old: less than a day, so that
 one each day, at about the same hour, is always a first."""
 TRY_AGAIN_SECONDS = 1.0
-MOST_KEYS = 10_000
+SERVERS = 2
+"""A tenant's share at platforms is that of so many servers: at one it has no more than its part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,30 +191,24 @@ class CallLimits:
     """So many calls a second for each key, in this process."""
 
     def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        # of each key: how many calls it has left, and when that was so
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets = Buckets(per_second, per_second)
 
     def take(self, key_id: str) -> None:
         """Count a call; raises RateLimitExceeded where the key has none left."""
-        now = monotonic()
-        left, then = self._left.pop(key_id, (float(self._per_second), now))
-        left = min(self._per_second, left + (now - then) * self._per_second)
-        self._left[key_id] = (left - 1 if left >= 1 else left, now)
-        if len(self._left) > MOST_KEYS:
-            self._left.popitem(last=False)
-        if left < 1:
-            raise RateLimitExceeded(ceil((1 - left) / self._per_second))
+        if wait := self._buckets.take(key_id):
+            raise RateLimitExceeded(ceil(wait))
 
     def allowance(self, key_id: str) -> Allowance:
         """What the key's last call has left it."""
-        left, _ = self._left.get(key_id, (float(self._per_second), 0))
-        return Allowance(self._per_second, int(left), 1 - left / self._per_second)
+        limit = int(self._buckets.burst)
+        left = self._buckets.left(key_id)
+        return Allowance(limit, int(left), 1 - left / limit)
 
 
 class Shares:
     """So much of each tenant's at once, in this process: a tenant whose accounts lead to servers
-    that hang takes its own share of the way out, and none of the others'.
+    that hang takes its own share of the way out, and none of the others'. At one server it has half
+    of its share, so that a few such tenants leave room there.
 
     What is beyond it is refused at once. Were it to wait, the calls that wait would take the room
     that all tenants' calls have.
@@ -221,17 +216,25 @@ class Shares:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._taken: Counter[str] = Counter()
+        self._most_at_one = max(1, most // SERVERS)
+        self._taken: Counter[tuple[str, str]] = Counter()
+
+    def taken(self, tenant_id: str) -> AbstractContextManager[None]:
+        """One more, for as long as the block lasts; raises RateLimitExceeded before it begins."""
+        return self._place((tenant_id, ""), self._most)
+
+    def taken_at(self, tenant_id: str, origin: str) -> AbstractContextManager[None]:
+        """The same of what the tenant may have at the server *origin*."""
+        return self._place((tenant_id, origin), self._most_at_one)
 
     @contextmanager
-    def taken(self, tenant_id: str) -> Iterator[None]:
-        """One more, for as long as the block lasts; raises RateLimitExceeded before it begins."""
-        if self._taken[tenant_id] >= self._most:
+    def _place(self, key: tuple[str, str], most: int) -> Iterator[None]:
+        if self._taken[key] >= most:
             raise RateLimitExceeded(TRY_AGAIN_SECONDS)
-        self._taken[tenant_id] += 1
+        self._taken[key] += 1
         try:
             yield
         finally:
-            self._taken[tenant_id] -= 1
-            if not self._taken[tenant_id]:
-                del self._taken[tenant_id]
+            self._taken[key] -= 1
+            if not self._taken[key]:
+                del self._taken[key]

@@ -81,6 +81,9 @@ class CredentialPlatform(Protocol):
         Raises InvalidCredentials where their shape alone shows that they cannot be right.
         """
 
+    def asked_host(self, credentials: Credentials) -> str:
+        """The host or domain whose servers `identify` asks about tidied *credentials*."""
+
     async def identify(self, credentials: Credentials) -> Account:
         """The account that tidied *credentials* name, and its server, proved both ways.
 

@@ -367,8 +367,8 @@ async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Pat
 def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the rate that was set, and never beyond it; the keys it remembers are bounded."""
     now = 0.0
-    monkeypatch.setattr("service.limits.monotonic", lambda: now)
-    monkeypatch.setattr("service.limits.MOST_KEYS", 10)
+    monkeypatch.setattr("service.buckets.monotonic", lambda: now)
+    monkeypatch.setattr("service.buckets.MAX_KEYS", 10)
     limits = CallLimits(10)
     for _ in range(10):
         limits.take("a")
@@ -385,4 +385,4 @@ def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
         limits.take("a")
     for number in range(100):
         limits.take(str(number))
-    assert len(limits._left) == 10
+    assert len(limits._buckets._left) == 10

@@ -44,6 +44,9 @@ class ToyPlatform:
     def tidy(self, credentials: Credentials) -> Credentials:
         return credentials
 
+    def asked_host(self, credentials: Credentials) -> str:
+        return "toy.example"
+
     async def identify(self, credentials: Credentials) -> Account:
         return Account(f"toy:{credentials['handle']}", credentials["handle"], "toy://box")
 

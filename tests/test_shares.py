@@ -9,7 +9,8 @@ import grpc
 import pytest
 
 from service import connect as connecting
-from service import health, tasks
+from service import health, limits, tasks
+from service.config import Settings
 from service.limits import Shares
 from service.model import SECOND
 from service.platforms import egress
@@ -20,7 +21,7 @@ from service.sandbox.world import World
 from service.tasks import OwnedTasks
 from tests.bluesky import Person, SandboxBluesky
 from tests.outside.raw import ENOUGH_SECONDS
-from tests.running import MovedClock, Running, running
+from tests.running import MovedClock, Running, refusal_of, running
 
 AT_ONCE = 2
 HOUR = 3600 * SECOND
@@ -46,6 +47,8 @@ async def service(
 ) -> AsyncIterator[Running]:
     """With room on the way out for a tenant's connects, its renewals, and one call more."""
     monkeypatch.setattr(egress, "MOST_CONNECTIONS", 2 * AT_ONCE + 1)
+    # these are about the whole share: all accounts here live at one server
+    monkeypatch.setattr(limits, "SERVERS", 1)
     # what hangs is let go by the test, not by a deadline
     for module, name in ((connecting, "PLATFORM_SECONDS"), (health, "CHECK_SECONDS")):
         monkeypatch.setattr(module, name, 60.0)
@@ -218,3 +221,31 @@ async def test_what_work_leaves_behind_is_waited_for_too() -> None:
     owned.leave(first())
     assert await owned.drain(5) == 0
     assert done
+
+
+async def test_a_share_at_one_server_is_half_of_it(
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock
+) -> None:
+    """Five tenants with all that they may have at a server that hangs leave room there for a
+    sixth: egress has more places at one host than they can take."""
+    tenants, at_once = 5, 8
+    assert (
+        tenants * Settings.read({}).at_once_per_tenant // limits.SERVERS < egress.MOST_AT_ONE_HOST
+    )
+    settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
+    async with running(database, settings, clock) as service:
+        people = [await sandbox.person() for _ in range(at_once)]
+        hang = sandbox.server.breakages.add(Hang(), method="createSession")
+        calls = [
+            asyncio.ensure_future(service.connect(each.handle, each.app_password, timeout=60))
+            for each in people
+        ]
+        # half hang there, and the other half is refused before a login is debited
+        await until(lambda: sum(call.done() for call in calls) == at_once // 2)
+        await until(lambda: hang.held_up == at_once // 2)
+        refused = [call.exception() for call in calls if call.done()]
+        assert {refusal_of(each).reason for each in refused} == {"RATE_LIMIT_EXCEEDED"}  # type: ignore[arg-type]
+        debits = service.rows("SELECT * FROM login_debits")
+        assert len(debits) == at_once // 2
+        sandbox.server.breakages.clear()
+        await ended(calls)

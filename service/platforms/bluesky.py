@@ -72,6 +72,12 @@ class BlueskyPlatform:
             raise answers.invalid(CredentialFault.MALFORMED_APP_PASSWORD)
         return Credentials(handle=handle, appPassword=app_password)
 
+    def asked_host(self, credentials: Credentials) -> str:
+        # the last two labels: any number of names below them may lead to the same servers. Where
+        # the public can register names below two labels, they share a budget; tenants that ask
+        # little pass all the same
+        return ".".join(credentials["handle"].split(".")[-2:])
+
     async def identify(self, credentials: Credentials) -> Account:
         try:
             account = await self._identity.account(credentials["handle"])
