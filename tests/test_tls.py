@@ -3,14 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
-import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
@@ -325,48 +324,3 @@ async def test_the_server_itself_can_be_called(
                 health_pb2.HealthCheckRequest(), timeout=20
             )
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
-
-
-@pytest.mark.parametrize("asks_callers", [False, True])
-async def test_an_http_server_shares_the_certificates(
-    authority: Authority, tmp_path: Path, asks_callers: bool
-) -> None:
-    """They are looked at again for each connection there, too; callers' are asked for."""
-    cert, key = authority.issue("server")
-    clients = tmp_path / "clients.pem"
-    clients.write_bytes(authority.root)
-    caller = authority.issue("caller")
-    certificates = Certificates(cert, key, clients if asks_callers else None)
-    assert certificates.http_server().minimum_version is ssl.TLSVersion.TLSv1_2
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ssl.SSLError):
-            await writer.start_tls(certificates.http_server())
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
-        writer.close()
-
-    async def status(shown: tuple[Path, Path] | None) -> int:
-        trusting = ssl.create_default_context(cadata=authority.root.decode())
-        if shown:
-            trusting.load_cert_chain(*shown)
-        async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
-            return (await client.get(url, timeout=20)).status_code
-
-    trusting = ssl.create_default_context(cadata=authority.root.decode())
-    trusting.load_cert_chain(*caller)
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        url = f"https://{address}/"
-        assert await status(caller) == 204
-        first = await shown_by(address, trusting)
-        authority.issue("server")
-        assert await shown_by(address, trusting) not in (None, first)
-        if asks_callers:
-            with pytest.raises(httpx.TransportError):
-                await status(None)
-            newer = Authority(tmp_path, "newer")
-            clients.write_bytes(newer.root)
-            assert await status(newer.issue("newcomer")) == 204
-            with pytest.raises(httpx.TransportError):
-                await status(caller)

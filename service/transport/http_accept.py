@@ -65,7 +65,9 @@ class Acceptor:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             if len(self._opening) >= self._max_handshakes:
-                next(iter(self._opening)).cancel()
+                oldest = next(iter(self._opening))
+                del self._opening[oldest]
+                oldest.cancel()
             task = loop.create_task(self._open(sock))
             self._opening[task] = None
             task.add_done_callback(self._opened)
@@ -74,23 +76,22 @@ class Acceptor:
         self._opening.pop(task, None)
 
     async def _open(self, sock: socket.socket) -> None:
+        # from here on the loop closes the socket, whatever happens: its number may be another's
+        # by the time that we would
+        loop = asyncio.get_running_loop()
         try:
             if self._tls is None:
-                await asyncio.get_running_loop().connect_accepted_socket(self._make, sock)
-                return
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._make,
-                sock,
-                ssl=self._tls(),
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_SECONDS,
-            )
-        except asyncio.CancelledError:
-            sock.close()
-            raise
+                await loop.connect_accepted_socket(self._make, sock)
+            else:
+                await loop.connect_accepted_socket(
+                    self._make,
+                    sock,
+                    ssl=self._tls(),
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT_SECONDS,
+                )
         except OSError:
-            sock.close()  # a TLS error or a timeout: the client's fault
+            pass  # a TLS error or a time-out: the client's fault
         except Exception as error:
-            sock.close()
             log.error("connection failed", exc_info=error)
 
     def _log(self, error: OSError) -> None:

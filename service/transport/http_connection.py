@@ -21,6 +21,8 @@ KEEP_ALIVE_SECONDS = 60.0
 """Between an answer and the first byte of the next request."""
 LINGER_SECONDS = 1.0
 """For a client to read a last answer while it still sends: a close at once would destroy it."""
+TLS_CLOSE_SECONDS = 5.0
+"""For a client to read what is buffered of a last answer, and to end TLS from its side."""
 BEHIND_SECONDS = 0.001
 """Between two pieces of input that were sent ahead: a request before the answer to the one before
 it, or many small chunks. It leaves the processor to others, on all connections together."""
@@ -196,7 +198,7 @@ class HttpConnection(HttpWire):
             self.transport.close()
             is_whole = self._exchange is not None and self._exchange.is_whole
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SEND_SECONDS if is_whole else LINGER_SECONDS):
+                async with asyncio.timeout(TLS_CLOSE_SECONDS if is_whole else LINGER_SECONDS):
                     await self.closed.wait()
             return
         self.transport.set_write_buffer_limits(high=0)
