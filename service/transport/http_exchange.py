@@ -22,6 +22,8 @@ EVENTS_PER_TURN = 16
 SEND_SECONDS = 30.0
 """Limit for a client to read an answer, so that those before it on the connection are gone."""
 AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+VERSIONS = (b"1.0", b"1.1")
+"""The first has no chunks."""
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 DISCONNECT: Message = {"type": "http.disconnect"}
 
@@ -53,7 +55,7 @@ class HttpExchange:
         assert isinstance(request, h11.Request)
         self._request = request
         self._is_chunked = any(name == b"transfer-encoding" for name, _ in request.headers)
-        if self._is_chunked and request.http_version < b"1.1":
+        if request.http_version not in VERSIONS[self._is_chunked :]:
             raise not_http()
         self.is_whole = isinstance(self._event(), h11.EndOfMessage)
 

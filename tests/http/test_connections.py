@@ -91,7 +91,7 @@ async def test_an_answer_before_the_body_ends_the_connection(sandboxed: Running,
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(head + rest)
         answer = await wire.rest()
-    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.count(b"HTTP/1.1 ") == 1
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"\r\nconnection: close\r\n" in answer
 
@@ -109,6 +109,7 @@ async def test_a_connection_serves_one_call_after_another(sandboxed: Running) ->
         assert await wire.rest() == b""
 
 
+CREATE = b"POST /profiles/create HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
 NO_REQUESTS = {
     "no HTTP": b"GARBAGE\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(32),
@@ -123,6 +124,27 @@ NO_REQUESTS = {
     % (b"1" * 5000),
     "two lengths": b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
     "an unknown coding": b"POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+    "a header folded later": b"GET /health HTTP/1.1\r\nhost: a\r\nx: a\r\n\tb\r\n\r\n",
+    "a tab before the colon": b"GET /health HTTP/1.1\r\nhost: a\r\nx\t: a\r\n\r\n",
+    "bare LF": b"GET /health HTTP/1.1\nhost: a\n\n",
+    "one bare LF": b"GET /health HTTP/1.1\r\nhost: a\nx: y\r\n\r\n",
+    "a bare LF at the end": b"GET /health HTTP/1.1\r\nhost: a\r\n\n",
+    "bare CR": b"GET /health HTTP/1.1\r\nhost: a\rx: y\r\n\r\n",
+    "NUL in the path": b"GET /\0health HTTP/1.1\r\nhost: a\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a length with a sign": CREATE + b"content-length: +2\r\n\r\n{}",
+    "a list of lengths": CREATE + b"content-length: 2, 2\r\n\r\n{}",
+    "a length twice": CREATE + b"content-length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "a length in other digits": CREATE + "content-length: \u0662\r\n\r\n{}".encode(),
+    "no length": CREATE + b"content-length:\r\n\r\n{}",
+    "a length and chunks": CREATE
+    + b"content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "chunks and a length": CREATE
+    + b"transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "chunked twice": CREATE + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+    "two codings": CREATE + b"transfer-encoding: gzip, chunked\r\n\r\n",
+    "chunks in HTTP/1.0": b"POST /profiles/create HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n",
+    "101 headers": b"GET /health HTTP/1.1\r\nhost: a\r\n" + b"a:\r\n" * 100 + b"\r\n",
     "20 KiB of head": b"GET /health HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 20_480,
 }
 
@@ -131,9 +153,10 @@ NO_REQUESTS = {
 async def test_what_is_no_request_is_refused(
     sandboxed: Running, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the form that errors have, without a line in the log, and the connection ends."""
+    """In the form that errors have, without a line in the log, and the connection ends: what
+    follows is not parsed."""
     async with Wire.to(sandboxed.http) as wire:
-        await wire.send(NO_REQUESTS[name])
+        await wire.send(NO_REQUESTS[name] + HEALTH.encode())
         status, body = await wire.answer()
         assert (status, body) == (
             400,
@@ -165,6 +188,70 @@ async def test_a_head_is_16_kib_at_most(edge: Edge) -> None:
         assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_REQUEST")
         assert "16 KiB" in answer.json()["message"]
     assert (await edge.ask("GET", "/health", headers={"x": "x" * 14_000})).status_code == 200
+
+
+async def test_a_head_is_counted_to_the_byte(sandboxed: Running) -> None:
+    """16,384 bytes and 100 headers are read, and neither one more."""
+    head = HEALTH[:-2] + "a:\r\n" * 98 + "x: "
+    longest = head + "x" * (16_384 - len(head) - 4) + "\r\n\r\n"
+    for asked, status in ((longest, 200), (longest.replace("xx", "xxx", 1), 400)):
+        async with Wire.to(sandboxed.http) as wire:
+            await wire.send(asked)
+            assert (await wire.answer())[0] == status
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 7])
+async def test_a_head_may_arrive_in_pieces(sandboxed: Running, pieces: int) -> None:
+    """Wherever it is split, between CR and LF too."""
+    async with Wire.to(sandboxed.http) as wire:
+        for start in range(0, len(HEALTH), pieces):
+            await wire.send(HEALTH[start : start + pieces])
+            await asyncio.sleep(0.001)
+        assert (await wire.answer())[0] == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS"])
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("/health", 200), ("/health?x=y", 200), ("/none", 404), ("", 404), ("?x=/health", 404)],
+)
+async def test_an_absolute_target_is_routed_by_its_path(
+    sandboxed: Running, scheme: str, target: str, status: int
+) -> None:
+    """As a proxy may send it."""
+    async with Wire.to(sandboxed.http) as wire:
+        await wire.send(HEALTH.replace("/health", f"{scheme}://a.example:80{target}"))
+        assert (await wire.answer())[0] == status
+
+
+async def test_http_1_0(sandboxed: Running) -> None:
+    """It is answered, without a host, and the connection ends."""
+    async with Wire.to(sandboxed.http) as wire:
+        await wire.send("GET /health HTTP/1.0\r\n\r\n")
+        answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b'{"status":"SERVING"}')
+
+
+async def test_a_client_that_closes_its_half_is_answered(sandboxed: Running) -> None:
+    """All that it asked for, before the connection ends."""
+    async with Wire.to(sandboxed.http) as wire:
+        await wire.send(HEALTH * 3)
+        wire.writer.write_eof()
+        assert (await wire.rest()).count(b"HTTP/1.1 200") == 3
+
+
+async def test_a_client_may_wait_for_100_continue(sandboxed: Running) -> None:
+    """It is sent once the body is wanted, and not where the request is refused before that."""
+    head = post(sandboxed.api_key, 2, "/profiles/create")
+    waits = head.replace("host: a", "host: a\r\nexpect: 100-continue")
+    async with Wire.to(sandboxed.http) as wire:
+        await wire.send(waits)
+        assert (await wire.answer())[0] == 100
+        await wire.send("{}")
+        assert (await wire.answer())[0] == 201
+        await wire.send(waits.replace("/profiles/create", "/none"))
+        assert (await wire.rest()).startswith(b"HTTP/1.1 404")
 
 
 async def test_an_upgrade_is_not_taken(
@@ -274,6 +361,23 @@ async def test_connections_that_wait_make_room(
         for call in calls:
             assert (await call.answer())[0] == 503
         assert (await (await opened(HEALTH.encode())).answer())[0] == 200
+
+
+async def test_unread_answers_make_room(sandbox: SandboxBluesky, database: Path) -> None:
+    """At the limit, connections whose clients read nothing are closed, without a time-out."""
+    limit = 3
+    settings = {**sandbox.settings(), "MAX_HTTP_CONNECTIONS": str(limit)}
+    async with running(database, settings) as service, AsyncExitStack() as stack:
+        for _ in range(limit):
+            wire = await stack.enter_async_context(Wire.to(service.http))
+            transport: Any = wire.writer.transport
+            transport.pause_reading()
+            wire.writer.write(HEALTH.replace("/health", "/openapi.json").encode() * 500)
+        await asyncio.sleep(1)
+        for _ in range(2 * limit):
+            new = await stack.enter_async_context(Wire.to(service.http))
+            await new.send(HEALTH)
+            assert (await new.answer())[0] == 200
 
 
 async def _open(connections: int) -> None:

@@ -382,6 +382,7 @@ async def test_a_call_is_repeated_under_its_key(edge: Edge, sandbox: SandboxBlue
     assert same.json() == first.json()
     for headers, said in (
         ({"idempotency-key": ""}, "idempotencyKey must not be empty; leave it out for none"),
+        ([("idempotency-key", "k"), ("Idempotency-Key", "k")], "idempotencyKey is named twice"),
         ({"idempotency-key": "k" * 256}, "must be 1 to 255 printable ASCII characters"),
         ({"idempotency-key": b"\xff"}, "must be 1 to 255 printable ASCII characters"),
     ):
