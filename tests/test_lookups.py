@@ -79,8 +79,8 @@ def test_tenants_that_ask_little_pass_at_a_busy_host(limits: LookupLimits) -> No
 
 
 async def test_a_look_up_beyond_it_asks_nobody(sandbox: SandboxBluesky, database: Path) -> None:
-    """RATE_LIMIT_EXCEEDED with the time to wait. No login is spent, the idempotency key is free, and
-    another tenant is not held up."""
+    """RATE_LIMIT_EXCEEDED with the time to wait. No login is spent, and the idempotency key is
+    free. Another tenant is not held up."""
     settings = {**sandbox.settings(), "LOOKUPS_PER_TENANT": "1", "LOOKUPS_PER_HOST": "1"}
     async with running(database, settings) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())
