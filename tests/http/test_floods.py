@@ -18,9 +18,9 @@ from tests.command.home import DEADLINE, Home, Started
 from tests.http.edge import LONG, Wire
 from tests.http.flood import KINDS
 
-ROUNDS, CALLS = 5, 100
-SLACK_SECONDS = 0.005
-"""This machine is busy with other tests, too."""
+ROUNDS, CALLS = 3, 100
+SLACK_SECONDS = (0.001, 0.025)
+"""For half and for 99 of 100 calls: the machine is busy with other tests, too."""
 CONNECTIONS = 5000
 HEALTH = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -38,8 +38,8 @@ def flooded(server: Started, kind: str) -> Iterator[None]:
         flood.wait()
 
 
-async def slowest(server: Started, key: str) -> list[float]:
-    """The seconds that 99 of 100 calls take at most, over HTTP and over gRPC."""
+async def taken(server: Started, key: str) -> list[float]:
+    """The seconds that half and 99 of 100 calls take at most, over HTTP and over gRPC."""
     ask = f"GET /profiles HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n"
     async with Wire.to(server.http) as wire, grpc.aio.insecure_channel(server.address) as channel:
         stub = platforms_grpc.PlatformServiceStub(channel)
@@ -55,33 +55,35 @@ async def slowest(server: Started, key: str) -> list[float]:
         found = []
         for call in (over_http, over_grpc):
             await call()  # the first one opens a connection
-            taken = []
+            each = []
             for _ in range(CALLS):
                 started = time.perf_counter()
                 await call()
-                taken.append(time.perf_counter() - started)
+                each.append(time.perf_counter() - started)
                 await asyncio.sleep(0.002)
-            found.append(quantiles(taken, n=100)[98])
+            parts = quantiles(each, n=100)
+            found += [parts[49], parts[98]]
         return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_one_flooding_client_slows_down_no_other(home: Home, api_key: str, kind: str) -> None:
-    """99 of 100 calls of others take less than three times as long, in the best of the rounds,
-    which take turns with and without the flood."""
+    """Calls of others take less than three times as long, in the best of the rounds, which take
+    turns with and without the flood."""
     with home.serve(CALLS_PER_SECOND="100000") as server:
-        await slowest(server, api_key)
-        rounds = []
+        await taken(server, api_key)
+        alone, beside = [], []
         for _ in range(ROUNDS):
-            alone = await slowest(server, api_key)
+            alone.append(await taken(server, api_key))
             with flooded(server, kind):
                 await asyncio.sleep(0.3)
-                beside = await slowest(server, api_key)
-            rounds.append((alone, beside))
-        for place, way in enumerate(("HTTP", "gRPC")):
-            usual, slower = (min(each[at][place] for each in rounds) for at in (0, 1))
-            print(f"{kind}, {way}: {usual * 1000:.2f} ms alone, {slower * 1000:.2f} beside")  # noqa: T201
-            assert slower < 3 * usual + SLACK_SECONDS
+                beside.append(await taken(server, api_key))
+        usual, slower = (
+            [min(each) for each in zip(*all_, strict=True)] for all_ in (alone, beside)
+        )
+        print(kind, *(f"{1000 * each:.2f}" for each in (*usual, *slower)))  # noqa: T201
+        for before, now, slack in zip(usual, slower, 2 * SLACK_SECONDS, strict=True):
+            assert now < 3 * before + slack
         assert "failed" not in server.errors
 
 
