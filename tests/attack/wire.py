@@ -6,12 +6,12 @@ import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from time import monotonic
 
 import grpc.aio
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from structlog.testing import capture_logs
 
 from tests.authority import HOUR, Authority
 from tests.bench.seed import settings
@@ -22,6 +22,7 @@ from .served import sentence
 from .wired import SECONDS, Shown, Wire, is_shown, wired
 
 ROTATIONS = 100
+FRESH, AT_ONCE, FRESH_SECONDS = 1000, 40, 2.0
 WORKERS = 3
 """Of each kind of call, beside the rotations."""
 PLAIN = (
@@ -36,6 +37,10 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     authority = Authority(ground.folder)
     async with wired(ground, authority) as wire:
         figures = [await _old(wire), await _plain(wire)]
+        figures += [
+            await _fresh(wire, share(FRESH, part), version)
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+        ]
         figures += await _spoilt(wire)
     figures.append(await _callers(ground, authority))
     figures += await _replaced(ground, authority, share(ROTATIONS, part))
@@ -86,6 +91,38 @@ async def _plain(wire: Wire) -> Figure:
         else:
             answered += 1
     return Figure("plain text, on both ports", f"{answered} of {tries} answered", answered == 0)
+
+
+async def _fresh(wire: Wire, count: int, version: ssl.TLSVersion) -> Figure:
+    """Connections whose hello comes at once, AT_ONCE of them at a time."""
+    context = ssl.create_default_context(cadata=wire.authority.root.decode())
+    context.minimum_version = context.maximum_version = version
+    host, _, port = wire.at.http.rpartition(":")
+    left, taken, failed = iter(range(count)), list[float](), 0
+
+    async def one_after_the_other() -> None:
+        nonlocal failed
+        for _ in left:
+            began = monotonic()
+            try:
+                async with asyncio.timeout(SECONDS):
+                    reader, writer = await asyncio.open_connection(host, int(port), ssl=context)
+                    writer.write(b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+                    good = (await reader.readline()).startswith(b"HTTP/1.1 200")
+                    writer.close()
+            except (OSError, TimeoutError):
+                good = False
+            failed += not good
+            taken.append(monotonic() - began)
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+    slow = sum(seconds > FRESH_SECONDS for seconds in taken)
+    return Figure(
+        f"{count} fresh HTTPS connections, hello at once, {version.name}",
+        f"{failed} failed or hung, {slow} took more than {FRESH_SECONDS:.0f} s, the longest"
+        f" {max(taken):.2f} s",
+        not failed and not slow,
+    )
 
 
 async def _is_answered(address: str, said: bytes) -> bool:
@@ -157,13 +194,13 @@ async def _spoilt(wire: Wire) -> list[Figure]:
     served = logged = 0
     first = x509.load_pem_x509_certificate(good[0])
     for spoil in spoils.values():
-        with capture_logs() as lines:
-            for file, content in zip((cert, key), spoil, strict=True):
-                file.unlink(missing_ok=True)
-                if content is not None:
-                    file.write_bytes(content)
-            served += all([await is_shown(wire, first), await wire.over_grpc(None)])
-        logged += "certificates cannot be used" in [line["event"] for line in lines]
+        before = wire.logged("certificates cannot be used")
+        for file, content in zip((cert, key), spoil, strict=True):
+            file.unlink(missing_ok=True)
+            if content is not None:
+                file.write_bytes(content)
+        served += all([await is_shown(wire, first), await wire.over_grpc(None)])
+        logged += wire.logged("certificates cannot be used") > before
     for file, content in zip((cert, key), good, strict=True):
         file.write_bytes(content)
     again = await wire.over_grpc(None) and await wire.over_http(None)

@@ -1,15 +1,18 @@
-"""Wired: a service with TLS on both its ports, and calls to either on a connection of its own."""
+"""Wired: `postcore serve` with TLS on both its ports, and calls to either on a connection of its
+own."""
 
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from cryptography import x509
 
-from service.app import Serving, serving
 from tests.authority import Authority
+from tests.bench.processes import started
 from tests.bench.seed import settings
 from tests.test_tls import health, shown_by
 
@@ -19,12 +22,27 @@ SECONDS = 20.0
 Shown = tuple[Path, Path] | None
 
 
-class Wire:
-    """A service with TLS on both its ports."""
+@dataclass(frozen=True)
+class Ports:
+    """Where it takes calls: HOST:PORT."""
 
-    def __init__(self, authority: Authority, at: Serving) -> None:
+    grpc: str
+    http: str
+
+
+class Wire:
+    """A service with TLS on both its ports, which logs to a file."""
+
+    def __init__(self, authority: Authority, at: Ports, log: Path) -> None:
         self.authority = authority
         self.at = at
+        self._log = log
+
+    def logged(self, event: str) -> int:
+        """How many lines of the log have that event."""
+        return sum(
+            json.loads(line).get("event") == event for line in self._log.read_text().splitlines()
+        )
 
     async def over_grpc(self, shown: Shown) -> bool:
         """Whether a call on a new connection is answered."""
@@ -52,8 +70,10 @@ async def wired(
     if callers:
         more["TLS_CLIENT_CA_FILE"] = str(callers)
     url = f"sqlite:///{ground.folder / 'postcore.db'}"
-    async with serving(settings(ground.folder, url, more)) as at:
-        yield Wire(authority, at)
+    read, log = settings(ground.folder, url, more), ground.folder / "wired.log"
+    log.touch()
+    async with started(("service", "serve"), read, "", log) as server:
+        yield Wire(authority, Ports(server.address, server.http), log)
 
 
 async def is_shown(wire: Wire, certificate: x509.Certificate, shown: Shown = None) -> bool:
