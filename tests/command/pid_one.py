@@ -54,10 +54,13 @@ def end_as_pid_1(
     *,
     number: signal.Signals = signal.SIGTERM,
     blocked: bool = False,
+    is_ready: bool = False,
     within: float = 5.0,
 ) -> End:
     """Start `postcore serve` as PID 1 in *home*, send it *number* after *delay* seconds, and wait
     up to *within* seconds for its end.
+
+    *is_ready*: the delay begins once it takes calls.
 
     *blocked*: start it with the stop signals blocked, as `env --block-signal` does, so that the
     kernel keeps a signal that comes before Python runs. Else the signal waits until the process
@@ -78,6 +81,11 @@ def end_as_pid_1(
     started = time.monotonic()
     try:
         pid = _child(process.pid)
+        ready = ""
+        if is_ready:
+            assert process.stdout
+            ready = process.stdout.readline()
+            started = time.monotonic()
         time.sleep(max(0, started + delay - time.monotonic()))
         while not _is_kept(pid, number):
             assert time.monotonic() < started + DEADLINE, "no handler was installed"
@@ -90,7 +98,7 @@ def end_as_pid_1(
             process.kill()
             out, err = process.communicate(timeout=DEADLINE)
             return End(delay, None, None, out, err)
-        return End(delay, time.monotonic() - sent, process.returncode, out, err)
+        return End(delay, time.monotonic() - sent, process.returncode, ready + out, err)
     finally:
         process.kill()  # and its child, by --kill-child
         process.wait(DEADLINE)

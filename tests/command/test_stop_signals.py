@@ -40,7 +40,7 @@ def test_pid_1_ends_whenever_the_signal_comes(home: Home, blocked: bool) -> None
 def test_pid_1_drains_on_each_signal(home: Home, number: signal.Signals) -> None:
     """SIGHUP and SIGINT as SIGTERM."""
     needs_namespaces()
-    end = end_as_pid_1(home, 2, number=number)
+    end = end_as_pid_1(home, 0, number=number, is_ready=True)
     assert end.is_clean, end
     assert end.out.startswith("ready ")
 
