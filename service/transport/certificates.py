@@ -111,6 +111,7 @@ class Certificates:
     def _new_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION  # a handshake costs a client little, and us much
         try:
             context.load_cert_chain(self._cert_file, self._key_file)
             if self._client_ca_file is not None:
