@@ -1,6 +1,7 @@
 """Row 17: callers without a key, or with a guessed one, beside a tenant's calls."""
 
 import asyncio
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -22,11 +23,12 @@ from tests.leasing import ROOT
 
 from .assaults import ASSAULTS
 from .row import Figure, Ground
-from .suffering import some
 
 ROUNDS, SECONDS = 3, 4.0
 """Calls without an assault and beside it take turns, of so many seconds each: a part has one round.
 """
+FEW = 4
+"""Assaults of a part, others each time."""
 BEGIN_SECONDS = 2.0
 """Until an assault has opened what it opens."""
 RECOVERY_SECONDS = 15.0
@@ -106,7 +108,8 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             tenant = Tenant(channel, server.address, owners[0])
             await tenant.calls(1, Beside())
             figures = []
-            for name in some(list(ASSAULTS), part):
+            names = list(ASSAULTS)
+            for name in names if part == 1 else random.sample(names, FEW):
                 ground.say(name)
                 figures.append(await _assaulted(server, tenant, name, part))
             return figures

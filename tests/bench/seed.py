@@ -42,6 +42,8 @@ def settings(
     ring = folder / "keyring.json"
     if not ring.exists():
         create_ring(ring, new_keys("bench"))
+    if database_url.startswith("sqlite:"):
+        Path(database_url.removeprefix("sqlite:///")).touch(0o600)  # as a start makes it
     assert migrate_apart(database_url)
     return Settings.read(
         {
