@@ -22,7 +22,7 @@ FIRST_AFTER: Micros = 20 * 3600 * SECOND
 """A connect is a tenant's first at an account where the last is as old: less than a day, so that
 one each day, at about the same hour, is always a first."""
 TRY_AGAIN_SECONDS = 1.0
-SERVERS = 2
+SERVERS = 3
 """A tenant's share at platforms is that of so many servers: at one it has no more than its part."""
 
 
@@ -207,8 +207,8 @@ class CallLimits:
 
 class Shares:
     """So much of each tenant's at once, in this process: a tenant whose accounts lead to servers
-    that hang takes its own share of the way out, and none of the others'. At one server it has half
-    of its share, so that a few such tenants leave room there.
+    that hang takes its own share of the way out, and none of the others'. At one server it has a
+    third of its share, so that a few such tenants leave room there.
 
     What is beyond it is refused at once. Were it to wait, the calls that wait would take the room
     that all tenants' calls have.

@@ -126,6 +126,7 @@ async def _trial(ground: Ground, watched: Watched) -> AsyncIterator["Trial"]:
             **UNLIMITED,
             "TRUSTED_ORIGINS": f"{sandbox.origin},{listener.origin}",
             "CHECKS_PER_SECOND": "1000",
+            "AT_ONCE_PER_TENANT": "1000",
             "CHECK_HOURS": "24",
         }
         with capture_logs() as lines:

@@ -28,7 +28,7 @@ from tests.bluesky import Person, SandboxBluesky, some_password
 from tests.command.home import Home, Started
 from tests.engines import rows
 from tests.postgres import Cluster
-from tests.running import Running
+from tests.running import FAST, Running
 
 from .row import Figure, Ground, share
 from .traces import Traces, files_in, spellings
@@ -94,6 +94,7 @@ class Life:
             "LOG_LEVEL": "debug",
             **sandbox.settings(),
             **dict.fromkeys(budgets, "100000,100000"),
+            **FAST,
             **settings,
         }
         self._read = Settings.read(home.environ(**self._settings))

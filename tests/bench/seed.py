@@ -55,6 +55,8 @@ def settings(
             "POSTCORE_HANDLE_RESOLVER_URL": NOWHERE,
             "POSTCORE_CALLS_PER_SECOND": "1000000",
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
+            "POSTCORE_LOOKUPS_PER_TENANT": "100000",
+            "POSTCORE_LOOKUPS_PER_HOST": "100000",
             **{f"POSTCORE_{name}": value for name, value in more.items()},
         }
     )
