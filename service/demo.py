@@ -75,7 +75,8 @@ def show(environ: Mapping[str, str]) -> int:
     assert server.stdout is not None
     ready = server.stdout.readline().strip()
     if not ready.startswith("ready "):
-        return server.wait() or 1
+        code = server.wait()
+        return code if stopping else code or 1  # a start that was stopped is no failure
     addresses = dict(part.split("=") for part in ready.split()[1:])
     try:
         asyncio.run(_show_call(settings, addresses["grpc"], addresses["http"]))

@@ -103,6 +103,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
         resealed = [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in read]
         await service.execute("UPDATE sessions SET refreshed_at = 1")
         token = (await service.lease(refreshed)).access_token
+        await asyncio.sleep(1)  # two tokens of one second would be the same
         newer = (await service.lease(refreshed, rejected=token)).access_token
         person = connected[reconnected]
         sandbox.world.add_app_password(person.did, "another", "zzzz-zzzz-zzzz-zzzz")
