@@ -24,7 +24,7 @@ from tests.leasing import ROOT
 from .assaults import ASSAULTS
 from .row import Figure, Ground
 
-ROUNDS, SECONDS = 3, 4.0
+ROUNDS, SECONDS = 3, 3.0
 """Calls without an assault and beside it take turns, of so many seconds each: a part has one round.
 """
 FEW = 4
