@@ -103,14 +103,15 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
         resealed = [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in read]
         await service.execute("UPDATE sessions SET refreshed_at = 1")
         token = (await service.lease(refreshed)).access_token
-        await asyncio.sleep(1)  # two tokens of one second would be the same
+        former = service.session(refreshed)
         newer = (await service.lease(refreshed, rejected=token)).access_token
         person = connected[reconnected]
         sandbox.world.add_app_password(person.did, "another", "zzzz-zzzz-zzzz-zzzz")
         await service.connect(person.handle, "zzzz-zzzz-zzzz-zzzz", profile_key=reconnected)
         assert await store.rewrap(resealed) == 3
         assert await store.rewrap(resealed) == 0
-    assert newer != token
+    # access tokens of one second are the same, refresh tokens never
+    assert service.session(refreshed).refresh_token != former.refresh_token
     assert service.session(refreshed).access_token == newer
     assert opened(service)[reconnected, "credential"] == "zzzz-zzzz-zzzz-zzzz"
     for table in ("credentials", "sessions"):
@@ -123,12 +124,14 @@ async def test_a_rewrapped_session_is_still_renewed(
 ) -> None:
     """A token that its server refuses is replaced, though the envelope has changed meanwhile."""
     [key] = await people(service, sandbox, 1)
-    token = (await service.lease(key)).access_token
+    token, former = (await service.lease(key)).access_token, service.session(key)
     await service.execute("UPDATE sessions SET refreshed_at = 1")
     await activated(service)
     renewal = asyncio.create_task(service.lease(key, rejected=token, timeout=30))
     await done(service, "keyring", "rewrap")
-    assert (await renewal).access_token != token
+    await renewal
+    # access tokens of one second are the same, refresh tokens never
+    assert service.session(key).refresh_token != former.refresh_token
 
 
 async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> None:
