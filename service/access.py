@@ -74,24 +74,22 @@ class Access:
         digest = hashlib.sha256(presented.encode(errors="replace")).digest()
         key_id = self._right.get(digest)
         if key_id is not None:
-            key = await self._look_up(key_id, within)
-            if key is None or key.revoked_at is not None:
-                raise InvalidApiKey
-            return key
+            return await self.require_valid(key_id, within)
         # a flood of calls without a key, or with guesses, waits here, and calls with a key pass it
         await self._strangers.take()
         key = await self._proved(presented, within)
         _keep(self._right, digest, key.key_id)
         return key
 
-    async def require_valid(self, key_id: str, within: float = CACHE_SECONDS) -> None:
-        """Raise InvalidApiKey if the key of a call under way was revoked or deleted meanwhile.
+    async def require_valid(self, key_id: str, within: float) -> ApiKey:
+        """The key of a call under way. Raises InvalidApiKey if it was revoked or deleted meanwhile.
 
         What is known of it may be *within* seconds old.
         """
         key = await self._look_up(key_id, within)
         if key is None or key.revoked_at is not None:
             raise InvalidApiKey
+        return key
 
     async def _proved(self, presented: str, within: float) -> ApiKey:
         shape = SHAPE.fullmatch(presented)

@@ -114,13 +114,20 @@ class Occasional:
 
     def warning(self, event: str, **fields: str | int) -> None:
         """Log *event* now, or count it for the next line. *fields* are those of this time."""
+        self._log("warning", event, fields)
+
+    def error(self, event: str, **fields: str | int) -> None:
+        """The same at level error."""
+        self._log("error", event, fields)
+
+    def _log(self, level: str, event: str, fields: Mapping[str, str | int]) -> None:
         now = monotonic()
         due, times = self._counts.get(event, (0.0, 0))
         if now < due:
             self._counts[event] = due, times + 1
             return
         self._counts[event] = now + OCCASIONAL_SECONDS, 0
-        structlog.get_logger().warning(event, times=times + 1, **fields)
+        getattr(structlog.get_logger(), level)(event, times=times + 1, **fields)
 
 
 class LibraryHandler(logging.Handler):

@@ -4,18 +4,18 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from time import monotonic
 
 import structlog
 
+from service.log import Occasional
 from service.turns import Turns
 
 HANDSHAKE_TIMEOUT_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
 """After the operating system had no resources for another connection."""
-LOG_INTERVAL_SECONDS = 60.0
 
 log = structlog.get_logger()
+unaccepted = Occasional()
 
 
 class Acceptor:
@@ -40,7 +40,6 @@ class Acceptor:
         self._max_handshakes = max_handshakes
         self._tls = tls
         self._opening: dict[asyncio.Task[None], None] = {}
-        self._logged = -LOG_INTERVAL_SECONDS
         listener.setblocking(False)
         self._task = asyncio.create_task(self._accept())
 
@@ -61,7 +60,7 @@ class Acceptor:
             except ConnectionError:
                 continue  # the client closed it first
             except OSError as error:
-                self._log(error)
+                unaccepted.error("cannot accept connections", why=error.strerror or "")
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             if len(self._opening) >= self._max_handshakes:
@@ -93,8 +92,3 @@ class Acceptor:
             pass  # a TLS error or a time-out: the client's fault
         except Exception as error:
             log.error("connection failed", exc_info=error)
-
-    def _log(self, error: OSError) -> None:
-        if monotonic() - self._logged >= LOG_INTERVAL_SECONDS:
-            self._logged = monotonic()
-            log.error("cannot accept connections", why=error.strerror)

@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from service.errors import RateLimitExceeded
-from service.log import Occasional
+from service.transport.admission import full
 from service.transport.deadline import Deadline
 from service.transport.messages import Context, Handler, MessageLate, read_message, refuse
 
@@ -31,7 +31,6 @@ MAX_NAME_BYTES = 256
 """A request for health is no longer than this: it holds the name of a service."""
 
 Code = grpc.StatusCode
-full = Occasional()
 
 
 class Places:
