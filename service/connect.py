@@ -12,7 +12,7 @@ from service.access import Access
 from service.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
 from service.idempotency import Idempotency, check_key
 from service.limits import Shares
-from service.logins import Logins, PlatformTime, platform_time
+from service.logins import Logins
 from service.logouts import Logouts
 from service.lookups import LookupLimits
 from service.model import Account, Caller, Connected, Credentials, Login
@@ -21,6 +21,7 @@ from service.ports import Clock, CredentialPlatform, Store
 from service.profiles import known_shape, new_profile_key, platform_id
 from service.records import LoginPurpose, Purpose, Reservation, SavedLogin, SealContext
 from service.schedule import Schedule
+from service.steps import PlatformTime, platform_time
 from service.tasks import OwnedTasks
 from service.vault import Vault
 

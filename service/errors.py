@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from service.model import CredentialFault, Micros
+from service.model import CredentialFault, Micros, PlatformFault, PlatformStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +197,64 @@ class PlatformRateLimited(ServiceError):
 
 
 class PlatformUnavailable(ServiceError):
-    """*retry_after* None: the answer is wrong in a way that waiting alone will not mend."""
+    """The platform's answer proves nothing.
 
-    def __init__(self, why: str, *, retry_after: float | None = 30) -> None:
-        super().__init__(
-            "The platform could not be asked just now; nothing was proved",
-            retry_after=retry_after,
-            why=why,
-        )
+    *retry_after* None: waiting alone will not help. *http_status*: the one that was not expected,
+    where that is what is wrong.
+    """
+
+    def __init__(
+        self,
+        cause: PlatformFault,
+        why: str,
+        *,
+        retry_after: float | None = 30,
+        http_status: int | None = None,
+    ) -> None:
+        super().__init__("", retry_after=retry_after, why=why)
+        self.cause = cause
+        self.step: PlatformStep | None = None
+        self.http_status = http_status
+        self._describe()
+
+    def at(self, step: PlatformStep) -> Self:
+        """This refusal, with the step that it happened at, unless it has one."""
+        if self.step is None:
+            self.step = step
+            self._describe()
+        return self
+
+    def _describe(self) -> None:
+        self.metadata = {"cause": self.cause.value}
+        if self.step is not None:
+            self.metadata["step"] = self.step.value
+        if self.http_status is not None:
+            self.metadata["httpStatus"] = str(self.http_status)
+        said = FAULTS[self.cause].format(server=SERVERS[self.step], status=self.http_status)
+        self.message = f"{said[0].upper()}{said[1:]}. This proves nothing about the credentials."
+        self.args = (self.message,)
+
+
+FAULTS: Mapping[PlatformFault, str] = {
+    PlatformFault.DNS_FAILURE: "the name servers gave no usable answer about {server}",
+    PlatformFault.SERVER_UNREACHABLE: "no connection to {server} could be made, or it was lost",
+    PlatformFault.TLS_FAILURE: "no secure connection to {server} could be made: its TLS "
+    "certificate or configuration is not valid",
+    PlatformFault.ADDRESS_NOT_ALLOWED: "the address of {server} cannot be used: it must be a "
+    "public name that exists, with https on port 443",
+    PlatformFault.UNEXPECTED_ANSWER: "the answer of {server} does not follow the protocol",
+    PlatformFault.SERVER_ERROR: "{server} reports an error of its own (HTTP {status})",
+    PlatformFault.TIMEOUT: "{server} did not answer in time",
+    PlatformFault.BUSY: "too many requests to {server} are in progress here",
+    PlatformFault.SERVER_CHANGED: "the account's server has changed; whether this is final is "
+    "known 10 minutes after it was first seen",
+}
+SERVERS: Mapping[PlatformStep | None, str] = {
+    None: "the platform's server",
+    PlatformStep.HANDLE: "the handle's domain",
+    PlatformStep.DOCUMENT: "the directory that holds the account's document",
+    PlatformStep.SERVER: "the account's server",
+}
 
 
 class ServiceUnavailable(ServiceError):

@@ -28,6 +28,7 @@ from service.model import (
     ConnectionState,
     EventKind,
     Micros,
+    PlatformFault,
     Session,
 )
 from service.ports import Clock, Store
@@ -136,12 +137,12 @@ class Health:
         try:
             renewed, session = await self._renewed(stored)
             if session.expires_at <= self._clock.now():
-                raise PlatformUnavailable("expired_token")
+                raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "expired_token")
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
             self._failures.note(stored, renewed, error)
             raise
         except Overtaken:
-            raise PlatformUnavailable("overtaken", retry_after=1) from None
+            raise PlatformUnavailable(PlatformFault.BUSY, "overtaken", retry_after=1) from None
         self._failures.forget(renewed)
 
     async def _renewed(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
@@ -254,4 +255,7 @@ def _in_the_way(finding: Finding) -> ServiceError:
         return finding.error
     if finding.doubt == "login_waits":
         return RateLimitExceeded(finding.again_in / SECOND)
-    return PlatformUnavailable(finding.doubt)
+    if finding.doubt == "moved":
+        wait = finding.again_in / SECOND
+        return PlatformUnavailable(PlatformFault.SERVER_CHANGED, "moved", retry_after=wait)
+    return PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, finding.doubt)

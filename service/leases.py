@@ -20,12 +20,12 @@ from service.errors import (
     ServiceUnavailable,
 )
 from service.health import Health
-from service.logins import PlatformTime, platform_time
-from service.model import SECOND, Caller, Lease, Micros, Session
+from service.model import SECOND, Caller, Lease, Micros, PlatformFault, Session
 from service.ports import Clock, Store
 from service.profiles import named_profile, platform_id
 from service.records import AuditedLease, StoredConnection
 from service.sessions import Sessions, account_of
+from service.steps import PlatformTime, platform_time
 from service.vault import Unreadable
 
 ENOUGH: Micros = 10 * 60 * SECOND
@@ -130,7 +130,7 @@ class Leases:
         if failed is not None and not self._is_left(session, request):
             raise failed
         if session is None:
-            raise PlatformUnavailable("unreadable")
+            raise PlatformUnavailable(PlatformFault.BUSY, "unreadable")
         return stored, session
 
     def _is_left(self, session: Session | None, request: LeaseRequest) -> bool:

@@ -1,27 +1,15 @@
 """Logins: each within its budget, and with the platform's own word on them heeded."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
-from service.errors import (
-    DeadlineExceeded,
-    PlatformRateLimited,
-    PlatformUnavailable,
-    ServiceError,
-    ServiceUnavailable,
-)
+from service.errors import PlatformRateLimited, ServiceError, ServiceUnavailable
 from service.limits import LoginLimits
-from service.model import SECOND, Account, Caller, Login, Micros
+from service.model import SECOND, Account, Login, Micros
 from service.ports import Clock, CredentialPlatform
 from service.records import LoginPurpose
-
-REPLY_SECONDS = 0.2
-"""What is kept of a caller's time to tell them that the platform took the rest."""
 
 log = structlog.get_logger()
 
@@ -73,34 +61,3 @@ class Logins:
     async def _heed(self, account: Account, pause_until: Micros | None) -> None:
         if pause_until is not None:
             await self._limits.pause(account, pause_until)
-
-
-@dataclass(frozen=True, slots=True)
-class PlatformTime:
-    """Until when (event-loop time) a platform may take for its answers."""
-
-    until: float
-    is_callers: bool = False
-    """Whether the caller's own deadline ends it, rather than a limit of ours."""
-
-    @classmethod
-    def of(cls, caller: Caller, seconds: float) -> Self:
-        """At most *seconds* from now, and less where *caller* needs the reply sooner."""
-        ours = asyncio.get_running_loop().time() + seconds
-        theirs = caller.deadline - REPLY_SECONDS
-        return cls(ours) if ours <= theirs else cls(theirs, caller.own_deadline)
-
-
-@asynccontextmanager
-async def platform_time(limit: PlatformTime) -> AsyncIterator[None]:
-    """A limit for the block. To exceed it proves nothing about credentials.
-
-    Raises PlatformUnavailable, or DeadlineExceeded where the limit is the caller's own.
-    """
-    try:
-        async with asyncio.timeout_at(limit.until):
-            yield
-    except TimeoutError:
-        if limit.is_callers:
-            raise DeadlineExceeded from None
-        raise PlatformUnavailable("timeout") from None

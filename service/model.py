@@ -84,6 +84,28 @@ class CredentialFault(StrEnum):
     REJECTED_BY_PLATFORM = "REJECTED_BY_PLATFORM"
 
 
+class PlatformFault(StrEnum):
+    """Why a platform's answer proves nothing; named as the contract's PlatformUnavailableCause."""
+
+    DNS_FAILURE = "DNS_FAILURE"
+    SERVER_UNREACHABLE = "SERVER_UNREACHABLE"
+    TLS_FAILURE = "TLS_FAILURE"
+    ADDRESS_NOT_ALLOWED = "ADDRESS_NOT_ALLOWED"
+    UNEXPECTED_ANSWER = "UNEXPECTED_ANSWER"
+    SERVER_ERROR = "SERVER_ERROR"
+    TIMEOUT = "TIMEOUT"
+    BUSY = "BUSY"
+    SERVER_CHANGED = "SERVER_CHANGED"
+
+
+class PlatformStep(StrEnum):
+    """Which of a platform's servers was asked; named as the contract's PlatformUnavailableStep."""
+
+    HANDLE = "HANDLE"
+    DOCUMENT = "DOCUMENT"
+    SERVER = "SERVER"
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """An owner of profiles, found by API key."""
@@ -180,6 +202,8 @@ class Login:
     secret: str = field(repr=False)
     pause_until: Micros | None = None
     """Until when the platform wants no further login of this account, if it said so."""
+    told_username: str = ""
+    """The name that the platform's answer gives the account, if any. It is not proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +212,8 @@ class Refreshed:
 
     session: Session
     inactive: str = ""
+    told_username: str = ""
+    """The name that the platform's answer gives the account, if any. It is not proved."""
 
 
 @dataclass(frozen=True, slots=True)

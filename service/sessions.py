@@ -12,12 +12,12 @@ from dataclasses import replace
 from time import monotonic
 
 from service.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
-from service.logins import PlatformTime, platform_time
 from service.logouts import Logouts
 from service.model import SECOND, Account, Login, Micros, Refreshed, Session
 from service.platforms.registry import Registry
 from service.ports import Clock, CredentialPlatform, Store
 from service.records import Purpose, SealContext, SealedSession, StoredConnection, StoredSession
+from service.steps import PlatformTime, platform_time
 from service.vault import Unreadable, Vault
 
 CLAIM: Micros = 15 * SECOND

@@ -17,7 +17,7 @@ from service.errors import (
     RateLimitExceeded,
     ServiceError,
 )
-from service.logins import Logins, PlatformTime, platform_time
+from service.logins import Logins
 from service.model import (
     DAY,
     SECOND,
@@ -32,6 +32,7 @@ from service.ports import AccountGone, Clock, SessionEnded
 from service.records import LoginPurpose, StoredConnection
 from service.schedule import Schedule
 from service.sessions import Sessions, account_of
+from service.steps import PlatformTime, platform_time
 from service.vault import Unreadable
 
 MOVED_FOR: Micros = 10 * 60 * SECOND

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "children": set(),
     "tasks": set(),
     "turns": set(),
+    "steps": {"errors", "model"},
     "ports": STORED,
     "ring": STORED,
     "rotation": {"ring"},
@@ -61,9 +62,9 @@ MAY_IMPORT = {
         "profiles",
         "schedule",
     }
-    | {"limits", "lookups", "tasks", "vault"},
-    "sessions": STORED | {"logins", "logouts", "platforms.registry", "ports", "vault"},
-    "verdict": STORED | {"logins", "ports", "schedule", "sessions", "vault"},
+    | {"limits", "lookups", "steps", "tasks", "vault"},
+    "sessions": STORED | {"logouts", "platforms.registry", "ports", "steps", "vault"},
+    "verdict": STORED | {"logins", "ports", "schedule", "sessions", "steps", "vault"},
     "failures": STORED,
     "health": STORED
     | {
@@ -78,12 +79,12 @@ MAY_IMPORT = {
         "verdict",
     },
     "audit": STORED | {"log", "ports"},
-    "leases": STORED | {"audit", "health", "logins", "ports", "profiles", "sessions", "vault"},
+    "leases": STORED | {"audit", "health", "ports", "profiles", "sessions", "steps", "vault"},
     "monitor": STORED | {"health", "ports", "ring"},
     "heads": STORED | {"ports"},
     "watch": STORED | {"heads", "ports", "tokens"},
     "retention": STORED | {"ports"},
-    "platforms": {"errors", "model", "ports", "turns"},
+    "platforms": {"errors", "model", "ports", "steps", "turns"},
     "storage": STORED | {"children", "ports", "log"},
     "sandbox": set(),
     "transport": {"access", "connect", "errors", "health", "leases", "limits", "log", "model"}

@@ -66,6 +66,16 @@ def test_every_method_has_a_scope_and_a_servicer() -> None:
             error_reason_pb2.InvalidCredentialsCause,
             "INVALID_CREDENTIALS_CAUSE_",
         ),
+        (
+            model.PlatformFault,
+            error_reason_pb2.PlatformUnavailableCause,
+            "PLATFORM_UNAVAILABLE_CAUSE_",
+        ),
+        (
+            model.PlatformStep,
+            error_reason_pb2.PlatformUnavailableStep,
+            "PLATFORM_UNAVAILABLE_STEP_",
+        ),
         (model.AuthMethod, platform_service_pb2.AuthMethod, "AUTH_METHOD_"),
     ],
 )

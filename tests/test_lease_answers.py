@@ -16,7 +16,7 @@ import pytest
 from postcore.profiles.v1 import profile_pb2
 from service.errors import PlatformUnavailable
 from service.failures import Failures
-from service.model import Connection, ConnectionState
+from service.model import Connection, ConnectionState, PlatformFault
 from service.records import SealContext, Sealed, StoredConnection, Upkeep
 from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, Hang, NotJson, Redirect, Reset
@@ -158,7 +158,11 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
             through.add(len(list(traceback.walk_tb(error.__traceback__))))
         else:
             tries += 1
-            failures.note(stored("one"), stored("one"), PlatformUnavailable("status_500"))
+            failures.note(
+                stored("one"),
+                stored("one"),
+                PlatformUnavailable(PlatformFault.SERVER_ERROR, "status_500"),
+            )
         now += 1
     assert 10 <= tries <= 25
     assert through == {2}  # and keeps nothing of those who asked before

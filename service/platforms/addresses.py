@@ -1,9 +1,10 @@
 """Addresses: which of them are public, by an explicit list.
 
 Source: the IANA special-purpose address registries for IPv4 and IPv6. Python's own `is_global`
-lets NAT64, 6to4 and 192.0.0.0/24 through, so it is not used.
+lets 6to4 and 192.0.0.0/24 through, and NAT64 whatever it carries, so it is not used.
 """
 
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 NOT_PUBLIC_V4 = tuple(
@@ -44,15 +45,54 @@ NOT_PUBLIC_V6 = tuple(
         ),
     )
 )
+NAT64 = IPv6Network("64:ff9b::/96")
+"""The prefix for all networks; a network may have one of its own."""
+NAT64_BYTES = {
+    32: (4, 5, 6, 7),
+    40: (5, 6, 7, 9),
+    48: (6, 7, 9, 10),
+    56: (7, 9, 10, 11),
+    64: (9, 10, 11, 12),
+    96: (12, 13, 14, 15),
+}
+"""Where an address carries an IPv4 address, by the length of its prefix (RFC 6052)."""
+NAT64_SHOWN = (IPv4Address("192.0.0.170"), IPv4Address("192.0.0.171"))
+"""What ipv4only.arpa leads to: found in an address of IPv6, they show its prefix (RFC 7050)."""
 
 
-def is_public(address: str) -> bool:
-    """Whether *address* is one that anybody on the internet may be reached at."""
+def is_public(address: str, nat64: Iterable[IPv6Network] = ()) -> bool:
+    """Whether *address* is one that anybody on the internet may be reached at.
+
+    An address that carries an IPv4 address is judged by that one: mapped ones, and those under
+    the prefixes *nat64* of this network.
+    """
     parsed = ip_address(address)
-    if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
-        return False
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv6Address):
+        if parsed.scope_id is not None:
+            return False
+        parsed = _carried(parsed, nat64)
     if isinstance(parsed, IPv4Address):
         return not any(parsed in network for network in NOT_PUBLIC_V4)
     return parsed in PUBLIC_V6 and not any(parsed in network for network in NOT_PUBLIC_V6)
+
+
+def nat64_prefix(shown: str) -> IPv6Network | None:
+    """The prefix of a network that gives ipv4only.arpa the IPv6 address *shown*."""
+    address = IPv6Address(shown)
+    for length in sorted(NAT64_BYTES, reverse=True):
+        if _inside(address, length) in NAT64_SHOWN:
+            return IPv6Network((address, length), strict=False)
+    return None
+
+
+def _carried(address: IPv6Address, nat64: Iterable[IPv6Network]) -> IPv4Address | IPv6Address:
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    for prefix in (NAT64, *nat64):
+        if address in prefix:
+            return _inside(address, prefix.prefixlen)
+    return address
+
+
+def _inside(address: IPv6Address, length: int) -> IPv4Address:
+    return IPv4Address(bytes(address.packed[place] for place in NAT64_BYTES[length]))

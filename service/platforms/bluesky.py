@@ -19,6 +19,8 @@ from service.model import (
     CredentialFault,
     Credentials,
     Login,
+    PlatformFault,
+    PlatformStep,
     Refreshed,
     Session,
     Standing,
@@ -30,6 +32,7 @@ from service.platforms.handles import is_handle, tidy_handle
 from service.platforms.identity import Identity, NoSuchAccount
 from service.platforms.names import NameNotFound
 from service.platforms.outside import Outside
+from service.steps import at_step
 
 APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
 """Looser than Bluesky's own `[a-z2-7]`: other server software may use other letters."""
@@ -93,7 +96,8 @@ class BlueskyPlatform:
     async def log_in_again(self, secret: str, account: Account) -> Login:
         transport = self._transport(account.origin)
         try:
-            return await self._logged_in(secret, account, transport)
+            with at_step(PlatformStep.SERVER):
+                return await self._logged_in(secret, account, transport)
         except ServiceError as error:
             now = self._outside.clock.now()
             error.pause_until = answers.pause_until(transport.headers, now)
@@ -112,7 +116,9 @@ class BlueskyPlatform:
         try:
             answers.check_shape(session)
             if answer.did != account.account_id:
-                raise PlatformUnavailable("another_account", retry_after=None)
+                raise PlatformUnavailable(
+                    PlatformFault.UNEXPECTED_ANSWER, "another_account", retry_after=None
+                )
             if answers.claims(session.access_token).get("scope") == MAIN_PASSWORD_SCOPE:
                 raise answers.invalid(CredentialFault.MAIN_PASSWORD)
             if answer.active is False:
@@ -136,7 +142,9 @@ class BlueskyPlatform:
         answers.check_shape(following)
         if answer.did != account.account_id:
             self._outside.leave(self._end_quietly(following, account.origin))
-            raise PlatformUnavailable("another_account", retry_after=None)
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "another_account", retry_after=None
+            )
         status = "" if answer.active is not False else answers.inactive_status(answer.status)
         return Refreshed(following, status)
 
@@ -166,7 +174,9 @@ class BlueskyPlatform:
 
     async def log_out(self, session: Session, origin: str) -> None:
         if not answers.TOKEN.fullmatch(session.refresh_token):
-            raise PlatformUnavailable("wrong_shape", retry_after=None)
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None
+            )
         try:
             # the refresh token ends the session; an access token is refused here
             await (await self._server(self._transport(origin))).delete_session(
@@ -197,9 +207,10 @@ class BlueskyPlatform:
 
     def _transport(self, origin: str) -> OneOrigin:
         parsed = Origin.parse(origin)
-        return self._outside.egress.transport(
-            parsed, trusted=parsed in self._outside.account_servers
-        )
+        with at_step(PlatformStep.SERVER):
+            return self._outside.egress.transport(
+                parsed, trusted=parsed in self._outside.account_servers
+            )
 
     async def _server(self, transport: OneOrigin) -> Any:
         await self.warm_up()

@@ -13,9 +13,9 @@ from service.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.model import SECOND, CredentialFault, Micros, Session, Standing
+from service.model import SECOND, CredentialFault, Micros, PlatformFault, Session, Standing
 from service.platforms.bluesky_card import CARD, HELP_URL
-from service.platforms.identity import json_object
+from service.platforms.identity import json_object, odd_status
 from service.platforms.names import NameNotFound
 from service.ports import SessionEnded
 
@@ -64,7 +64,7 @@ def session(access_token: str, refresh_token: str, now: Micros) -> Session:
 def check_shape(given: Session) -> None:
     """Raise PlatformUnavailable unless both tokens can be sent back in a header."""
     if not (TOKEN.fullmatch(given.access_token) and TOKEN.fullmatch(given.refresh_token)):
-        raise PlatformUnavailable("wrong_shape", retry_after=None)
+        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None)
 
 
 def refuse(error: Exception, now: Micros) -> NoReturn:
@@ -72,10 +72,12 @@ def refuse(error: Exception, now: Micros) -> NoReturn:
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, NameNotFound):
-        raise PlatformUnavailable(error.why, retry_after=None) from None
+        raise PlatformUnavailable(
+            PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
+        ) from None
     status, name = _told(error)
     if status is None:
-        raise PlatformUnavailable(type(error).__name__) from None
+        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, type(error).__name__) from None
     if status == 401 and name == "AuthenticationRequired":
         raise invalid(CredentialFault.REJECTED_BY_PLATFORM) from None
     if status == 401 and name == "AuthFactorTokenRequired":
@@ -92,7 +94,7 @@ def refuse_refresh(error: Exception, now: Micros) -> NoReturn:
     if status in (400, 401) and name in ENDED:
         raise SessionEnded from None
     if status in (400, 401):
-        raise PlatformUnavailable(f"status_{status}") from None
+        raise odd_status(status) from None
     refuse(error, now)
 
 
@@ -100,7 +102,7 @@ def refuse_status(status: int, headers: Mapping[str, str], now: Micros) -> NoRet
     """Say what an answer of such a status means, whatever was asked."""
     if status == 429:
         raise PlatformRateLimited(CARD.platform, CARD.display_name, _pause(headers, now)) from None
-    raise PlatformUnavailable(f"status_{status}") from None
+    raise odd_status(status) from None
 
 
 def pause_until(headers: Mapping[str, str], now: Micros) -> Micros | None:

@@ -3,12 +3,14 @@
 One operation talks to one origin. https on port 443, to an address that was checked to be public
 and is the very one connected to; no redirect, no cookie, no compressed answer, no proxy, at most
 128 KiB. What the operator trusts is free of the rules on scheme, port and address, and of no other.
+Where nothing secret is sent, an answer may be sought at up to three redirects, each under the same
+rules.
 """
 
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +22,19 @@ import httpcore
 import httpx
 
 from service.errors import PlatformUnavailable
+from service.model import PlatformFault
 from service.platforms.addresses import is_public
 from service.platforms.names import NameNotPublic, Resolver
+from service.platforms.race import first_connection
 from service.platforms.wire import SOCKET_OPTIONS, Wires
 
 MOST_BYTES = 128 * 1024
 LARGE_BYTES = 64 * 1024
 LARGE_AT_ONCE = 8
 """No answer that means us well is as large: a few at once are enough, and all that is held then."""
+BEGINNING_BYTES = 8 * 1024
+MOST_REDIRECTS = 3
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 MOST_PIECES = 2048
 """That an answer may come in. Each takes some microseconds, a piece of one byte, too."""
 PIECES_AT_ONCE = 64
@@ -36,7 +43,6 @@ READ_SECONDS = 10.0
 """Between two reads; the deadline of the whole operation is its caller's."""
 KEEP_IDLE_SECONDS = 4.0
 """Less than the five after which Node's servers hang up: a login is never sent twice."""
-MOST_ADDRESSES = 4
 MOST_CONNECTIONS = 200
 MOST_AT_ONE_HOST = 150
 """A server that hangs, however many accounts it has, leaves the rest for the others."""
@@ -81,7 +87,7 @@ class Origin:
 
 
 Answer = httpx.Response
-Dial = Callable[[str, int, float], Awaitable[httpcore.AsyncNetworkStream]]
+Dial = Callable[[str, int, float], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
 
 
 async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
@@ -130,7 +136,9 @@ class Egress:
         Raises PlatformUnavailable where *origin* may not be reached at all.
         """
         if not trusted and not origin.is_public_https:
-            raise PlatformUnavailable("forbidden_origin", retry_after=None)
+            raise PlatformUnavailable(
+                PlatformFault.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
+            )
         if not trusted:
             return OneOrigin(self._guarded, origin)
         return OneOrigin(self._public if origin in self._roots.public else self._trusted, origin)
@@ -145,15 +153,47 @@ class Egress:
     ) -> Answer:
         """The answer to a GET, whatever its status, read whole."""
         transport = self.transport(origin, trusted=trusted)
-        # httpx would decode an xn-- host to write this header, and fails on an emoji's
-        host = str(origin).partition("://")[2]
-        headers = {"host": host, "user-agent": "postcore"}
-        request = httpx.Request("GET", f"{origin}{path}", params=params, headers=headers)
-        return await transport.handle_async_request(request)
+        url = httpx.URL(f"{origin}{path}")
+        return await _get(transport, url.copy_merge_params(params) if params else url)
+
+    async def beginning(self, origin: Origin, path: str) -> Answer:
+        """The first 8 KiB of the answer to a GET, found by at most three redirects.
+
+        For questions that carry nothing secret.
+        """
+        url = httpx.URL(f"{origin}{path}")
+        for _ in range(MOST_REDIRECTS + 1):
+            transport = self.transport(_origin(url))
+            transport.beginning = True
+            answer = await _get(transport, url)
+            location = answer.headers.get("location")
+            if answer.status_code not in REDIRECTS or location is None:
+                return answer
+            try:
+                url = url.join(location)
+            except (httpx.InvalidURL, ValueError):
+                break
+        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "redirect", retry_after=None)
 
     async def close(self) -> None:
         for pool in (self._guarded, self._trusted, self._public):
             await pool.aclose()
+
+
+async def _get(transport: "OneOrigin", url: httpx.URL) -> Answer:
+    # httpx would decode an xn-- host to write this header, and fails on an emoji's
+    host = str(transport.origin).partition("://")[2]
+    headers = {"host": host, "user-agent": "postcore", "accept": "application/json, */*;q=0.5"}
+    return await transport.handle_async_request(httpx.Request("GET", url, headers=headers))
+
+
+def _origin(url: httpx.URL) -> Origin:
+    """Where *url* leads, without its path; raises PlatformUnavailable."""
+    if url.userinfo:
+        raise PlatformUnavailable(PlatformFault.ADDRESS_NOT_ALLOWED, "redirect", retry_after=None)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    # raw: httpx's plain host is the decoded form of an xn-- name
+    return Origin(url.scheme, url.raw_host.decode(), port)
 
 
 def _context(*more: Path | None) -> ssl.SSLContext:
@@ -186,9 +226,10 @@ class _Pool(httpcore.AsyncConnectionPool):
         async with _place(turns, "host_busy"):
             yield
 
-    async def read(self, answer: httpcore.Response) -> bytes:
-        """The body; raises PlatformUnavailable where it is none that is taken."""
-        _check_head(answer)
+    async def read(self, answer: httpcore.Response, beginning: bool) -> bytes:
+        """The body, or its *beginning*; raises PlatformUnavailable where it is none that is
+        taken."""
+        _check_head(answer, beginning)
         # pieces that are smaller than what surrounds them make no sense
         answer.extensions["network_stream"].left = 2 * MOST_BYTES
         body = bytearray()
@@ -199,8 +240,12 @@ class _Pool(httpcore.AsyncConnectionPool):
                     await large.enter_async_context(_place(self._large, "busy"))
                 body += piece
                 pieces += 1
+                if beginning and len(body) >= BEGINNING_BYTES:
+                    return bytes(body[:BEGINNING_BYTES])
                 if len(body) > MOST_BYTES or pieces > MOST_PIECES:
-                    raise PlatformUnavailable("too_large", retry_after=None)
+                    raise PlatformUnavailable(
+                        PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
+                    )
                 if pieces % PIECES_AT_ONCE == 0:
                     await asyncio.sleep(0)  # what is here already would come without a pause
             return bytes(body)
@@ -213,7 +258,7 @@ async def _place(places: asyncio.Semaphore, why: str) -> AsyncIterator[None]:
         async with asyncio.timeout(CONNECT_SECONDS):
             await places.acquire()
     except TimeoutError:
-        raise PlatformUnavailable(why) from None
+        raise PlatformUnavailable(PlatformFault.BUSY, why) from None
     try:
         yield
     finally:
@@ -236,15 +281,14 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         addresses = await self._names.addresses(host)
-        if not all(map(is_public, addresses)):
+        nat64 = await self._names.nat64() if any(":" in address for address in addresses) else ()
+        if not all(is_public(address, nat64) for address in addresses):
             raise NameNotPublic(host)
-        failure: Exception = httpcore.ConnectError()
-        for address in addresses[:MOST_ADDRESSES]:
-            try:
-                return await self._dial(address, port, timeout or CONNECT_SECONDS)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
+
+        async def connect(address: str) -> httpcore.AsyncNetworkStream:
+            return await self._dial(address, port, timeout or CONNECT_SECONDS)
+
+        return await first_connection(addresses, connect)
 
 
 class OneOrigin(httpx.AsyncBaseTransport):
@@ -255,6 +299,8 @@ class OneOrigin(httpx.AsyncBaseTransport):
         self.origin = origin
         self.headers: Mapping[str, str] = {}
         """Of the last answer, by lower-case name."""
+        self.beginning = False
+        """Whether of each answer the beginning is enough; redirects are then answers, too."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -265,7 +311,9 @@ class OneOrigin(httpx.AsyncBaseTransport):
             self.origin.host.strip("[]"),
             self.origin.port,
         ):
-            raise PlatformUnavailable("another_origin", retry_after=None)
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "another_origin", retry_after=None
+            )
         headers = [
             (name, value)
             for name, value in request.headers.raw
@@ -291,24 +339,33 @@ class OneOrigin(httpx.AsyncBaseTransport):
             async with self._pool.turn(self.origin):
                 answer = await self._pool.handle_async_request(asked)
                 try:
-                    body = await self._pool.read(answer)
+                    body = await self._pool.read(answer, self.beginning)
                 finally:
                     await answer.aclose()
         except httpcore.TimeoutException:
-            raise PlatformUnavailable("timeout") from None
+            raise PlatformUnavailable(PlatformFault.TIMEOUT, "timeout") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            raise PlatformUnavailable(type(error).__name__) from None
+            raise PlatformUnavailable(_fault(error), type(error).__name__) from None
         kept = [item for item in answer.headers if item[0].lower() != b"set-cookie"]
         response = httpx.Response(answer.status, headers=kept, content=body, request=request)
         self.headers = response.headers
         return response
 
 
-def _check_head(answer: httpcore.Response) -> None:
-    if 300 <= answer.status < 400:
-        raise PlatformUnavailable("redirect", retry_after=None)
+def _fault(error: Exception) -> PlatformFault:
+    # a server that ends the connection without an answer is a protocol error to httpcore
+    if isinstance(error, httpcore.ProtocolError) and "disconnected" not in str(error):
+        return PlatformFault.UNEXPECTED_ANSWER
+    return PlatformFault.SERVER_UNREACHABLE
+
+
+def _check_head(answer: httpcore.Response, beginning: bool) -> None:
+    if 300 <= answer.status < 400 and not beginning:
+        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "redirect", retry_after=None)
     for name, value in answer.headers:
         if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise PlatformUnavailable("encoded", retry_after=None)
-        if name.lower() == b"content-length" and int(value) > MOST_BYTES:
-            raise PlatformUnavailable("too_large", retry_after=None)
+            raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "encoded", retry_after=None)
+        if name.lower() == b"content-length" and int(value) > MOST_BYTES and not beginning:
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
+            )

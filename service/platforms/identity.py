@@ -8,12 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.errors import PlatformUnavailable
-from service.model import Account
+from service.model import Account, PlatformFault, PlatformStep
 from service.platforms.egress import Origin
 from service.platforms.handles import is_did, is_handle, web_host
 from service.platforms.names import NameNotFound
 from service.platforms.outside import Outside
 from service.ports import AccountGone
+from service.steps import at_step
+
+SERVER_ID = "#atproto_pds"
+BLANK = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+"""What the reference implementation's language trims: not quite what Python's does."""
 
 
 class NoSuchAccount(Exception):
@@ -32,11 +40,11 @@ class Identity:
         Raises NoSuchAccount where the answers say that there is none, and PlatformUnavailable
         where they say nothing.
         """
-        did = await self._did(handle)
-        document = await self._document(did)
-        if _handle(document) != handle:
+        did = await self.did(handle)
+        document = await self.document(did)
+        if named_handle(document) != handle:
             raise NoSuchAccount("the document does not name the handle back")
-        return Account(did, handle, str(_server(document)))
+        return Account(did, handle, str(named_server(document)))
 
     async def as_named(self, account: Account) -> Account:
         """*account* as its document names it now: with its server, and with its handle where that
@@ -45,57 +53,82 @@ class Identity:
         Raises AccountGone where the DID has ended for good, and PlatformUnavailable.
         """
         try:
-            document = await self._document(account.account_id)
+            document = await self.document(account.account_id)
         except NoSuchAccount:
             raise AccountGone from None
         try:
-            server = str(_server(document))
+            server = str(named_server(document))
         except NoSuchAccount:
-            raise PlatformUnavailable("no_server_named") from None
-        handle = _handle(document) or account.username
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "no_server_named", retry_after=None
+            ).at(PlatformStep.DOCUMENT) from None
+        handle = named_handle(document) or account.username
         if handle != account.username and not await self._leads_to(handle, account.account_id):
             handle = account.username
         return Account(account.account_id, handle, server)
 
     async def _leads_to(self, handle: str, did: str) -> bool:
         try:
-            return await self._did(handle) == did
+            return await self.did(handle) == did
         except (NoSuchAccount, PlatformUnavailable):
             return False
 
-    async def _did(self, handle: str) -> str:
-        if self._outside.handle_resolver is not None:
-            did = await self._did_by_resolver(self._outside.handle_resolver, handle)
-        else:
-            try:
-                did = await self._did_by_text_record(handle)
-            except NameNotFound:
-                did = await self._did_by_well_known(handle)
-        if not is_did(did):
-            raise NoSuchAccount("not a DID")
-        return did
+    async def did(self, handle: str) -> str:
+        """The DID that *handle* leads to, which may name another handle.
 
-    async def _did_by_text_record(self, handle: str) -> str:
+        By the text record, or by the well-known file where there is none or none can be had.
+        Raises NoSuchAccount and PlatformUnavailable.
+        """
+        with at_step(PlatformStep.HANDLE):
+            if self._outside.handle_resolver is not None:
+                did = await self._did_by_resolver(self._outside.handle_resolver, handle)
+            else:
+                did = await self._did_by_name(handle)
+            if not is_did(did):
+                raise NoSuchAccount("not a DID")
+            return did
+
+    async def _did_by_name(self, handle: str) -> str:
+        failed: PlatformUnavailable | None = None
+        try:
+            return await self.did_by_text_record(handle)
+        except NameNotFound:
+            pass
+        except PlatformUnavailable as error:
+            failed = error
+        try:
+            return await self.did_by_well_known(handle)
+        except NoSuchAccount:
+            # the text record may well be there
+            raise failed or NoSuchAccount("neither a text record nor a well-known file") from None
+
+    async def did_by_text_record(self, handle: str) -> str:
+        """Raises NameNotFound where there is no text record with a DID, NoSuchAccount where there
+        are several DIDs, and PlatformUnavailable."""
         texts = await self._outside.names.texts(f"_atproto.{handle}")
         dids = {text.removeprefix("did=") for text in texts if text.startswith("did=")}
-        if not dids:
+        if not any(dids):
             raise NameNotFound(handle)
         if len(dids) > 1:
             raise NoSuchAccount("the text records name several DIDs")
         return dids.pop()
 
-    async def _did_by_well_known(self, handle: str) -> str:
+    async def did_by_well_known(self, handle: str) -> str:
+        """What stands for the DID in the well-known file. Raises NoSuchAccount and
+        PlatformUnavailable."""
         try:
-            answer = await self._outside.egress.get(
+            answer = await self._outside.egress.beginning(
                 Origin("https", handle, 443), "/.well-known/atproto-did"
             )
         except NameNotFound as error:
             raise NoSuchAccount(error.why) from None
-        if answer.status_code in (404, 410):
-            raise NoSuchAccount("no well-known file")
-        if answer.status_code != 200:
-            raise PlatformUnavailable("well_known_status")
-        return answer.content[:2048].decode("ascii", "replace").strip()
+        # the first line, whatever the status, as the reference implementation takes it
+        first = answer.content.decode("utf-8", "replace").removeprefix("\ufeff").split("\n")[0]
+        if (did := first.strip(BLANK)).startswith("did:"):
+            return did
+        if answer.is_success or answer.status_code in (404, 410):
+            raise NoSuchAccount("no DID in the well-known file")
+        raise odd_status(answer.status_code)
 
     async def _did_by_resolver(self, resolver: Origin, handle: str) -> str:
         answer = await self._outside.egress.get(
@@ -107,33 +140,43 @@ class Identity:
         body = json_object(answer.content)
         if answer.status_code == 400 and body.get("error") in ("InvalidRequest", "HandleNotFound"):
             raise NoSuchAccount("the resolver knows no such handle")
+        if answer.status_code != 200:
+            raise odd_status(answer.status_code)
         did = body.get("did")
-        if answer.status_code != 200 or not isinstance(did, str):
-            raise PlatformUnavailable("resolver_answer")
+        if not isinstance(did, str):
+            raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "resolver_answer")
         return did
 
-    async def _document(self, did: str) -> Mapping[str, Any]:
-        host = web_host(did)
-        try:
-            if host is not None:
-                answer = await self._outside.egress.get(
-                    Origin("https", host, 443), "/.well-known/did.json"
+    async def document(self, did: str) -> Mapping[str, Any]:
+        """The DID's document. Raises NoSuchAccount where the DID has ended for good, and
+        PlatformUnavailable."""
+        with at_step(PlatformStep.DOCUMENT):
+            host = web_host(did)
+            try:
+                if host is not None:
+                    answer = await self._outside.egress.get(
+                        Origin("https", host, 443), "/.well-known/did.json"
+                    )
+                else:
+                    answer = await self._outside.egress.get(
+                        self._outside.directory, f"/{did}", trusted=True
+                    )
+            except NameNotFound as error:
+                raise PlatformUnavailable(
+                    PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
+                ) from None
+            if host is None and await self._has_ended(did, answer.status_code):
+                raise NoSuchAccount("the directory has a tombstone")
+            if not answer.is_success:
+                # a directory that does not know a DID proves nothing: it may be behind
+                behind = host is None and answer.status_code == 404
+                raise odd_status(answer.status_code, retry_after=30 if behind else None)
+            document = json_object(answer.content)
+            if document.get("id") != did:
+                raise PlatformUnavailable(
+                    PlatformFault.UNEXPECTED_ANSWER, "another_document", retry_after=None
                 )
-            else:
-                answer = await self._outside.egress.get(
-                    self._outside.directory, f"/{did}", trusted=True
-                )
-        except NameNotFound as error:
-            raise PlatformUnavailable(error.why, retry_after=None) from None
-        if host is None and await self._has_ended(did, answer.status_code):
-            raise NoSuchAccount("the directory has a tombstone")
-        if answer.status_code != 200:
-            # a directory that does not know a DID proves nothing: it may be behind
-            raise PlatformUnavailable("document_status")
-        document = json_object(answer.content)
-        if document.get("id") != did:
-            raise PlatformUnavailable("another_document", retry_after=None)
-        return document
+            return document
 
     async def _has_ended(self, did: str, status: int) -> bool:
         """Whether the directory says that *did* has ended for good.
@@ -149,18 +192,32 @@ class Identity:
         return last.status_code == 200 and json_object(last.content).get("type") == "plc_tombstone"
 
 
+def odd_status(status: int, *, retry_after: float | None = None) -> PlatformUnavailable:
+    """The refusal that an answer of *status* becomes where its status alone can be judged.
+
+    *retry_after*: in seconds, where waiting helps although the status alone does not say so.
+    """
+    waits = status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
+    return PlatformUnavailable(
+        PlatformFault.SERVER_ERROR if status >= 500 else PlatformFault.UNEXPECTED_ANSWER,
+        f"status_{status}",
+        retry_after=30 if waits else retry_after,
+        http_status=status,
+    )
+
+
 def json_object(content: bytes) -> dict[str, Any]:
     """The JSON object in *content*; raises PlatformUnavailable."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        raise PlatformUnavailable("not_json") from None
+        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "not_json") from None
     if not isinstance(value, dict):
-        raise PlatformUnavailable("wrong_shape")
+        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "wrong_shape")
     return value
 
 
-def _handle(document: Mapping[str, Any]) -> str | None:
+def named_handle(document: Mapping[str, Any]) -> str | None:
     """The first handle that *document* names; the specification has any others ignored."""
     for name in _list(document, "alsoKnownAs"):
         # str.lower() would turn the Kelvin sign into k
@@ -171,20 +228,28 @@ def _handle(document: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _server(document: Mapping[str, Any]) -> Origin:
+def named_server(document: Mapping[str, Any]) -> Origin:
+    """The account server that *document* names: the first service of that id decides.
+
+    Raises NoSuchAccount where there is none, and PlatformUnavailable where it is none that may be
+    reached.
+    """
     for service in _list(document, "service"):
-        if (
-            isinstance(service, dict)
-            and isinstance(service.get("id"), str)
-            and service["id"].endswith("#atproto_pds")
-            and service.get("type") == "AtprotoPersonalDataServer"
-            and isinstance(service.get("serviceEndpoint"), str)
-        ):
+        if isinstance(service, dict) and service.get("id") in _server_ids(document):
+            endpoint = service.get("serviceEndpoint")
+            if service.get("type") != "AtprotoPersonalDataServer" or not isinstance(endpoint, str):
+                break
             try:
-                return Origin.parse(service["serviceEndpoint"])
+                return Origin.parse(endpoint)
             except ValueError:
-                raise PlatformUnavailable("forbidden_origin", retry_after=None) from None
+                raise PlatformUnavailable(
+                    PlatformFault.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
+                ).at(PlatformStep.SERVER) from None
     raise NoSuchAccount("the document names no account server")
+
+
+def _server_ids(document: Mapping[str, Any]) -> tuple[str, str]:
+    return SERVER_ID, f"{document.get('id')}{SERVER_ID}"
 
 
 def _list(document: Mapping[str, Any], name: str) -> list[Any]:

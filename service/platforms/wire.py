@@ -12,11 +12,22 @@ from typing import Any
 import httpcore
 
 from service.errors import PlatformUnavailable
+from service.model import PlatformFault
 from service.turns import Turns
 
 MOST_HEAD_BYTES = 32 * 1024
 """Until the head of an answer is whole, all that comes before it included."""
 READ_BYTES = 4096
+CERTIFICATE_FAULTS = {
+    9: "certificate_not_yet_valid",
+    10: "certificate_expired",
+    18: "certificate_not_trusted",
+    19: "certificate_not_trusted",
+    20: "certificate_not_trusted",
+    21: "certificate_not_trusted",
+    62: "certificate_of_another_name",
+}
+"""By OpenSSL's codes."""
 READS_A_TURN = 2
 """Of all connections, in one turn of the event loop: what is here already comes without a pause."""
 SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024),)
@@ -33,7 +44,9 @@ class Wire(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         if self.left <= 0:
-            raise PlatformUnavailable("too_large", retry_after=None)
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
+            )
         raw = await self._stream.read(min(max_bytes, READ_BYTES), timeout)
         self.left -= len(raw)
         await self._turns.take()
@@ -52,7 +65,12 @@ class Wire(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's interface
     ) -> httpcore.AsyncNetworkStream:
-        secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        try:
+            secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except httpcore.ConnectError as error:
+            if why := _tls_fault(error):
+                raise PlatformUnavailable(PlatformFault.TLS_FAILURE, why) from None
+            raise
         return Wire(secured, self._turns)
 
     def get_extra_info(self, info: str) -> Any:
@@ -76,3 +94,11 @@ class Wires(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._backend.connect_tcp(host, port, timeout, local_address, SOCKET_OPTIONS)
         return Wire(stream, self._turns)
+
+
+def _tls_fault(error: BaseException) -> str:
+    """A word on why a TLS handshake failed; none, where it was the connection that failed."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CERTIFICATE_FAULTS.get(cause.verify_code, "certificate")
+    return "tls" if isinstance(cause, ssl.SSLError) else ""

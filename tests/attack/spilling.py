@@ -25,7 +25,7 @@ from service.health import Health
 from service.idempotency import Idempotency
 from service.leases import Leases
 from service.limits import CallLimits, LoginLimits
-from service.model import SECOND
+from service.model import SECOND, PlatformFault
 from service.platforms.bluesky import BlueskyPlatform
 from service.platforms.egress import Egress, OneOrigin
 from service.platforms.identity import Identity
@@ -82,9 +82,10 @@ class Orders:
         held = [vars(one) for one in handed if hasattr(one, "__dict__")]
         text = f"{orders['text']} {handed!r} {held!r}"
         made = ERRORS[orders["error"]]
-        error = made() if made is ServiceUnavailable else made(orders["text"])
         if made is PlatformUnavailable:
-            error = made("planted")
+            error: Exception = PlatformUnavailable(PlatformFault.TIMEOUT, "planted")
+        else:
+            error = made() if made is ServiceUnavailable else made(orders["text"])
         error.__cause__ = RuntimeError(text)
         error.add_note(text)
         raise error

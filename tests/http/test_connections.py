@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from service.errors import PlatformUnavailable
+from service.model import PlatformFault
 from service.platforms.bluesky import BlueskyPlatform
 from service.transport import http_connection, http_exchange, http_request
 from tests.bluesky import SandboxBluesky
@@ -325,7 +326,7 @@ async def test_connections_that_wait_make_room(
         nonlocal at_work
         at_work += 1
         await hanging.wait()
-        raise PlatformUnavailable("test")
+        raise PlatformUnavailable(PlatformFault.TIMEOUT, "test")
 
     monkeypatch.setattr(BlueskyPlatform, "identify", hang)
     settings = {**sandbox.settings(), "MAX_HTTP_CONNECTIONS": str(most)}

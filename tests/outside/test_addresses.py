@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.platforms.addresses import is_public
+from service.platforms.addresses import NAT64, NAT64_BYTES, is_public, nat64_prefix
 
 NOT_PUBLIC = {
     "this network": ("0.0.0.0", "0.0.0.1", "0.255.255.255"),
@@ -47,7 +47,7 @@ NOT_PUBLIC = {
     "unspecified": ("::",),
     "unique local": ("fc00::1", "fd12:3456:789a::1", "fdff::1"),
     "site-local, of old": ("fec0::1", "feff::1"),
-    "NAT64": ("64:ff9b::7f00:1", "64:ff9b::5db8:d822", "64:ff9b:1::1", "64:ff9b:1::a00:1"),
+    "NAT64": ("64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "64:ff9b:1::a00:1"),
     "Teredo": ("2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2"),
     "ORCHID": ("2001:10::1", "2001:20::1", "2001:2f:ffff::1"),
     "drone ids": ("2001:30::1",),
@@ -132,8 +132,43 @@ def test_nothing_that_python_calls_special_is_public_in_ipv4(address: IPv4Addres
 @given(st.ip_addresses(v=6))
 def test_nothing_that_python_calls_special_is_public_in_ipv6(address: IPv6Address) -> None:
     """The same for IPv6, where an address that wraps another counts as what it wraps."""
-    if address.ipv4_mapped is None and _is_special(address):
+    if address.ipv4_mapped is None and address not in NAT64 and _is_special(address):
         assert not is_public(str(address))
     if address.sixtofour is not None or address.teredo is not None:
         assert not is_public(str(address))
     assert not is_public(f"{address}%eth0")
+
+
+@pytest.mark.parametrize("length", [32, 40, 48, 56, 64, 96])
+def test_an_address_that_carries_another_is_judged_by_it(length: int) -> None:
+    """Under the prefix that the network shows, whatever its length."""
+    shown = carrying(length, IPv4Address("192.0.0.170"))
+    prefix = nat64_prefix(str(shown))
+    assert prefix is not None
+    assert prefix.prefixlen == length
+    for inside in ("20.0.0.1", "8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254", "0.0.0.0"):
+        address = str(carrying(length, IPv4Address(inside)))
+        assert is_public(address, [prefix]) == is_public(inside)
+
+
+@pytest.mark.parametrize("shown", ["::", "2001:67c:64::1", "64:ff9b::808:808"])
+def test_what_shows_no_prefix(shown: str) -> None:
+    """An address without either of the two known ones in it."""
+    assert nat64_prefix(shown) is None
+
+
+@settings(deadline=None)
+@given(st.ip_addresses(v=4))
+def test_the_prefix_of_all_networks_needs_no_asking(address: IPv4Address) -> None:
+    """64:ff9b::/96 is judged by the address inside."""
+    carried = IPv6Address(int(NAT64.network_address) | int(address))
+    assert is_public(str(carried)) == is_public(str(address))
+
+
+def carrying(length: int, inside: IPv4Address) -> IPv6Address:
+    """*inside* under the prefix 2a00:1111:2222:3333::, of which *length* bits count."""
+    raw = bytearray(IPv6Address("2a00:1111:2222:3300::").packed)
+    raw[length // 8 :] = bytes(16 - length // 8)
+    for place, octet in zip(NAT64_BYTES[length], inside.packed, strict=True):
+        raw[place] = octet
+    return IPv6Address(bytes(raw))

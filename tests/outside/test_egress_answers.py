@@ -82,7 +82,12 @@ async def test_plain_answers_are_asked_for(way: Way) -> None:
     await way.get()
     [request] = way.server.requests
     assert request.values("accept-encoding") == ["identity"]
-    assert [name for name, _ in request.headers] == ["host", "user-agent", "accept-encoding"]
+    assert [name for name, _ in request.headers] == [
+        "host",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+    ]
 
 
 async def test_a_client_on_the_transport_cannot_ask_for_more(way: Way) -> None:

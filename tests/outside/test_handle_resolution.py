@@ -4,6 +4,7 @@ import asyncio
 from itertools import count
 
 import pytest
+from dns.rcode import Rcode
 
 from service.errors import InvalidCredentials, PlatformUnavailable, ServiceError
 from service.model import Credentials
@@ -20,6 +21,14 @@ WELL_KNOWN = "/.well-known/atproto-did"
 RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
 SERVER = "https://pds.example.com"
 MINE = text(f"did={DID}")
+FAILURES = [
+    SERVFAIL,
+    REFUSED,
+    Reply(rcode=Rcode.NOTIMP),
+    Reply(rcode=Rcode.FORMERR),
+    NEVER,
+    TRUNCATED,
+]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +61,9 @@ async def test_a_text_record_is_found(internet: Internet, reply: Reply) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [NXDOMAIN, NODATA, Reply((text("v=spf1 -all"),))], ids=["no name", "no text", "others"]
+    "reply",
+    [NXDOMAIN, NODATA, Reply((text("v=spf1 -all"),)), Reply((text("did="),))],
+    ids=["no name", "no text", "others", "empty"],
 )
 async def test_without_a_record_the_well_known_file_counts(
     internet: Internet, reply: Reply
@@ -72,16 +83,27 @@ async def test_a_record_counts_before_the_file(internet: Internet) -> None:
     assert internet.web.connections == 0
 
 
-@pytest.mark.parametrize("reply", [SERVFAIL, REFUSED, NEVER, TRUNCATED])
-async def test_a_failing_dns_means_nothing_and_the_file_is_not_asked(
+@pytest.mark.parametrize("reply", FAILURES)
+async def test_where_the_record_cannot_be_asked_for_the_file_counts(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
-    """Otherwise whoever can break a look-up could choose the way that a handle is resolved."""
-    monkeypatch.setattr(names, "SECONDS", 0.15)
+    """Some name servers refuse names with an underscore. The document still names the handle."""
+    monkeypatch.setattr(names, "SECONDS", 0.3)
     internet.dns.say(RECORD, "TXT", reply)
     internet.site(HANDLE, WELL_KNOWN, respond(DID))
-    assert await refused(internet) == "dns"
-    assert internet.web.connections == 0
+    assert await found(internet) == DID
+
+
+@pytest.mark.parametrize("reply", FAILURES)
+async def test_a_failing_dns_without_a_file_means_nothing(
+    internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
+    """The record that could not be asked for may be there."""
+    monkeypatch.setattr(names, "SECONDS", 0.3)
+    internet.dns.say(RECORD, "TXT", reply)
+    assert (await refused(internet)).startswith("dns")
+    internet.site(HANDLE, WELL_KNOWN, respond("not here", 404))
+    assert (await refused(internet)).startswith("dns")
     assert internet.plc.connections == 0
 
 
@@ -92,7 +114,6 @@ async def test_a_failing_dns_means_nothing_and_the_file_is_not_asked(
         (MINE, text("did=")),
         (MINE, text("did=nonsense")),
         (text(f"did={DID} "),),
-        (text("did="),),
         (text("did=did:key:zQ3shZc2QzApp2oymGvQbzP8eKheVshBHbU4ZYjeXqwSKEn6N"),),
         (text("did=did:ethr:0xb9c5714089478a327f09197987f16f9e5d936e8a"),),
         (text(f"did={DID.upper()}"),),
@@ -121,24 +142,22 @@ async def test_conflicting_and_senseless_records_lead_nowhere(
         (respond("gone", 410), "HANDLE_NOT_FOUND"),
         (respond("<!doctype html><title>Alice</title>"), "HANDLE_NOT_FOUND"),
         (respond(""), "HANDLE_NOT_FOUND"),
-        (respond(f"{DID}\n{OTHER_DID}"), "HANDLE_NOT_FOUND"),
+        (respond(f"\n{DID}"), "HANDLE_NOT_FOUND"),
         (respond(f"did={DID}"), "HANDLE_NOT_FOUND"),
         (respond(DID.encode("utf-16")), "HANDLE_NOT_FOUND"),
         (respond(b"\xff\xfe" * 100), "HANDLE_NOT_FOUND"),
         (respond("did:plc:" + "a" * 10_000), "HANDLE_NOT_FOUND"),
-        (respond(" " * 4096 + DID), "HANDLE_NOT_FOUND"),
-        (respond("a" * 600_000), "too_large"),
-        (respond(DID, 301, location=f"https://www.{HANDLE}/"), "redirect"),
+        (respond(" " * 9000 + DID), "HANDLE_NOT_FOUND"),
+        (respond("a" * 600_000), "HANDLE_NOT_FOUND"),
         (respond(DID, content_encoding="gzip"), "encoded"),
-        (respond(DID, 201), "well_known_status"),
-        (respond(DID, 206), "well_known_status"),
-        (respond("", 204), "well_known_status"),
-        (respond(DID, 400), "well_known_status"),
-        (respond(DID, 401), "well_known_status"),
-        (respond(DID, 403), "well_known_status"),
-        (respond(DID, 429), "well_known_status"),
-        (respond(DID, 500), "well_known_status"),
-        (respond(DID, 503), "well_known_status"),
+        (respond("", 204), "HANDLE_NOT_FOUND"),
+        (respond("no", 301), "status_301"),
+        (respond("no", 400), "status_400"),
+        (respond("no", 401), "status_401"),
+        (respond("no", 403), "status_403"),
+        (respond("no", 429), "status_429"),
+        (respond("no", 500), "status_500"),
+        (respond("no", 503), "status_503"),
     ],
     ids=count(),
 )
@@ -148,6 +167,86 @@ async def test_what_the_well_known_file_may_answer(
     """404, 410 and what is no DID lead nowhere; every other answer but a DID means nothing."""
     internet.site(HANDLE, WELL_KNOWN, answer)
     assert await refused(internet) == outcome
+    assert internet.plc.connections == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        respond(f"\ufeff{DID}"),
+        respond(f"{DID}\n{OTHER_DID}"),
+        respond(f"\t{DID}\u00a0\u2003\r\n"),
+        respond(" " * 4096 + DID),
+        respond(f"{DID}\n" + "a" * 600_000),
+        *(respond(DID, status) for status in (201, 203, 206, 301, 400, 403, 404, 410, 500, 503)),
+    ],
+    ids=count(),
+)
+async def test_what_the_reference_takes_is_taken(internet: Internet, answer: Answer) -> None:
+    """The first line without its white space, whatever follows it and whatever the status."""
+    internet.site(HANDLE, WELL_KNOWN, answer)
+    assert await found(internet) == DID
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"https://www.{HANDLE}/did",
+        f"https://www.{HANDLE}:443/did",
+        f"//www.{HANDLE}/did#part",
+        f"HTTPS://WWW.{HANDLE}/did",
+    ],
+)
+async def test_a_redirect_of_the_file_is_followed(
+    internet: Internet, status: int, location: str
+) -> None:
+    """From the bare domain to its www, as many web servers do."""
+    internet.site(HANDLE, WELL_KNOWN, respond("", status, location=location))
+    internet.site(f"www.{HANDLE}", "/did", respond(DID))
+    assert await found(internet) == DID
+    assert [request.values("host")[0] for request in internet.web.requests] == [
+        HANDLE,
+        f"www.{HANDLE}",
+    ]
+
+
+async def test_three_redirects_are_followed_and_no_more(internet: Internet) -> None:
+    """Relative ones, too."""
+    internet.site(HANDLE, WELL_KNOWN, respond("", 308, location=f"{WELL_KNOWN}/"))
+    internet.site(HANDLE, f"{WELL_KNOWN}/", respond("", 302, location="two"))
+    internet.site(HANDLE, f"{WELL_KNOWN}/two", respond("", 302, location="./three"))
+    internet.site(HANDLE, f"{WELL_KNOWN}/three", respond(DID))
+    assert await found(internet) == DID
+    internet.site(HANDLE, f"{WELL_KNOWN}/three", respond("", 302, location="/four"))
+    internet.site(HANDLE, "/four", respond(DID))
+    assert await refused(internet) == "redirect"
+    assert internet.web.times(f"{HANDLE}/four") == 0
+
+
+@pytest.mark.parametrize(
+    ("location", "outcome"),
+    [
+        (f"http://{HANDLE}/did", "forbidden_origin"),
+        (f"https://{HANDLE}:8443/did", "forbidden_origin"),
+        (f"https://user:word@{HANDLE}/did", "redirect"),
+        ("https://93.184.216.34/did", "forbidden_origin"),
+        ("https://localhost/did", "forbidden_origin"),
+        ("https://[::1]/did", "forbidden_origin"),
+        ("file:///etc/passwd", "forbidden_origin"),
+        ("https://inner.example.net/did", "HANDLE_NOT_FOUND"),
+        ("https://nobody.example.net/did", "HANDLE_NOT_FOUND"),
+        ("https://a b/", "forbidden_origin"),
+        ("https://[", "forbidden_origin"),
+        (WELL_KNOWN, "redirect"),
+    ],
+)
+async def test_a_redirect_keeps_the_rules(internet: Internet, location: str, outcome: str) -> None:
+    """Each hop is https on port 443 of a public name, at an address that was checked."""
+    internet.dns.say("inner.example.net", "A", "10.0.0.1")
+    internet.site(HANDLE, WELL_KNOWN, respond("", 302, location=location))
+    assert await refused(internet) == outcome
+    assert {address for address, _ in internet.dialled} == {WEB}
     assert internet.plc.connections == 0
 
 
@@ -169,13 +268,13 @@ async def test_a_handle_without_a_host_leads_nowhere(internet: Internet) -> None
         (respond({"error": "InvalidRequest", "message": "?"}, 400), "HANDLE_NOT_FOUND"),
         (respond({"error": "HandleNotFound"}, 400), "HANDLE_NOT_FOUND"),
         (respond({"did": "did:key:z6Mk"}), "HANDLE_NOT_FOUND"),
-        (respond({"error": "UpstreamFailure"}, 400), "resolver_answer"),
-        (respond({"error": ["InvalidRequest"]}, 400), "resolver_answer"),
-        (respond({"did": DID}, 400), "resolver_answer"),
-        (respond({"error": "InvalidRequest"}, 404), "resolver_answer"),
-        (respond({"error": "InvalidRequest"}, 500), "resolver_answer"),
-        (respond({"did": DID}, 500), "resolver_answer"),
-        (respond({"did": DID}, 201), "resolver_answer"),
+        (respond({"error": "UpstreamFailure"}, 400), "status_400"),
+        (respond({"error": ["InvalidRequest"]}, 400), "status_400"),
+        (respond({"did": DID}, 400), "status_400"),
+        (respond({"error": "InvalidRequest"}, 404), "status_404"),
+        (respond({"error": "InvalidRequest"}, 500), "status_500"),
+        (respond({"did": DID}, 500), "status_500"),
+        (respond({"did": DID}, 201), "status_201"),
         (respond({}), "resolver_answer"),
         (respond({"did": None}), "resolver_answer"),
         (respond({"did": [DID]}), "resolver_answer"),

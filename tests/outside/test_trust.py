@@ -154,7 +154,7 @@ async def test_private_roots_vouch_for_trusted_origins_alone(
     for origin, trusted in ((HTTPS, False), (directory, True)):
         with pytest.raises(PlatformUnavailable) as caught:
             await egress.get(origin, "/", trusted=trusted)
-        assert caught.value.why == "ConnectError"
+        assert caught.value.why == "certificate_not_trusted"
     assert internet.web.times("/") == 1
     await egress.close()
 

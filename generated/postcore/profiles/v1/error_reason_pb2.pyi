@@ -42,6 +42,26 @@ class InvalidCredentialsCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper)
     INVALID_CREDENTIALS_CAUSE_HANDLE_NOT_FOUND: _ClassVar[InvalidCredentialsCause]
     INVALID_CREDENTIALS_CAUSE_MAIN_PASSWORD: _ClassVar[InvalidCredentialsCause]
     INVALID_CREDENTIALS_CAUSE_REJECTED_BY_PLATFORM: _ClassVar[InvalidCredentialsCause]
+
+class PlatformUnavailableCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLATFORM_UNAVAILABLE_CAUSE_UNSPECIFIED: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_DNS_FAILURE: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_SERVER_UNREACHABLE: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_TLS_FAILURE: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_ADDRESS_NOT_ALLOWED: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_UNEXPECTED_ANSWER: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_SERVER_ERROR: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_TIMEOUT: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_BUSY: _ClassVar[PlatformUnavailableCause]
+    PLATFORM_UNAVAILABLE_CAUSE_SERVER_CHANGED: _ClassVar[PlatformUnavailableCause]
+
+class PlatformUnavailableStep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLATFORM_UNAVAILABLE_STEP_UNSPECIFIED: _ClassVar[PlatformUnavailableStep]
+    PLATFORM_UNAVAILABLE_STEP_HANDLE: _ClassVar[PlatformUnavailableStep]
+    PLATFORM_UNAVAILABLE_STEP_DOCUMENT: _ClassVar[PlatformUnavailableStep]
+    PLATFORM_UNAVAILABLE_STEP_SERVER: _ClassVar[PlatformUnavailableStep]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_INVALID_CREDENTIALS: ErrorReason
 ERROR_REASON_PROFILE_NOT_FOUND: ErrorReason
@@ -75,3 +95,17 @@ INVALID_CREDENTIALS_CAUSE_MALFORMED_APP_PASSWORD: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_HANDLE_NOT_FOUND: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_MAIN_PASSWORD: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_REJECTED_BY_PLATFORM: InvalidCredentialsCause
+PLATFORM_UNAVAILABLE_CAUSE_UNSPECIFIED: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_DNS_FAILURE: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_SERVER_UNREACHABLE: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_TLS_FAILURE: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_ADDRESS_NOT_ALLOWED: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_UNEXPECTED_ANSWER: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_SERVER_ERROR: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_TIMEOUT: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_BUSY: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_CAUSE_SERVER_CHANGED: PlatformUnavailableCause
+PLATFORM_UNAVAILABLE_STEP_UNSPECIFIED: PlatformUnavailableStep
+PLATFORM_UNAVAILABLE_STEP_HANDLE: PlatformUnavailableStep
+PLATFORM_UNAVAILABLE_STEP_DOCUMENT: PlatformUnavailableStep
+PLATFORM_UNAVAILABLE_STEP_SERVER: PlatformUnavailableStep
