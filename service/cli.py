@@ -222,6 +222,24 @@ def healthcheck() -> None:
 
 
 @cli.command()
+@click.argument("handle", callback=text)
+def doctor(handle: str) -> None:
+    """Show each step from a Bluesky HANDLE to its account's server, as a connect goes them.
+
+    Each line has the step, whether it is fit for a connect (`ok` or `failed`; `-` where that step
+    alone does not decide), the milliseconds it took, and what was seen. No login is spent. The exit
+    code is 1 where a connect would fail.
+    """
+    from service.doctor import examined
+
+    read = settings()
+    refusal = run(examined(read, handle, click.echo))
+    if refusal:
+        fail(f"a connect would fail: {refusal}")
+    click.echo("a connect would get as far as the password", err=True)
+
+
+@cli.command()
 def version() -> None:
     """Print the version."""
     click.echo(__version__)

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "keyring": {"*"},
     "tenancy": {"*"},
     "demo": {"*"},
+    "doctor": {"*"},
     "app": {"*"},
     "opening": STORED
     | {"canary", "config", "limits", "platforms", "ports", "ring", "storage", "vault"}

@@ -12,8 +12,9 @@ HANDLE = re.compile(
 REFUSED_ENDINGS = frozenset(
     ("alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion")
 )
+# of bsky.app and of other apps that show the same accounts: their links have the same path
 PROFILE_LINK = re.compile(
-    r"(?:https?://)?(?:www\.|main\.|staging\.)?bsky\.app/profile/([^/?#]+)(?:[/?#].*)?",
+    r"(?:https?://)?(?:[a-z0-9-]+\.)+[a-z0-9-]+/profile/(?:@|%40)?([^/?#]+)(?:[/?#].*)?",
     re.ASCII | re.IGNORECASE,
 )
 DID_PLC = re.compile(r"did:plc:[a-z2-7]{24}", re.ASCII)
@@ -25,7 +26,7 @@ DID_WEB = re.compile(
 
 def tidy_handle(typed: str) -> str:
     """*typed* without what comes along by accident: white space, invisible and bidi marks at the
-    ends, one `@` or `at://`, a profile link around it, capitals."""
+    ends, one `@` or `at://`, the link of a profile page around it, capitals."""
     handle = _trim(typed)
     if link := PROFILE_LINK.fullmatch(handle):
         handle = link[1]

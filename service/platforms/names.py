@@ -76,6 +76,11 @@ class Resolver:
         self._nat64: tuple[IPv6Network, ...] = ()
         self._nat64_until = 0.0
 
+    def servers(self) -> list[str]:
+        """The addresses of the name servers, in the order in which they are asked."""
+        servers = self._current().nameservers
+        return [server.address for server in servers if isinstance(server, _Server)]
+
     async def texts(self, name: str) -> list[str]:
         """The TXT records of *name*, each with its strings joined; those not in ASCII left out."""
         texts = []

@@ -1,0 +1,208 @@
+"""Doctor: each step is shown, what keeps a connect from working is named, and no login is spent."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from service.errors import ServiceError
+from service.platforms import names
+from service.platforms.bluesky import BlueskyPlatform
+from service.platforms.bluesky_doctor import Doctor, Seen
+from service.steps import PlatformTime, platform_time
+
+from .bluesky_login import CREATE, CREDENTIALS, DID, HANDLE
+from .dns_server import NEVER, SERVFAIL, Reply, text
+from .internet import UNREACHABLE, WEB, Internet, document
+from .raw import Answer, RawServer, hang, respond
+
+SERVER = "pds.example.com"
+WELL_KNOWN = "/.well-known/atproto-did"
+DESCRIBE = "/xrpc/com.atproto.server.describeServer"
+STATUS = "/xrpc/com.atproto.sync.getRepoStatus"
+ACTIVE = {"did": DID, "active": True}
+Spoil = Callable[[Internet], None]
+
+
+@pytest.fixture(autouse=True)
+def good(internet: Internet) -> None:
+    """An account that can be connected."""
+    internet.handle(HANDLE, DID)
+    internet.document(DID, HANDLE, f"https://{SERVER}")
+    internet.site(SERVER, DESCRIBE, respond({"did": f"did:web:{SERVER}"}))
+    internet.site(SERVER, STATUS, respond(ACTIVE))
+
+
+async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
+    """With what was seen; nothing but questions that anybody may ask went out."""
+    steps, refusal = await examined(internet, f" @{HANDLE.upper()}")
+    assert refusal is None
+    assert [(seen.name, seen.fit) for seen in steps.values()] == [
+        ("handle", True),
+        ("name servers", None),
+        ("text record", None),
+        ("file", None),
+        ("DID", True),
+        ("document", True),
+        ("back-link", True),
+        ("server", True),
+        ("address", True),
+        ("description", True),
+        ("account", True),
+    ]
+    assert steps["handle"].what == HANDLE
+    assert steps["name servers"].what == "127.0.0.1"
+    assert DID in steps["text record"].what
+    assert steps["DID"].what == DID
+    assert steps["document"].what == f"from {internet.plc.origin}"
+    assert steps["server"].what == f"https://{SERVER}"
+    assert steps["address"].what == WEB
+    assert steps["account"].what == "active"
+    assert {request.method for request in internet.web.requests + internet.plc.requests} == {"GET"}
+
+
+def dns(name: str, kind: str, reply: Reply | str) -> Spoil:
+    return lambda internet: internet.dns.say(name, kind, reply)
+
+
+def answering(answer: Answer) -> Spoil:
+    def spoil(internet: Internet) -> None:
+        for path in (DESCRIBE, CREATE):
+            internet.site(SERVER, path, answer)
+
+    return spoil
+
+
+def named(endpoint: str, handle: str = HANDLE) -> Spoil:
+    return lambda internet: internet.document(DID, handle, endpoint)
+
+
+def directory(answer: Answer) -> Spoil:
+    return lambda internet: internet.plc.on(f"/{DID}", answer)
+
+
+def misnamed(internet: Internet) -> None:
+    internet.authority.misnamed["wrong.example.com"] = "other.example.com"
+    internet.site("wrong.example.com", DESCRIBE, respond({}))
+    internet.document(DID, HANDLE, "https://wrong.example.com")
+
+
+CASES: dict[str, tuple[Spoil, str, str]] = {
+    "silent name server": (dns(f"_atproto.{HANDLE}", "TXT", NEVER), "DID", "DNS_FAILURE"),
+    "server without DNS": (dns(SERVER, "A", SERVFAIL), "address", "DNS_FAILURE"),
+    "private server": (dns(SERVER, "A", "10.0.0.1"), "address", "ADDRESS_NOT_ALLOWED"),
+    "plain http": (named("http://192.168.1.10"), "server", "ADDRESS_NOT_ALLOWED"),
+    "no such server": (named("https://no.example.com"), "address", "ADDRESS_NOT_ALLOWED"),
+    "certificate": (misnamed, "description", "TLS_FAILURE"),
+    "dead server": (dns(SERVER, "A", UNREACHABLE), "description", "SERVER_UNREACHABLE"),
+    "proxy's page": (answering(respond("<html>", 403)), "description", "UNEXPECTED_ANSWER"),
+    "proxy's 502": (answering(respond("<html>", 502)), "description", "SERVER_ERROR"),
+    "silent server": (answering(hang()), "description", "TIMEOUT"),
+    "directory away": (directory(respond("", 500)), "document", "SERVER_ERROR"),
+    "tombstone": (directory(respond("", 410)), "document", "HANDLE_NOT_FOUND"),
+    "another handle": (named(f"https://{SERVER}", "bob.com"), "back-link", "HANDLE_NOT_FOUND"),
+    "no server": (
+        directory(respond(document(DID, HANDLE, "x") | {"service": []})),
+        "server",
+        "HANDLE_NOT_FOUND",
+    ),
+    "nobody": (dns(f"_atproto.{HANDLE}", "TXT", text("v=spf1")), "DID", "HANDLE_NOT_FOUND"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_keeps_a_connect_from_working_is_named(
+    internet: Internet, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """At its step, which is the last one shown; a connect is refused for the same cause."""
+    monkeypatch.setattr("service.platforms.bluesky_doctor.STEP_SECONDS", 1.0)
+    monkeypatch.setattr(names, "SECONDS", 0.2)
+    spoil, step, cause = CASES[case]
+    spoil(internet)
+    steps, refusal = await examined(internet, HANDLE)
+    last = list(steps.values())[-1]
+    assert (last.name, last.fit) == (step, False)
+    assert refusal is not None
+    assert refusal.metadata["cause"] == cause
+    platform = BlueskyPlatform(internet.outside())
+    with pytest.raises(ServiceError) as caught:
+        async with platform_time(PlatformTime(within(1))):
+            await platform.log_in(CREDENTIALS, await platform.identify(CREDENTIALS))
+    assert caught.value.metadata == refusal.metadata
+
+
+@pytest.mark.parametrize(
+    ("standing", "outcome"),
+    [
+        ({"did": DID, "active": False, "status": "deactivated"}, "deactivated"),
+        ({"did": DID, "active": False, "status": "takendown"}, "taken down"),
+        ({"did": DID, "active": False, "status": "suspended"}, "suspended"),
+    ],
+)
+async def test_an_account_that_is_not_active_is_named(
+    internet: Internet, standing: dict[str, object], outcome: str
+) -> None:
+    """A connect would find it by its login, and so spend one."""
+    internet.site(SERVER, STATUS, respond(standing))
+    steps, refusal = await examined(internet, HANDLE)
+    assert (steps["account"].fit, steps["account"].what) == (False, outcome)
+    assert refusal is not None
+
+
+@pytest.mark.parametrize("answer", [respond({"error": "MethodNotImplemented"}, 501), hang()])
+async def test_a_server_that_says_nothing_of_the_account_may_be_fit(
+    internet: Internet, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    """Not every server software answers all questions."""
+    monkeypatch.setattr("service.platforms.bluesky_doctor.STEP_SECONDS", 0.5)
+    internet.site(SERVER, STATUS, answer)
+    internet.site(SERVER, DESCRIBE, respond({"error": "MethodNotImplemented"}, 501))
+    steps, refusal = await examined(internet, HANDLE)
+    assert (steps["account"].fit, refusal) == (None, None)
+
+
+async def test_the_other_way_is_shown_and_does_not_decide(internet: Internet) -> None:
+    """Neither a failing record beside a good file, nor the reverse."""
+    internet.dns.say(f"_atproto.{HANDLE}", "TXT", SERVFAIL)
+    internet.site(HANDLE, WELL_KNOWN, respond(DID))
+    steps, refusal = await examined(internet, HANDLE)
+    assert refusal is None
+    assert "report a failure" in steps["text record"].what
+    assert DID in steps["file"].what
+
+
+async def test_a_stranger_writes_nothing_to_the_terminal(internet: Internet) -> None:
+    """Neither control characters nor pages of text."""
+    internet.dns.say(f"_atproto.{HANDLE}", "TXT", Reply((text("v=spf1"),)))
+    internet.site(HANDLE, WELL_KNOWN, respond(b"did:plc:\x1b[2J\x07" + b"x" * 5000))
+    steps, _ = await examined(internet, HANDLE)
+    assert all(seen.what.isprintable() and len(seen.what) < 250 for seen in steps.values())
+
+
+@pytest.mark.parametrize("typed", ["alice", "alice.local", "", "did:plc:x", "\x1b[2J"])
+async def test_what_is_no_handle_is_said_so(internet: Internet, typed: str) -> None:
+    """Nothing is asked."""
+    steps, refusal = await examined(internet, typed)
+    assert [seen.fit for seen in steps.values()] == [False]
+    assert refusal is not None
+    assert refusal.metadata["cause"] == "MALFORMED_HANDLE"
+    assert (internet.dns.asked, internet.dialled) == ([], [])
+
+
+async def test_a_resolver_that_is_set_is_asked_alone(internet: Internet, raw: RawServer) -> None:
+    """Then neither DNS nor the file is shown."""
+    raw.on("/xrpc/com.atproto.identity.resolveHandle", respond({"did": DID}))
+    doctor = Doctor(internet.outside(resolver=raw))
+    steps = [seen.name async for seen in doctor.examine(HANDLE)]
+    assert steps[:2] == ["handle", "DID"]
+    assert doctor.refusal is None
+
+
+async def examined(internet: Internet, typed: str) -> tuple[dict[str, Seen], ServiceError | None]:
+    doctor = Doctor(internet.outside())
+    steps = {seen.name: seen async for seen in doctor.examine(typed)}
+    return steps, doctor.refusal
+
+
+def within(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
