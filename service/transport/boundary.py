@@ -112,7 +112,7 @@ class Boundary:
         """
         started = perf_counter()
         caller: Caller | None = None
-        outcome, why = "ok", ""
+        outcome, why, step = "ok", "", None
         deadline = inf if call.seconds is None else asyncio.get_running_loop().time() + call.seconds
         timeout = Deadline(deadline)
         try:
@@ -137,6 +137,7 @@ class Boundary:
         except Exception as error:
             refusal = _refusal(error, timeout, call)
             outcome, why = STATUS[type(refusal)].name, refusal.why
+            step = refusal.metadata.get("step")
             # from None: a cause may hold what must not travel
             raise refusal from None
         finally:
@@ -149,6 +150,7 @@ class Boundary:
                 key=caller.key_id if caller else None,
                 outcome=outcome,
                 why=why or None,
+                step=step,
                 ms=round((perf_counter() - started) * 1000, 2),
             )
 

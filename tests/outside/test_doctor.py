@@ -1,11 +1,14 @@
 """Doctor: each step is shown, what keeps a connect from working is named, and no login is spent."""
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from service.errors import ServiceError
+from service.model import PlatformFault
 from service.platforms import names
 from service.platforms.bluesky import BlueskyPlatform
 from service.platforms.bluesky_doctor import Doctor, Seen
@@ -21,6 +24,19 @@ WELL_KNOWN = "/.well-known/atproto-did"
 DESCRIBE = "/xrpc/com.atproto.server.describeServer"
 STATUS = "/xrpc/com.atproto.sync.getRepoStatus"
 ACTIVE = {"did": DID, "active": True}
+STEPS = {
+    "handle": True,
+    "name servers": None,
+    "text record": None,
+    "file": None,
+    "DID": True,
+    "document": True,
+    "back-link": True,
+    "server": True,
+    "address": True,
+    "description": True,
+    "account": True,
+}
 Spoil = Callable[[Internet], None]
 
 
@@ -37,19 +53,7 @@ async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
     """With what was seen; nothing but questions that anybody may ask went out."""
     steps, refusal = await examined(internet, f" @{HANDLE.upper()}")
     assert refusal is None
-    assert [(seen.name, seen.fit) for seen in steps.values()] == [
-        ("handle", True),
-        ("name servers", None),
-        ("text record", None),
-        ("file", None),
-        ("DID", True),
-        ("document", True),
-        ("back-link", True),
-        ("server", True),
-        ("address", True),
-        ("description", True),
-        ("account", True),
-    ]
+    assert {seen.name: seen.fit for seen in steps.values()} == STEPS
     assert steps["handle"].what == HANDLE
     assert steps["name servers"].what == "127.0.0.1"
     assert DID in steps["text record"].what
@@ -59,6 +63,14 @@ async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
     assert steps["address"].what == WEB
     assert steps["account"].what == "active"
     assert {request.method for request in internet.web.requests + internet.plc.requests} == {"GET"}
+
+
+def test_the_page_names_every_cause_and_every_step() -> None:
+    """docs/doctor.md, which the people who help users read."""
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == set(PlatformFault)
+    steps = re.findall(r"^\| ([a-zA-Z -]+) \|", page.split("| Step |")[1], re.MULTILINE)
+    assert [step for step in steps if step.strip("-")] == list(STEPS)
 
 
 def dns(name: str, kind: str, reply: Reply | str) -> Spoil:
