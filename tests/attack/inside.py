@@ -40,7 +40,8 @@ RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
 REFRESH = "/xrpc/com.atproto.server.refreshSession"
 STANDING = "/xrpc/com.atproto.sync.getRepoStatus"
 RECORD = "/xrpc/com.atproto.repo.getRecord"
-WAYS = ("handle", "did:web", "endpoint")
+WAYS = ("handle", "did:web", "endpoint", "redirect")
+FOLLOWED = "followed.example.com"
 STATUSES = (301, 302, 303, 307, 308)
 STEPS = (
     *("well-known", "did:web", "directory", "directory's log", "resolver"),
@@ -242,11 +243,15 @@ class Attacker:
     async def redirects(self, resolving: "Attacker", resolver: RawServer, part: float) -> Figure:
         """An answer that sends on, at each step at which anything is asked."""
         async with RawServer.started() as trap:
-            self.field.dns.say(TARGET, "A", WEB)
+            for name in (TARGET, FOLLOWED):
+                self.field.dns.say(name, "A", WEB)
             self.field.web.on(TARGET, respond("hello"))
             places = (f"https://{TARGET}/", f"{trap.origin}/", f"//{TARGET}/", "/elsewhere")
             tried = [*_spread(list(product(STEPS, STATUSES, places)), part)]
-            for step, status, place in tried:
+            for step, status, named in tried:
+                place = named
+                if step == "well-known":  # followed, within the rules: counted apart
+                    place = place.replace(TARGET, FOLLOWED).replace("elsewhere", "followed")
                 redirect = respond("", status, location=place, connection="close")
                 if step == "resolver":
                     resolver.on(RESOLVE, redirect)
@@ -257,6 +262,13 @@ class Attacker:
                 TARGET in request.host or request.path == "/elsewhere"
                 for server in (self.field.web, self.field.plc, resolver)
                 for request in server.requests
+            )
+            there += sum(
+                request.host == FOLLOWED
+                and (
+                    request.method != "GET" or bool(request.body or request.values("authorization"))
+                )
+                for request in self.field.web.requests
             )
             steps = len({step for step, _, _ in tried})
             return Figure(
@@ -343,6 +355,11 @@ class Attacker:
         if way == "endpoint":
             return await self._refused(self._document(f"https://{host}"))
         handle = f"{_fresh()}.example.net"
+        if way == "redirect":
+            place = "".join(one for one in host if " " < one <= "~")
+            redirect = respond("", 302, location=f"https://{place}/did", connection="close")
+            self.field.site(handle, "/.well-known/atproto-did", redirect)
+            return await self._refused(handle)
         # what a text record can hold
         told = "".join(one for one in host if one.isprintable() and one not in '"\\')
         self.field.handle(handle, f"did:web:{told}")

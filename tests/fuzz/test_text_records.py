@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import dns.message
 import dns.nameserver
@@ -85,7 +85,8 @@ WHOLE = {
 @contextmanager
 def opened(_: Path) -> Iterator[Read]:
     saying = Saying()  # type: ignore[no-untyped-call]
-    resolver = Resolver(cast("list[str]", [saying]))
+    resolver = Resolver(["127.0.0.1"])
+    resolver._current().nameservers = [saying]
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
         patch.setattr(names, "SECONDS", 0.2)
 
