@@ -2,15 +2,18 @@
 
 The SDK makes the raw `com.atproto.server.*` calls on our guarded transport, with none of its
 session state: its own login would follow redirects and move to whatever server an answer names.
-Its errors and models print what they hold, the password included, so none leaves this file.
+Its models judge fields that we do not use, and its errors print what they hold, the password
+included. So answers are judged as they came, and nothing else of the SDK leaves this file.
 """
 
 import asyncio
 import importlib
+import json
 import re
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import structlog
 
 from service.errors import PlatformUnavailable, ServiceError
@@ -26,7 +29,10 @@ from service.model import (
     Standing,
 )
 from service.platforms import bluesky_answers as answers
+from service.platforms.bluesky_answers import XrpcAnswer
 from service.platforms.bluesky_card import CARD
+from service.platforms.bluesky_limits import pause_until
+from service.platforms.bluesky_tokens import is_usable
 from service.platforms.egress import Answer, OneOrigin, Origin
 from service.platforms.handles import is_handle, tidy_handle
 from service.platforms.identity import Identity, NoSuchAccount
@@ -36,7 +42,9 @@ from service.steps import at_step
 
 APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
 """Looser than Bluesky's own `[a-z2-7]`: other server software may use other letters."""
-MAIN_PASSWORD_SCOPE = "com.atproto.access"  # noqa: S105 - a scope's name
+CREATE_SESSION = "com.atproto.server.createSession"
+REFRESH_SESSION = "com.atproto.server.refreshSession"
+DELETE_SESSION = "com.atproto.server.deleteSession"
 LOG_OUT_SECONDS = 5.0
 """What ending a refused session may take, while nobody waits for it."""
 HOUSE = re.compile(
@@ -91,74 +99,56 @@ class BlueskyPlatform:
         return account
 
     async def log_in(self, credentials: Credentials, account: Account) -> Login:
-        return await self.log_in_again(credentials["appPassword"], account)
+        return await self._log_in(credentials["appPassword"], account, is_proof=False)
 
     async def log_in_again(self, secret: str, account: Account) -> Login:
-        transport = self._transport(account.origin)
-        try:
-            with at_step(PlatformStep.SERVER):
-                return await self._logged_in(secret, account, transport)
-        except ServiceError as error:
-            now = self._outside.clock.now()
-            error.pause_until = answers.pause_until(transport.headers, now)
-            raise
+        return await self._log_in(secret, account, is_proof=True)
 
-    async def _logged_in(self, secret: str, account: Account, transport: OneOrigin) -> Login:
-        try:
-            answer = await (await self._server(transport)).create_session(
-                {"identifier": account.account_id, "password": secret}
-            )
-        except Exception as error:
-            # from None: what the SDK raises holds the request, and so the password
-            answers.refuse(error, self._outside.clock.now())
-        now = self._outside.clock.now()
-        session = answers.session(answer.access_jwt, answer.refresh_jwt, now)
-        try:
-            answers.check_shape(session)
-            if answer.did != account.account_id:
-                raise PlatformUnavailable(
-                    PlatformFault.UNEXPECTED_ANSWER, "another_account", retry_after=None
-                )
-            if answers.claims(session.access_token).get("scope") == MAIN_PASSWORD_SCOPE:
-                raise answers.invalid(CredentialFault.MAIN_PASSWORD)
-            if answer.active is False:
-                raise answers.inactive(answers.inactive_status(answer.status))
-        except ServiceError:
-            # not waited for: a server that hangs here must not cost the caller the verdict
-            self._outside.leave(self._end_quietly(session, account.origin))
-            raise
-        return Login(account, session, secret, answers.pause_until(transport.headers, now))
+    async def _log_in(self, secret: str, account: Account, *, is_proof: bool) -> Login:
+        body = {"identifier": account.account_id, "password": secret}
+        with at_step(PlatformStep.SERVER):
+            answer = await self._call(account.origin, CREATE_SESSION, body=body)
+            now = self._outside.clock.now()
+            pause = pause_until(answer.headers, now)
+            try:
+                session = answers.login(answer, account.account_id, now, is_proof=is_proof)
+            except ServiceError as error:
+                error.pause_until = max(filter(None, (pause, error.pause_until)), default=None)
+                # (an answer that was cut off on its way is lost, and its session stays open)
+                for opened in answers.opened(answer):
+                    self._end_later(opened, account.origin)
+                raise
+        return Login(account, session, secret, pause, answers.username(answer))
 
     async def refresh(self, session: Session, account: Account) -> Refreshed:
-        try:
-            answer = await (await self._server(self._transport(account.origin))).refresh_session(
-                headers=_bearer(session.refresh_token)
-            )
-        except Exception as error:
-            answers.refuse_refresh(error, self._outside.clock.now())
-        following = answers.session(
-            answer.access_jwt, answer.refresh_jwt, self._outside.clock.now()
-        )
-        answers.check_shape(following)
-        if answer.did != account.account_id:
-            self._outside.leave(self._end_quietly(following, account.origin))
-            raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "another_account", retry_after=None
-            )
-        status = "" if answer.active is not False else answers.inactive_status(answer.status)
-        return Refreshed(following, status)
+        with at_step(PlatformStep.SERVER):
+            answer = await self._call(account.origin, REFRESH_SESSION, token=session.refresh_token)
+            try:
+                return answers.refreshed(answer, account.account_id, self._outside.clock.now())
+            except ServiceError:
+                # Another account's session is nothing that we keep. One of this account that we
+                # cannot read stays: it is the next step of the stored session, whose token is asked
+                # for it again. To end it would end the stored session, too.
+                if answers.is_of_another_account(answer, account.account_id):
+                    for opened in answers.opened(answer):
+                        if opened.refresh_token != session.refresh_token:
+                            self._end_later(opened, account.origin)
+                raise
 
     async def look_up(self, account: Account) -> Account:
         return await self._identity.as_named(account)
 
     async def standing(self, account: Account) -> Standing:
-        answer = await self._ask(
-            account, "com.atproto.sync.getRepoStatus", {"did": account.account_id}
-        )
-        standing = answers.standing(answer.status_code, answer.content, account.account_id)
-        if standing is None:
-            answers.refuse_status(answer.status_code, answer.headers, self._outside.clock.now())
-        return standing
+        with at_step(PlatformStep.SERVER):
+            answer = XrpcAnswer.of(
+                await self._ask(
+                    account, "com.atproto.sync.getRepoStatus", {"did": account.account_id}
+                )
+            )
+            standing = answers.standing(answer, account.account_id)
+            if standing is None:
+                answers.refuse_status(answer.status, answer.headers, self._outside.clock.now())
+            return standing
 
     def is_one_house(self, origin: str, other: str) -> bool:
         return origin == other or bool(HOUSE.fullmatch(origin) and HOUSE.fullmatch(other))
@@ -173,17 +163,15 @@ class BlueskyPlatform:
         return answers.display_name(answer.content) if answer.status_code == 200 else None
 
     async def log_out(self, session: Session, origin: str) -> None:
-        if not answers.TOKEN.fullmatch(session.refresh_token):
-            raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None
-            )
-        try:
-            # the refresh token ends the session; an access token is refused here
-            await (await self._server(self._transport(origin))).delete_session(
-                headers=_bearer(session.refresh_token)
-            )
-        except Exception as error:
-            answers.refuse(error, self._outside.clock.now())
+        # the refresh token ends the session at most servers; at others, the access token does
+        answer = await self._call(origin, DELETE_SESSION, token=session.refresh_token)
+        if answers.wants_access_token(answer) and is_usable(session.access_token):
+            answer = await self._call(origin, DELETE_SESSION, token=session.access_token)
+        answers.check_logged_out(answer, self._outside.clock.now())
+
+    def _end_later(self, session: Session, origin: str) -> None:
+        """End a session. Nobody waits: a server that hangs costs no verdict."""
+        self._outside.leave(self._end_quietly(session, origin))
 
     async def _end_quietly(self, session: Session, origin: str) -> None:
         try:
@@ -203,7 +191,7 @@ class BlueskyPlatform:
                 trusted=origin in self._outside.account_servers,
             )
         except NameNotFound as error:
-            answers.refuse(error, self._outside.clock.now())
+            answers.refuse_call(error)
 
     def _transport(self, origin: str) -> OneOrigin:
         parsed = Origin.parse(origin)
@@ -212,15 +200,48 @@ class BlueskyPlatform:
                 parsed, trusted=parsed in self._outside.account_servers
             )
 
-    async def _server(self, transport: OneOrigin) -> Any:
+    async def _call(
+        self, origin: str, method: str, *, token: str = "", body: dict[str, str] | None = None
+    ) -> XrpcAnswer:
+        """The answer of an account's server, whatever it is.
+
+        Raises PlatformUnavailable where none came, or *token* cannot be sent.
+        """
+        content, headers = None, {}
+        if body is not None:
+            content, headers = json.dumps(body), {"content-type": "application/json"}
+        elif is_usable(token):
+            headers = {"authorization": f"Bearer {token}"}
+        else:
+            raise PlatformUnavailable(
+                PlatformFault.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None
+            )
         await self.warm_up()
-        request = self._sdk.AsyncRequest(transport=transport, trust_env=False, timeout=None)
-        client = self._sdk.AsyncClientRaw(str(transport.origin), request=request)
-        return client.com.atproto.server
+        kept = _KeptAnswer(self._transport(origin))
+        request = self._sdk.AsyncRequest(transport=kept, trust_env=False, timeout=None)
+        client = self._sdk.AsyncClientRaw(str(kept.origin), request=request)
+        try:
+            await client.invoke_procedure(method, content=content, headers=headers)
+        except Exception as error:
+            # what the SDK makes of an answer that came is of no account
+            if kept.answer is None:
+                answers.refuse_call(error)
+        assert kept.answer is not None, "a call that returns has been answered"
+        return kept.answer
 
 
-def _bearer(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}"}
+class _KeptAnswer(httpx.AsyncBaseTransport):
+    """Keeps the answer as it came, before the SDK reads it."""
+
+    def __init__(self, transport: OneOrigin) -> None:
+        self.origin = transport.origin
+        self.answer: XrpcAnswer | None = None
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(request)
+        self.answer = XrpcAnswer.of(response)
+        return response
 
 
 def _load_sdk() -> Any:

@@ -1,10 +1,15 @@
-"""Bluesky's answers: what they mean, by status and XRPC error, and never by class alone."""
+"""Bluesky's answers: what they mean, by status, XRPC error and the few fields that we use.
 
-import base64
+Nothing else in an answer is judged, its content type included: servers differ in the rest.
+"""
+
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from functools import cached_property
+from typing import Any, NoReturn, Self
+
+import httpx
 
 from service.errors import (
     AccountInactive,
@@ -13,23 +18,31 @@ from service.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.model import SECOND, CredentialFault, Micros, PlatformFault, Session, Standing
+from service.model import (
+    SECOND,
+    CredentialFault,
+    Micros,
+    PlatformFault,
+    Refreshed,
+    Session,
+    Standing,
+)
+from service.platforms import bluesky_words as words
 from service.platforms.bluesky_card import CARD, HELP_URL
-from service.platforms.identity import json_object, odd_status
+from service.platforms.bluesky_limits import limit_seconds, retry_after_seconds
+from service.platforms.bluesky_tokens import claims, expires_at, is_usable
+from service.platforms.handles import is_handle
+from service.platforms.identity import odd_status
 from service.platforms.names import NameNotFound
 from service.ports import SessionEnded
 
-TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
-OPAQUE_TOKEN_LIFE = 30 * 60 * SECOND
-LATEST_EXPIRY = 253_402_300_799
-"""The end of the year 9999, in seconds: no Timestamp tells a later one."""
-LONGEST_PAUSE = 24 * 3600.0
-USUAL_PAUSE = 60.0
-LONGEST_DISPLAY_NAME = 640
-ENDED = frozenset(
-    ("AccountTakedown", "AuthenticationRequired", "ExpiredToken", "InvalidRequest", "InvalidToken")
-)
-"""The XRPC errors, of status 400 or 401, by which a server says that it refreshes no more."""
+MAIN_PASSWORD_SCOPE = "com.atproto.access"  # noqa: S105 - a scope's name
+INVALID_HANDLE = "handle.invalid"
+"""What a server calls an account whose handle does not lead to it."""
+MAX_DISPLAY_NAME = 640
+MAX_OPENED = 8
+"""An answer that has more refresh tokens is made up."""
+REFRESH_TOKEN = re.compile(rb'"refreshJwt"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,8192})"')
 STANDINGS = {
     "deactivated": Standing.DEACTIVATED,
     "suspended": Standing.SUSPENDED,
@@ -38,92 +51,171 @@ STANDINGS = {
 }
 
 
+class XrpcAnswer:
+    """An account server's answer to a call, whatever it is. It holds no request."""
+
+    def __init__(self, status: int, headers: httpx.Headers, content: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.content = content
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Self:
+        return cls(response.status_code, response.headers, response.content)
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status <= 299
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it is an error of the 4xx that is not a limit."""
+        return 400 <= self.status <= 499 and self.status != 429
+
+    @cached_property
+    def body(self) -> Mapping[str, Any]:
+        """The JSON object in it; empty, where there is none."""
+        try:
+            body = json.loads(self.content)
+        except (ValueError, RecursionError):
+            return {}
+        return body if isinstance(body, dict) else {}
+
+    @property
+    def error(self) -> str:
+        """The name of the XRPC error; empty, where there is none."""
+        error = self.body.get("error")
+        return error if isinstance(error, str) else ""
+
+    @property
+    def message(self) -> str:
+        """What the error says to people. Without a JSON object, that is the whole text."""
+        message = (
+            self.body.get("message", "") if self.body else self.content.decode("utf-8", "replace")
+        )
+        return message.strip() if isinstance(message, str) else ""
+
+
 def invalid(cause: CredentialFault) -> InvalidCredentials:
     return InvalidCredentials(CARD.platform, CARD.display_name, cause, help_url=HELP_URL)
 
 
-def inactive(status: str) -> AccountInactive:
-    """A login that works, to an account of that *status*."""
-    return AccountInactive(CARD.platform, status)
+def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Session:
+    """The session of *did* that createSession has opened.
+
+    *is_proof*: a refusal counts as a proof against a stored password. Only an XRPC error whose name
+    says that identifier and password were refused is one. Else what other servers are known to say
+    of a wrong password is enough, too.
+
+    Raises InvalidCredentials, AccountInactive, PlatformRateLimited and PlatformUnavailable.
+    """
+    known = (answer.status, answer.error, answer.message)
+    if answer.status in words.REFUSED_STATUSES and answer.error in words.REFUSED:
+        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
+    if not is_proof and (known in words.REFUSED_MESSAGES or _is_null_session(answer)):
+        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
+    if answer.is_refusal and answer.error in words.SECOND_FACTOR:
+        # asked for main passwords only
+        raise invalid(CredentialFault.MAIN_PASSWORD)
+    if answer.is_refusal and answer.error in words.INACTIVE:
+        raise AccountInactive(CARD.platform, words.INACTIVE[answer.error])
+    session = _session(answer, did, now)
+    if claims(session.access_token).get("scope") == MAIN_PASSWORD_SCOPE:
+        raise invalid(CredentialFault.MAIN_PASSWORD)
+    if status := _inactive(answer.body):
+        raise AccountInactive(CARD.platform, status)
+    return session
 
 
-def inactive_status(told: object) -> str:
-    """What an account that is not active is told to be, in a word that we know."""
-    return told if isinstance(told, str) and told in STANDINGS else "inactive"
+def refreshed(answer: XrpcAnswer, did: str, now: Micros) -> Refreshed:
+    """The next tokens of a session of *did*.
+
+    Raises SessionEnded where the server refreshes it no more, which proves nothing else;
+    PlatformRateLimited and PlatformUnavailable.
+    """
+    if answer.is_refusal and _has_ended(answer):
+        raise SessionEnded
+    session = _session(answer, did, now)
+    return Refreshed(session, _inactive(answer.body), username(answer))
 
 
-def session(access_token: str, refresh_token: str, now: Micros) -> Session:
-    """A session of tokens that are opaque: what a JWT says of itself is a hint, no more."""
-    expiry = claims(access_token).get("exp")
-    # True is an int, too
-    if type(expiry) is int and 0 < expiry <= LATEST_EXPIRY:
-        return Session(access_token, refresh_token, expiry * SECOND)
-    return Session(access_token, refresh_token, now + OPAQUE_TOKEN_LIFE)
+def username(answer: XrpcAnswer) -> str:
+    """The handle in an answer; empty, where it is none. It is a hint, and not proved."""
+    handle = answer.body.get("handle")
+    if not isinstance(handle, str) or not handle.isascii():
+        return ""
+    handle = handle.lower()
+    return handle if handle == INVALID_HANDLE or is_handle(handle, test_names=True) else ""
 
 
-def check_shape(given: Session) -> None:
-    """Raise PlatformUnavailable unless both tokens can be sent back in a header."""
-    if not (TOKEN.fullmatch(given.access_token) and TOKEN.fullmatch(given.refresh_token)):
-        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None)
+def opened(answer: XrpcAnswer) -> list[Session]:
+    """What an answer has opened, to be ended, whatever else is wrong with the answer.
+
+    One session, but where the answer holds several refresh tokens. They are found in an answer that
+    is no JSON object of the right form, too. None is of those that cannot be sent back.
+    """
+    if not answer.is_success:
+        return []
+    access, refresh = answer.body.get("accessJwt"), answer.body.get("refreshJwt")
+    tokens = [token.decode() for token in REFRESH_TOKEN.findall(answer.content)]
+    tokens = [refresh] * is_usable(refresh) + tokens
+    access = access if is_usable(access) else ""
+    return [Session(access, token, 0) for token in list(dict.fromkeys(tokens))[:MAX_OPENED]]
 
 
-def refuse(error: Exception, now: Micros) -> NoReturn:
-    """Say what a failed call means."""
+def is_of_another_account(answer: XrpcAnswer, did: str) -> bool:
+    told = answer.body.get("did")
+    return isinstance(told, str) and told != did
+
+
+def wants_access_token(answer: XrpcAnswer) -> bool:
+    """Whether deleteSession has refused the refresh token, as servers do that want the other."""
+    return answer.is_refusal and answer.error in words.WRONG_TOKEN
+
+
+def check_logged_out(answer: XrpcAnswer, now: Micros) -> None:
+    """Raise PlatformUnavailable or PlatformRateLimited unless deleteSession has worked."""
+    if not answer.is_success:
+        refuse_status(answer.status, answer.headers, now)
+
+
+def refuse_call(error: Exception) -> NoReturn:
+    """Raise what a call without an answer means."""
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, NameNotFound):
         raise PlatformUnavailable(
             PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
         ) from None
-    status, name = _told(error)
-    if status is None:
-        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, type(error).__name__) from None
-    if status == 401 and name == "AuthenticationRequired":
-        raise invalid(CredentialFault.REJECTED_BY_PLATFORM) from None
-    if status == 401 and name == "AuthFactorTokenRequired":
-        # asked for main passwords only
-        raise invalid(CredentialFault.MAIN_PASSWORD) from None
-    if status == 401 and name == "AccountTakedown":
-        raise inactive("takendown") from None
-    refuse_status(status, getattr(getattr(error, "response", None), "headers", {}), now)
+    raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, type(error).__name__) from None
 
 
-def refuse_refresh(error: Exception, now: Micros) -> NoReturn:
-    """Say what a failed refresh means: at most that the session has ended."""
-    status, name = _told(error)
-    if status in (400, 401) and name in ENDED:
-        raise SessionEnded from None
-    if status in (400, 401):
-        raise odd_status(status) from None
-    refuse(error, now)
+def refuse_status(status: int, headers: httpx.Headers, now: Micros) -> NoReturn:
+    """Raise what an answer of such a status means, whatever was asked.
 
-
-def refuse_status(status: int, headers: Mapping[str, str], now: Micros) -> NoReturn:
-    """Say what an answer of such a status means, whatever was asked."""
+    Where waiting helps, the wait is the server's own Retry-After, if it sent one.
+    """
     if status == 429:
-        raise PlatformRateLimited(CARD.platform, CARD.display_name, _pause(headers, now)) from None
-    raise odd_status(status) from None
+        raise PlatformRateLimited(CARD.platform, CARD.display_name, limit_seconds(headers, now))
+    error = odd_status(status)
+    if error.retry_after is not None and (asked := retry_after_seconds(headers, now)):
+        error.retry_after = asked
+        error.pause_until = now + int(asked * SECOND)
+    raise error
 
 
-def pause_until(headers: Mapping[str, str], now: Micros) -> Micros | None:
-    """Until when a login that worked was the last one allowed, if it was."""
-    reset = _reset(headers)
-    if headers.get("ratelimit-remaining") != "0" or reset is None:
-        return None
-    return reset if reset > now else None
-
-
-def standing(status: int, content: bytes, did: str) -> Standing | None:
+def standing(answer: XrpcAnswer, did: str) -> Standing | None:
     """What getRepoStatus says of *did*, if it says anything."""
-    told = json_object(content)
-    if status == 400 and told.get("error") == "RepoNotFound":
-        return Standing.NOT_FOUND
-    if status != 200 or told.get("did") != did:
+    if answer.status in (400, 403, 404, 410) and answer.error in words.STANDINGS:
+        return words.STANDINGS[answer.error]
+    if (answer.status, answer.error) == (400, "InvalidRequest"):
+        return words.STANDING_MESSAGES.get(answer.message.replace(did, "{did}", 1))
+    if not answer.is_success or answer.body.get("did") != did:
         return None
-    if told.get("active") is True:
+    active, named = answer.body.get("active"), answer.body.get("status")
+    if active is True:
         return Standing.ACTIVE
-    named = told.get("status")
-    return STANDINGS.get(named) if told.get("active") is False and isinstance(named, str) else None
+    return STANDINGS.get(named.lower()) if active is False and isinstance(named, str) else None
 
 
 def error_name(content: bytes) -> str | None:
@@ -144,36 +236,43 @@ def display_name(record: bytes) -> str | None:
     if not isinstance(name, str):
         return None
     shown = "".join(character for character in name if character.isprintable()).strip()
-    return shown[:LONGEST_DISPLAY_NAME] or None
+    return shown[:MAX_DISPLAY_NAME] or None
 
 
-def claims(token: str) -> Mapping[str, Any]:
-    """What a JWT says, unverified; nothing, where it is none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return {}
-    try:
-        said = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
+def _has_ended(answer: XrpcAnswer) -> bool:
+    said = answer.error, answer.message
+    if said == words.BODY_REFUSED:
+        return False  # by a proxy that adds one
+    names = words.ENDED | words.INACTIVE.keys()
+    return answer.error in names or said in words.ENDED_MESSAGES
 
 
-def _told(error: Exception) -> tuple[int | None, str | None]:
-    """The status and the XRPC error of an answer that the SDK raised."""
-    response = getattr(error, "response", None)
-    name = getattr(getattr(response, "content", None), "error", None)
-    return getattr(response, "status_code", None), name if isinstance(name, str) else None
+def _session(answer: XrpcAnswer, did: str, now: Micros) -> Session:
+    if not answer.is_success:
+        refuse_status(answer.status, answer.headers, now)
+    access, refresh = answer.body.get("accessJwt"), answer.body.get("refreshJwt")
+    if is_of_another_account(answer, did):
+        why = "another_account"
+    elif answer.body.get("did") == did and is_usable(access) and is_usable(refresh):
+        return Session(access, refresh, expires_at(access, now))
+    else:
+        why = "wrong_shape" if answer.body else "not_json"
+    raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, why, retry_after=None)
 
 
-def _pause(headers: Mapping[str, str], now: Micros) -> float:
-    """How long a 429 asks us to wait, in seconds."""
-    reset = _reset(headers)
-    if reset is None:
-        return USUAL_PAUSE
-    return min(max((reset - now) / SECOND, 1.0), LONGEST_PAUSE)
+def _inactive(body: Mapping[str, Any]) -> str:
+    """The status of an account that is not active, in a word that we know; else empty.
+
+    Only a plain false says that it is not: servers that leave `active` out, or write it otherwise,
+    have answered with a session all the same.
+    """
+    if body.get("active") is not False:
+        return ""
+    told = body.get("status")
+    status = told.lower() if isinstance(told, str) else ""
+    return status if status in STANDINGS else "inactive"
 
 
-def _reset(headers: Mapping[str, str]) -> Micros | None:
-    reset = headers.get("ratelimit-reset", "")
-    return int(reset) * SECOND if re.fullmatch(r"[0-9]{1,12}", reset, re.ASCII) else None
+def _is_null_session(answer: XrpcAnswer) -> bool:
+    tokens = [answer.body.get(name, "") for name in ("accessJwt", "refreshJwt")]
+    return answer.status == 200 and tokens == [None, None]

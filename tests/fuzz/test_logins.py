@@ -3,9 +3,10 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
@@ -18,8 +19,10 @@ from service.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.model import SECOND, Account, Session, Standing
+from service.model import DAY, SECOND, Account, Credentials, Session, Standing
 from service.platforms import bluesky_answers as answers
+from service.platforms import bluesky_limits as limits
+from service.platforms import bluesky_tokens as tokens
 from service.platforms.bluesky import BlueskyPlatform
 from service.ports import SessionEnded
 from tests.outside.bluesky_login import jwt
@@ -31,6 +34,7 @@ from .test_documents import STATUS, WIRES
 
 ACCOUNT = Account(DID, HANDLE, SERVER)
 PASSWORD = "wq5z-7hxn-k2vd-pj4t"
+CREDENTIALS = Credentials(handle=HANDLE, appPassword=PASSWORD)
 EXPIRES = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOiAxODAwMDA3MjAwfQ.c2lnbmVk"
 GOOD = {
     "did": DID,
@@ -63,23 +67,27 @@ class Asked:
             await self.answered.close()
 
     async def log_in(self) -> None:
+        with suppress(ServiceError):
+            await self.platform.log_in(CREDENTIALS, ACCOUNT)
         try:
             login = await self.platform.log_in_again(PASSWORD, ACCOUNT)
         except ServiceError as refusal:
             check(refusal)
             if isinstance(refusal, InvalidCredentials):
                 # by nothing but its own word, or a token that is a main password's
-                assert self.says(b"401") or refusal.why == "main_password"
+                told = refusal.why == "main_password" or self.says(b"400", b"401", b"403")
+                assert told, refusal.why
         else:
             assert login.account == ACCOUNT
             usable(login.session)
-            assert login.pause_until is None or login.pause_until > NOW * SECOND
+            assert login.pause_until is None or 0 < login.pause_until - NOW * SECOND <= DAY
+            assert login.told_username.isascii()
 
     async def refresh(self) -> None:
         try:
             refreshed = await self.platform.refresh(Session("access", "refresh", 0), ACCOUNT)
         except SessionEnded:
-            assert self.says(b"400", b"401")
+            assert self.says(b"400", b"401", b"403", b"404", b"410")
         except ServiceError as refusal:
             check(refusal)
         else:
@@ -92,7 +100,7 @@ class Asked:
             check(refusal)
         else:
             assert isinstance(standing, Standing)
-            assert self.says(b"200", b"400")
+            assert self.says(b"200", b"201", b"400", b"403", b"404", b"410")
         try:
             name = await self.platform.display_name(ACCOUNT)
         except PlatformUnavailable:
@@ -136,16 +144,22 @@ def hints(data: bytes) -> None:
     """What a token says of its end, and a header of how long to wait, taken for what it may be."""
     text = data.decode("utf-8", "surrogateescape")
     for token in (text, f"a.{text}.b"):
-        expires_at = answers.session(token, "refresh", NOW * SECOND).expires_at
-        Timestamp().FromMicroseconds(expires_at)
-        assert isinstance(answers.claims(token), dict)
-    for remaining in ("0", text):
-        headers = {"ratelimit-reset": text, "ratelimit-remaining": remaining, "retry-after": text}
-        until = answers.pause_until(headers, NOW * SECOND)
-        assert until is None or NOW * SECOND < until < 2**63
-        with pytest.raises(PlatformRateLimited) as caught:
-            answers.refuse_status(429, headers, NOW * SECOND)
-        check(caught.value)
+        expires_at = tokens.expires_at(token, NOW * SECOND)
+        assert SECOND <= expires_at - NOW * SECOND <= DAY
+        assert isinstance(tokens.claims(token), dict)
+    header = data.decode("latin-1")
+    for remaining in ("0", header):
+        headers = httpx.Headers(
+            [(name, header) for name in ("ratelimit-reset", "retry-after", "ratelimit", "date")]
+            + [("ratelimit-remaining", remaining)],
+            encoding="latin-1",
+        )
+        until = limits.pause_until(headers, NOW * SECOND)
+        assert until is None or 0 < until - NOW * SECOND <= DAY
+        for status in (429, 503):
+            with pytest.raises((PlatformRateLimited, PlatformUnavailable)) as caught:
+                answers.refuse_status(status, headers, NOW * SECOND)
+            check(caught.value)
 
 
 TARGET = Target(
@@ -168,16 +182,20 @@ VALUES = (
 HEADERS = st.sampled_from(
     [b""]
     + [
-        f"ratelimit-reset: {reset}\r\nratelimit-remaining: {remaining}\r\n\0\0".encode()
+        f"ratelimit-reset: {reset}\r\nretry-after: {reset}\r\n"
+        f"ratelimit-remaining: {remaining}\r\n\0\0".encode()
         for reset in ("0", "-1", "1800000300", "9" * 12, "9" * 13, "1e9", "\u0663", "")
         for remaining in ("0", "1", "")
     ]
     + [b"content-type: text/html\r\n\0\0", b"location: https://evil.example\r\n\0\0"]
 )
 TEXTS = json_texts((*NAMES, "didDoc", "value", "displayName"), VALUES)
+TIMES = st.one_of(
+    st.integers(), st.floats(), st.sampled_from([0, NOW, 10**12, 10**400, True, None, "1", [NOW]])
+)
 TOKENS = (
-    st.one_of(st.integers(), st.sampled_from([0, NOW, 10**12, 10**30, True, None, 1.5, "1", [NOW]]))
-    .map(lambda expiry: jwt({"exp": expiry}, "x"))
+    st.fixed_dictionaries({}, optional={"exp": TIMES, "iat": TIMES})
+    .map(lambda claims: jwt(claims, "x"))
     .map(json.dumps)
     .map(str.encode)
 )

@@ -20,7 +20,9 @@ OTHER_DID = "did:plc:zzzzbbbbccccddddeeeeffff"
 PASSWORD = "wq5z-7hxn-k2vd-pj4t"
 CREDENTIALS = Credentials(handle=HANDLE, appPassword=PASSWORD)
 CREATE = "/xrpc/com.atproto.server.createSession"
+REFRESHES = "/xrpc/com.atproto.server.refreshSession"
 DELETE = "/xrpc/com.atproto.server.deleteSession"
+STANDING = "/xrpc/com.atproto.sync.getRepoStatus"
 
 
 def jwt(claims: object, mark: str) -> str:
@@ -56,11 +58,16 @@ class LyingBluesky:
         self.account = Account(DID, HANDLE, server.origin)
         server.on(DELETE, respond(b""))
 
-    async def log_in(self, *answers: Answer) -> Login:
-        """A login that the server answers so; exactly one is spent, whatever comes of it."""
+    async def log_in(self, *answers: Answer, is_proof: bool = False) -> Login:
+        """A login that the server answers so; exactly one is spent, whatever comes of it.
+
+        *is_proof*: one that proves a stored password, rather than one that connects.
+        """
         self.server.on(CREATE, *answers)
         before = self.server.times(CREATE)
         try:
+            if is_proof:
+                return await self.platform.log_in_again(PASSWORD, self.account)
             return await self.platform.log_in(CREDENTIALS, self.account)
         finally:
             assert self.server.times(CREATE) == before + 1
@@ -76,11 +83,13 @@ class LyingBluesky:
         ]
 
 
-async def refused(bluesky: LyingBluesky, watch: Watch, *answers: Answer) -> ServiceError:
+async def refused(
+    bluesky: LyingBluesky, watch: Watch, *answers: Answer, is_proof: bool = False
+) -> ServiceError:
     """What `log_in` is refused with, once it has left no work; nothing that anybody can see holds a
     secret."""
     with pytest.raises(ServiceError) as caught:
-        await bluesky.log_in(*answers)
+        await bluesky.log_in(*answers, is_proof=is_proof)
     assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
     assert watch.finds([PASSWORD, ACCESS, MAIN, REFRESH], caught.value) == []
     return caught.value

@@ -1,12 +1,12 @@
 """Login answers: a 200 may still prove nothing, and what it opened is closed again."""
 
+import json
 from typing import Any
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.errors import PlatformUnavailable
-from service.model import SECOND, Account
+from service.model import Account, PlatformFault
 from service.platforms.bluesky import BlueskyPlatform
 
 from .bluesky_login import (
@@ -17,27 +17,38 @@ from .bluesky_login import (
     HANDLE,
     PASSWORD,
     REFRESH,
+    REFRESHES,
     LyingBluesky,
     jwt,
     refused,
     session,
 )
-from .internet import NOW, WEB, Internet, document
+from .internet import WEB, Internet, document
 from .raw import Answer, RawServer, close_after, head, respond
 from .watch import Watch
 
 BEARER = [f"Bearer {REFRESH}"]
-HALF_AN_HOUR = NOW + 1800
 
 GOOD: dict[str, dict[str, Any]] = {
     "bare": {},
     "active": {"active": True},
     "not said to be active": {"active": None, "status": None},
     "a status without more": {"status": "deactivated"},
+    "active in a text": {"active": "true"},
+    "inactive in a text": {"active": "false", "status": "deactivated"},
+    "active in a number": {"active": 0},
+    "active in a list": {"active": [False]},
+    "not said to be active at all": {"active": ...},
+    "a status of another type": {"active": True, "status": {"active": False}},
     "the handle that is none": {"handle": "handle.invalid"},
     "another handle": {"handle": "bob.example.com"},
     "no document": {"didDoc": ...},
     "an empty document": {"didDoc": {}},
+    "a document of another type": {"didDoc": []},
+    "no handle": {"handle": ...},
+    "a handle of another type": {"handle": 5},
+    "half a surrogate": {"handle": "\ud800"},
+    "an e-mail of another type": {"email": [], "emailConfirmed": "true", "emailAuthFactor": 1},
     "more than is known": {"email": "a@example.com", "emailConfirmed": True, "new": [{"x": 1}]},
     "a privileged password": {"accessJwt": jwt({"scope": "com.atproto.appPassPrivileged"}, "x")},
 }
@@ -59,6 +70,54 @@ async def test_a_login_is_the_account_that_was_identified(
     assert bluesky.ended == []
     assert watch.finds([PASSWORD, ACCESS, REFRESH]) == []
     assert watch.finds([PASSWORD, ACCESS, REFRESH], Exception(repr(login))) == []
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/json; charset=utf-8", "text/html", "", "\xff"]
+)
+async def test_a_session_is_told_by_its_content(
+    bluesky: LyingBluesky, status: int, kind: str
+) -> None:
+    """Whatever it is said to be, and of whatever status that means success."""
+    login = await bluesky.log_in(respond(session(), status, content_type=kind))
+    assert login.session.refresh_token == REFRESH
+    marked = b"\xef\xbb\xbf" + json.dumps(session(), indent=1).encode() + b"\r\n"
+    await bluesky.log_in(respond(marked, status, content_type=kind))
+    assert bluesky.ended == []
+
+
+@pytest.mark.parametrize(
+    ("handle", "told"),
+    [
+        (HANDLE, HANDLE),
+        ("Alice.Example.COM", HANDLE),
+        ("bob.example.com", "bob.example.com"),
+        ("alice.test", "alice.test"),
+        ("handle.invalid", "handle.invalid"),
+        ("", ""),
+        ("alice", ""),
+        (f"@{HANDLE}", ""),
+        (DID, ""),
+        ("a" * 300 + ".com", ""),
+        ("\u212a.example.com", ""),
+        ("\ud800.example.com", ""),
+        (None, ""),
+        (5, ""),
+        ([HANDLE], ""),
+        (..., ""),
+    ],
+)
+async def test_the_handle_of_an_answer_is_a_hint(
+    bluesky: LyingBluesky, handle: object, told: str
+) -> None:
+    """It is told where it is a handle, and changes nothing else."""
+    answer = respond(session(handle=handle))
+    login = await bluesky.log_in(answer)
+    assert (login.told_username, login.account.username) == (told, HANDLE)
+    bluesky.server.on(REFRESHES, answer)
+    refreshed = await bluesky.platform.refresh(login.session, login.account)
+    assert refreshed.told_username == told
 
 
 async def test_a_login_stays_where_it_was_sent(bluesky: LyingBluesky, trap: RawServer) -> None:
@@ -84,68 +143,44 @@ async def test_a_login_at_anybodys_server_is_guarded(internet: Internet, host: s
     assert internet.web.times(CREATE) == 1
 
 
-@pytest.mark.parametrize(
-    ("access", "seconds"),
-    [
-        (ACCESS, NOW + 7200),
-        ("opaque", HALF_AN_HOUR),
-        ("a.b.c", HALF_AN_HOUR),
-        ("....", HALF_AN_HOUR),
-        (ACCESS.rpartition(".")[0], HALF_AN_HOUR),
-        (f"{ACCESS}.d", HALF_AN_HOUR),
-        ("e30.e30.e30", HALF_AN_HOUR),
-        (jwt([], "x"), HALF_AN_HOUR),
-        (jwt("exp", "x"), HALF_AN_HOUR),
-        (jwt(b"\xff\xfe", "x"), HALF_AN_HOUR),
-        (jwt(b"[" * 4000, "x"), HALF_AN_HOUR),
-        (jwt(b'{"exp":' + b"9" * 5000 + b"}", "x"), HALF_AN_HOUR),
-        (jwt({"exp": None}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": str(NOW + 60)}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": NOW + 0.5}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": [NOW]}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": True}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": 0}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": -1}, "x"), HALF_AN_HOUR),
-        (jwt(b'{"exp": NaN}', "x"), HALF_AN_HOUR),
-        (jwt({"exp": 10**12}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": 10**30}, "x"), HALF_AN_HOUR),
-        (jwt({"exp": NOW + 60, "scope": ["com.atproto.access"]}, "x"), NOW + 60),
-    ],
-)
-async def test_what_a_token_says_of_itself_is_a_hint(
-    bluesky: LyingBluesky, access: str, seconds: int
-) -> None:
-    """Without a sensible time it counts for half an hour by our clock; nothing breaks on it."""
-    login = await bluesky.log_in(respond(session(accessJwt=access)))
-    assert login.session.expires_at == seconds * SECOND
-    Timestamp().FromMicroseconds(login.session.expires_at)
-
-
+WHOLE = json.dumps(session())
 NO_SESSION: dict[str, Answer] = {
     "HTML": respond("<html>hello</html>"),
     "HTML, said to be JSON": respond("<html>", content_type="application/json"),
     "nothing": respond(""),
     "nothing, said to be JSON": respond("", content_type="application/json"),
     "no content": head(204),
-    "JSON, said to be HTML": respond(session(), content_type="text/html"),
-    "JSON, said to be nothing": respond(session()).replace(b"content-type", b"x-was"),
-    "a list": respond([session()]),
     "null": respond("null", content_type="application/json"),
     "an object of nothing": respond({}),
     "deep": respond('{"didDoc":' + "[" * 50_000, content_type="application/json"),
     "a long number": respond('{"did":' + "1" * 50_000 + "}", content_type="application/json"),
-    "half a surrogate": respond(session(handle="\ud800")),
-    "no access token": respond(session(accessJwt=...)),
     "no refresh token": respond(session(refreshJwt=...)),
-    "no DID": respond(session(did=...)),
-    "an access token of another type": respond(session(accessJwt=[ACCESS])),
     "a refresh token of another type": respond(session(refreshJwt={"token": REFRESH})),
-    "a DID of another type": respond(session(did=5)),
-    "activity of another type": respond(session(active=[ACCESS])),
+    "a refresh token of null": respond(session(refreshJwt=None)),
     "a megabyte": respond(session(accessJwt="x" * 1_000_000)),
     "packed": respond(session(), content_encoding="deflate"),
     "cut off": close_after(respond(session())[:-5]),
 }
+"""And nothing that could be ended."""
+HALF_A_SESSION: dict[str, Answer] = {
+    "a list": respond([session()]),
+    "an object around it": respond({"data": session()}),
+    "more after it": respond(f"{WHOLE}}}"),
+    "twice": respond(WHOLE * 2),
+    "a comment before it": respond(f"// session\n{WHOLE}"),
+    "a comma too many": respond(f"{WHOLE[:-1]},}}"),
+    "no end": respond(WHOLE[:-1]),
+    "a byte that is no UTF-8": respond(WHOLE.encode()[:-1] + b',"x":"\xff"}'),
+    "too deep": respond(f'{WHOLE[:-1]}, "didDoc": {"[" * 50_000}'),
+    "no access token": respond(session(accessJwt=...)),
+    "an access token of another type": respond(session(accessJwt=[ACCESS])),
+    "an access token of null": respond(session(accessJwt=None)),
+    "no DID": respond(session(did=...)),
+    "a DID of another type": respond(session(did=5)),
+    "a DID of null": respond(session(did=None)),
+    "the DID twice": respond(f'{WHOLE[:-1]}, "did": 5}}'),
+}
+"""Wrong, and its refresh token can be read."""
 
 
 @pytest.mark.parametrize("answer", NO_SESSION.values(), ids=NO_SESSION.keys())
@@ -154,3 +189,45 @@ async def test_what_is_no_session_proves_nothing(
 ) -> None:
     """Not JSON, or of the wrong shape: PLATFORM_UNAVAILABLE."""
     assert isinstance(await refused(bluesky, watch, answer), PlatformUnavailable)
+    assert bluesky.ended == []
+
+
+@pytest.mark.parametrize("is_proof", [False, True], ids=["connect", "check"])
+@pytest.mark.parametrize("status", [200, 201, 206])
+@pytest.mark.parametrize("answer", HALF_A_SESSION.values(), ids=HALF_A_SESSION.keys())
+async def test_a_session_that_cannot_be_used_is_ended(
+    bluesky: LyingBluesky, watch: Watch, answer: bytes, status: int, is_proof: bool
+) -> None:
+    """PLATFORM_UNAVAILABLE, and to try again is not advised: each try would be a login."""
+    answer = answer.replace(b"200", str(status).encode(), 1)
+    error = await refused(bluesky, watch, answer, is_proof=is_proof)
+    assert isinstance(error, PlatformUnavailable)
+    assert (error.cause, error.retry_after) == (PlatformFault.UNEXPECTED_ANSWER, None)
+    assert bluesky.ended == BEARER
+
+
+async def test_an_answer_that_is_short_by_any_number_of_bytes(
+    bluesky: LyingBluesky, watch: Watch
+) -> None:
+    """Its session is ended once the refresh token is whole."""
+    whole = json.dumps(session(handle=..., did=...)).encode()[:-1] + f',"did":"{DID}"}}'.encode()
+    readable = whole.index(REFRESH.encode()) + len(REFRESH) + 1
+    for size in range(len(whole)):
+        before = len(bluesky.ended)
+        error = await refused(bluesky, watch, respond(whole[:size]))
+        assert isinstance(error, PlatformUnavailable)
+        assert error.retry_after is None
+        assert len(bluesky.ended) - before == (size >= readable)
+    await bluesky.log_in(respond(whole))
+    assert set(bluesky.ended) == set(BEARER)
+
+
+async def test_an_answer_that_is_cut_off_at_any_byte_proves_nothing(
+    bluesky: LyingBluesky, watch: Watch
+) -> None:
+    """Nothing of it arrives, so what it opened stays open."""
+    whole = respond(session())
+    for size in range(0, len(whole), 7):
+        error = await refused(bluesky, watch, close_after(whole[:size]))
+        assert isinstance(error, PlatformUnavailable)
+    assert bluesky.ended == []

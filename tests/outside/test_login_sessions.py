@@ -1,11 +1,14 @@
 """Login sessions: one that is not kept is ended at its server, and the verdict stands."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from service.errors import AccountInactive, InvalidCredentials, PlatformUnavailable, ServiceError
+from service.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
+from service.model import PlatformStep, Session
 from service.platforms import bluesky as adapter
+from service.ports import SessionEnded
 
 from .bluesky_login import (
     ACCESS,
@@ -15,6 +18,8 @@ from .bluesky_login import (
     OTHER_DID,
     PASSWORD,
     REFRESH,
+    REFRESHES,
+    STANDING,
     LyingBluesky,
     refused,
     session,
@@ -56,6 +61,88 @@ async def test_a_token_that_fits_no_header_is_none(
     assert bluesky.ended == BEARER
 
 
+async def test_refreshes_that_cannot_be_used(bluesky: LyingBluesky, watch: Watch) -> None:
+    """The next session is ended where it is another account's; the stored one never is."""
+    stored = Session("access", REFRESH, 0)
+    theirs = "next"
+    cases: tuple[tuple[dict[str, Any], str, list[str]], ...] = (
+        ({"did": OTHER_DID, "refreshJwt": theirs}, "another_account", [f"Bearer {theirs}"]),
+        (
+            {"did": OTHER_DID, "refreshJwt": theirs, "accessJwt": ...},
+            "another_account",
+            [f"Bearer {theirs}"],
+        ),
+        ({"did": OTHER_DID, "refreshJwt": "a b"}, "another_account", []),
+        ({"did": OTHER_DID, "refreshJwt": REFRESH}, "another_account", []),
+        ({"did": ..., "refreshJwt": theirs}, "wrong_shape", []),
+        ({"did": 5, "refreshJwt": theirs}, "wrong_shape", []),
+        ({"refreshJwt": theirs, "accessJwt": ...}, "wrong_shape", []),
+        ({"refreshJwt": theirs, "accessJwt": "a\nb"}, "wrong_shape", []),
+        ({"refreshJwt": "a b"}, "wrong_shape", []),
+    )
+    for fields, why, ended in cases:
+        bluesky.server.on(REFRESHES, respond(session(**fields)))
+        before = len(bluesky.ended)
+        with pytest.raises(PlatformUnavailable) as caught:
+            await bluesky.platform.refresh(stored, bluesky.account)
+        assert (caught.value.why, caught.value.retry_after) == (why, None)
+        assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
+        assert bluesky.ended[before:] == ended
+    assert watch.finds([ACCESS, REFRESH]) == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ExpiredToken", "InvalidToken", "AuthenticationRequired", "AuthenticationFailed"),
+        *("AuthRequired", "InvalidRequest", "AccountTakedown", "AccountDeactivated"),
+    ],
+)
+async def test_a_session_that_is_refreshed_no_more(
+    bluesky: LyingBluesky, name: str, status: int
+) -> None:
+    """By its server's own word, of whatever status; that proves nothing else."""
+    bluesky.server.on(REFRESHES, xrpc(status, name))
+    with pytest.raises(SessionEnded):
+        await bluesky.platform.refresh(Session("access", "old", 0), bluesky.account)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (respond("<html>log in</html>", 401), None),
+        (respond("<html>are you human?</html>", 403), None),
+        (respond("", 400), None),
+        (xrpc(401, "Unauthorized"), None),
+        (xrpc(401, "AuthMissing"), None),
+        (xrpc(400, "MethodNotImplemented"), None),
+        (xrpc(404, "NotFound"), None),
+        (xrpc(501, "MethodNotImplemented"), None),
+        (xrpc(500, "ExpiredToken"), 30),
+        (respond("", 503, retry_after="600"), 600),
+    ],
+)
+async def test_a_refresh_that_proves_nothing(
+    bluesky: LyingBluesky, answer: bytes, seconds: float | None
+) -> None:
+    """Not even that the session has ended."""
+    bluesky.server.on(REFRESHES, answer)
+    with pytest.raises(PlatformUnavailable) as caught:
+        await bluesky.platform.refresh(Session("access", "old", 0), bluesky.account)
+    assert caught.value.retry_after == seconds
+    assert caught.value.step is PlatformStep.SERVER
+
+
+@pytest.mark.parametrize("answer", [respond("", 404), respond("", 501), respond("<html>")])
+async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes) -> None:
+    """By a server without the method, or by something before it: no standing, and no proof."""
+    bluesky.server.on(STANDING, answer)
+    with pytest.raises(PlatformUnavailable) as caught:
+        await bluesky.platform.standing(bluesky.account)
+    assert caught.value.retry_after is None
+
+
 async def test_another_accounts_session_is_ended(bluesky: LyingBluesky, watch: Watch) -> None:
     """A server that logs in somebody else proves nothing, and keeps no session of ours."""
     for did in (OTHER_DID, DID.upper(), f"{DID} ", "did:web:example.com"):
@@ -71,7 +158,10 @@ async def test_another_accounts_session_is_ended(bluesky: LyingBluesky, watch: W
         ("suspended", "suspended"),
         ("takendown", "takendown"),
         ("deleted", "deleted"),
+        ("Deactivated", "deactivated"),
         ("throttled", "inactive"),
+        ("migrated", "inactive"),
+        (["deactivated"], "inactive"),
         ("<script>", "inactive"),
         ("", "inactive"),
         (None, "inactive"),
@@ -114,7 +204,9 @@ async def test_a_main_password_is_refused_however_its_session_ends(
     error = await refused(bluesky, watch, respond(session(accessJwt=MAIN)))
     assert isinstance(error, InvalidCredentials)
     assert error.metadata["cause"] == "MAIN_PASSWORD"
-    assert bluesky.ended == BEARER
+    # what refuses the refresh token may want the access token
+    both = deletion == DELETIONS["is refused"]
+    assert bluesky.ended == ([*BEARER, f"Bearer {MAIN}"] if both else BEARER)
     told = [event["event"] for event in watch.events]
     works = deletion == DELETIONS["works"]
     assert told == ([] if works else ["session not ended at the server"])
@@ -140,13 +232,28 @@ async def test_a_server_that_hangs_does_not_cost_the_verdict(
 
 
 async def test_a_log_out_takes_the_refresh_token(bluesky: LyingBluesky, watch: Watch) -> None:
-    """And nothing else; what goes wrong with it is told without it."""
+    """What goes wrong with it is told without it, and is nothing about the credentials."""
     login = await bluesky.log_in(respond(session()))
     await bluesky.platform.log_out(login.session, bluesky.server.origin)
     assert bluesky.server.requests[-1].body == b""
     for answer in (xrpc(400, REFRESH), xrpc(401, "AuthenticationRequired"), respond("", 503)):
         bluesky.server.on(DELETE, answer)
-        with pytest.raises(ServiceError) as caught:
+        with pytest.raises(PlatformUnavailable) as caught:
             await bluesky.platform.log_out(login.session, bluesky.server.origin)
         assert watch.finds([PASSWORD, ACCESS, REFRESH], caught.value) == []
     assert bluesky.ended == BEARER * 4
+
+
+@pytest.mark.parametrize("name", ["InvalidToken", "AuthenticationFailed"])
+async def test_a_log_out_takes_the_access_token_where_it_is_wanted(
+    bluesky: LyingBluesky, name: str
+) -> None:
+    """By servers that refuse the refresh token; where neither is taken, the session stays open."""
+    both = [*BEARER, f"Bearer {ACCESS}"]
+    bluesky.server.on(DELETE, xrpc(400, name), respond(""))
+    await bluesky.platform.log_out(Session(ACCESS, REFRESH, 0), bluesky.server.origin)
+    assert bluesky.ended == both
+    bluesky.server.on(DELETE, xrpc(400, name))
+    with pytest.raises(PlatformUnavailable):
+        await bluesky.platform.log_out(Session(ACCESS, REFRESH, 0), bluesky.server.origin)
+    assert bluesky.ended == both * 2

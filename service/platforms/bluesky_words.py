@@ -1,0 +1,91 @@
+"""Bluesky's words: the errors that account servers are known to send, and what they mean.
+
+Read in the sources of fourteen servers; tests/outside/answers.json has the answers, by server and
+version. Those without a server's name are the reference's, or those of several.
+"""
+
+from service.model import Standing
+
+REFUSED_STATUSES = (400, 401, 403)
+REFUSED = frozenset(
+    (
+        "AuthenticationRequired",
+        "AuthenticationFailed",  # tranquil
+        "InvalidCredentials",
+    )
+)
+"""In answer to createSession: identifier and password were refused. This is a proof."""
+
+REFUSED_MESSAGES = frozenset(
+    (
+        (400, "InvalidRequest", ""),  # cocoon
+        (400, "InvalidRequest", "invalid credentials"),  # pegasus
+        (400, "InvalidRequest", "Invalid identifier or password"),
+        (401, "AuthMissing", "invalid identifier or password"),  # ezpds
+        (401, "Unauthorized", "Invalid credentials"),  # openfederation
+        (401, "", "incorrect identifier or password"),  # millipds
+        (401, "", "user not found"),  # millipds
+        (401, "", "invalid username or password"),  # picopds
+    )
+)
+"""The same by status, name and message. The name alone may mean something else, so this is no
+proof: it is only what a person who connects is told."""
+
+SECOND_FACTOR = frozenset(
+    (
+        "AuthFactorTokenRequired",
+        "MfaRequired",  # tranquil
+    )
+)
+
+INACTIVE = {
+    "AccountTakedown": "takendown",
+    "AccountTakenDown": "takendown",  # openfederation
+    "AccountSuspended": "suspended",
+    "AccountDeactivated": "deactivated",
+    "AccountDeleted": "deleted",
+    "AccountInactive": "inactive",
+    "AccountNotApproved": "inactive",  # openfederation
+    "account_not_verified": "inactive",  # tranquil
+}
+
+ENDED = frozenset(
+    (
+        "AuthRequired",  # pegasus
+        "AuthenticationFailed",  # tranquil
+        "AuthenticationRequired",
+        "ExpiredToken",
+        "InvalidRequest",
+        "InvalidToken",
+    )
+)
+"""In answer to refreshSession: the session is refreshed no more."""
+ENDED_MESSAGES = frozenset(
+    (
+        ("Unauthorized", "Invalid refresh token"),  # openfederation
+        ("Unauthorized", "Refresh token expired or revoked"),  # openfederation
+    )
+)
+BODY_REFUSED = ("InvalidRequest", "A request body was provided when none was expected")
+
+WRONG_TOKEN = frozenset(
+    (
+        "InvalidToken",  # cocoon
+        "AuthenticationFailed",  # tranquil
+    )
+)
+"""In answer to deleteSession: servers that want the access token refuse the refresh token so."""
+
+STANDINGS = {
+    "RepoNotFound": Standing.NOT_FOUND,
+    "RepoDeactivated": Standing.DEACTIVATED,
+    "RepoSuspended": Standing.SUSPENDED,
+    "RepoTakendown": Standing.TAKEN_DOWN,
+}
+"""In answer to getRepoStatus."""
+STANDING_MESSAGES = {
+    "could not find account for did: {did}": Standing.NOT_FOUND,
+    "account for did: {did} is deactivated": Standing.DEACTIVATED,
+    "account for did: {did} is taken down": Standing.TAKEN_DOWN,
+}
+"""In answer to getRepoStatus, of InvalidRequest: blue-nile."""
