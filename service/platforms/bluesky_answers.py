@@ -218,15 +218,6 @@ def standing(answer: XrpcAnswer, did: str) -> Standing | None:
     return STANDINGS.get(named.lower()) if active is False and isinstance(named, str) else None
 
 
-def error_name(content: bytes) -> str | None:
-    """The XRPC error that *content* names, if it does."""
-    try:
-        name = json_object(content).get("error")
-    except PlatformUnavailable:
-        return None
-    return name if isinstance(name, str) else None
-
-
 def display_name(record: bytes) -> str | None:
     """The name in a profile's record."""
     try:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from service.errors import PlatformUnavailable, ServiceError
+from service.errors import AccountInactive, PlatformUnavailable, ServiceError
 from service.model import CredentialFault, PlatformFault, PlatformStep, Standing
 from service.platforms import bluesky_answers as answers
 from service.platforms.addresses import is_public
+from service.platforms.bluesky_answers import XrpcAnswer
+from service.platforms.bluesky_card import CARD
 from service.platforms.egress import Origin
 from service.platforms.handles import is_handle, tidy_handle, web_host
 from service.platforms.identity import (
@@ -211,8 +213,8 @@ class Doctor:
                 ) from None
             if answer.is_success:
                 return f"it is {json_object(answer.content).get('did')}"
-            named = answers.error_name(answer.content)
-            if named is None or (answer.status_code >= 500 and answer.status_code != 501):
+            named = XrpcAnswer.of(answer).error
+            if not named or (answer.status_code >= 500 and answer.status_code != 501):
                 raise odd_status(answer.status_code)
             return f"it answers with HTTP {answer.status_code}: {named}"
 
@@ -229,13 +231,13 @@ class Doctor:
                     {"did": did},
                     trusted=origin in self._outside.account_servers,
                 )
-            standing = answers.standing(answer.status_code, answer.content, did)
+            standing = answers.standing(XrpcAnswer.of(answer), did)
         except (PlatformUnavailable, NameNotFound):
             pass
         if standing is not None:
             what = standing.value.lower().replace("_", " ")
         if standing in INACTIVE:
-            self.refusal = answers.inactive(INACTIVE[standing])
+            self.refusal = AccountInactive(CARD.platform, INACTIVE[standing])
         elif standing is Standing.NOT_FOUND:
             self.refusal = answers.invalid(CredentialFault.REJECTED_BY_PLATFORM)
         fit = None if standing is None else self.refusal is None

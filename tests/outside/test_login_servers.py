@@ -20,6 +20,7 @@ from service.errors import (
 from service.model import Session
 from service.ports import SessionEnded
 
+from . import servers_page
 from .bluesky_login import ACCESS, DELETE, DID, REFRESH, REFRESHES, STANDING, LyingBluesky
 from .internet import NOW
 from .raw import ENOUGH_SECONDS, respond
@@ -120,3 +121,12 @@ async def test_standings(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
     except ServiceError as error:
         was = outcome(error)
     assert was == answer["check"]
+
+
+def test_the_page_has_every_answer() -> None:
+    """docs/servers.md; `python -m tests.outside.servers_page` writes it anew."""
+    text, _, made = servers_page.PAGE.read_text().partition(servers_page.MARK)
+    assert made == f"\n{servers_page.tables()}"
+    assert "fourteen" in text
+    servers = {answer["server"] for answer in ANSWERS}
+    assert len(servers - {"bsky.social (reported)"}) == 14
