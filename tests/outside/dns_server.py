@@ -38,7 +38,7 @@ class Reply:
             owner = dns.name.from_text(hop)
         if self.records:
             response.answer.append(dns.rrset.from_text_list(owner, 60, "IN", kind, self.records))
-        return response.to_wire(max_size=65535)
+        return response.to_wire(max_size=65535, want_shuffle=False)
 
 
 NODATA = Reply()
@@ -65,10 +65,10 @@ class DnsServer:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls) -> AsyncIterator[Self]:
+    async def started(cls, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Self]:
         server = cls()
         loop = asyncio.get_running_loop()
-        listener, datagrams = _one_port()
+        listener, datagrams = _one_port(address, port)
         server.port = listener.getsockname()[1]
         transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(server), sock=datagrams)
         streams = await asyncio.start_server(server._accept, sock=listener)
@@ -139,10 +139,10 @@ class _Udp(asyncio.DatagramProtocol):
             self._transport.sendto(wire, addr)
 
 
-def _one_port() -> tuple[socket.socket, socket.socket]:
-    """A listener and a datagram socket that share a port."""
+def _one_port(address: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A listener and a datagram socket that share a port: *port*, or one that is free."""
     for _ in range(20):
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server((address, port))
         datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             datagrams.bind(listener.getsockname())

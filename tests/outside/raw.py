@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -53,7 +53,10 @@ class Wire:
 
     def end(self) -> None:
         """Send no more; in order, so that what was sent arrives."""
-        self._writer.write_eof()
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        else:
+            self._writer.close()
 
     def hang_up(self) -> None:
         self._writer.transport.abort()
@@ -78,11 +81,14 @@ class RawServer:
     @classmethod
     @asynccontextmanager
     async def started(
-        cls, context: ssl.SSLContext | None = None, port: int = 0
+        cls,
+        context: ssl.SSLContext | None = None,
+        port: int = 0,
+        addresses: Sequence[str] = ("127.0.0.1",),
     ) -> AsyncIterator[Self]:
         server = cls(context)
         listening = await asyncio.start_server(
-            server._accept, "127.0.0.1", port, ssl=server._context
+            server._accept, addresses, port, ssl=server._context, backlog=512
         )
         server.port = listening.sockets[0].getsockname()[1]
         try:

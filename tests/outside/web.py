@@ -9,11 +9,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+DAY = datetime.timedelta(days=1)
+
 
 class Authority:
     """A certificate authority; *roots* is the file that makes a client believe it.
 
-    *misnamed* maps a host to the name that its certificate shows instead.
+    *misnamed* maps a host to the name that its certificate shows instead. The certificates of hosts
+    in *expired* ended yesterday; those of hosts in *self_signed* have no authority behind them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -22,6 +25,8 @@ class Authority:
         self._name = _name("Authority of the tests")
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.misnamed: dict[str, str] = {}
+        self.expired: set[str] = set()
+        self.self_signed: set[str] = set()
         self.roots = folder / "roots.pem"
         certificate = self._sign(self._name, self._key.public_key(), authority=True)
         self.roots.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -40,7 +45,8 @@ class Authority:
 
     def _context_for(self, host: str) -> ssl.SSLContext:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(_name("a host"), key.public_key(), host=host)
+        signer = (_name("a host"), key) if host in self.self_signed else (self._name, self._key)
+        certificate = self._sign(_name("a host"), key.public_key(), host=host, signer=signer)
         chain = self._folder / f"{len(self._contexts)}.pem"
         chain.write_bytes(
             key.private_bytes(
@@ -61,27 +67,29 @@ class Authority:
         *,
         host: str = "",
         authority: bool = False,
+        signer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None,
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        issuer, issuer_key = signer or (self._name, self._key)
+        now = datetime.datetime.now(datetime.UTC) - (2 * DAY if host in self.expired else 0 * DAY)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self._name)
+            .issuer_name(issuer)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - DAY)
+            .not_valid_after(now + DAY)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
             .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
                 critical=False,
             )
         )
         if host:
             names = x509.SubjectAlternativeName([x509.DNSName(host)])
             builder = builder.add_extension(names, critical=False)
-        return builder.sign(self._key, hashes.SHA256())
+        return builder.sign(issuer_key, hashes.SHA256())
 
 
 def _name(text: str) -> x509.Name:

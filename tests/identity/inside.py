@@ -1,0 +1,54 @@
+"""Inside: what a process does first in its new namespaces: addresses, and an /etc of its own.
+
+The machine is not changed: both exist in the namespaces alone, and end with them.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.identity.places import ALL, NAME_SERVER
+
+RESOLV_CONF = Path("/etc/resolv.conf")
+
+
+def set_up(folder: Path, *, late: bool = False) -> None:
+    """Make the addresses and the /etc of these namespaces; *folder* is an empty one for it.
+
+    With *late*, the network stays down until `bring_up`.
+    """
+    own_etc(folder)
+    name_servers(NAME_SERVER)
+    if not late:
+        bring_up()
+
+
+def bring_up() -> None:
+    """Bring up the loopback device, with all addresses on it."""
+    commands = ["link set lo up"]
+    for address in ALL:
+        if address not in ("127.0.0.1", "::1"):
+            # without nodad, an IPv6 address cannot be used before a second is over
+            kind = "/128 dev lo nodad" if ":" in address else "/32 dev lo"
+            commands.append(f"address add {address}{kind}")
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
+
+
+def name_servers(*addresses: str) -> None:
+    """Write /etc/resolv.conf anew, in place."""
+    RESOLV_CONF.write_text("".join(f"nameserver {address}\n" for address in addresses))
+
+
+def own_etc(folder: Path) -> None:
+    """Put a folder of links to the machine's files in the place of /etc, but for three of them."""
+    machine, own = folder / "machine-etc", folder / "etc"
+    machine.mkdir()
+    own.mkdir()
+    # with what is mounted in it: a user namespace may not show what lies under a mount
+    subprocess.run(["mount", "--rbind", "/etc", str(machine)], check=True)
+    for name in os.listdir(machine):
+        if name not in ("resolv.conf", "hosts", "nsswitch.conf"):
+            (own / name).symlink_to(machine / name)
+    (own / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
+    (own / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
+    subprocess.run(["mount", "--bind", str(own), "/etc"], check=True)

@@ -1,0 +1,1 @@
+"""Situations, a module a group; most of them are one line each."""
