@@ -9,10 +9,6 @@ DECISIONS: dict[str, str] = {
         "A compressed answer is refused, since none was asked for: a few kilobytes can expand to "
         "gigabytes of memory."
     ),
-    "first match": (
-        "The DID specification takes the first service that has both the right id and the right "
-        "type; the reference takes the first with the right id, and gives up if its type is wrong."
-    ),
     "first valid": (
         "The DID specification takes the first *valid* handle in `alsoKnownAs`; the reference "
         "takes the first entry that begins with `at://`, valid or not."

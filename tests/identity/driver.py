@@ -28,9 +28,9 @@ from tests.identity.reference import Reference
 from tests.identity.situation import ACCOUNT, ERROR, NONE, Names, Situation
 from tests.identity.table import SITUATIONS
 
-AT_ONCE = 12
+AT_ONCE = 10
 """Situations; those that wait for a deadline make room for others."""
-ROOM_SECONDS = 0.25
+ROOM_SECONDS = 1.5
 REFERENCE_SECONDS = 14.0
 """After which its answer counts as an error: it has no deadline of its own."""
 
@@ -72,7 +72,8 @@ class Comparison:
 
     async def _one(self, number: int, situation: Situation) -> dict[str, Any]:
         await self._room.acquire()
-        asyncio.get_running_loop().call_later(ROOM_SECONDS, self._room.release)
+        leaving = asyncio.create_task(asyncio.sleep(ROOM_SECONDS))
+        leaving.add_done_callback(lambda _: self._room.release())
         product = Names.of("p", number, situation.did)
         rival = Names.of("r", number, situation.did)
         self._network.arrange(situation, product)
@@ -80,6 +81,7 @@ class Comparison:
         (ours, our_time), (theirs, their_time) = await asyncio.gather(
             _timed(self._ours, product, situation), _timed(self._theirs, rival, situation)
         )
+        leaving.cancel()
         return {
             "name": situation.name,
             "reference": theirs,

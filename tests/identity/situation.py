@@ -22,6 +22,8 @@ NONE = "none"
 ERROR = "error"
 
 Way = Literal["", "cut", "hang", "reset", "chunked", "slow", "pieces", "hints"]
+Fault = Literal["expired", "misnamed", "self-signed"]
+"""What is wrong with a certificate."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class Situation:
     """The addresses of hosts, IPv4 and IPv6 mixed, or else their answer to A and to AAAA."""
     did: str = ""
     """A did:web, for example; empty: a did:plc."""
-    certificate: Literal["", "expired", "misnamed", "self-signed"] = ""
-    """What is wrong with that of the handle's host."""
+    certificate: Fault | Literal[""] = ""
+    """The fault of that of the handle's host."""
     twice: bool = False
     """Whether both sides are asked twice; the second result counts."""
 

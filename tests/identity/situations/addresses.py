@@ -10,6 +10,7 @@ from tests.outside.dns_server import NEVER, NODATA, NXDOMAIN, REFUSED, SERVFAIL,
 NO = "NoSuchAccount"
 DEAD = "PlatformUnavailable(ConnectError)"
 LATE = "PlatformUnavailable(timeout)"
+NO_DNS = "PlatformUnavailable(dns_timeout)"
 DNS = "PlatformUnavailable(dns)"
 NAT64 = "64:ff9b::1400:1"
 A = Reply((WEB,))
@@ -110,7 +111,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _host("no such name", NONE, NO, NXDOMAIN, NXDOMAIN),
     _host("an alias of nothing", NONE, NO, *[Reply((), ("nothing.situations.net",), NO_NAME)] * 2),
     _host("SERVFAIL for both", NONE, DNS, SERVFAIL, SERVFAIL),
-    _host("silence for both", NONE, DNS, NEVER, NEVER),
+    _host("silence for both", NONE, NO_DNS, NEVER, NEVER),
     _host("all refuse", NONE, DEAD, *REFUSING),
     _host("all are silent", NONE, LATE, *SILENT),
     _host("no route to any", NONE, DEAD, *UNROUTED),

@@ -19,7 +19,6 @@ NO = "NoSuchAccount"
 FORBIDDEN = "PlatformUnavailable(forbidden_origin)"
 NOT_JSON = "PlatformUnavailable(not_json)"
 SHAPE = "PlatformUnavailable(wrong_shape)"
-STATUS = "PlatformUnavailable(document_status)"
 OTHER = "did:plc:aaaabbbbccccddddeeeeffff"
 USUAL: dict[str, Any] = document().body  # type: ignore[assignment]
 TEXT = json.dumps(USUAL)
@@ -113,8 +112,7 @@ SERVERS: tuple[Situation, ...] = (
     _doc(
         "the id with another type before it",
         ERROR,
-        ACCOUNT,
-        "first match",
+        NO,
         service=[service(type="X"), service()],
     ),
 )
@@ -263,7 +261,9 @@ DOCUMENTS: tuple[Situation, ...] = (
     ),
     _page("status 203", ACCOUNT, ACCOUNT, Page(TEXT, 203)),
     *(
-        _page(f"status {status}", ERROR, STATUS, Page(TEXT, status))
+        _page(
+            f"status {status}", ERROR, f"PlatformUnavailable(status_{status})", Page(TEXT, status)
+        )
         for status in (400, 403, 404, 429, 500, 503)
     ),
     _page("status 410, as of a tombstone", ERROR, NO, Page(TEXT, 410)),

@@ -1,6 +1,6 @@
 """The well-known file, where there is no TXT record."""
 
-from tests.identity.situation import ACCOUNT, ERROR, NONE, Page, Situation
+from tests.identity.situation import ACCOUNT, ERROR, NONE, Fault, Page, Situation
 
 NO = "NoSuchAccount"
 PATH = "/.well-known/atproto-did"
@@ -45,6 +45,7 @@ NOT_FOUND: dict[str, Page] = {
 }
 NOT_A_DID: dict[str, Page] = {
     "text after it": Page("$did and more"),
+    "9 KB of spaces after it, and more": Page("$did" + " " * 9000 + "x"),
     "a carriage return alone between two lines": Page("$did\rmore"),
     "a zero-width space after it": Page("$did\u200b"),
     "a next-line character after it": Page("$did\u0085"),
@@ -59,6 +60,11 @@ ABSENT = (404, 410)
 BROKEN: dict[str, tuple[Page, str]] = {
     "cut in the middle": (Page(way="cut"), "PlatformUnavailable(RemoteProtocolError)"),
     "closed without an answer": (Page(way="reset"), "PlatformUnavailable(RemoteProtocolError)"),
+}
+CERTIFICATES: dict[Fault, str] = {
+    "expired": "expired",
+    "misnamed": "of_another_name",
+    "self-signed": "not_trusted",
 }
 
 
@@ -75,20 +81,19 @@ SITUATIONS: tuple[Situation, ...] = (
         Situation(
             f"status {status}, without a DID",
             NONE,
-            NO if status in ABSENT else "PlatformUnavailable(well_known_status)",
+            NO if status < 300 or status in ABSENT else f"PlatformUnavailable(status_{status})",
             file=Page(HTML, status),
         )
         for status in BODY_STATUSES
     ),
-    Situation("status 204", NONE, "PlatformUnavailable(well_known_status)", file=Page("", 204)),
-    Situation("status 304", NONE, "PlatformUnavailable(redirect)", file=Page("", 304)),
+    Situation("status 204", NONE, NO, file=Page("", 204)),
+    Situation("status 304", NONE, "PlatformUnavailable(status_304)", file=Page("", 304)),
     *(Situation(name, NONE, ours, file=page) for name, (page, ours) in BROKEN.items()),
     Situation("never finished", ERROR, "PlatformUnavailable(timeout)", file=Page(way="hang")),
     Situation(
         "1 MB of other lines",
         ACCOUNT,
-        "PlatformUnavailable(too_large)",
-        "limits",
+        ACCOUNT,
         file=Page("$did\n" + "x" * 1_000_000),
     ),
     Situation(
@@ -102,10 +107,10 @@ SITUATIONS: tuple[Situation, ...] = (
         Situation(
             f"a certificate that is {wrong}",
             NONE,
-            "PlatformUnavailable(ConnectError)",
+            f"PlatformUnavailable(certificate_{cause})",
             file=Page(),
             certificate=wrong,
         )
-        for wrong in ("expired", "misnamed", "self-signed")
+        for wrong, cause in CERTIFICATES.items()
     ),
 )

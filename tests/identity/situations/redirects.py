@@ -4,6 +4,7 @@ from tests.identity.places import WEB
 from tests.identity.situation import ACCOUNT, NONE, Page, Situation
 
 REFUSED = "PlatformUnavailable(redirect)"
+FORBIDDEN = "PlatformUnavailable(forbidden_origin)"
 PATH = "/.well-known/atproto-did"
 WWW = f"https://www.$handle{PATH}"
 
@@ -28,7 +29,7 @@ def _hops(count: int) -> dict[str, Page]:
 
 
 def _refused(name: str, location: str, because: str, where: str) -> Situation:
-    return Situation(name, ACCOUNT, REFUSED, because, file=to(location), pages={where: Page()})
+    return Situation(name, ACCOUNT, FORBIDDEN, because, file=to(location), pages={where: Page()})
 
 
 SITUATIONS: tuple[Situation, ...] = (
@@ -73,11 +74,11 @@ SITUATIONS: tuple[Situation, ...] = (
         pages={"www.$handle/": Page()},
     ),
     Situation("to a host that does not exist", NONE, "NoSuchAccount", file=to(WWW)),
-    Situation("to no URL", NONE, REFUSED, file=to("https://[")),
+    Situation("to no URL", NONE, FORBIDDEN, file=to("https://[")),
     Situation("to an empty location", NONE, REFUSED, file=to("")),
-    Situation("to another scheme", NONE, REFUSED, file=to("ftp://www.$handle/")),
-    Situation("to a data: URL with the DID", NONE, REFUSED, file=to("data:text/plain,$did")),
-    Situation("to an address in digits", NONE, REFUSED, file=to(f"https://{WEB}/did")),
+    Situation("to another scheme", NONE, FORBIDDEN, file=to("ftp://www.$handle/")),
+    Situation("to a data: URL with the DID", NONE, FORBIDDEN, file=to("data:text/plain,$did")),
+    Situation("to an address in digits", NONE, FORBIDDEN, file=to(f"https://{WEB}/did")),
     Situation(
         "with the DID in its body, to www without a file",
         NONE,
@@ -90,7 +91,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation(
         "to http, and from there to https",
         ACCOUNT,
-        REFUSED,
+        FORBIDDEN,
         "plain http",
         file=to("http://www.$handle/a"),
         pages={"www.$handle/a": to("https://www.$handle/b"), "www.$handle/b": Page()},
@@ -110,7 +111,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation(
         "to localhost",
         ACCOUNT,
-        REFUSED,
+        FORBIDDEN,
         "addresses",
         file=to("https://localhost/$handle"),
         pages={"localhost/$handle": Page()},

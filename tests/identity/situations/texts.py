@@ -17,6 +17,7 @@ from tests.outside.dns_server import (
 
 NO = "NoSuchAccount"
 DNS = "PlatformUnavailable(dns)"
+LATE = "PlatformUnavailable(dns_timeout)"
 FILE = Page()
 SPF = text("v=spf1 -all")
 OTHER = "did:plc:aaaabbbbccccddddeeeeffff"
@@ -40,15 +41,18 @@ NO_ANSWER: dict[str, Answering] = {
     "the name server does not know how (NOTIMP)": Reply(rcode=dns.rcode.NOTIMP),
     "the name server finds the question ill-formed (FORMERR)": Reply(rcode=dns.rcode.FORMERR),
     "the name server is not in charge (NOTAUTH)": Reply(rcode=dns.rcode.NOTAUTH),
-    "the name server is silent": NEVER,
     "the answer is cut short over TCP, too": TRUNCATED,
+    "the aliases run in a circle": Reply((), ("a.situations.net", "_atproto.$handle")),
+}
+"""Failures: they prove nothing, and the file is asked."""
+LATE_ANSWERS: dict[str, Answering] = {
+    "the name server is silent": NEVER,
     "the answer is cut short, and none comes over TCP": Lie(NODATA, "over TCP never"),
     "the answer has the wrong id": Lie(mine(), "wrong id always"),
     "the answer is to another question": Lie(mine(), "another question"),
     "the answer is garbage": Lie(mine(), "garbage"),
-    "the aliases run in a circle": Reply((), ("a.situations.net", "_atproto.$handle")),
 }
-"""Failures: they prove nothing, and the file is asked."""
+"""No answer of use comes: the file is asked after three seconds."""
 NOT_A_DID = {
     "a space comes after the DID": text("did=$did "),
     "a space comes after `did=`": text("did= $did"),
@@ -57,6 +61,7 @@ NOT_A_DID = {
     "the text is no DID": text("did=$handle"),
     "the method is not one of the AT Protocol": text("did=did:key:zQ3shokFTS3brHcDQrn82RU"),
 }
+TWICE = mine(text("did=", "$did"))
 MANY = tuple(text(f"v={number}") for number in range(64))
 
 
@@ -95,15 +100,13 @@ SITUATIONS: tuple[Situation, ...] = (
     _found("cut short over UDP, whole over TCP", Lie(mine(), "truncated over UDP")),
     _found("the first packet is lost", Lie(mine(), "lost at first")),
     _found("the first answer has the wrong id", Lie(mine(), "wrong id at first")),
-    Situation(
-        "the same DID twice; a file", ACCOUNT, ACCOUNT, txt=(mine(*mine().records),), file=FILE
-    ),
+    Situation("the same DID in two texts; a file", ACCOUNT, ACCOUNT, txt=(TWICE,), file=FILE),
     Situation(
         "the same DID in two texts; no file",
         NONE,
         ACCOUNT,
         "same DID twice",
-        txt=(Reply((text("did=$did"), text("did=", "$did"))),),
+        txt=(TWICE,),
     ),
     Situation(
         "64 records beside it",
@@ -123,7 +126,7 @@ SITUATIONS: tuple[Situation, ...] = (
     ),
     *(
         each
-        for table, without in ((NO_RECORD, NO), (NO_ANSWER, DNS))
+        for table, without in ((NO_RECORD, NO), (NO_ANSWER, DNS), (LATE_ANSWERS, LATE))
         for name, answer in table.items()
         for each in _both(name, answer, without)
     ),
@@ -157,7 +160,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation(
         "asked twice: the right DID, then another one",
         ERROR,
-        "PlatformUnavailable(document_status)",
+        "PlatformUnavailable(status_404)",
         txt=(mine(), Reply((text(f"did={OTHER}"),))),
         twice=True,
     ),

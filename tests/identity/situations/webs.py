@@ -6,7 +6,6 @@ from tests.identity.situation import ACCOUNT, ERROR, NONE, Page, Situation, docu
 from tests.identity.situations.documents import TEXT
 
 NO = "NoSuchAccount"
-STATUS = "PlatformUnavailable(document_status)"
 PATH = "/.well-known/did.json"
 OWN = "did:web:$handle"
 ELSEWHERE = "did:web:id.$handle"
@@ -67,7 +66,12 @@ SITUATIONS: tuple[Situation, ...] = (
         "the type text/plain", ACCOUNT, ACCOUNT, Page(TEXT, headers={"content-type": "text/plain"})
     ),
     _page("status 203", ACCOUNT, ACCOUNT, Page(TEXT, 203)),
-    *(_page(f"status {status}", ERROR, STATUS, Page(TEXT, status)) for status in (404, 410, 500)),
+    *(
+        _page(
+            f"status {status}", ERROR, f"PlatformUnavailable(status_{status})", Page(TEXT, status)
+        )
+        for status in (404, 410, 500)
+    ),
     _page(
         "a redirect to www",
         ERROR,
@@ -90,7 +94,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _page(
         "a certificate that is expired",
         ERROR,
-        "PlatformUnavailable(ConnectError)",
+        "PlatformUnavailable(certificate_expired)",
         document(),
         certificate="expired",
     ),
