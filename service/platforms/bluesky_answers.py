@@ -114,8 +114,8 @@ def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Sessi
         raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
     if not is_proof and (known in words.REFUSED_MESSAGES or _is_null_session(answer)):
         raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
-    if answer.is_refusal and answer.error in words.SECOND_FACTOR:
-        # asked for main passwords only
+    if answer.error in words.SECOND_FACTOR:
+        # asked for main passwords only, by whatever status
         raise invalid(CredentialFault.MAIN_PASSWORD)
     if answer.is_refusal and answer.error in words.INACTIVE:
         raise AccountInactive(CARD.platform, words.INACTIVE[answer.error])

@@ -1,20 +1,36 @@
 """Login limits: how long the headers of an answer ask to wait, in each of their forms."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
 
-from service.errors import PlatformRateLimited, PlatformUnavailable
-from service.model import SECOND
+from service.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
+from service.limits import Budget, LoginBudgets, LoginLimits
+from service.logins import Logins
+from service.model import SECOND, Login, Micros
+from service.records import LoginPurpose
+from service.storage.store import SqlStore
+from tests.engines import opened
 
-from .bluesky_login import LyingBluesky, refused, session, xrpc
+from .bluesky_login import CREATE, CREDENTIALS, LyingBluesky, refused, session, xrpc
 from .internet import NOW
 from .raw import respond
 from .watch import Watch
 
 DAY = 24 * 3600
 USUAL = 60
+BUDGETS = LoginBudgets(Budget(10, 50), Budget(7, 35), Budget(5, 20))
+
+
+class MovedClock:
+    """The internet's clock, so many *seconds* later."""
+
+    seconds = 0
+
+    def now(self) -> Micros:
+        return (NOW + self.seconds) * SECOND
 
 
 def date(seconds: float) -> str:
@@ -203,3 +219,49 @@ async def test_the_last_login_that_is_allowed(
     assert (await bluesky.log_in(respond(session(), 200, **headers))).pause_until == until
     error = await refused(bluesky, watch, xrpc(401, "AuthenticationRequired", **headers))
     assert error.pause_until == until
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        xrpc(429, "RateLimitExceeded", ratelimit_reset="600"),
+        xrpc(429, "RateLimitExceeded", retry_after="600"),
+        respond("", 503, retry_after="600"),
+        respond("", 503, retry_after=date(NOW + 600)),
+        xrpc(401, "AuthenticationRequired", ratelimit_remaining="0", ratelimit_reset="600"),
+        respond(session(), 200, ratelimit_remaining="0", ratelimit_reset="600"),
+        respond(session(active=False), 200, ratelimit_remaining="0", ratelimit_reset="600"),
+    ],
+)
+async def test_no_login_is_made_before_its_server_wants_it(
+    bluesky: LyingBluesky, database_url: str, answer: bytes
+) -> None:
+    """Of four connects one reaches the server; the others are told how long to wait."""
+    clock = MovedClock()
+    store = SqlStore(await opened(database_url))
+    logins = Logins(LoginLimits(store, clock, BUDGETS), clock)
+    bluesky.server.on(CREATE, answer)
+
+    async def connect() -> Login:
+        async def attempt() -> Login:
+            return await bluesky.platform.log_in(CREDENTIALS, bluesky.account)
+
+        purpose = LoginPurpose.CONNECT
+        login = await logins.spend("a", bluesky.platform, bluesky.account, purpose, attempt)
+        await logins.heed(bluesky.account, login)
+        return login
+
+    try:
+        with suppress(ServiceError):
+            await connect()
+        for clock.seconds in (0, 300, 599):
+            with pytest.raises(PlatformRateLimited) as caught:
+                await connect()
+            assert caught.value.retry_after == 600 - clock.seconds
+        assert bluesky.server.times(CREATE) == 1
+        clock.seconds = 600
+        with suppress(ServiceError):
+            await connect()
+        assert bluesky.server.times(CREATE) == 2
+    finally:
+        await store.close()

@@ -150,7 +150,7 @@ async def test_words_of_a_known_server_are_told_and_prove_nothing(
     assert bluesky.ended == []
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 422])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 422, 500])
 async def test_a_second_factor_is_asked_of_main_passwords_alone(
     bluesky: LyingBluesky, watch: Watch, status: int
 ) -> None:
