@@ -5,11 +5,11 @@ Source: the AT Protocol specifications "Handle", "DID" and "Identity".
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from service.errors import PlatformUnavailable
 from service.model import Account, PlatformFault, PlatformStep
-from service.platforms.egress import Origin
+from service.platforms.egress import BEGINNING_BYTES, Origin
 from service.platforms.handles import is_did, is_handle, web_host
 from service.platforms.names import NameNotFound
 from service.platforms.outside import Outside
@@ -123,8 +123,10 @@ class Identity:
         except NameNotFound as error:
             raise NoSuchAccount(error.why) from None
         # the first line, whatever the status, as the reference implementation takes it
-        first = answer.content.decode("utf-8", "replace").removeprefix("\ufeff").split("\n")[0]
-        if (did := first.strip(BLANK)).startswith("did:"):
+        text = answer.content.decode("utf-8", "replace").removeprefix("\ufeff")
+        first, newline, _ = text.partition("\n")
+        is_whole = bool(newline) or len(answer.content) < BEGINNING_BYTES
+        if is_whole and (did := first.strip(BLANK)).startswith("did:"):
             return did
         if answer.is_success or answer.status_code in (404, 410):
             raise NoSuchAccount("no DID in the well-known file")
@@ -207,14 +209,19 @@ def odd_status(status: int, *, retry_after: float | None = None) -> PlatformUnav
 
 
 def json_object(content: bytes) -> dict[str, Any]:
-    """The JSON object in *content*; raises PlatformUnavailable."""
+    """The JSON object in *content*, which is UTF-8; raises PlatformUnavailable."""
     try:
-        value = json.loads(content)
+        # json alone would take UTF-16 and NaN, too
+        value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "not_json") from None
     if not isinstance(value, dict):
         raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "wrong_shape")
     return value
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def named_handle(document: Mapping[str, Any]) -> str | None:

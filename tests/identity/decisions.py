@@ -21,8 +21,9 @@ DECISIONS: dict[str, str] = {
         "letter."
     ),
     "limits": (
-        "The size of every answer has a limit (64 DNS records, 128 KiB, the depth that the JSON "
-        "parser allows), so that one server cannot take the memory and time of all callers."
+        "The size of every answer has a limit (64 DNS records, 8 addresses of a host, 128 KiB, "
+        "the depth that the JSON parser allows), so that one server cannot take the memory and "
+        "time of all callers."
     ),
     "names alone": (
         "The password goes to an account server with a public host name alone: an address in "

@@ -4,10 +4,13 @@ The machine is not changed: both exist in the namespaces alone, and end with the
 """
 
 import os
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.identity.places import ALL, NAME_SERVER
+from tests.identity.places import ALL, NAME_SERVER, SILENT_NAME_SERVER
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -37,6 +40,14 @@ def bring_up() -> None:
 def name_servers(*addresses: str) -> None:
     """Write /etc/resolv.conf anew, in place."""
     RESOLV_CONF.write_text("".join(f"nameserver {address}\n" for address in addresses))
+
+
+@contextmanager
+def silent_name_server() -> Iterator[None]:
+    """One that takes questions and never answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((SILENT_NAME_SERVER, 53))
+        yield
 
 
 def own_etc(folder: Path) -> None:

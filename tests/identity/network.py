@@ -15,7 +15,6 @@ from tests.identity.places import (
     NAME_SERVER,
     SECOND_NAME_SERVER,
     SILENT,
-    SILENT_NAME_SERVER,
     WEB,
 )
 from tests.identity.situation import Names, Page, Situation, document
@@ -28,11 +27,14 @@ PORTS = (80, 8443)
 
 
 class Network:
-    """The world as a situation wants it; its parts hold what they were asked."""
+    """The world as a situation wants it. Only `dns` knows the situations; `second` is empty."""
 
-    def __init__(self, authority: Authority, dns: NameServer, *webs: RawServer) -> None:
+    def __init__(
+        self, authority: Authority, dns: NameServer, second: NameServer, *webs: RawServer
+    ) -> None:
         self.authority = authority
         self.dns = dns
+        self.second = second
         self.webs = webs
 
     @classmethod
@@ -42,10 +44,7 @@ class Network:
         context = authority.context()
         async with AsyncExitStack() as stack:
             dns = await stack.enter_async_context(NameServer.started(NAME_SERVER, 53))
-            await stack.enter_async_context(NameServer.started(SECOND_NAME_SERVER, 53))
-            silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            stack.callback(silent.close)
-            silent.bind((SILENT_NAME_SERVER, 53))
+            second = await stack.enter_async_context(NameServer.started(SECOND_NAME_SERVER, 53))
             for address in SILENT:
                 await stack.enter_async_context(_silent(address))
             webs = [
@@ -54,7 +53,7 @@ class Network:
                 await stack.enter_async_context(RawServer.started(context, PORTS[1], (WEB,))),
             ]
             dns.say(DIRECTORY, "A", WEB)
-            yield cls(authority, dns, *webs)
+            yield cls(authority, dns, second, *webs)
 
     def arrange(self, situation: Situation, names: Names) -> None:
         """Let the world be for *names* as *situation* says."""

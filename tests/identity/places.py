@@ -2,6 +2,7 @@
 
 NAME_SERVER = "20.0.0.53"
 SECOND_NAME_SERVER = "20.0.0.54"
+NAME_SERVER_6 = "2a00:20::53"
 SILENT_NAME_SERVER = "20.0.0.55"
 """Takes questions and never answers."""
 DIRECTORY = "plc.situations.net"
@@ -14,7 +15,8 @@ LISTENING = (
     "20.0.0.2",
     "64:ff9b::1400:1",  # NAT64 of 20.0.0.1
     "64:ff9b::a00:1",  # NAT64 of 10.0.0.1
-    "64:ff9b:1::1400:1",  # NAT64 by a prefix for local use
+    "64:ff9b:1::1400:1",  # the same by a prefix for local use
+    "64:ff9b:1::a00:1",
     "10.0.0.1",
     "100.64.0.1",
     "127.0.0.1",
@@ -36,4 +38,5 @@ REFUSING = ("20.0.0.90", "20.0.0.91", "20.0.0.92", "20.0.0.93", "2a00:20::90", "
 """Addresses where nothing listens: a connection to them is refused."""
 UNROUTED = ("20.66.0.1", "2a00:66::1")
 """Addresses that there is no route to."""
-ALL = (*LISTENING, *SILENT, *REFUSING, NAME_SERVER, SECOND_NAME_SERVER, SILENT_NAME_SERVER)
+NAME_SERVERS = (NAME_SERVER, SECOND_NAME_SERVER, NAME_SERVER_6, SILENT_NAME_SERVER)
+ALL = (*LISTENING, *SILENT, *REFUSING, *NAME_SERVERS)

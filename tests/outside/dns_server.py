@@ -141,9 +141,10 @@ class _Udp(asyncio.DatagramProtocol):
 
 def _one_port(address: str, port: int) -> tuple[socket.socket, socket.socket]:
     """A listener and a datagram socket that share a port: *port*, or one that is free."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for _ in range(20):
-        listener = socket.create_server((address, port))
-        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listener = socket.create_server((address, port), family=family)
+        datagrams = socket.socket(family, socket.SOCK_DGRAM)
         try:
             datagrams.bind(listener.getsockname())
         except OSError:

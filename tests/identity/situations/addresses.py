@@ -99,6 +99,14 @@ SITUATIONS: tuple[Situation, ...] = (
         because="addresses",
     ),
     _host(
+        "eight addresses have no route, a ninth answers",
+        ACCOUNT,
+        DEAD,
+        *(f"20.77.0.{number}" for number in range(1, 9)),
+        WEB,
+        because="limits",
+    ),
+    _host(
         "70 addresses",
         ACCOUNT,
         "PlatformUnavailable(dns_too_many_answers)",
