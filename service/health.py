@@ -41,7 +41,8 @@ from service.verdict import Examination, Finding
 T = TypeVar("T")
 CHECK_SECONDS = 9.0
 """For all that one check asks of the platform: less than a call has by default."""
-SHARED_FOR: Micros = 60 * SECOND
+SHARED_FOR: Micros = 2 * SECOND
+"""How long a check answers further calls after its end."""
 
 log = structlog.get_logger()
 
@@ -79,8 +80,12 @@ class Health:
         self._failures = Failures()
 
     async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
-        """The connection with a verdict of the last minute. Raises ProfileNotFound,
-        PlatformNotConnected, and RateLimitExceeded beyond the tenant's share."""
+        """Check the connection now, or share a check that is under way or ended less than
+        SHARED_FOR ago.
+
+        A check under way may have asked the platform before this call came. Raises ProfileNotFound,
+        PlatformNotConnected, and RateLimitExceeded beyond the tenant's share.
+        """
         stored = await self._store.connection(caller.tenant_id, profile_key, platform)
         checked_at = stored.upkeep.checked_at
         if checked_at is not None and 0 <= self._clock.now() - checked_at < SHARED_FOR:
@@ -88,7 +93,7 @@ class Health:
         return (await self._share(self._checks, stored, self._asked(self._check))).connection
 
     async def check(self, stored: StoredConnection) -> Checked:
-        """The connection with a verdict of now. Raises as `verify` does, and UnknownKey."""
+        """Check the connection for the monitor. Raises as `verify` does, and UnknownKey."""
         return await self._share(self._checks, stored, self._check)
 
     async def renew(self, stored: StoredConnection) -> None:

@@ -1,6 +1,5 @@
 """Health: verdicts, and what they are proved by, at the sandbox and the real server."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -306,17 +305,6 @@ async def test_a_key_that_is_not_in_the_ring_proves_nothing(watched: Watched) ->
         await watched.verdict()
     assert refusal_of(caught.value).reason == "INTERNAL"
     assert (watched.row, watched.events()) == (before, [])
-
-
-async def test_checks_within_a_minute_share_one(watched: Watched) -> None:
-    """However many ask, at once or one after the other."""
-    before = (await watched.bluesky.counts()).get(REFRESH, 0)
-    connections = await asyncio.gather(*(watched.service.verify(watched.key) for _ in range(20)))
-    assert {told(connection) for connection in connections} == {HEALTHY}
-    assert await watched.verdict(59 * SECOND) == HEALTHY
-    assert (await watched.bluesky.counts())[REFRESH] == before + 1
-    assert await watched.verdict(2 * SECOND) == HEALTHY
-    assert (await watched.bluesky.counts())[REFRESH] == before + 2
 
 
 async def test_a_spent_budget_is_no_proof(watched: Watched) -> None:

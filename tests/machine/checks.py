@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from postcore.profiles.v1 import profile_pb2
+from service.health import SHARED_FOR
 from service.model import DAY, SECOND, ReconnectReason
 from tests.running import Refusal
 
@@ -164,6 +165,7 @@ class Checks:
             assert refusal_is_due(answer, ABSENT, key not in self._held), answer
             return
         row = self._rows[key]
+        assert 0 <= self._clock.now() - row["checked_at"] < SHARED_FOR, "an old verdict"
         assert told(answer) == as_told(row)
         assert answer.last_verified_at.ToMicroseconds() == row["last_verified_at"]
 

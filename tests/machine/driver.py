@@ -102,7 +102,7 @@ class Driver(RuleBasedStateMachine):
         through(who.did)
         self._happened()
         if look:
-            self.clock.at += 2 * MINUTE
+            self.clock.at += 3 * SECOND
             for key in [key for key, held in self.held.items() if held.did == who.did]:
                 self._verify(key)
 

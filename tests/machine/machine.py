@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.model import Micros
+from service.model import SECOND, Micros
 from service.sandbox.accounts import Status
 from service.sandbox.fault import Fault
 from tests.running import Refusal
@@ -21,8 +21,9 @@ ANY = st.integers(0, 3)
 LOOK = st.booleans()
 OPEN = (Status.ACTIVE, Status.DEACTIVATED)
 CLOSED = (Status.TAKENDOWN, Status.SUSPENDED)
-STEPS_OF_TIME = (MINUTE // 2, 2 * MINUTE, 11 * MINUTE, 2 * HOUR, 7 * HOUR, 25 * HOUR, 2200 * HOUR)
-"""Beyond a shared verdict, a second look, an access token, a round, a document, a refresh token."""
+STEPS_OF_TIME = (3 * SECOND, 2 * MINUTE, 11 * MINUTE, 2 * HOUR, 7 * HOUR, 25 * HOUR, 2200 * HOUR)
+"""Beyond a shared verdict, a renewal, a second look, an access token, a round, a document, a
+refresh token."""
 
 
 class Machine(Driver):

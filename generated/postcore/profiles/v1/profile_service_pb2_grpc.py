@@ -209,10 +209,18 @@ class ProfileServiceServicer:
         """Checks a connection now and returns it with the verdict. Needs `profiles:write`, since it can
         spend a login.
 
-        There is no need to call it regularly: the service checks every connection by itself. A check
-        that cannot tell, because the platform is away, limits our calls or the account's login budget
-        is spent, is no failure of the call: the connection comes back with the state
-        CONNECTION_STATE_UNVERIFIED.
+        There is no need to call it regularly: the service checks every connection by itself. Calls for
+        one connection share a check if they overlap, or if they come within 2 seconds of its end; later
+        calls check again. A call can share a check that began before it: to see a change for certain,
+        call again 2 seconds later.
+
+        A check spends a login only within the account's login budget, and after a refused password
+        only 1, 6 and then 24 hours later. Until then the connection stays CONNECTION_STATE_BROKEN, and
+        `next_check_at` says when the next login is tried.
+
+        A check that cannot tell, because the platform is away, limits our calls or the account's login
+        budget is spent, is no failure of the call: the connection comes back with the state
+        CONNECTION_STATE_UNVERIFIED, and `next_check_at` says when the service checks it again.
 
         Fails with INVALID_REQUEST, PROFILE_NOT_FOUND or PLATFORM_NOT_CONNECTED; and as any call may
         with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,

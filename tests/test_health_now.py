@@ -1,0 +1,193 @@
+"""Verify means now: when a check is shared, when it asks again, and what it may cost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from postcore.profiles.v1 import profile_pb2
+from service import monitor
+from service.model import SECOND, Caller, Scope
+from service.sandbox.breakages import Breakages
+from service.sandbox.faults import AnyStatus, Hang
+from service.sandbox.limits import RateLimit
+from tests import test_health as shared
+from tests.conformance.sandbox import Sandbox
+from tests.node import nodes
+from tests.running import MovedClock, running
+from tests.test_health import (
+    HEALTHY,
+    HOUR,
+    REFRESH,
+    UNVERIFIED,
+    Watched,
+    broken,
+    told,
+)
+
+MINUTE = HOUR // 60
+PRESSED_AGAIN = 3 * SECOND
+where, engine, bluesky = shared.where, shared.engine, shared.bluesky
+clock, service, watched = shared.clock, shared.service, shared.watched
+
+
+@pytest.fixture
+async def sandboxed(
+    database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Watched]:
+    """A connected account at a sandbox whose answers can be broken."""
+    monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
+    async with (
+        Sandbox.open() as sandbox,
+        running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as started,
+    ):
+        watched = Watched(started, sandbox, clock)
+        await watched.connect()
+        yield watched
+
+
+def breakages(watched: Watched) -> Breakages:
+    assert isinstance(watched.bluesky, Sandbox)
+    return watched.bluesky.server.breakages
+
+
+async def refreshes(watched: Watched) -> int:
+    return (await watched.bluesky.counts()).get(REFRESH, 0)
+
+
+def next_check(watched: Watched, connection: profile_pb2.Connection) -> int:
+    """How long until the next check, as a caller is told."""
+    return connection.next_check_at.ToMicroseconds() - watched.clock.now()
+
+
+async def press(
+    watched: Watched, times: int, every: int = PRESSED_AGAIN
+) -> list[profile_pb2.Connection]:
+    """What so many verifies answer, one after the other."""
+    answers = []
+    for _ in range(times):
+        watched.clock.ahead += every
+        answers.append(await watched.service.verify(watched.key))
+    return answers
+
+
+async def test_calls_that_overlap_or_follow_within_two_seconds_share_a_check(
+    watched: Watched,
+) -> None:
+    """Fifty at once and fifty right after them cost one refresh; later ones look again."""
+    before = await refreshes(watched)
+    await asyncio.gather(*(watched.service.verify(watched.key) for _ in range(50)))
+    checked_at = watched.row["checked_at"]
+    for _ in range(50):
+        await watched.service.verify(watched.key)
+    assert watched.clock.now() - checked_at < 2 * SECOND
+    assert await refreshes(watched) == before + 1
+    for turn in range(3):
+        assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
+        assert await refreshes(watched) == before + 2 + turn
+
+
+async def lifted(watched: Watched, closed: str, opened: str, reason: str, spent: int) -> None:
+    """An account that is closed, opened and closed again, verified each time."""
+    await getattr(watched.bluesky, closed)(watched.person)
+    assert await watched.verdict(0) == broken(reason)
+    await getattr(watched.bluesky, opened)(watched.person)
+    assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
+    assert (await watched.spent(), watched.events()) == (spent, ["BROKEN", "RECOVERED"])
+    await getattr(watched.bluesky, closed)(watched.person)
+    assert await watched.verdict(PRESSED_AGAIN) == broken(reason)
+
+
+async def test_the_end_of_a_takedown_is_found_at_once(watched: Watched) -> None:
+    """Three seconds after a verdict; it costs one login, since the sessions have ended."""
+    await lifted(watched, "take_down", "lift", "ACCOUNT_TAKEN_DOWN", 1)
+
+
+async def test_the_end_of_a_suspension_is_found_at_once(sandboxed: Watched) -> None:
+    """The same; the published server has no suspensions."""
+    await lifted(sandboxed, "suspend", "lift", "ACCOUNT_SUSPENDED", 1)
+
+
+async def test_the_end_of_a_deactivation_is_found_at_once(watched: Watched) -> None:
+    """Without a login: the session goes on."""
+    await lifted(watched, "deactivate", "activate", "ACCOUNT_DEACTIVATED", 0)
+
+
+async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> None:
+    """However often it was verified meanwhile: it costs no login."""
+    breakages(sandboxed).add(AnyStatus(503))
+    for answer in await press(sandboxed, 20):
+        assert told(answer) == UNVERIFIED
+    breakages(sandboxed).clear()
+    assert await sandboxed.verdict(PRESSED_AGAIN) == HEALTHY
+    assert (await sandboxed.spent(), sandboxed.events()) == (0, ["UNVERIFIED", "HEALTHY"])
+
+
+async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:
+    """A 429 to a login: none is tried before it is over, and each answer says when that is."""
+    await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
+    breakages(sandboxed).add(RateLimit(), method="createSession")
+    first, *others = await press(sandboxed, 10)
+    assert told(first) == UNVERIFIED
+    assert await sandboxed.spent() == 1
+    for answer in others:
+        assert told(answer) == UNVERIFIED
+        assert next_check(sandboxed, answer) > 0
+    assert await sandboxed.spent() == 1
+
+
+async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:
+    """By whoever verifies while it is under way."""
+    before = await refreshes(sandboxed)
+    hang = breakages(sandboxed).add(Hang(), method="refreshSession", calls=1)
+    await sandboxed.service.execute("UPDATE connections SET next_check_at = 0")
+    async with asyncio.timeout(10):
+        while not hang.held_up:
+            await asyncio.sleep(0.01)
+    calls = [asyncio.create_task(sandboxed.service.verify(sandboxed.key)) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    hang.mend()
+    answers = await asyncio.gather(*calls)
+    assert {told(answer) for answer in answers} == {HEALTHY}
+    assert await refreshes(sandboxed) == before + 1
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_put_right_hides_no_check(watched: Watched, hours: int) -> None:
+    """A check of a clock that was wrong is not taken for one of the last two seconds."""
+    watched.clock.ahead = hours * HOUR
+    assert await watched.verdict(0) == HEALTHY
+    await watched.bluesky.take_down(watched.person)
+    watched.clock.ahead = 0
+    assert await watched.verdict(0) == broken("ACCOUNT_TAKEN_DOWN")
+    await watched.bluesky.lift(watched.person)
+    assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_two_nodes_share_a_check(
+    database: Path, database_url: str, clock: MovedClock
+) -> None:
+    """At once, and one right after the other; later each looks."""
+    async with Sandbox.open() as sandbox:
+        settings = {**sandbox.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
+        async with running(database, settings, clock) as service:
+            watched = Watched(service, sandbox, clock)
+            await watched.connect()
+        caller = Caller(service.tenant_id, "node", frozenset(Scope), float("inf"))
+        before = await refreshes(watched)
+        async with nodes(service.settings, 0, 2) as houses:
+            for adapter in (adapter for house in houses for adapter in house.adapters):
+                await adapter.warm_up()
+
+            async def verify(house: int) -> tuple[str, int]:
+                found = await houses[house].health.verify(caller, watched.key, "bluesky")
+                return found.state, found.last_verified_at
+
+            assert len(set(await asyncio.gather(*(verify(turn % 2) for turn in range(20))))) == 1
+            assert await verify(0) == await verify(1)
+            assert await refreshes(watched) == before + 1
+            await asyncio.sleep(2.1)
+            await verify(1)
+            assert await refreshes(watched) == before + 2
