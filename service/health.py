@@ -210,7 +210,10 @@ def judged(
     """What *finding* makes of the connection, with the events that tell it."""
     was = examination.held.connection
     upkeep = examination.upkeep._replace(checked_at=now)
-    if finding.doubt and not (finding.as_it_was and was.needs_reconnect):
+    if finding.doubt and finding.as_it_was:
+        state = ConnectionState.BROKEN if was.needs_reconnect else ConnectionState.UNVERIFIED
+        found = was._replace(state=state, next_check_at=now + finding.again_in)
+    elif finding.doubt:
         # whatever was proved before an outage is proved still
         doubts = upkeep.doubts + 1
         upkeep = upkeep._replace(doubts=doubts)
@@ -218,15 +221,13 @@ def judged(
             state=ConnectionState.UNVERIFIED,
             next_check_at=schedule.after_doubt(now, doubts, finding.again_in),
         )
-    elif finding.doubt:
-        found = was._replace(state=ConnectionState.BROKEN, next_check_at=now + finding.again_in)
     elif finding.reason is not None:
         upkeep = upkeep._replace(doubts=0)
         found = was._replace(
             state=ConnectionState.BROKEN,
             reconnect_reason=finding.reason,
             last_verified_at=now,
-            next_check_at=schedule.after_break(now, upkeep.login_after),
+            next_check_at=schedule.after_break(now, finding.reason, upkeep.login_after),
         )
     else:
         upkeep = upkeep._replace(doubts=0, refusals=0, login_after=None)

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from service.model import SECOND, Micros
+from service.model import SECOND, Micros, ReconnectReason
 
 HOUR: Micros = 3600 * SECOND
 DOUBT: Micros = 5 * 60 * SECOND
@@ -26,12 +26,16 @@ class Schedule:
         wait = min(DOUBT << min(doubts - 1, 20), self.interval)
         return now + max(self._about(wait), at_least)
 
-    def after_break(self, now: Micros, login_after: Micros | None) -> Micros:
+    def after_break(
+        self, now: Micros, reason: ReconnectReason, login_after: Micros | None
+    ) -> Micros:
         """*login_after*: when the password may be tried again, if it was refused."""
         usual = self.after_proof(now)
         if login_after is None or login_after <= now:
             # a wait that is over says nothing of the next check: what was found needed no login
             return usual
+        if reason is ReconnectReason.APP_PASSWORD_REVOKED:
+            return login_after  # no check finds anything else before
         return min(usual, login_after)
 
     @staticmethod

@@ -114,6 +114,24 @@ async def test_the_end_of_a_deactivation_is_found_at_once(watched: Watched) -> N
     await lifted(watched, "deactivate", "activate", "ACCOUNT_DEACTIVATED", 0)
 
 
+async def test_a_refused_password_is_left_alone_however_often_it_is_verified(
+    watched: Watched,
+) -> None:
+    """Each answer is BROKEN, and says when the password is tried next: after 1, 6 and 24 hours."""
+    await watched.bluesky.revoke(watched.person)
+    login_at = 0
+    for turn, hours in enumerate((1, 6, 24)):
+        first = await watched.service.verify(watched.key)
+        login_at = first.next_check_at.ToMicroseconds()
+        assert hours * HOUR - 10 * SECOND < login_at - watched.clock.now() <= hours * HOUR
+        for again in (first, *await press(watched, 30)):
+            assert told(again) == broken("APP_PASSWORD_REVOKED")
+            assert abs(again.next_check_at.ToMicroseconds() - login_at) < SECOND
+        assert await watched.spent() == turn + 1
+        watched.clock.ahead += login_at - watched.clock.now() + SECOND
+    assert watched.events() == ["BROKEN"]
+
+
 async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> None:
     """However often it was verified meanwhile: it costs no login."""
     breakages(sandboxed).add(AnyStatus(503))
@@ -135,6 +153,19 @@ async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:
         assert told(answer) == UNVERIFIED
         assert next_check(sandboxed, answer) > 0
     assert await sandboxed.spent() == 1
+
+
+async def test_a_server_that_has_moved_is_believed_after_ten_minutes(watched: Watched) -> None:
+    """Not sooner, however often it is verified; each answer says when."""
+    await watched.bluesky.migrate(watched.person)
+    assert await watched.verdict(25 * HOUR) == UNVERIFIED
+    moved_at = watched.row["moved_at"]
+    for answer in (*await press(watched, 20), *await press(watched, 7, every=MINUTE)):
+        assert told(answer) == UNVERIFIED
+        due = answer.next_check_at.ToMicroseconds() - moved_at
+        assert abs(due - 10 * MINUTE) < SECOND
+    assert await watched.verdict(2 * MINUTE) == broken("SERVER_MOVED")
+    assert await watched.spent() == 0
 
 
 async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:

@@ -1,6 +1,6 @@
 """Schedule: when a check is due again, after each thing that it can find."""
 
-from service.model import SECOND, Micros
+from service.model import SECOND, Micros, ReconnectReason
 from service.schedule import DOUBT, HOUR, Schedule
 
 NOW: Micros = 1_800_000_000 * SECOND
@@ -30,14 +30,24 @@ def test_a_refused_password_waits() -> None:
     """An hour, six, and then a day; the connection is looked at when the wait is over."""
     waits = [in_hours(SCHEDULE.login_after(NOW, refusals)) for refusals in (1, 2, 3, 4)]
     assert waits == [1, 6, 24, 24]
-    assert SCHEDULE.after_break(NOW, NOW + HOUR) == NOW + HOUR
+    for wait in (HOUR, 24 * HOUR):
+        due = SCHEDULE.after_break(NOW, ReconnectReason.APP_PASSWORD_REVOKED, NOW + wait)
+        assert due == NOW + wait
+
+
+def test_a_closed_account_is_looked_at_each_round() -> None:
+    """However long its password waits: its end is found without a login."""
+    for login_after in (NOW + HOUR, NOW + 24 * HOUR):
+        due = SCHEDULE.after_break(NOW, ReconnectReason.ACCOUNT_SUSPENDED, login_after)
+        assert due <= min(login_after, NOW + 7 * HOUR)
 
 
 def test_a_wait_that_is_over_does_not_make_a_check_due_at_once() -> None:
     """An account that is gone, and one that was closed since its password was refused, are looked
     at once a round: that finds out without a login."""
     for login_after in (None, NOW, NOW - HOUR):
-        assert 5.4 <= in_hours(SCHEDULE.after_break(NOW, login_after)) <= 6.6
+        due = SCHEDULE.after_break(NOW, ReconnectReason.ACCOUNT_DELETED, login_after)
+        assert 5.4 <= in_hours(due) <= 6.6
 
 
 def test_a_password_is_left_alone_for_a_day_at_most() -> None:

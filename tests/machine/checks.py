@@ -195,7 +195,10 @@ class Checks:
         at_peace = set()
         for key, row in self._rows.items():
             true = self._truth[key]
-            assert row["checked_at"] == self._clock.now()
+            waits = row["reconnect_reason"] == "APP_PASSWORD_REVOKED"
+            assert row["checked_at"] == self._clock.now() or (
+                waits and row["next_check_at"] == row["login_after"] > self._clock.now()
+            )
             if true.reasons:
                 assert row["reconnect_reason"] in true.reasons, "a proof without a flag"
                 assert row["state"] == "BROKEN"
