@@ -215,7 +215,7 @@ def judged(
         found = was._replace(state=state, next_check_at=now + finding.again_in)
     elif finding.doubt:
         # whatever was proved before an outage is proved still
-        doubts = upkeep.doubts + 1
+        doubts = schedule.doubts(now, examination.upkeep.checked_at, upkeep.doubts)
         upkeep = upkeep._replace(doubts=doubts)
         found = was._replace(
             state=ConnectionState.UNVERIFIED,

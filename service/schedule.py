@@ -8,6 +8,8 @@ from service.model import SECOND, Micros, ReconnectReason
 HOUR: Micros = 3600 * SECOND
 DOUBT: Micros = 5 * 60 * SECOND
 """The wait after a first check that could not tell; it doubles with each one more."""
+JITTER = 0.1
+"""How far a wait may differ from what it is meant to be, as a part of it."""
 REFUSALS: tuple[Micros, ...] = (HOUR, 6 * HOUR, 24 * HOUR)
 """The waits after a first, a second and every later refusal of a password."""
 
@@ -23,8 +25,17 @@ class Schedule:
 
     def after_doubt(self, now: Micros, doubts: int, at_least: Micros = 0) -> Micros:
         """*doubts*: how many checks in a row could not tell, this one included."""
-        wait = min(DOUBT << min(doubts - 1, 20), self.interval)
-        return now + max(self._about(wait), at_least)
+        return now + max(self._about(self._doubt_wait(doubts)), at_least)
+
+    def doubts(self, now: Micros, checked_at: Micros | None, doubts: int) -> int:
+        """How many checks in a row could not tell, after one more than *doubts*.
+
+        A check before the wait after the last one is over does not count: callers that verify every
+        few seconds would put off the next check for hours.
+        """
+        since = -1 if checked_at is None else now - checked_at
+        is_early = doubts > 0 and 0 <= since < self._doubt_wait(doubts) * (1 - JITTER)
+        return doubts if is_early else doubts + 1
 
     def after_break(
         self, now: Micros, reason: ReconnectReason, login_after: Micros | None
@@ -52,6 +63,9 @@ class Schedule:
         wait = 0 if login_after is None else login_after - now
         return wait if 0 < wait <= REFUSALS[-1] else 0
 
+    def _doubt_wait(self, doubts: int) -> Micros:
+        return min(DOUBT << min(doubts - 1, 20), self.interval)
+
     @staticmethod
     def _about(wait: Micros) -> Micros:
-        return int(wait * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+        return int(wait * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret

@@ -133,13 +133,26 @@ async def test_a_refused_password_is_left_alone_however_often_it_is_verified(
 
 
 async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> None:
-    """However often it was verified meanwhile: it costs no login."""
+    """However often it was verified meanwhile: it costs no login, and the next check stays near."""
     breakages(sandboxed).add(AnyStatus(503))
     for answer in await press(sandboxed, 20):
         assert told(answer) == UNVERIFIED
+        assert next_check(sandboxed, answer) < 6 * MINUTE
     breakages(sandboxed).clear()
     assert await sandboxed.verdict(PRESSED_AGAIN) == HEALTHY
     assert (await sandboxed.spent(), sandboxed.events()) == (0, ["UNVERIFIED", "HEALTHY"])
+
+
+async def test_doubts_that_come_in_their_time_are_looked_at_less_and_less_often(
+    sandboxed: Watched,
+) -> None:
+    """Five minutes, ten, twenty: calls in between do not count, nor start it anew."""
+    breakages(sandboxed).add(AnyStatus(503))
+    for about in (5, 10, 20, 40):
+        [answer, *_] = await press(sandboxed, 3, every=PRESSED_AGAIN)
+        wait = next_check(sandboxed, answer)
+        assert 0.9 * about * MINUTE - SECOND < wait < 1.1 * about * MINUTE
+        sandboxed.clock.ahead += int(1.1 * about * MINUTE)
 
 
 async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:

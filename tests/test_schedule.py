@@ -50,6 +50,15 @@ def test_a_wait_that_is_over_does_not_make_a_check_due_at_once() -> None:
         assert 5.4 <= in_hours(due) <= 6.6
 
 
+def test_doubts_of_impatient_callers_do_not_count() -> None:
+    """Nor does one whose check lies in the future: the clock was put back since."""
+    assert SCHEDULE.doubts(NOW, None, 0) == SCHEDULE.doubts(NOW, NOW - 1, 0) == 1
+    for doubts, wait in ((1, DOUBT), (2, 2 * DOUBT), (3, 4 * DOUBT), (30, 6 * HOUR)):
+        assert SCHEDULE.doubts(NOW, NOW - int(0.89 * wait), doubts) == doubts
+        assert SCHEDULE.doubts(NOW, NOW - int(0.91 * wait), doubts) == doubts + 1
+        assert SCHEDULE.doubts(NOW, NOW + SECOND, doubts) == doubts + 1
+
+
 def test_a_password_is_left_alone_for_a_day_at_most() -> None:
     """A time further ahead is none of ours: the clock was put back since."""
     waits = [SCHEDULE.login_wait(NOW, after) for after in (None, NOW - 1, NOW, NOW + HOUR)]
