@@ -1,4 +1,4 @@
-"""Failures: sessions that could not be renewed of late, and are left alone for a while.
+"""Failures: sessions that could not be used or renewed of late, and are left alone for a while.
 
 Callers ask again and again while a server is away; each time may cost the account a login. The
 wait doubles, so that an outage of hours does not use up the logins of the day.
@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
 
-from service.errors import PlatformUnavailable, ServiceError
+from service.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
 from service.records import ConnectionKey, Sealed, StoredConnection
 
 FIRST_WAIT = 5.0
@@ -39,6 +39,16 @@ class Failures:
         if wait > 0:
             told = failure.error.retry_after
             raise failure.error.again(None if told is None else wait)
+
+    def limit(self, stored: StoredConnection) -> PlatformRateLimited | None:
+        """The platform's own limit, if the latest attempt met one that is not over."""
+        try:
+            self.check(stored)
+        except PlatformRateLimited as error:
+            return error
+        except ServiceError:
+            pass
+        return None
 
     def note(self, tried: StoredConnection, left: StoredConnection, error: ServiceError) -> None:
         """Remember *error*: of an attempt at the session in *tried*, that has led to the one in

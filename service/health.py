@@ -36,7 +36,7 @@ from service.records import ConnectionKey, SavedVerdict, StoredConnection
 from service.schedule import Schedule
 from service.sessions import Overtaken, Sessions
 from service.tasks import OwnedTasks
-from service.verdict import Examination, Finding
+from service.verdict import Examination, Finding, doubt_of
 
 T = TypeVar("T")
 CHECK_SECONDS = 9.0
@@ -129,7 +129,12 @@ class Health:
                 if held.upkeep.checked_at != stored.upkeep.checked_at:
                     return Checked(held.connection)  # somebody else has checked it meanwhile
                 examination = self._examination(held)
-                finding = await examination.find()
+                if limit := self._failures.limit(held):
+                    finding = doubt_of(limit)
+                else:
+                    finding = await examination.find()
+                    if isinstance(finding.error, PlatformRateLimited):
+                        self._failures.note(held, examination.held, finding.error)
                 away = isinstance(finding.error, PlatformUnavailable)
                 return Checked(await self._write(examination, finding), away)
         except Overtaken:

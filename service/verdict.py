@@ -115,8 +115,8 @@ class Examination:
         except AccountGone:
             return Finding(ReconnectReason.ACCOUNT_DELETED)
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
-            doubt = _doubt(error)
-            if self._inactive:
+            doubt = doubt_of(error)
+            if self._inactive and not isinstance(error, PlatformRateLimited):
                 # the server says so to us alone, which is no proof yet
                 platform = self._platform.card.platform
                 doubt = replace(doubt, error=AccountInactive(platform, self._inactive))
@@ -141,7 +141,7 @@ class Examination:
         except PlatformUnavailable as error:
             # a server that is gone may have left word where to
             await self._look()
-            return _doubt(error) if self.upkeep.moved_at is None else self._moved()
+            return doubt_of(error) if self.upkeep.moved_at is None else self._moved()
         return await self._inquire()
 
     async def _inquire(self) -> Finding:
@@ -243,7 +243,8 @@ def _refused(error: ServiceError, before: Standing, after: Standing) -> Finding:
     return Finding(doubt="odd_refusal", error=told)
 
 
-def _doubt(error: ServiceError) -> Finding:
+def doubt_of(error: ServiceError) -> Finding:
+    """The finding of a check that *error* has ended."""
     # what a platform that is away says of waiting is for callers; a limit is meant for us
     limited = not isinstance(error, PlatformUnavailable)
     wait = int((error.retry_after or 0) * SECOND) if limited else 0

@@ -168,6 +168,25 @@ async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:
     assert await sandboxed.spent() == 1
 
 
+@pytest.mark.parametrize("method", ["refreshSession", "getRepoStatus"])
+async def test_a_limit_of_other_calls_is_heeded(
+    sandboxed: Watched, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked before a 429 is over; then all is well."""
+    monkeypatch.setattr("service.failures.monotonic", lambda: sandboxed.clock.now() / SECOND)
+    await sandboxed.bluesky.deactivate(sandboxed.person)
+    breakages(sandboxed).add(RateLimit(), method=method)
+    assert await sandboxed.verdict(0) == UNVERIFIED
+    before = await sandboxed.bluesky.counts()
+    for answer in await press(sandboxed, 5):
+        assert told(answer) == UNVERIFIED
+    assert await sandboxed.bluesky.counts() == before
+    await sandboxed.bluesky.activate(sandboxed.person)
+    breakages(sandboxed).clear()
+    assert await sandboxed.verdict(next_check(sandboxed, answer)) == HEALTHY
+    assert await sandboxed.spent() == 0
+
+
 async def test_a_server_that_has_moved_is_believed_after_ten_minutes(watched: Watched) -> None:
     """Not sooner, however often it is verified; each answer says when."""
     await watched.bluesky.migrate(watched.person)
