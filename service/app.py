@@ -107,6 +107,10 @@ async def house(
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         # two shares: connects that hang keep no session from being renewed
         connects, renewals = (Shares(settings.at_once_per_tenant) for _ in range(2))
+        # and two rates, for the same reason
+        lookups, checks = (
+            LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)
+        )
         access = Access(store, ring, clock)
         connect = Connect(
             store,
@@ -120,11 +124,11 @@ async def house(
             clock,
             tasks,
             access,
-            LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host),
+            lookups,
         )
         profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
         sessions = Sessions(store, registry, vault, logouts, clock)
-        health = Health(store, sessions, logins, renewals, schedule, clock, tasks)
+        health = Health(store, sessions, logins, renewals, schedule, clock, tasks, checks)
         audit = Audit(store, clock, settings.lease_audit_days * DAY)
         leases = Leases(store, sessions, health, audit, clock)
         monitor = Monitor(store, health, clock, settings.checks_per_second)

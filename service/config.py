@@ -145,8 +145,8 @@ class Settings(BaseModel):
     """Connects of one tenant under way, and as many renewals and checks that it asks for; in one
     process, which has 200 connections to platforms for all of them."""
     lookups_per_tenant: int = Field(50, ge=1)
-    """Look-ups of accounts a second that one tenant's connects may cause; five times as many after
-    a pause. In one process."""
+    """Look-ups of accounts a second that one tenant's connects may cause, and as many checks that
+    it asks for; five times as many after a pause. In one process."""
     lookups_per_host: int = Field(200, ge=1)
     """The same of all tenants at one host; three times as many after a pause."""
     max_streams: int = Field(2000, ge=1)

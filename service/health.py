@@ -21,6 +21,7 @@ from service.errors import (
 from service.failures import Failures
 from service.limits import Shares
 from service.logins import Logins
+from service.lookups import LookupLimits
 from service.model import (
     SECOND,
     Caller,
@@ -67,6 +68,7 @@ class Health:
         schedule: Schedule,
         clock: Clock,
         tasks: OwnedTasks,
+        rate: LookupLimits,
     ) -> None:
         self._store = store
         self._sessions = sessions
@@ -75,6 +77,7 @@ class Health:
         self._schedule = schedule
         self._clock = clock
         self._tasks = tasks
+        self._rate = rate
         self._checks: dict[ConnectionKey, asyncio.Task[Checked]] = {}
         self._renewals: dict[ConnectionKey, asyncio.Task[None]] = {}
         self._failures = Failures()
@@ -84,13 +87,14 @@ class Health:
         SHARED_FOR ago.
 
         A check under way may have asked the platform before this call came. Raises ProfileNotFound,
-        PlatformNotConnected, and RateLimitExceeded beyond the tenant's share.
+        PlatformNotConnected, and RateLimitExceeded beyond the tenant's share or rate.
         """
         stored = await self._store.connection(caller.tenant_id, profile_key, platform)
         checked_at = stored.upkeep.checked_at
         if checked_at is not None and 0 <= self._clock.now() - checked_at < SHARED_FOR:
             return stored.connection
-        return (await self._share(self._checks, stored, self._asked(self._check))).connection
+        check = self._asked(self._check_within_rate)
+        return (await self._share(self._checks, stored, check)).connection
 
     async def check(self, stored: StoredConnection) -> Checked:
         """Check the connection for the monitor. Raises as `verify` does, and UnknownKey."""
@@ -121,6 +125,11 @@ class Health:
                 return await work(stored)
 
         return within_share
+
+    async def _check_within_rate(self, stored: StoredConnection) -> Checked:
+        """`_check` for a caller. The monitor has a rate of its own."""
+        self._rate.take(stored.context.tenant_id, stored.context.origin)
+        return await self._check(stored)
 
     async def _check(self, stored: StoredConnection) -> Checked:
         context = stored.context

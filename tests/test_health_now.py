@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_pb2
@@ -13,9 +14,10 @@ from service.sandbox.breakages import Breakages
 from service.sandbox.faults import AnyStatus, Hang
 from service.sandbox.limits import RateLimit
 from tests import test_health as shared
+from tests.bluesky import CREATE
 from tests.conformance.sandbox import Sandbox
 from tests.node import nodes
-from tests.running import MovedClock, running
+from tests.running import MovedClock, refusal_of, running
 from tests.test_health import (
     HEALTHY,
     HOUR,
@@ -254,3 +256,30 @@ async def test_two_nodes_share_a_check(
             await asyncio.sleep(2.1)
             await verify(1)
             assert await refreshes(watched) == before + 2
+
+
+async def test_a_tenant_cannot_have_a_server_checked_at_any_rate(
+    database: Path, clock: MovedClock
+) -> None:
+    """RATE_LIMIT_EXCEEDED with the time to wait, and the server is not asked; a check that is
+    shared counts for nothing, and another tenant is not held up."""
+    async with Sandbox.open() as sandbox:
+        few = {"LOOKUPS_PER_TENANT": "1", "LOOKUPS_PER_HOST": "1"}
+        async with running(database, {**sandbox.settings(), **few}, clock) as service:
+            watched = Watched(service, sandbox, clock)
+            await watched.connect()
+            for _ in range(50):
+                await service.verify(watched.key)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await press(watched, 30)
+            refusal = refusal_of(caught.value)
+            assert (refusal.reason, refusal.retry_after) == ("RATE_LIMIT_EXCEEDED", 1)
+            asked = await sandbox.counts()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await press(watched, 1)
+            assert await sandbox.counts() == asked
+            service.api_key, _ = await service.new_key(tenant_id=await service.new_tenant())
+            other = Watched(service, sandbox, clock)
+            await other.connect()
+            assert await other.verdict(0) == HEALTHY
+            assert asked[CREATE] == 1
