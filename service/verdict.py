@@ -7,6 +7,7 @@ now, between two public words of it that the account is active; or such a word t
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from service.errors import (
@@ -38,6 +39,8 @@ from service.vault import Unreadable
 MOVED_FOR: Micros = 10 * 60 * SECOND
 """How long a document has to name another server, between two looks, to be believed."""
 DOCUMENT_GOOD_FOR: Micros = DAY
+RENEWAL_LOOK_SECONDS = 2.0
+"""Time limit for reading the document during a renewal, whose new session is stored by then."""
 
 NOT_ACTIVE = {
     Standing.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
@@ -94,17 +97,22 @@ class Examination:
         self._platform = sessions.platform(held)
         self._looked = False
         self._inactive = ""
+        self._told_username = ""
 
     async def find(self) -> Finding:
         """The verdict. Raises Overtaken, UnknownKey (which proves nothing), ServiceUnavailable."""
         return await self._told(self._find)
 
     async def renew(self) -> Finding | None:
-        """None, where a refresh was all it took; else what was found on the way to a session.
+        """None if the refresh proved no more than that the session works; otherwise the verdict.
 
         Raises as `find` does, and PlatformUnavailable or PlatformRateLimited of the refresh.
         """
-        return None if await self._refresh() else await self._told(self._inquire)
+        if not await self._refresh():
+            return await self._told(self._inquire)
+        self._until = min(self._until, asyncio.get_running_loop().time() + RENEWAL_LOOK_SECONDS)
+        finding = await self._told(self._works)
+        return finding if self._looked or finding.reason is not None else None
 
     async def _told(self, ask: Callable[[], Awaitable[Finding]]) -> Finding:
         try:
@@ -137,12 +145,24 @@ class Examination:
                 return Finding(was)
         try:
             if await self._refresh():
-                return Finding()
+                return await self._works()
         except PlatformUnavailable as error:
             # a server that is gone may have left word where to
             await self._look()
             return doubt_of(error) if self.upkeep.moved_at is None else self._moved()
         return await self._inquire()
+
+    async def _works(self) -> Finding:
+        """The verdict after a refresh that worked.
+
+        Reads the document first if the platform's answer names another account name. A failure
+        to read it is ignored: the session works, and the next answer leads to the document again.
+        """
+        if self._looked or self._told_username.lower() in ("", self.username):
+            return Finding()
+        with suppress(PlatformUnavailable, PlatformRateLimited):
+            await self._look()
+        return Finding() if self.upkeep.moved_at is None else self._moved()
 
     async def _inquire(self) -> Finding:
         """Why the session is of no use: the document again, the standing, at most one login, the
@@ -201,7 +221,7 @@ class Examination:
         except (SessionEnded, Unreadable):
             # its credential was opened before: a login makes another session
             return False
-        self._inactive = refreshed.inactive
+        self._inactive, self._told_username = refreshed.inactive, refreshed.told_username
         if not refreshed.inactive:
             self.session = refreshed.session
         return not refreshed.inactive

@@ -95,6 +95,9 @@ class Checks:
             assert fresh
         if now["state"] == "HEALTHY" and fresh:
             assert true.allows_healthy(now["document_at"], self._clock.now()), true
+            if not self._sky.disturbed:
+                handle = self._sky.network.ledger[now["account_id"]].handle
+                assert now["username"] == handle, "a session's answer has named another"
         if was["reconnect_reason"] and not reason:
             assert (now["state"], fresh) == ("HEALTHY", True), "a flag is lifted by proof alone"
         renamed = [
@@ -175,8 +178,9 @@ class Checks:
             assert row is not None, "lent a session of what is not connected"
             assert row["reconnect_reason"] is None, "lent a session of what is broken"
             assert answer.access_token == self._service.session(key).access_token
-            assert (answer.account_id, answer.service_endpoint) == (
+            assert (answer.account_id, answer.username, answer.service_endpoint) == (
                 row["account_id"],
+                row["username"],
                 row["origin"],
             )
             left = answer.expires_at.ToMicroseconds() - self._clock.now()
