@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
+from service.model import PlatformFault
 from service.records import ConnectionKey, Sealed, StoredConnection
 
 FIRST_WAIT = 5.0
@@ -56,8 +57,12 @@ class Failures:
         earlier = self._all.pop(tried.context.key, None)
         times = 1 if earlier is None or earlier.session != tried.session else earlier.times + 1
         wait = min(FIRST_WAIT * 2.0 ** min(times - 1, 20), LONGEST_WAIT)
-        if not isinstance(error, PlatformUnavailable):
-            # a limit, which says itself how long it lasts
+        is_outage = (
+            isinstance(error, PlatformUnavailable)
+            and error.cause is not PlatformFault.SERVER_CHANGED
+        )
+        if not is_outage:
+            # the error says how long it lasts
             wait = max(wait, error.retry_after or 0)
         kept = error.again(error.retry_after)
         self._all[tried.context.key] = _Failure(left.session, times, monotonic() + wait, kept)

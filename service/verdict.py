@@ -108,6 +108,8 @@ class Examination:
 
         Raises as `find` does, and PlatformUnavailable or PlatformRateLimited of the refresh.
         """
+        if self.upkeep.moved_at is not None:
+            return await self._told(self._find)
         if not await self._refresh():
             return await self._told(self._inquire)
         self._until = min(self._until, asyncio.get_running_loop().time() + RENEWAL_LOOK_SECONDS)
