@@ -72,6 +72,8 @@ class Standing(StrEnum):
     SUSPENDED = "SUSPENDED"
     TAKEN_DOWN = "TAKEN_DOWN"
     NOT_FOUND = "NOT_FOUND"
+    UNKNOWN = "UNKNOWN"
+    """The platform answers, and does not say."""
 
 
 class CredentialFault(StrEnum):

@@ -25,6 +25,7 @@ from service.model import (
     CredentialFault,
     Login,
     Micros,
+    PlatformFault,
     ReconnectReason,
     Session,
     Standing,
@@ -241,14 +242,21 @@ class Examination:
                 self.held.context.tenant_id, self._platform, account, LoginPurpose.UPKEEP, attempt
             )
         except (InvalidCredentials, AccountInactive):
-            # either way the next one would most likely end alike
-            refusals = self.upkeep.refusals + 1
-            after = Schedule.login_after(self._clock.now(), refusals)
-            self.upkeep = self.upkeep._replace(refusals=refusals, login_after=after)
+            self._wait_after_refusal()
+            raise
+        except PlatformUnavailable as error:
+            if error.cause is PlatformFault.UNEXPECTED_ANSWER and error.retry_after is None:
+                self._wait_after_refusal()
             raise
         self.held = await self._sessions.adopt(self.held, login)
         await self._logins.heed(account, login)
         self.session = login.session
+
+    def _wait_after_refusal(self) -> None:
+        """Put off the next login, which would most likely end as this one did."""
+        refusals = self.upkeep.refusals + 1
+        after = Schedule.login_after(self._clock.now(), refusals)
+        self.upkeep = self.upkeep._replace(refusals=refusals, login_after=after)
 
 
 def _refused(error: ServiceError, before: Standing, after: Standing) -> Finding:

@@ -72,6 +72,7 @@ MAY_IMPORT = {
         "failures",
         "limits",
         "logins",
+        "lookups",
         "ports",
         "schedule",
         "sessions",

@@ -252,6 +252,15 @@ async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
     assert await limits.spend() == 0
 
 
+async def test_a_shorter_pause_does_not_end_a_longer_one(limits: Limits) -> None:
+    """Two logins at once may each be told of another wait."""
+    for seconds in (90, 30, 60):
+        await limits.limits.pause(ALICE, limits.clock.at + seconds * SECOND)
+        assert await limits.spend() == 90
+    await limits.limits.pause(ALICE, limits.clock.at + 120 * SECOND)
+    assert await limits.spend() == 120
+
+
 async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:
     """The debit is made before the login, in the store."""
     spent = await asyncio.gather(*(limits.spend(tenant=str(number)) for number in range(100)))

@@ -283,3 +283,36 @@ async def test_a_tenant_cannot_have_a_server_checked_at_any_rate(
             await other.connect()
             assert await other.verdict(0) == HEALTHY
             assert asked[CREATE] == 1
+
+
+NO_STANDING = AnyStatus(501)
+
+
+async def test_a_server_without_standings_costs_one_login(sandboxed: Watched) -> None:
+    """It has no getRepoStatus. A session that has ended is replaced all the same."""
+    breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
+    await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
+    assert [told(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
+    assert await sandboxed.spent() == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [AnyStatus(401, "AuthenticationRequired"), AnyStatus(401, "AuthMissing")]
+)
+async def test_a_refusal_that_proves_nothing_is_not_asked_for_again_and_again(
+    sandboxed: Watched, refusal: AnyStatus
+) -> None:
+    """By a server without standings, or in words that may mean something else."""
+    breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
+    breakages(sandboxed).add(refusal, method="createSession")
+    await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
+    for answer in await press(sandboxed, 20):
+        assert told(answer) == UNVERIFIED
+    assert await sandboxed.spent() == 1
+    sandboxed.clock.ahead += HOUR
+    assert told(await sandboxed.service.verify(sandboxed.key)) == UNVERIFIED
+    assert await sandboxed.spent() == 2
+    breakages(sandboxed).clear()
+    sandboxed.clock.ahead += 6 * HOUR
+    assert told(await sandboxed.service.verify(sandboxed.key)) == HEALTHY
+    assert (await sandboxed.spent(), sandboxed.events()) == (3, ["UNVERIFIED", "HEALTHY"])

@@ -208,8 +208,11 @@ def standing(answer: XrpcAnswer, did: str) -> Standing | None:
     """What getRepoStatus says of *did*, if it says anything."""
     if answer.status in (400, 403, 404, 410) and answer.error in words.STANDINGS:
         return words.STANDINGS[answer.error]
-    if (answer.status, answer.error) == (400, "InvalidRequest"):
-        return words.STANDING_MESSAGES.get(answer.message.replace(did, "{did}", 1))
+    said = answer.message.replace(did, "{did}", 1)
+    if answer.is_refusal and said in words.STANDING_MESSAGES:
+        return words.STANDING_MESSAGES[said]
+    if answer.status in (404, 405, 501) or answer.error in words.NO_METHOD:
+        return Standing.UNKNOWN  # not every server software has this call
     if not answer.is_success or answer.body.get("did") != did:
         return None
     active, named = answer.body.get("active"), answer.body.get("status")
@@ -235,7 +238,9 @@ def _has_ended(answer: XrpcAnswer) -> bool:
     if said == words.BODY_REFUSED:
         return False  # by a proxy that adds one
     names = words.ENDED | words.INACTIVE.keys()
-    return answer.error in names or said in words.ENDED_MESSAGES
+    # a 401 in XRPC's form is about the token, whatever name the server has for that
+    is_about_token = answer.status == 401 and answer.error not in ("", words.NO_TOKEN)
+    return answer.error in names or is_about_token
 
 
 def _session(answer: XrpcAnswer, did: str, now: Micros) -> Session:

@@ -221,8 +221,7 @@ class Doctor:
     async def _standing(self, origin: Origin, did: str) -> Seen:
         """What the server tells anybody of the account. One that tells nothing may log it in."""
         started = monotonic()
-        standing: Standing | None = None
-        what = "the server does not say"
+        standing = Standing.UNKNOWN
         try:
             async with _limit():
                 answer = await self._outside.egress.get(
@@ -231,16 +230,15 @@ class Doctor:
                     {"did": did},
                     trusted=origin in self._outside.account_servers,
                 )
-            standing = answers.standing(XrpcAnswer.of(answer), did)
+            standing = answers.standing(XrpcAnswer.of(answer), did) or standing
         except (PlatformUnavailable, NameNotFound):
             pass
-        if standing is not None:
-            what = standing.value.lower().replace("_", " ")
         if standing in INACTIVE:
             self.refusal = AccountInactive(CARD.platform, INACTIVE[standing])
         elif standing is Standing.NOT_FOUND:
             self.refusal = answers.invalid(CredentialFault.REJECTED_BY_PLATFORM)
-        fit = None if standing is None else self.refusal is None
+        fit = None if standing is Standing.UNKNOWN else self.refusal is None
+        what = standing.value.lower().replace("_", " ")
         return Seen("account", fit, monotonic() - started, what)
 
 

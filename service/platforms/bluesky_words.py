@@ -60,12 +60,8 @@ ENDED = frozenset(
     )
 )
 """In answer to refreshSession: the session is refreshed no more."""
-ENDED_MESSAGES = frozenset(
-    (
-        ("Unauthorized", "Invalid refresh token"),  # openfederation
-        ("Unauthorized", "Refresh token expired or revoked"),  # openfederation
-    )
-)
+NO_TOKEN = "AuthMissing"  # noqa: S105 - an error's name
+"""In answer to refreshSession: the token has not arrived. A proxy may have removed it."""
 BODY_REFUSED = ("InvalidRequest", "A request body was provided when none was expected")
 
 WRONG_TOKEN = frozenset(
@@ -83,9 +79,12 @@ STANDINGS = {
     "RepoTakendown": Standing.TAKEN_DOWN,
 }
 """In answer to getRepoStatus."""
+NO_METHOD = frozenset(("InvalidRequest", "MethodNotImplemented"))
+"""In answer to getRepoStatus: the server does not have it, or not for this account."""
 STANDING_MESSAGES = {
     "could not find account for did: {did}": Standing.NOT_FOUND,
     "account for did: {did} is deactivated": Standing.DEACTIVATED,
     "account for did: {did} is taken down": Standing.TAKEN_DOWN,
+    "repo not found": Standing.NOT_FOUND,
 }
-"""In answer to getRepoStatus, of InvalidRequest: blue-nile."""
+"""In answer to getRepoStatus, by message: blue-nile, and ezpds for the last."""

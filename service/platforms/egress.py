@@ -297,8 +297,6 @@ class OneOrigin(httpx.AsyncBaseTransport):
     def __init__(self, pool: _Pool, origin: Origin) -> None:
         self._pool = pool
         self.origin = origin
-        self.headers: Mapping[str, str] = {}
-        """Of the last answer, by lower-case name."""
         self.beginning = False
         """Whether of each answer the beginning is enough; redirects are then answers, too."""
 
@@ -347,9 +345,7 @@ class OneOrigin(httpx.AsyncBaseTransport):
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             raise PlatformUnavailable(_fault(error), type(error).__name__) from None
         kept = [item for item in answer.headers if item[0].lower() != b"set-cookie"]
-        response = httpx.Response(answer.status, headers=kept, content=body, request=request)
-        self.headers = response.headers
-        return response
+        return httpx.Response(answer.status, headers=kept, content=body, request=request)
 
 
 def _fault(error: Exception) -> PlatformFault:

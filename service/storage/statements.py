@@ -227,6 +227,7 @@ INSERT INTO login_debits (account_id, origin, tenant_id, purpose, at) VALUES ($1
 SAVE_PAUSE = """
 INSERT INTO login_pauses (account_id, origin, until) VALUES ($1, $2, $3)
 ON CONFLICT (account_id, origin) DO UPDATE SET until = excluded.until
+WHERE excluded.until > login_pauses.until
 """
 CONNECTED_BY_TENANT = """
 SELECT 1 FROM connections WHERE tenant_id = $1 AND account_id = $2 AND origin = $3 LIMIT 1

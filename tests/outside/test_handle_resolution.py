@@ -284,7 +284,7 @@ async def test_a_handle_without_a_host_leads_nowhere(internet: Internet) -> None
         (respond("Bad Request", 400), "not_json"),
         (respond("<html>", 500), "not_json"),
         (respond(""), "not_json"),
-        (respond(b'{"did": "\xff"}'), "not_json"),
+        (respond(b'{"did": "\xff"}'), "HANDLE_NOT_FOUND"),
         (respond("[" * 100_000), "not_json"),
         (respond("1" * 100_000), "not_json"),
         (respond({"did": DID}, 307, location="https://elsewhere.example.com/"), "redirect"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
-from service.model import PlatformStep, Session
+from service.model import PlatformStep, Session, Standing
 from service.platforms import bluesky as adapter
 from service.ports import SessionEnded
 
@@ -114,7 +114,6 @@ async def test_a_session_that_is_refreshed_no_more(
         (respond("<html>log in</html>", 401), None),
         (respond("<html>are you human?</html>", 403), None),
         (respond("", 400), None),
-        (xrpc(401, "Unauthorized"), None),
         (xrpc(401, "AuthMissing"), None),
         (xrpc(400, "MethodNotImplemented"), None),
         (xrpc(404, "NotFound"), None),
@@ -134,9 +133,25 @@ async def test_a_refresh_that_proves_nothing(
     assert caught.value.step is PlatformStep.SERVER
 
 
-@pytest.mark.parametrize("answer", [respond("", 404), respond("", 501), respond("<html>")])
+async def test_a_401_in_the_protocols_form_ends_the_session(bluesky: LyingBluesky) -> None:
+    """Whatever name the server has for it: the token is not taken, and a login makes another."""
+    bluesky.server.on(REFRESHES, xrpc(401, "Unauthorized"))
+    with pytest.raises(SessionEnded):
+        await bluesky.platform.refresh(Session("access", "old", 0), bluesky.account)
+
+
+@pytest.mark.parametrize(
+    "answer", [respond("", 404), respond("", 405), respond("", 501), xrpc(400, "InvalidRequest")]
+)
+async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answer: bytes) -> None:
+    """It has no such method: that is no outage, and no proof."""
+    bluesky.server.on(STANDING, answer)
+    assert await bluesky.platform.standing(bluesky.account) is Standing.UNKNOWN
+
+
+@pytest.mark.parametrize("answer", [respond("<html>"), respond("<html>", 403), respond("{}")])
 async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes) -> None:
-    """By a server without the method, or by something before it: no standing, and no proof."""
+    """Something before the server has answered: no standing, and no proof."""
     bluesky.server.on(STANDING, answer)
     with pytest.raises(PlatformUnavailable) as caught:
         await bluesky.platform.standing(bluesky.account)
