@@ -10,8 +10,9 @@ import structlog
 from service import canary
 from service.config import PUBLIC_DIRECTORY, Settings
 from service.limits import Budget, LoginBudgets
-from service.platforms.egress import Egress, Origin, Roots
+from service.platforms.egress import Egress, Roots
 from service.platforms.names import Resolver
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.ports import Clock
 from service.ring import KeyPurpose, Ring, UnknownKey, Wrap, age

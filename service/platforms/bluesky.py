@@ -33,10 +33,11 @@ from service.platforms.bluesky_answers import XrpcAnswer
 from service.platforms.bluesky_card import CARD
 from service.platforms.bluesky_limits import pause_until
 from service.platforms.bluesky_tokens import is_usable
-from service.platforms.egress import Answer, OneOrigin, Origin
+from service.platforms.egress import Answer, OneOrigin
 from service.platforms.handles import is_handle, tidy_handle
 from service.platforms.identity import Identity, NoSuchAccount
 from service.platforms.names import NameNotFound
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.steps import at_step
 

@@ -16,7 +16,6 @@ from service.platforms import bluesky_answers as answers
 from service.platforms.addresses import is_public
 from service.platforms.bluesky_answers import XrpcAnswer
 from service.platforms.bluesky_card import CARD
-from service.platforms.egress import Origin
 from service.platforms.handles import is_handle, tidy_handle, web_host
 from service.platforms.identity import (
     Identity,
@@ -27,6 +26,7 @@ from service.platforms.identity import (
     odd_status,
 )
 from service.platforms.names import NameNotFound
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.steps import PlatformTime, at_step, platform_time
 

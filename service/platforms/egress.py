@@ -8,13 +8,12 @@ rules.
 """
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from weakref import WeakValueDictionary
 
 import certifi
@@ -25,6 +24,7 @@ from service.errors import PlatformUnavailable
 from service.model import PlatformFault
 from service.platforms.addresses import is_public
 from service.platforms.names import NameNotPublic, Resolver
+from service.platforms.origin import Origin
 from service.platforms.race import first_connection
 from service.platforms.wire import SOCKET_OPTIONS, Wires
 
@@ -46,44 +46,6 @@ KEEP_IDLE_SECONDS = 4.0
 MOST_CONNECTIONS = 200
 MOST_AT_ONE_HOST = 150
 """A server that hangs, however many accounts it has, leaves the rest for the others."""
-ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?", re.ASCII)
-PUBLIC_NAME = re.compile(
-    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
-)
-"""At least two labels, the last beginning with a letter: no form of a bare address is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Scheme, host and port: where an operation goes, and nothing more than that."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Raises ValueError unless *text* is an http(s) URL of an origin alone."""
-        # str.lower() would turn the Kelvin sign into k
-        match = ORIGIN.fullmatch(text.lower()) if text.isascii() else None
-        if match is None:
-            raise ValueError("not an origin")
-        scheme, host, port = match.groups()
-        number = int(port) if port else (443 if scheme == "https" else 80)
-        if not 0 < number < 65536:
-            raise ValueError("not a port")
-        return cls(scheme, host, number)
-
-    @property
-    def is_public_https(self) -> bool:
-        """Whether anybody's document may send us there (its address is checked later)."""
-        return (
-            self.scheme == "https" and self.port == 443 and bool(PUBLIC_NAME.fullmatch(self.host))
-        )
-
-    def __str__(self) -> str:
-        usual = self.port == (443 if self.scheme == "https" else 80)
-        return f"{self.scheme}://{self.host}" + ("" if usual else f":{self.port}")
 
 
 Answer = httpx.Response

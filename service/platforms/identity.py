@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from service.errors import PlatformUnavailable
 from service.model import Account, PlatformFault, PlatformStep
-from service.platforms.egress import BEGINNING_BYTES, Origin
+from service.platforms.egress import BEGINNING_BYTES
 from service.platforms.handles import is_did, is_handle, web_host
 from service.platforms.names import NameNotFound
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.ports import AccountGone
 from service.steps import at_step
@@ -59,9 +60,7 @@ class Identity:
         try:
             server = str(named_server(document))
         except NoSuchAccount:
-            raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "no_server_named", retry_after=None
-            ).at(PlatformStep.DOCUMENT) from None
+            raise _unexpected("no_server_named").at(PlatformStep.DOCUMENT) from None
         handle = named_handle(document) or account.username
         if handle != account.username and not await self._leads_to(handle, account.account_id):
             handle = account.username
@@ -146,7 +145,7 @@ class Identity:
             raise odd_status(answer.status_code)
         did = body.get("did")
         if not isinstance(did, str):
-            raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "resolver_answer")
+            raise _unexpected("resolver_answer")
         return did
 
     async def document(self, did: str) -> Mapping[str, Any]:
@@ -175,9 +174,7 @@ class Identity:
                 raise odd_status(answer.status_code, retry_after=30 if behind else None)
             document = json_object(answer.content)
             if document.get("id") != did:
-                raise PlatformUnavailable(
-                    PlatformFault.UNEXPECTED_ANSWER, "another_document", retry_after=None
-                )
+                raise _unexpected("another_document")
             return document
 
     async def _has_ended(self, did: str, status: int) -> bool:
@@ -214,10 +211,14 @@ def json_object(content: bytes) -> dict[str, Any]:
         # json alone would take UTF-16 and NaN, too
         value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "not_json") from None
+        raise _unexpected("not_json") from None
     if not isinstance(value, dict):
-        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "wrong_shape")
+        raise _unexpected("wrong_shape")
     return value
+
+
+def _unexpected(why: str) -> PlatformUnavailable:
+    return PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, why, retry_after=None)
 
 
 def _no_number(name: str) -> NoReturn:

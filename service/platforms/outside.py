@@ -4,8 +4,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress
 from service.platforms.names import Resolver
+from service.platforms.origin import Origin
 from service.ports import Clock
 
 

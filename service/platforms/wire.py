@@ -69,7 +69,11 @@ class Wire(httpcore.AsyncNetworkStream):
             secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         except httpcore.ConnectError as error:
             if why := _tls_fault(error):
-                raise PlatformUnavailable(PlatformFault.TLS_FAILURE, why) from None
+                # a certificate does not mend by itself
+                wait = 30 if why == "tls" else None
+                raise PlatformUnavailable(
+                    PlatformFault.TLS_FAILURE, why, retry_after=wait
+                ) from None
             raise
         return Wire(secured, self._turns)
 

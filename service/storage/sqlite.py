@@ -167,11 +167,22 @@ class SqliteEngine:
                 await self._run(_FORGET)
             for job in jobs:
                 job.fail(ServiceUnavailable(type(error).__name__))
+            if _is_away(error):
+                self._fail_waiting(type(error).__name__)
         else:
             for job in jobs:
                 job.settle()
             for call in self._after_commit:
                 call()
+
+    def _fail_waiting(self, why: str) -> None:
+        """Refuse what has come while the file could not be used: it would wait as long again."""
+        for _ in range(self._waiting.qsize()):
+            job = self._waiting.get_nowait()
+            if job is None:
+                self._waiting.put_nowait(job)  # the end, which has to come
+            else:
+                job.fail(ServiceUnavailable(why))
 
     async def _attempt(self, job: "_Job[Any]") -> None:
         """Run *job* so that its failure undoes its own statements and no other's."""

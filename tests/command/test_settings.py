@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config import ConfigError, Settings
-from service.platforms.egress import Origin
+from service.platforms.origin import Origin
 from tests.command.home import Home
 
 

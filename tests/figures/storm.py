@@ -14,8 +14,9 @@ import dns.rcode
 import httpcore
 
 from service.platforms import egress
-from service.platforms.egress import Egress, Origin, Roots
+from service.platforms.egress import Egress, Roots
 from service.platforms.names import Resolver
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.ports import Clock
 from tests.bluesky import some_password

@@ -3,8 +3,9 @@
 import httpcore
 
 from service.model import SECOND, Micros
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress
 from service.platforms.names import NameNotFound, Resolver
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.tasks import OwnedTasks
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from service.errors import PlatformUnavailable
 from service.model import Account
-from service.platforms.egress import Origin
 from service.platforms.identity import Identity, NoSuchAccount
+from service.platforms.origin import Origin
 from service.ports import AccountGone
 
 from .json_texts import json_texts, with_others

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from service.errors import InvalidCredentials
 from service.model import Credentials
 from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress
 from service.platforms.handles import REFUSED_ENDINGS, is_did, is_handle, tidy_handle, web_host
 from service.platforms.names import Resolver
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.ports import SystemClock
 from service.tasks import OwnedTasks

@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.errors import PlatformUnavailable
-from service.platforms.egress import Egress, Origin, Roots
+from service.platforms.egress import Egress, Roots
 from service.platforms.identity import Identity, NoSuchAccount
 from service.platforms.names import Resolver
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.ports import SystemClock
 from service.tasks import OwnedTasks

@@ -8,8 +8,9 @@ import httpcore
 
 from service.model import SECOND, Micros
 from service.platforms import egress
-from service.platforms.egress import Egress, Origin, Roots
+from service.platforms.egress import Egress, Roots
 from service.platforms.names import Resolver
+from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.tasks import OwnedTasks
 

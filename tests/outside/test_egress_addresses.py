@@ -7,8 +7,9 @@ import pytest
 
 from service.errors import PlatformUnavailable
 from service.platforms import names, race
-from service.platforms.egress import Egress, Origin, dial
+from service.platforms.egress import Egress, dial
 from service.platforms.names import NameNotFound, NameNotPublic
+from service.platforms.origin import Origin
 
 from .dns_server import NEVER, NODATA, SERVFAIL, Reply
 from .internet import UNREACHABLE, WEB, Internet

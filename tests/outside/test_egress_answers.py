@@ -9,7 +9,8 @@ import pytest
 
 from service.errors import PlatformUnavailable
 from service.platforms import egress
-from service.platforms.egress import MOST_BYTES, Egress, Origin
+from service.platforms.egress import MOST_BYTES, Egress
+from service.platforms.origin import Origin
 
 from .bluesky_login import LyingBluesky, session
 from .dns_server import NXDOMAIN

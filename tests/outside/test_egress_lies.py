@@ -6,7 +6,8 @@ import pytest
 
 from service.errors import PlatformUnavailable
 from service.platforms import egress
-from service.platforms.egress import Egress, Origin
+from service.platforms.egress import Egress
+from service.platforms.origin import Origin
 
 from .internet import Internet
 from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, drip, endless, hang, head, respond

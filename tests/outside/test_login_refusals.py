@@ -8,7 +8,7 @@ import pytest
 from service.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
 from service.model import PlatformStep
 from service.platforms import egress
-from service.platforms.egress import Origin
+from service.platforms.origin import Origin
 
 from .bluesky_login import (
     ACCESS,

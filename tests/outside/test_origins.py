@@ -4,7 +4,7 @@ import pytest
 
 from service.errors import PlatformUnavailable
 from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Origin
+from service.platforms.origin import Origin
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE
 from .internet import WEB, Internet

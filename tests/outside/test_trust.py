@@ -11,8 +11,9 @@ from service.errors import InvalidCredentials, PlatformUnavailable
 from service.model import Account, Credentials
 from service.opening import outside
 from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Egress, Origin, Roots
+from service.platforms.egress import Egress, Roots
 from service.platforms.names import NameNotPublic
+from service.platforms.origin import Origin
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE, PASSWORD
 from .internet import WEB, Internet, StoppedClock, document
