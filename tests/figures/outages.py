@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_pb2
-from service import app, health
+from service import app, failures, health
 from service.model import SECOND, Micros
 from service.monitor import Monitor
 from service.storage.migrations import migrate_apart
@@ -114,6 +114,8 @@ class Trial:
         with listening() as sink:
             async with Storm.started(authority, AT_ONCE) as storm:
                 patch.setattr(app, "outside", lambda _, clock, leave: storm.outside(clock, leave))
+                # a pause that the platform asked for ends by the clock that is moved
+                patch.setattr(failures, "monotonic", lambda: clock.now() / SECOND)
                 # no check but those that are counted
                 patch.setattr(Monitor, "run", _rest)
                 async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
