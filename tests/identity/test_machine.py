@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.identity.commands import CASES
-from tests.identity.namespace import ROOT, command_inside, network
+from tests.identity.namespace import KINDS, ROOT, command_inside, fault, network
 from tests.identity.stories import NAT64, STORIES
 
 SECONDS = 120
@@ -53,6 +53,15 @@ def test_the_commands_as_a_user_starts_them(tmp_path: Path) -> None:
     assert {case: outcome(told, case) for case in CASES} == EXPECTED
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_user_can_have_a_network(kind: str, tmp_path: Path) -> None:
+    """Root without a user namespace, and anyone with one, where the machine allows it."""
+    if wrong := fault(KINDS[kind]):
+        pytest.skip(f"{' '.join(KINDS[kind])}: {wrong}")
+    ran = run("stories", tmp_path, "renamed", by=KINDS[kind])
+    assert ran.returncode == 0, ran.stderr
+
+
 def outcome(told: Any, case: str) -> Outcome:
     ran = told["doctors"][case]
     last = ran["out"].splitlines()[-1]
@@ -62,9 +71,11 @@ def outcome(told: Any, case: str) -> Outcome:
     return told["connects"][case], ran["code"], f"{name} {fit}", said, told["logins"][case]
 
 
-def run(module: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def run(
+    module: str, folder: Path, *more: str, by: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command_inside(network(), module, folder, *more),
+        command_inside(by or network(), module, folder, *more),
         cwd=ROOT,
         capture_output=True,
         text=True,
