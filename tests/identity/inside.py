@@ -6,6 +6,7 @@ The machine is not changed: both exist in the namespaces alone, and end with the
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from tests.identity.places import ALL, NAME_SERVER, SILENT_NAME_SERVER
 
 RESOLV_CONF = Path("/etc/resolv.conf")
+ROUTE_SECONDS = 20.0
+"""For a busy machine; it takes a moment by itself."""
 
 
 def set_up(folder: Path, *, late: bool = False) -> None:
@@ -35,6 +38,17 @@ def bring_up() -> None:
             kind = "/128 dev lo nodad" if ":" in address else "/32 dev lo"
             commands.append(f"address add {address}{kind}")
     subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
+    # the kernel adds the route of an IPv6 address some time after the address
+    until = time.monotonic() + ROUTE_SECONDS
+    while not all(map(_has_route, ALL)):
+        assert time.monotonic() < until, "an address has no route"
+        time.sleep(0.01)
+
+
+def _has_route(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as unsent:
+        return unsent.connect_ex((address, 9)) == 0
 
 
 def name_servers(*addresses: str) -> None:
