@@ -6,8 +6,8 @@ DECISIONS: dict[str, str] = {
         "make this service send requests into the operator's own network."
     ),
     "compressed": (
-        "A compressed answer is refused, since none was asked for: a few kilobytes can expand to "
-        "gigabytes of memory."
+        "A compressed answer is refused, since none was asked for: it can expand to a thousand "
+        "times its size in memory."
     ),
     "first valid": (
         "The DID specification takes the first *valid* handle in `alsoKnownAs`; the reference "
