@@ -70,7 +70,7 @@ def proved(account: Account | None, sent: bytes) -> None:
     """Check that what was *sent* says all that is in *account*, if there is one."""
     if account is None or b"chunked" in sent.lower():
         return
-    said = json.loads(sent.partition(b"\r\n\r\n")[2])
+    said = json.loads(sent.partition(b"\r\n\r\n")[2].decode("utf-8-sig", "replace"))
     assert said["id"] == account.account_id
     if account.username != OTHER.username:
         assert f"at://{account.username}" in [str(name).lower() for name in said["alsoKnownAs"]]
