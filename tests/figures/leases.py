@@ -49,7 +49,7 @@ async def life(bluesky: RealBluesky, database: Path, leases: int, expiries: int)
     clock = MovedClock()
     person = await bluesky.person()
     spent = await Counted.at(bluesky)
-    settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
+    settings = {**bluesky.settings(), "CHECK_HOURS": "24", "CALLS_PER_SECOND": "100000"}
     async with running(database, settings, clock) as service:
         key = (await service.connect(person.handle, person.app_password)).profile_key
         for expired in range(expiries + 1):
