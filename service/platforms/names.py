@@ -4,7 +4,7 @@ The name servers are the machine's, as its resolv.conf names them now, or those 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from ipaddress import IPv6Network
 from pathlib import Path
 from time import monotonic
@@ -14,10 +14,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.flags
 import dns.inet
-import dns.message
 import dns.name
-import dns.nameserver
-import dns.rcode
 import dns.resolver
 from dns.rdata import Rdata
 from dns.rdtypes.txtbase import TXTBase
@@ -25,6 +22,7 @@ from dns.rdtypes.txtbase import TXTBase
 from service.errors import PlatformUnavailable
 from service.model import PlatformFault
 from service.platforms.addresses import nat64_prefix
+from service.platforms.race import first_of
 
 SECONDS = 3.0
 MOST_ANSWERS = 64
@@ -36,8 +34,15 @@ OTHER_FAMILY_SECONDS = 0.3
 """What the addresses of one family wait for those of the other."""
 NAT64_NAME = "ipv4only.arpa"
 """A name with IPv4 addresses alone: those of IPv6 that DNS64 gives it show its prefix (RFC 7050)"""
-NAT64_SECONDS = 300.0
+NAT64_SECONDS = 60.0
 """How long the prefixes that were found are used."""
+NAT64_ASK_SECONDS = 1.0
+SERVER_STAGGER = 0.25
+"""How long a name server is asked alone before the next one is asked, too: as a part of SECONDS."""
+
+
+Found = dns.resolver.Answer | None
+"""An answer; None, where it is that there is no such name."""
 
 
 class NameNotFound(Exception):
@@ -70,16 +75,16 @@ class Resolver:
         self._given = list(nameservers)
         self._port = port
         self._resolv_conf = resolv_conf
-        self._resolver: dns.asyncresolver.Resolver | None = None
-        self._servers: list[str] = []
+        self._named: list[str] = []
+        self._servers: list[_Server] = []
         self._look_at = 0.0
         self._nat64: tuple[IPv6Network, ...] = ()
         self._nat64_until = 0.0
+        self._nat64_lock = asyncio.Lock()
 
     def servers(self) -> list[str]:
         """The addresses of the name servers, in the order in which they are asked."""
-        servers = self._current().nameservers
-        return [server.address for server in servers if isinstance(server, _Server)]
+        return [server.address for server in self._current()]
 
     async def texts(self, name: str) -> list[str]:
         """The TXT records of *name*, each with its strings joined; those not in ASCII left out."""
@@ -94,28 +99,25 @@ class Resolver:
         """All IPv4 and IPv6 addresses of *name*, IPv4 first.
 
         Once those of one family are known, those of the other are not waited for any longer than a
-        moment: some name servers never answer for IPv6.
+        moment: some name servers never answer for IPv6. In a network with DNS64 they are, since its
+        answer for IPv6 comes after the one for IPv4, which leads nowhere there.
         """
         asked = [asyncio.create_task(self._ask(name, kind)) for kind in ("A", "AAAA")]
         try:
             await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-            if any(task.done() and task.exception() is None for task in asked):
-                await asyncio.wait(asked, timeout=OTHER_FAMILY_SECONDS)
-            else:
-                await asyncio.wait(asked)
-            answers = [task for task in asked if task.done()]
+            is_one_known = any(task.done() and task.exception() is None for task in asked)
+            hurried = is_one_known and not self._nat64
+            await asyncio.wait(asked, timeout=OTHER_FAMILY_SECONDS if hurried else None)
         finally:
             for task in asked:
                 task.cancel()
-        failures = [error for task in answers if (error := task.exception()) is not None]
-        found = [
-            str(record) for task in answers if not task.exception() for record in task.result()
-        ]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        found = [str(record) for answer in answers if isinstance(answer, list) for record in answer]
         if found:
             return found
-        for error in failures:
-            if not isinstance(error, NameNotFound):
-                raise error
+        for answer in answers:
+            if isinstance(answer, PlatformUnavailable):
+                raise answer
         raise NameNotFound(name)
 
     async def nat64(self) -> tuple[IPv6Network, ...]:
@@ -123,29 +125,33 @@ class Resolver:
 
         Where they cannot be asked for, those that were found before.
         """
-        if monotonic() >= self._nat64_until:
-            try:
-                shown = [str(record) for record in await self._ask(NAT64_NAME, "AAAA")]
-            except NameNotFound:
-                shown = []
-            except PlatformUnavailable:
-                return self._nat64
-            self._nat64 = tuple(filter(None, map(nat64_prefix, shown)))
-            self._nat64_until = monotonic() + NAT64_SECONDS
+        self._current()  # a change of the name servers makes them unknown
+        async with self._nat64_lock:  # asked for once, for all who need them
+            if monotonic() >= self._nat64_until:
+                await self._ask_for_nat64()
+                self._nat64_until = monotonic() + NAT64_SECONDS
         return self._nat64
+
+    async def _ask_for_nat64(self) -> None:
+        try:
+            async with asyncio.timeout(NAT64_ASK_SECONDS):
+                shown = [str(record) for record in await self._ask(NAT64_NAME, "AAAA")]
+        except NameNotFound:
+            shown = []
+        except (PlatformUnavailable, TimeoutError):
+            return
+        self._nat64 = tuple(filter(None, map(nat64_prefix, shown)))
 
     async def _ask(self, name: str, kind: str) -> list[Rdata]:
         try:
             absolute = dns.name.from_text(name, origin=dns.name.root)
-            answer = await self._current().resolve(
-                absolute, kind, search=False, lifetime=SECONDS, raise_on_no_answer=False
-            )
-        except (dns.resolver.NXDOMAIN, dns.name.NameTooLong):
+        except dns.name.NameTooLong:
             raise NameNotFound(name) from None
-        except dns.exception.Timeout:
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_timeout") from None
-        except (dns.exception.DNSException, OSError, ValueError):
+        except (dns.exception.DNSException, ValueError):
             raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns") from None
+        answer = await self._answer(absolute, kind)
+        if answer is None:
+            raise NameNotFound(name)
         if answer.response.flags & dns.flags.TC:
             # cut short over TCP, too: what is missing may be the answer
             raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns")
@@ -156,49 +162,76 @@ class Resolver:
             raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_too_many_answers")
         return records
 
-    def _current(self) -> dns.asyncresolver.Resolver:
-        if self._resolver is None and self._given:
-            self._ask_at(self._given)
-        elif not self._given and (self._resolver is None or monotonic() >= self._look_at):
+    async def _answer(self, name: dns.name.Name, kind: str) -> Found:
+        """The first answer of use.
+
+        A server that is slow is still listened to while the next one is asked. The first one is
+        asked once more at the end: a datagram may be lost.
+        """
+        servers = self._current()
+
+        def attempt(
+            server: _Server,
+        ) -> Callable[[], Coroutine[Any, Any, dns.resolver.Answer | None]]:
+            async def ask() -> dns.resolver.Answer | None:
+                answer = await server.ask(name, kind)
+                self._ask_first(server)
+                return answer
+
+            return ask
+
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await first_of(
+                    [attempt(server) for server in (*servers, servers[0])],
+                    SERVER_STAGGER * SECONDS,
+                    (PlatformUnavailable,),
+                )
+        except TimeoutError:
+            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_timeout") from None
+
+    def _ask_first(self, server: "_Server") -> None:
+        if server in self._servers[1:]:
+            self._servers = [server, *(other for other in self._servers if other is not server)]
+
+    def _current(self) -> list["_Server"]:
+        if self._given:
+            named = self._given
+        elif self._servers and monotonic() < self._look_at:
+            return self._servers
+        else:
             self._look_at = monotonic() + LOOK_EVERY
-            servers = _named_servers(self._resolv_conf)
-            if servers and servers != self._servers:
-                self._ask_at(servers)
-            elif self._resolver is None:
-                self._ask_at(["127.0.0.1"])  # as the C library does
-                self._servers = []
-        assert self._resolver is not None
-        return self._resolver
-
-    def _ask_at(self, servers: list[str]) -> None:
-        resolver = dns.asyncresolver.Resolver(configure=False)
-
-        def first(server: dns.nameserver.Nameserver) -> None:
-            if resolver.nameservers[0] is not server:
-                others = [other for other in resolver.nameservers if other is not server]
-                resolver.nameservers = [server, *others]
-
-        resolver.nameservers = [_Server(server, self._port, first) for server in servers]
-        # each server is asked once, and time is left to ask one more
-        resolver.timeout = SECONDS / (len(servers) + 1)
-        self._servers, self._resolver = servers, resolver
-        self._nat64_until = 0.0
+            # as the C library does where there are none; a file that is being written has none
+            named = _named_servers(self._resolv_conf) or self._named or ["127.0.0.1"]
+        if named != self._named:
+            self._named = named
+            self._servers = [_Server(address, self._port) for address in named]
+            self._nat64_until = 0.0
+        return self._servers
 
 
-class _Server(dns.nameserver.Do53Nameserver):
-    """A name server; *answered* is called with it whenever it has given an answer of use."""
+class _Server:
+    """A name server."""
 
-    def __init__(
-        self, address: str, port: int, answered: Callable[[dns.nameserver.Nameserver], None]
-    ) -> None:
-        super().__init__(address, port)
-        self._answered = answered
+    def __init__(self, address: str, port: int) -> None:
+        self.address = address
+        self.resolver = dns.asyncresolver.Resolver(configure=False)
+        self.resolver.nameservers = [address]
+        self.resolver.port = port
 
-    async def async_query(self, *args: Any, **options: Any) -> dns.message.Message:
-        response = await super().async_query(*args, **options)
-        if response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            self._answered(self)
-        return response
+    async def ask(self, name: dns.name.Name, kind: str) -> Found:
+        """Its answer. Raises PlatformUnavailable."""
+        self.resolver.timeout = SECONDS
+        try:
+            return await self.resolver.resolve(
+                name, kind, search=False, lifetime=SECONDS, raise_on_no_answer=False
+            )
+        except dns.resolver.NXDOMAIN:
+            return None
+        except dns.exception.Timeout:
+            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_timeout") from None
+        except (dns.exception.DNSException, OSError, ValueError):
+            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns") from None
 
 
 def _named_servers(resolv_conf: Path) -> list[str]:

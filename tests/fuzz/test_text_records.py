@@ -86,7 +86,7 @@ WHOLE = {
 def opened(_: Path) -> Iterator[Read]:
     saying = Saying()  # type: ignore[no-untyped-call]
     resolver = Resolver(["127.0.0.1"])
-    resolver._current().nameservers = [saying]
+    resolver._current()[0].resolver.nameservers = [saying]
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
         patch.setattr(names, "SECONDS", 0.2)
 

@@ -26,6 +26,8 @@ class Reply:
     rcode: dns.rcode.Rcode = dns.rcode.NOERROR
     truncated: bool = False
     silent: bool = False
+    seconds: float = 0.0
+    """After which it comes, over UDP."""
 
     def to(self, query: dns.message.Message) -> bytes:
         response = dns.message.make_response(query, recursion_available=True)
@@ -59,6 +61,7 @@ class DnsServer:
 
     def __init__(self) -> None:
         self.port = 0
+        self.late = 0.0
         self.asked: list[tuple[str, str, str]] = []
         self._table: dict[tuple[str, str], list[Reply]] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -106,6 +109,7 @@ class DnsServer:
             reply = NODATA if known else NXDOMAIN
         else:
             reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        self.late = reply.seconds
         return None if reply.silent else reply.to(query)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -136,7 +140,8 @@ class _Udp(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         wire = self._server.answer(data, "udp")
         if wire is not None:
-            self._transport.sendto(wire, addr)
+            send = self._transport.sendto
+            asyncio.get_running_loop().call_later(self._server.late, send, wire, addr)
 
 
 def _one_port(address: str, port: int) -> tuple[socket.socket, socket.socket]:

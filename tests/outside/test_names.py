@@ -12,7 +12,7 @@ from dns.rcode import Rcode
 
 from service.errors import PlatformUnavailable
 from service.platforms import names
-from service.platforms.names import MOST_ANSWERS, SECONDS, NameNotFound, Resolver
+from service.platforms.names import MOST_ANSWERS, SECONDS, SERVER_STAGGER, NameNotFound, Resolver
 
 from .dns_server import (
     NEVER,
@@ -180,7 +180,7 @@ async def test_the_server_that_answered_last_is_asked_first(dns: DnsServer) -> N
     """A silent one costs its time once, although the names that are asked for do not exist."""
     resolver = Resolver(["127.0.0.9", "127.0.0.1"], dns.port)
     with silent("127.0.0.9", dns.port):
-        for most in (SECONDS / 3 + 0.5, 0.2, 0.2):
+        for most in (SECONDS * SERVER_STAGGER + 0.5, 0.2, 0.2):
             started = monotonic()
             with pytest.raises(NameNotFound):
                 await resolver.texts("nothing.example.com")
@@ -237,6 +237,41 @@ async def test_a_family_that_is_never_answered_is_not_waited_for(
     found = await internet.names.addresses("pds.example.com")
     assert found == (["93.184.216.34"] if slow == "AAAA" else ["2606:4700::1"])
     assert monotonic() - started < 1
+
+
+@pytest.mark.parametrize("servers", [1, 2, 3])
+async def test_a_slow_server_is_waited_for(
+    internet: Internet, dns: DnsServer, servers: int
+) -> None:
+    """Its late answer counts, although others, or it, have been asked since."""
+    dns.say(NAME, "TXT", Reply((text("did=x"),), seconds=1.6))
+    resolver = Resolver(["127.0.0.1"] * servers, dns.port)
+    started = monotonic()
+    assert await resolver.texts(NAME) == ["did=x"]
+    assert monotonic() - started < 2.5
+
+
+async def test_the_address_that_dns64_makes_is_waited_for(
+    internet: Internet, dns: DnsServer
+) -> None:
+    """It comes after the one of IPv4, which leads nowhere in such a network."""
+    dns.say(names.NAT64_NAME, "AAAA", "64:ff9b::c000:aa")
+    dns.say("pds.example.com", "A", "20.0.0.1")
+    dns.say("pds.example.com", "AAAA", Reply(("64:ff9b::1400:1",), seconds=0.6))
+    await internet.names.nat64()
+    found = await internet.names.addresses("pds.example.com")
+    assert found == ["20.0.0.1", "64:ff9b::1400:1"]
+
+
+async def test_a_question_for_prefixes_that_is_not_answered_costs_little(
+    internet: Internet, dns: DnsServer
+) -> None:
+    """A second at the most, once a minute."""
+    dns.say(names.NAT64_NAME, "AAAA", NEVER)
+    started = monotonic()
+    assert await asyncio.gather(*(internet.names.nat64() for _ in range(20))) == [()] * 20
+    assert await internet.names.nat64() == ()
+    assert monotonic() - started < names.NAT64_ASK_SECONDS + 0.5
 
 
 async def test_the_networks_nat64_prefixes_are_asked_for(

@@ -8,7 +8,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from service.platforms.race import MOST_ADDRESSES, STAGGER_SECONDS, first_connection
+from service.platforms.race import CONNECT_STAGGER_SECONDS, MOST_ADDRESSES, first_connection
 
 from .raw import ENOUGH_SECONDS
 
@@ -54,7 +54,7 @@ class Field:
 
 async def test_the_first_address_is_tried_alone_for_a_moment() -> None:
     """An answer that comes in time leaves the others alone."""
-    field = Field(a=STAGGER_SECONDS / 5, b=0)
+    field = Field(a=CONNECT_STAGGER_SECONDS / 5, b=0)
     assert await field.first("ab") == "a"
     assert field.tried == ["a"]
 
@@ -63,19 +63,19 @@ async def test_a_silent_address_costs_a_moment() -> None:
     """Four that drop what is sent, and a fifth that answers: one second, not twelve."""
     field, started = Field(e=0), monotonic()
     assert await field.first("abcde") == "e"
-    assert 4 * STAGGER_SECONDS <= monotonic() - started < 4 * STAGGER_SECONDS + 1
+    assert 4 * CONNECT_STAGGER_SECONDS <= monotonic() - started < 4 * CONNECT_STAGGER_SECONDS + 1
 
 
 async def test_a_refused_address_costs_nothing() -> None:
     """The next one is tried at once."""
     field, started = Field(a=None, b=None, c=0), monotonic()
     assert await field.first("abc") == "c"
-    assert monotonic() - started < STAGGER_SECONDS
+    assert monotonic() - started < CONNECT_STAGGER_SECONDS
 
 
 async def test_a_slow_address_may_still_be_the_first() -> None:
     """It goes on while others are tried, which are ended then."""
-    field = Field(a=1.5 * STAGGER_SECONDS, c=0)
+    field = Field(a=1.5 * CONNECT_STAGGER_SECONDS, c=0)
     assert await field.first("abc") == "a"
     assert field.tried == ["a", "b"]
 
@@ -91,7 +91,7 @@ async def test_of_two_at_once_one_is_closed() -> None:
         return made[-1]
 
     racing = asyncio.create_task(first_connection(["a", "b"], connect))
-    await asyncio.sleep(1.5 * STAGGER_SECONDS)
+    await asyncio.sleep(1.5 * CONNECT_STAGGER_SECONDS)
     gate.set()
     assert isinstance(await racing, Stream)
     assert sorted(stream.is_open for stream in made) == [False, True]
@@ -116,6 +116,6 @@ async def test_a_caller_who_gives_up_leaves_nothing_behind() -> None:
     """No attempt goes on, and no connection stays."""
     field = Field()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1.5 * STAGGER_SECONDS):
+        async with asyncio.timeout(1.5 * CONNECT_STAGGER_SECONDS):
             await field.first("ab")
     assert (field.ended, field.made) == (2, [])
