@@ -245,7 +245,8 @@ FAULTS: Mapping[PlatformFault, str] = {
     PlatformFault.UNEXPECTED_ANSWER: "the answer of {server} does not follow the protocol",
     PlatformFault.SERVER_ERROR: "{server} reports an error of its own (HTTP {status})",
     PlatformFault.TIMEOUT: "{server} did not answer in time",
-    PlatformFault.BUSY: "too many requests to {server} are in progress here",
+    PlatformFault.BUSY: "{server} asks to wait, or this service has too many requests to it in "
+    "progress",
     PlatformFault.SERVER_CHANGED: "the account's server has changed; whether this is final is "
     "known 10 minutes after it was first seen",
 }

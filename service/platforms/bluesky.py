@@ -115,7 +115,6 @@ class BlueskyPlatform:
                 session = answers.login(answer, account.account_id, now, is_proof=is_proof)
             except ServiceError as error:
                 error.pause_until = max(filter(None, (pause, error.pause_until)), default=None)
-                # (an answer that was cut off on its way is lost, and its session stays open)
                 for opened in answers.opened(answer):
                     self._end_later(opened, account.origin)
                 raise
@@ -148,7 +147,7 @@ class BlueskyPlatform:
             )
             standing = answers.standing(answer, account.account_id)
             if standing is None:
-                answers.refuse_status(answer.status, answer.headers, self._outside.clock.now())
+                answers.refuse_status(answer, self._outside.clock.now())
             return standing
 
     def is_one_house(self, origin: str, other: str) -> bool:
@@ -223,8 +222,14 @@ class BlueskyPlatform:
         client = self._sdk.AsyncClientRaw(str(kept.origin), request=request)
         try:
             await client.invoke_procedure(method, content=content, headers=headers)
-        except Exception as error:
+        except BaseException as error:
             # what the SDK makes of an answer that came is of no account
+            if kept.answer is None and method == CREATE_SESSION:
+                # it was cut off, or is too large: what has come of it may hold the session
+                for opened in answers.opened(kept.part):
+                    self._end_later(opened, origin)
+            if not isinstance(error, Exception):
+                raise
             if kept.answer is None:
                 answers.refuse_call(error)
         assert kept.answer is not None, "a call that returns has been answered"
@@ -238,6 +243,11 @@ class _KeptAnswer(httpx.AsyncBaseTransport):
         self.origin = transport.origin
         self.answer: XrpcAnswer | None = None
         self._transport = transport
+
+    @property
+    def part(self) -> XrpcAnswer:
+        """What has come of an answer so far."""
+        return XrpcAnswer(self._transport.status, httpx.Headers(), bytes(self._transport.body))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)

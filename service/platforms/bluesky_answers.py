@@ -3,7 +3,6 @@
 Nothing else in an answer is judged, its content type included: servers differ in the rest.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -28,6 +27,7 @@ from service.model import (
     Standing,
 )
 from service.platforms import bluesky_words as words
+from service.platforms import json_text
 from service.platforms.bluesky_card import CARD, HELP_URL
 from service.platforms.bluesky_limits import limit_seconds, retry_after_seconds
 from service.platforms.bluesky_tokens import claims, expires_at, is_usable
@@ -40,6 +40,7 @@ MAIN_PASSWORD_SCOPE = "com.atproto.access"  # noqa: S105 - a scope's name
 INVALID_HANDLE = "handle.invalid"
 """What a server calls an account whose handle does not lead to it."""
 MAX_DISPLAY_NAME = 640
+MAX_MESSAGE = 200
 MAX_OPENED = 8
 """An answer that has more refresh tokens is made up."""
 REFRESH_TOKEN = re.compile(rb'"refreshJwt"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,8192})"')
@@ -70,14 +71,18 @@ class XrpcAnswer:
     @property
     def is_refusal(self) -> bool:
         """Whether it is an error of the 4xx that is not a limit."""
-        return 400 <= self.status <= 499 and self.status != 429
+        return 400 <= self.status <= 499 and not self.is_limit
+
+    @property
+    def is_limit(self) -> bool:
+        return self.status == 429 or (self.status >= 400 and self.error == words.LIMIT)
 
     @cached_property
     def body(self) -> Mapping[str, Any]:
         """The JSON object in it; empty, where there is none."""
         try:
-            body = json.loads(self.content)
-        except (ValueError, RecursionError):
+            body = json_text.parse(self.content)
+        except ValueError:
             return {}
         return body if isinstance(body, dict) else {}
 
@@ -109,18 +114,17 @@ def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Sessi
 
     Raises InvalidCredentials, AccountInactive, PlatformRateLimited and PlatformUnavailable.
     """
-    known = (answer.status, answer.error, answer.message)
-    if answer.status in words.REFUSED_STATUSES and answer.error in words.REFUSED:
-        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
-    if not is_proof and (known in words.REFUSED_MESSAGES or _is_null_session(answer)):
-        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
     if answer.error in words.SECOND_FACTOR:
         # asked for main passwords only, by whatever status
         raise invalid(CredentialFault.MAIN_PASSWORD)
+    if answer.status in words.REFUSED_STATUSES and answer.error in words.REFUSED:
+        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
+    if not is_proof and (_sounds_refused(answer) or _is_null_session(answer)):
+        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
     if answer.is_refusal and answer.error in words.INACTIVE:
         raise AccountInactive(CARD.platform, words.INACTIVE[answer.error])
     session = _session(answer, did, now)
-    if claims(session.access_token).get("scope") == MAIN_PASSWORD_SCOPE:
+    if MAIN_PASSWORD_SCOPE in _scopes(session.access_token):
         raise invalid(CredentialFault.MAIN_PASSWORD)
     if status := _inactive(answer.body):
         raise AccountInactive(CARD.platform, status)
@@ -151,11 +155,10 @@ def username(answer: XrpcAnswer) -> str:
 def opened(answer: XrpcAnswer) -> list[Session]:
     """What an answer has opened, to be ended, whatever else is wrong with the answer.
 
-    One session, but where the answer holds several refresh tokens. They are found in an answer that
-    is no JSON object of the right form, too. None is of those that cannot be sent back.
+    One session, but where the answer holds several refresh tokens. They are found in an answer of
+    another status, and in one that is no JSON object of the right form, too. None is of those that
+    cannot be sent back.
     """
-    if not answer.is_success:
-        return []
     access, refresh = answer.body.get("accessJwt"), answer.body.get("refreshJwt")
     tokens = [token.decode() for token in REFRESH_TOKEN.findall(answer.content)]
     tokens = [refresh] * is_usable(refresh) + tokens
@@ -176,7 +179,7 @@ def wants_access_token(answer: XrpcAnswer) -> bool:
 def check_logged_out(answer: XrpcAnswer, now: Micros) -> None:
     """Raise PlatformUnavailable or PlatformRateLimited unless deleteSession has worked."""
     if not answer.is_success:
-        refuse_status(answer.status, answer.headers, now)
+        refuse_status(answer, now)
 
 
 def refuse_call(error: Exception) -> NoReturn:
@@ -190,15 +193,16 @@ def refuse_call(error: Exception) -> NoReturn:
     raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, type(error).__name__) from None
 
 
-def refuse_status(status: int, headers: httpx.Headers, now: Micros) -> NoReturn:
+def refuse_status(answer: XrpcAnswer, now: Micros) -> NoReturn:
     """Raise what an answer of such a status means, whatever was asked.
 
     Where waiting helps, the wait is the server's own Retry-After, if it sent one.
     """
-    if status == 429:
-        raise PlatformRateLimited(CARD.platform, CARD.display_name, limit_seconds(headers, now))
-    error = odd_status(status)
-    if error.retry_after is not None and (asked := retry_after_seconds(headers, now)):
+    if answer.is_limit:
+        wait = limit_seconds(answer.headers, now)
+        raise PlatformRateLimited(CARD.platform, CARD.display_name, wait)
+    error = odd_status(answer.status)
+    if error.retry_after is not None and (asked := retry_after_seconds(answer.headers, now)):
         error.retry_after = asked
         error.pause_until = now + int(asked * SECOND)
     raise error
@@ -224,8 +228,9 @@ def standing(answer: XrpcAnswer, did: str) -> Standing | None:
 def display_name(record: bytes) -> str | None:
     """The name in a profile's record."""
     try:
-        name = json.loads(record)["value"]["displayName"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        value: Any = json_text.parse(record)
+        name = value["value"]["displayName"]
+    except (ValueError, KeyError, TypeError):
         return None
     if not isinstance(name, str):
         return None
@@ -245,7 +250,7 @@ def _has_ended(answer: XrpcAnswer) -> bool:
 
 def _session(answer: XrpcAnswer, did: str, now: Micros) -> Session:
     if not answer.is_success:
-        refuse_status(answer.status, answer.headers, now)
+        refuse_status(answer, now)
     access, refresh = answer.body.get("accessJwt"), answer.body.get("refreshJwt")
     if is_of_another_account(answer, did):
         why = "another_account"
@@ -267,6 +272,22 @@ def _inactive(body: Mapping[str, Any]) -> str:
     told = body.get("status")
     status = told.lower() if isinstance(told, str) else ""
     return status if status in STANDINGS else "inactive"
+
+
+def _sounds_refused(answer: XrpcAnswer) -> bool:
+    """Whether it says in its own words, to people, that the password is wrong."""
+    if not 400 <= answer.status < 600 or answer.is_limit:
+        return False
+    if (answer.status, answer.error, answer.message) in words.REFUSED_MESSAGES:
+        return True
+    said = f"{answer.error} {answer.message}"
+    is_short = len(said) <= MAX_MESSAGE and "<" not in said  # and no web page
+    return is_short and bool(words.SOUNDS_REFUSED.search(said))
+
+
+def _scopes(token: str) -> list[str]:
+    scope = claims(token).get("scope")
+    return scope.split() if isinstance(scope, str) else []
 
 
 def _is_null_session(answer: XrpcAnswer) -> bool:

@@ -1,12 +1,12 @@
 """Bluesky's tokens: opaque by the specification. What a JWT says of itself is a hint, no more."""
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from service.model import DAY, SECOND, Micros
+from service.platforms import json_text
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
 """What can be sent back in a header."""
@@ -46,8 +46,8 @@ def claims(token: str) -> Mapping[str, Any]:
     if len(parts) != 3:
         return {}
     try:
-        said = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
+        said = json_text.parse(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -4,8 +4,11 @@ Read in the sources of fourteen servers; tests/outside/answers.json has the answ
 version. Those without a server's name are the reference's, or those of several.
 """
 
+import re
+
 from service.model import Standing
 
+LIMIT = "RateLimitExceeded"
 REFUSED_STATUSES = (400, 401, 403)
 REFUSED = frozenset(
     (
@@ -16,20 +19,20 @@ REFUSED = frozenset(
 )
 """In answer to createSession: identifier and password were refused. This is a proof."""
 
+SOUNDS_REFUSED = re.compile(
+    r"(invalid|incorrect|wrong|bad) ?(identifier|handle|login|username|app ?password|password"
+    r"|credentials?)|password (did|does) not match",
+    re.IGNORECASE,
+)
+"""The same in words for people, of any server. They may mean something else, so this is no proof:
+it is only what a person who connects is told."""
 REFUSED_MESSAGES = frozenset(
     (
         (400, "InvalidRequest", ""),  # cocoon
-        (400, "InvalidRequest", "invalid credentials"),  # pegasus
-        (400, "InvalidRequest", "Invalid identifier or password"),
-        (401, "AuthMissing", "invalid identifier or password"),  # ezpds
-        (401, "Unauthorized", "Invalid credentials"),  # openfederation
-        (401, "", "incorrect identifier or password"),  # millipds
         (401, "", "user not found"),  # millipds
-        (401, "", "invalid username or password"),  # picopds
     )
 )
-"""The same by status, name and message. The name alone may mean something else, so this is no
-proof: it is only what a person who connects is told."""
+"""Others, by status, name and message."""
 
 SECOND_FACTOR = frozenset(
     (

@@ -8,6 +8,7 @@ rules.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +30,8 @@ from service.platforms.race import first_connection
 from service.platforms.wire import SOCKET_OPTIONS, Wires
 
 MOST_BYTES = 128 * 1024
+MOST_TOLD_BYTES = 512 * 1024
+"""Of an answer that says that it is longer, nothing is read."""
 LARGE_BYTES = 64 * 1024
 LARGE_AT_ONCE = 8
 """No answer that means us well is as large: a few at once are enough, and all that is held then."""
@@ -153,7 +156,7 @@ def _origin(url: httpx.URL) -> Origin:
     """Where *url* leads, without its path; raises PlatformUnavailable."""
     if url.userinfo:
         raise PlatformUnavailable(PlatformFault.ADDRESS_NOT_ALLOWED, "redirect", retry_after=None)
-    port = url.port or (443 if url.scheme == "https" else 80)
+    port = url.port if url.port is not None else (443 if url.scheme == "https" else 80)
     # raw: httpx's plain host is the decoded form of an xn-- name
     return Origin(url.scheme, url.raw_host.decode(), port)
 
@@ -188,13 +191,12 @@ class _Pool(httpcore.AsyncConnectionPool):
         async with _place(turns, "host_busy"):
             yield
 
-    async def read(self, answer: httpcore.Response, beginning: bool) -> bytes:
-        """The body, or its *beginning*; raises PlatformUnavailable where it is none that is
-        taken."""
+    async def read(self, answer: httpcore.Response, body: bytearray, beginning: bool) -> None:
+        """Add the answer's body, or its *beginning*, to *body*; raises PlatformUnavailable where it
+        is none that is taken."""
         _check_head(answer, beginning)
         # pieces that are smaller than what surrounds them make no sense
         answer.extensions["network_stream"].left = 2 * MOST_BYTES
-        body = bytearray()
         pieces = 0
         async with AsyncExitStack() as large:
             async for piece in answer.aiter_stream():
@@ -203,14 +205,14 @@ class _Pool(httpcore.AsyncConnectionPool):
                 body += piece
                 pieces += 1
                 if beginning and len(body) >= BEGINNING_BYTES:
-                    return bytes(body[:BEGINNING_BYTES])
+                    del body[BEGINNING_BYTES:]
+                    return
                 if len(body) > MOST_BYTES or pieces > MOST_PIECES:
                     raise PlatformUnavailable(
                         PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
                     )
                 if pieces % PIECES_AT_ONCE == 0:
                     await asyncio.sleep(0)  # what is here already would come without a pause
-            return bytes(body)
 
 
 @asynccontextmanager
@@ -262,6 +264,9 @@ class OneOrigin(httpx.AsyncBaseTransport):
         self.origin = origin
         self.beginning = False
         """Whether of each answer the beginning is enough; redirects are then answers, too."""
+        self.status = 0
+        self.body = bytearray()
+        """Of the last answer, as far as it has come."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
@@ -296,11 +301,13 @@ class OneOrigin(httpx.AsyncBaseTransport):
                 }
             },
         )
+        self.status, self.body = 0, bytearray()
         try:
             async with self._pool.turn(self.origin):
                 answer = await self._pool.handle_async_request(asked)
                 try:
-                    body = await self._pool.read(answer, self.beginning)
+                    self.status = answer.status
+                    await self._pool.read(answer, self.body, self.beginning)
                 finally:
                     await answer.aclose()
         except httpcore.TimeoutException:
@@ -308,10 +315,13 @@ class OneOrigin(httpx.AsyncBaseTransport):
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             raise PlatformUnavailable(_fault(error), type(error).__name__) from None
         kept = [item for item in answer.headers if item[0].lower() != b"set-cookie"]
-        return httpx.Response(answer.status, headers=kept, content=body, request=request)
+        content = bytes(self.body)
+        return httpx.Response(answer.status, headers=kept, content=content, request=request)
 
 
 def _fault(error: Exception) -> PlatformFault:
+    if isinstance(error.__cause__, socket.gaierror):
+        return PlatformFault.DNS_FAILURE  # of a trusted host, which the machine looks up
     # a server that ends the connection without an answer is a protocol error to httpcore
     if isinstance(error, httpcore.ProtocolError) and "disconnected" not in str(error):
         return PlatformFault.UNEXPECTED_ANSWER
@@ -324,7 +334,7 @@ def _check_head(answer: httpcore.Response, beginning: bool) -> None:
     for name, value in answer.headers:
         if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "encoded", retry_after=None)
-        if name.lower() == b"content-length" and int(value) > MOST_BYTES and not beginning:
+        if name.lower() == b"content-length" and int(value) > MOST_TOLD_BYTES and not beginning:
             raise PlatformUnavailable(
                 PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
             )

@@ -3,13 +3,14 @@
 Source: the AT Protocol specifications "Handle", "DID" and "Identity".
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from service.errors import PlatformUnavailable
 from service.model import Account, PlatformFault, PlatformStep
-from service.platforms.egress import BEGINNING_BYTES
+from service.platforms import json_text
+from service.platforms.bluesky_limits import retry_after_seconds
+from service.platforms.egress import BEGINNING_BYTES, Answer
 from service.platforms.handles import is_did, is_handle, web_host
 from service.platforms.names import NameNotFound
 from service.platforms.origin import Origin
@@ -97,9 +98,11 @@ class Identity:
             failed = error
         try:
             return await self.did_by_well_known(handle)
-        except NoSuchAccount:
-            # the text record may well be there
-            raise failed or NoSuchAccount("neither a text record nor a well-known file") from None
+        except (NoSuchAccount, PlatformUnavailable):
+            if failed is None:
+                raise
+            # the text record may well be there, and then the file does not matter
+            raise failed from None
 
     async def did_by_text_record(self, handle: str) -> str:
         """Raises NameNotFound where there is no text record with a DID, NoSuchAccount where there
@@ -129,7 +132,7 @@ class Identity:
             return did
         if answer.is_success or answer.status_code in (404, 410):
             raise NoSuchAccount("no DID in the well-known file")
-        raise odd_status(answer.status_code)
+        raise self._odd(answer)
 
     async def _did_by_resolver(self, resolver: Origin, handle: str) -> str:
         answer = await self._outside.egress.get(
@@ -138,12 +141,13 @@ class Identity:
             {"handle": handle},
             trusted=True,
         )
-        body = json_object(answer.content)
-        if answer.status_code == 400 and body.get("error") in ("InvalidRequest", "HandleNotFound"):
-            raise NoSuchAccount("the resolver knows no such handle")
+        if answer.status_code == 400:
+            named = json_object(answer.content).get("error")
+            if named in ("InvalidRequest", "HandleNotFound"):
+                raise NoSuchAccount("the resolver knows no such handle")
         if answer.status_code != 200:
-            raise odd_status(answer.status_code)
-        did = body.get("did")
+            raise self._odd(answer)
+        did = json_object(answer.content).get("did")
         if not isinstance(did, str):
             raise _unexpected("resolver_answer")
         return did
@@ -171,11 +175,19 @@ class Identity:
             if not answer.is_success:
                 # a directory that does not know a DID proves nothing: it may be behind
                 behind = host is None and answer.status_code == 404
-                raise odd_status(answer.status_code, retry_after=30 if behind else None)
+                raise self._odd(answer, retry_after=30 if behind else None)
             document = json_object(answer.content)
             if document.get("id") != did:
                 raise _unexpected("another_document")
             return document
+
+    def _odd(self, answer: Answer, retry_after: float | None = None) -> PlatformUnavailable:
+        """The refusal that an answer becomes for its status; with the server's own Retry-After."""
+        error = odd_status(answer.status_code, retry_after=retry_after)
+        if error.retry_after is not None:
+            asked = retry_after_seconds(answer.headers, self._outside.clock.now())
+            error.retry_after = asked or error.retry_after
+        return error
 
     async def _has_ended(self, did: str, status: int) -> bool:
         """Whether the directory says that *did* has ended for good.
@@ -197,8 +209,9 @@ def odd_status(status: int, *, retry_after: float | None = None) -> PlatformUnav
     *retry_after*: in seconds, where waiting helps although the status alone does not say so.
     """
     waits = status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
+    cause = PlatformFault.SERVER_ERROR if status >= 500 else PlatformFault.UNEXPECTED_ANSWER
     return PlatformUnavailable(
-        PlatformFault.SERVER_ERROR if status >= 500 else PlatformFault.UNEXPECTED_ANSWER,
+        PlatformFault.BUSY if status == 429 else cause,
         f"status_{status}",
         retry_after=30 if waits else retry_after,
         http_status=status,
@@ -208,9 +221,8 @@ def odd_status(status: int, *, retry_after: float | None = None) -> PlatformUnav
 def json_object(content: bytes) -> dict[str, Any]:
     """The JSON object in *content*, which is UTF-8; raises PlatformUnavailable."""
     try:
-        # json alone would take UTF-16 and NaN, too
-        value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        value = json_text.parse(content)
+    except ValueError:
         raise _unexpected("not_json") from None
     if not isinstance(value, dict):
         raise _unexpected("wrong_shape")
@@ -219,10 +231,6 @@ def json_object(content: bytes) -> dict[str, Any]:
 
 def _unexpected(why: str) -> PlatformUnavailable:
     return PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, why, retry_after=None)
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def named_handle(document: Mapping[str, Any]) -> str | None:

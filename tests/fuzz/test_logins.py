@@ -24,6 +24,7 @@ from service.platforms import bluesky_answers as answers
 from service.platforms import bluesky_limits as limits
 from service.platforms import bluesky_tokens as tokens
 from service.platforms.bluesky import BlueskyPlatform
+from service.platforms.bluesky_answers import XrpcAnswer
 from service.ports import SessionEnded
 from tests.outside.bluesky_login import jwt
 
@@ -158,7 +159,7 @@ def hints(data: bytes) -> None:
         assert until is None or 0 < until - NOW * SECOND <= DAY
         for status in (429, 503):
             with pytest.raises((PlatformRateLimited, PlatformUnavailable)) as caught:
-                answers.refuse_status(status, headers, NOW * SECOND)
+                answers.refuse_status(XrpcAnswer(status, headers, b""), NOW * SECOND)
             check(caught.value)
 
 

@@ -73,7 +73,7 @@ COSTLY = {
     "hints for ever": endless(b"", b"HTTP/1.1 103 Early\r\n\r\n" * 10),
     "chunks of a byte": endless(head(transfer_encoding="chunked"), b"1\r\nx\r\n" * 100),
     "a long name of a chunk": endless(head(transfer_encoding="chunked") + b"1;", b"x" * 1000),
-    "says that it is too long": hang(head(content_length=str(egress.MOST_BYTES + 1))),
+    "says that it is too long": hang(head(content_length=str(egress.MOST_TOLD_BYTES + 1))),
 }
 
 

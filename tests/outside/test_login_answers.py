@@ -1,5 +1,6 @@
 """Login answers: a 200 may still prove nothing, and what it opened is closed again."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -24,7 +25,7 @@ from .bluesky_login import (
     session,
 )
 from .internet import WEB, Internet, document
-from .raw import Answer, RawServer, close_after, head, respond
+from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, hang, head, respond
 from .watch import Watch
 
 BEARER = [f"Bearer {REFRESH}"]
@@ -159,7 +160,6 @@ NO_SESSION: dict[str, Answer] = {
     "a refresh token of null": respond(session(refreshJwt=None)),
     "a megabyte": respond(session(accessJwt="x" * 1_000_000)),
     "packed": respond(session(), content_encoding="deflate"),
-    "cut off": close_after(respond(session())[:-5]),
 }
 """And nothing that could be ended."""
 HALF_A_SESSION: dict[str, Answer] = {
@@ -170,7 +170,6 @@ HALF_A_SESSION: dict[str, Answer] = {
     "a comment before it": respond(f"// session\n{WHOLE}"),
     "a comma too many": respond(f"{WHOLE[:-1]},}}"),
     "no end": respond(WHOLE[:-1]),
-    "a byte that is no UTF-8": respond(WHOLE.encode()[:-1] + b',"x":"\xff"}'),
     "too deep": respond(f'{WHOLE[:-1]}, "didDoc": {"[" * 50_000}'),
     "no access token": respond(session(accessJwt=...)),
     "an access token of another type": respond(session(accessJwt=[ACCESS])),
@@ -225,9 +224,46 @@ async def test_an_answer_that_is_short_by_any_number_of_bytes(
 async def test_an_answer_that_is_cut_off_at_any_byte_proves_nothing(
     bluesky: LyingBluesky, watch: Watch
 ) -> None:
-    """Nothing of it arrives, so what it opened stays open."""
+    """What it opened is ended, once as much as the whole refresh token has come."""
     whole = respond(session())
+    has_come = whole.index(REFRESH.encode()) + len(REFRESH) + 1
     for size in range(0, len(whole), 7):
+        before = len(bluesky.ended)
         error = await refused(bluesky, watch, close_after(whole[:size]))
         assert isinstance(error, PlatformUnavailable)
-    assert bluesky.ended == []
+        await bluesky.tasks.drain(ENOUGH_SECONDS)
+        assert len(bluesky.ended) - before == (size >= has_come), size
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        respond(session(didDoc={"x": "y" * 200_000})),
+        close_after(respond(session())[:-5]),
+        respond(session(), 500),
+        hang(respond(session())[:-5]),
+    ],
+    ids=["too large", "cut off", "with an error's status", "never at its end"],
+)
+async def test_what_an_answer_has_opened_is_ended_although_it_cannot_be_taken(
+    bluesky: LyingBluesky, answer: Answer
+) -> None:
+    """The refresh token has come; a caller who gives up meanwhile makes no difference."""
+    with pytest.raises((PlatformUnavailable, TimeoutError)):
+        async with asyncio.timeout(1):
+            await bluesky.log_in(answer)
+    await bluesky.tasks.drain(ENOUGH_SECONDS)
+    assert bluesky.ended == [f"Bearer {REFRESH}"]
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [b'"x": "\xe9"', b'"x": ' + b"9" * 5000, b'"didDoc": []', b'"emailConfirmed": "true"'],
+    ids=["a byte that is no UTF-8", "a number that is too long", "a list", "a text"],
+)
+async def test_a_field_that_is_not_used_spoils_nothing(
+    bluesky: LyingBluesky, unused: bytes
+) -> None:
+    """Whatever is in it."""
+    login = await bluesky.log_in(respond(WHOLE.encode()[:-1] + b", " + unused + b"}"))
+    assert login.session.refresh_token == REFRESH
