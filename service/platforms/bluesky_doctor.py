@@ -31,7 +31,8 @@ from service.platforms.outside import Outside
 from service.steps import PlatformTime, at_step, platform_time
 
 T = TypeVar("T")
-STEP_SECONDS = 12.0
+CONNECT_SECONDS = 9.8
+"""What all steps of a connect have whose caller sets no deadline."""
 LONGEST_SHOWN = 120
 INACTIVE = {
     Standing.DEACTIVATED: "deactivated",
@@ -84,6 +85,7 @@ class Doctor:
         self._outside = outside
         self._identity = Identity(outside)
         self.refusal: ServiceError | None = None
+        self._until = 0.0
 
     async def examine(self, typed: str) -> AsyncIterator[Seen]:
         """The steps as they end, up to the first one that keeps a connect from working."""
@@ -95,9 +97,11 @@ class Doctor:
         yield Seen("handle", True, 0, handle)
         if self._outside.handle_resolver is None:
             yield Seen("name servers", None, 0, ", ".join(self._outside.names.servers()))
+            self._until = asyncio.get_running_loop().time() + CONNECT_SECONDS
             ways = (self._text_record(handle), self._well_known(handle))
-            for way in [asyncio.ensure_future(way) for way in ways]:
-                yield await way
+            for seen in await asyncio.gather(*ways):
+                yield seen
+        self._until = asyncio.get_running_loop().time() + CONNECT_SECONDS
         did, seen = await self._step("DID", lambda: self._identity.did(handle), str)
         yield seen
         if did is None:
@@ -133,6 +137,9 @@ class Doctor:
         if described is not None:
             yield await self._standing(origin, did)
 
+    def _limit(self) -> AbstractAsyncContextManager[None]:
+        return platform_time(PlatformTime(self._until))
+
     async def _text_record(self, handle: str) -> Seen:
         name = f"_atproto.{handle}"
         ask = self._identity.did_by_text_record
@@ -146,7 +153,7 @@ class Doctor:
         """One of the two ways to a DID; the other one may do."""
         started = monotonic()
         try:
-            async with _limit():
+            async with self._limit():
                 what = await ask()
         except NameNotFound:
             what = "none"
@@ -162,7 +169,7 @@ class Doctor:
         """What *ask* gives, and the step; with `refusal` set where it gives nothing."""
         started = monotonic()
         try:
-            async with _limit():
+            async with self._limit():
                 found = await ask()
         except NoSuchAccount as error:
             self.refusal = answers.invalid(CredentialFault.HANDLE_NOT_FOUND)
@@ -223,7 +230,7 @@ class Doctor:
         started = monotonic()
         standing = Standing.UNKNOWN
         try:
-            async with _limit():
+            async with self._limit():
                 answer = await self._outside.egress.get(
                     origin,
                     "/xrpc/com.atproto.sync.getRepoStatus",
@@ -253,7 +260,3 @@ def shown(text: str) -> str:
     """A stranger's *text*, fit for a terminal."""
     printable = "".join(character if character.isprintable() else "?" for character in text)
     return printable if len(printable) <= LONGEST_SHOWN else f"{printable[:LONGEST_SHOWN]}…"
-
-
-def _limit() -> AbstractAsyncContextManager[None]:
-    return platform_time(PlatformTime(asyncio.get_running_loop().time() + STEP_SECONDS))

@@ -106,7 +106,9 @@ def _wait(value: str, clocks: Clocks) -> float | None:
 
 
 def _number(value: str) -> float | None:
-    return float(value) if NUMBER.fullmatch(value.strip()) else None
+    """The number in *value*; the largest, where a header came several times and was joined."""
+    numbers = [part.strip().strip('"') for part in value[:MAX_VALUE_LENGTH].split(",")]
+    return max(map(float, numbers)) if all(map(NUMBER.fullmatch, numbers)) else None
 
 
 def _as_time(number: float) -> float:

@@ -250,6 +250,44 @@ async def test_a_redirect_keeps_the_rules(internet: Internet, location: str, out
     assert internet.plc.connections == 0
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_the_wait_that_a_server_asks_for_is_passed_on(
+    internet: Internet, raw: RawServer, status: int
+) -> None:
+    """By the host of the file, the directory and the resolver."""
+    limited = respond("<html>", status, retry_after="600")
+    cause = "BUSY" if status == 429 else "SERVER_ERROR"
+    internet.site(HANDLE, WELL_KNOWN, limited)
+    raw.on(RESOLVE, limited)
+    for resolver, step in ((None, "HANDLE"), (raw, "HANDLE"), (None, "DOCUMENT")):
+        if step == "DOCUMENT":
+            internet.handle(HANDLE, DID)
+            internet.plc.on(f"/{DID}", limited)
+        with pytest.raises(PlatformUnavailable) as caught:
+            await found(internet, resolver)
+        assert caught.value.retry_after == 600
+        told = {"cause": cause, "step": step, "httpStatus": str(status)}
+        assert caught.value.metadata == told
+
+
+@pytest.mark.parametrize("reply", FAILURES)
+async def test_where_both_ways_fail_the_record_is_named(
+    internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
+    """It counts first; what is wrong with the host is of no matter to whoever has a record."""
+    monkeypatch.setattr(names, "SECONDS", 0.3)
+    internet.dns.say(RECORD, "TXT", reply)
+    internet.authority.misnamed["bad.example.com"] = "other.example.com"
+    redirect = respond("", 302, location="http://www.example.com/")
+    for file in (respond("", 403), redirect, respond("", 302, location="https://bad.example.com/")):
+        internet.site(HANDLE, WELL_KNOWN, file)
+        internet.site("bad.example.com", "/", respond(DID))
+        with pytest.raises(PlatformUnavailable) as caught:
+            await found(internet)
+        assert caught.value.metadata == {"cause": "DNS_FAILURE", "step": "HANDLE"}
+        assert caught.value.retry_after == 30
+
+
 async def test_a_handle_without_a_host_leads_nowhere(internet: Internet) -> None:
     """No record and no address is certain, and so is, to callers, one that is private; one that is
     dead is not."""
