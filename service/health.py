@@ -30,6 +30,7 @@ from service.model import (
     EventKind,
     Micros,
     PlatformFault,
+    PlatformStep,
     Session,
 )
 from service.ports import Clock, Store
@@ -229,7 +230,10 @@ def judged(
         found = was._replace(state=state, next_check_at=now + finding.again_in)
     elif finding.doubt:
         # whatever was proved before an outage is proved still
-        doubts = schedule.doubts(now, examination.upkeep.checked_at, upkeep.doubts)
+        doubts = upkeep.doubts
+        if doubts == examination.held.upkeep.doubts:
+            # not counted by a login, which never comes before its time
+            doubts = schedule.doubts(now, examination.upkeep.checked_at, doubts)
         upkeep = upkeep._replace(doubts=doubts)
         found = was._replace(
             state=ConnectionState.UNVERIFIED,
@@ -244,7 +248,10 @@ def judged(
             next_check_at=schedule.after_break(now, finding.reason, upkeep.login_after),
         )
     else:
-        upkeep = upkeep._replace(doubts=0, refusals=0, login_after=None)
+        upkeep = upkeep._replace(doubts=0)
+        if examination.refreshed:
+            # a login proves the password, and not that the session will last
+            upkeep = upkeep._replace(refusals=0, login_after=None)
         found = was._replace(
             state=ConnectionState.HEALTHY,
             reconnect_reason=None,
@@ -278,4 +285,6 @@ def _in_the_way(finding: Finding) -> ServiceError:
     if finding.doubt == "moved":
         wait = finding.again_in / SECOND
         return PlatformUnavailable(PlatformFault.SERVER_CHANGED, "moved", retry_after=wait)
-    return PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, finding.doubt)
+    # a refusal in words that prove nothing: the next login waits, and may well end like this one
+    error = PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, finding.doubt, retry_after=None)
+    return error.at(PlatformStep.SERVER)

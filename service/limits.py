@@ -21,6 +21,7 @@ SHORT: Micros = 5 * 60 * SECOND
 FIRST_AFTER: Micros = 20 * 3600 * SECOND
 """A connect is a tenant's first at an account where the last is as old: less than a day, so that
 one each day, at about the same hour, is always a first."""
+LONGEST_PAUSE: Micros = DAY
 TRY_AGAIN_SECONDS = 1.0
 SERVERS = 3
 """A tenant's share at platforms is that of so many servers: at one it has no more than its part."""
@@ -134,14 +135,15 @@ class LoginLimits:
 
     async def pause(self, account: Account, until: Micros) -> None:
         """Heed the platform, which wants no login of this account until then."""
-        until = min(until, self._clock.now() + DAY)
+        until = min(until, self._clock.now() + LONGEST_PAUSE)
         await self._store.pause_logins(account.account_id, account.origin, until)
 
     def _rule(self, card: PlatformCard, debit: Debit) -> Allow:
         def allow(spent: Sequence[Debit], paused_until: Micros | None, connected: bool) -> None:
-            if paused_until is not None and paused_until > debit.at:
-                pause = (paused_until - debit.at) / SECOND
-                raise PlatformRateLimited(card.platform, card.display_name, pause)
+            pause = 0 if paused_until is None else paused_until - debit.at
+            # one that lasts longer than any is of a clock that has been put back since
+            if 0 < pause <= LONGEST_PAUSE:
+                raise PlatformRateLimited(card.platform, card.display_name, pause / SECOND)
             if wait := self._wait(_Spent(spent, debit.tenant_id), debit, connected=connected):
                 raise RateLimitExceeded(wait / SECOND)
 

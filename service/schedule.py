@@ -12,6 +12,8 @@ JITTER = 0.1
 """How far a wait may differ from what it is meant to be, as a part of it."""
 REFUSALS: tuple[Micros, ...] = (HOUR, 6 * HOUR, 24 * HOUR)
 """The waits after a first, a second and every later refusal of a password."""
+LONGEST_OUTAGE: Micros = HOUR
+"""The longest wait after a login without a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,21 @@ class Schedule:
     def login_after(now: Micros, refusals: int) -> Micros:
         """*refusals*: how many in a row, this one included."""
         return now + REFUSALS[min(refusals, len(REFUSALS)) - 1]
+
+    @classmethod
+    def login_after_heal(cls, now: Micros, earlier: int) -> Micros | None:
+        """After a login that worked; *earlier*: how many there were since a refresh has worked.
+
+        None for the first. A server that takes passwords and refreshes no session would be asked
+        for a login by each check.
+        """
+        return cls.login_after(now, earlier) if earlier else None
+
+    @staticmethod
+    def login_after_outage(now: Micros, doubts: int) -> Micros:
+        """After a login without a result; *doubts*: how many checks in a row could not tell, this
+        one included."""
+        return now + min(DOUBT << min(doubts - 1, 20), LONGEST_OUTAGE)
 
     @staticmethod
     def login_wait(now: Micros, login_after: Micros | None) -> Micros:

@@ -49,6 +49,8 @@ NOT_ACTIVE = {
     Standing.TAKEN_DOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
 }
 """What may be lifted again: the secret is kept, and only the account's standing is asked for."""
+NOT_SENT = (PlatformFault.DNS_FAILURE, PlatformFault.ADDRESS_NOT_ALLOWED, PlatformFault.BUSY)
+"""What a login fails of before its server hears of it."""
 LOOK_FIRST = (ReconnectReason.SERVER_MOVED, ReconnectReason.ACCOUNT_DELETED)
 """What only the document, or a standing, can undo: nothing else is tried before."""
 
@@ -73,7 +75,8 @@ class Examination:
     """One check of one connection, under a claim on it.
 
     `held`, `upkeep` and `username` say how it stands by now, whatever comes of the check; `session`
-    is the one that works, where one was found. The platform has so many *seconds* in all.
+    is the one that works, where one was found; `refreshed` says that it came by a refresh. The
+    platform has so many *seconds* in all.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Examination:
         self.upkeep = held.upkeep
         self.username = held.connection.username
         self.session: Session | None = None
+        self.refreshed = False
         self._sessions = sessions
         self._logins = logins
         self._clock = clock
@@ -115,7 +119,9 @@ class Examination:
             return await self._told(self._inquire)
         self._until = min(self._until, asyncio.get_running_loop().time() + RENEWAL_LOOK_SECONDS)
         finding = await self._told(self._works)
-        return finding if self._looked or finding.reason is not None else None
+        # that logins need no longer wait is kept, too
+        is_news = self.upkeep.refusals > 0 and self._document_is_good()
+        return finding if self._looked or is_news or finding.reason is not None else None
 
     async def _told(self, ask: Callable[[], Awaitable[Finding]]) -> Finding:
         try:
@@ -226,8 +232,8 @@ class Examination:
             return False
         self._inactive, self._told_username = refreshed.inactive, refreshed.told_username
         if not refreshed.inactive:
-            self.session = refreshed.session
-        return not refreshed.inactive
+            self.session, self.refreshed = refreshed.session, True
+        return self.refreshed
 
     async def _log_in(self) -> None:
         """Prove the stored credential; at most one login is spent on it."""
@@ -245,9 +251,9 @@ class Examination:
             self._wait_after_refusal()
             raise
         except PlatformUnavailable as error:
-            if error.cause is PlatformFault.UNEXPECTED_ANSWER and error.retry_after is None:
-                self._wait_after_refusal()
+            self._wait_after_outage(error)
             raise
+        self._wait_after_heal()
         self.held = await self._sessions.adopt(self.held, login)
         await self._logins.heed(account, login)
         self.session = login.session
@@ -257,6 +263,27 @@ class Examination:
         refusals = self.upkeep.refusals + 1
         after = Schedule.login_after(self._clock.now(), refusals)
         self.upkeep = self.upkeep._replace(refusals=refusals, login_after=after)
+
+    def _wait_after_heal(self) -> None:
+        """Put off the next login, unless a refresh works before; the first one is not put off."""
+        earlier = self.upkeep.refusals
+        after = Schedule.login_after_heal(self._clock.now(), earlier)
+        self.upkeep = self.upkeep._replace(refusals=earlier + 1, login_after=after)
+
+    def _wait_after_outage(self, error: PlatformUnavailable) -> None:
+        """Put off the next login after one that may have been sent, and has told nothing."""
+        if error.cause in NOT_SENT:
+            return
+        lasts = (PlatformFault.UNEXPECTED_ANSWER, PlatformFault.SERVER_ERROR)
+        if error.retry_after is None and error.cause in lasts:
+            self._wait_after_refusal()
+            return
+        # counted here: a check that waits for a login is no doubt
+        now, doubts = self._clock.now(), self.upkeep.doubts + 1
+        after = Schedule.login_after_outage(now, doubts)
+        self.upkeep = self.upkeep._replace(doubts=doubts, login_after=after)
+        if error.retry_after is not None:
+            error.retry_after = max(error.retry_after, (after - now) / SECOND)
 
 
 def _refused(error: ServiceError, before: Standing, after: Standing) -> Finding:

@@ -139,16 +139,19 @@ class BlueskyPlatform:
         return await self._identity.as_named(account)
 
     async def standing(self, account: Account) -> Standing:
+        question = {"did": account.account_id}
         with at_step(PlatformStep.SERVER):
-            answer = XrpcAnswer.of(
-                await self._ask(
-                    account, "com.atproto.sync.getRepoStatus", {"did": account.account_id}
+            try:
+                answer = XrpcAnswer.of(
+                    await self._ask(account, "com.atproto.sync.getRepoStatus", question)
                 )
-            )
-            standing = answers.standing(answer, account.account_id)
-            if standing is None:
+            except PlatformUnavailable as error:
+                if error.cause is PlatformFault.UNEXPECTED_ANSWER:
+                    return Standing.UNKNOWN  # an answer has come, and could not be taken
+                raise
+            if answer.is_limit:
                 answers.refuse_status(answer, self._outside.clock.now())
-            return standing
+            return answers.standing(answer, account.account_id)
 
     def is_one_house(self, origin: str, other: str) -> bool:
         return origin == other or bool(HOUSE.fullmatch(origin) and HOUSE.fullmatch(other))

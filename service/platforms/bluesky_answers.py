@@ -208,21 +208,21 @@ def refuse_status(answer: XrpcAnswer, now: Micros) -> NoReturn:
     raise error
 
 
-def standing(answer: XrpcAnswer, did: str) -> Standing | None:
-    """What getRepoStatus says of *did*, if it says anything."""
+def standing(answer: XrpcAnswer, did: str) -> Standing:
+    """What getRepoStatus says of *did*; UNKNOWN, where it says nothing of it."""
     if answer.status in (400, 403, 404, 410) and answer.error in words.STANDINGS:
         return words.STANDINGS[answer.error]
     said = answer.message.replace(did, "{did}", 1)
     if answer.is_refusal and said in words.STANDING_MESSAGES:
         return words.STANDING_MESSAGES[said]
-    if answer.status in (404, 405, 501) or answer.error in words.NO_METHOD:
-        return Standing.UNKNOWN  # not every server software has this call
     if not answer.is_success or answer.body.get("did") != did:
-        return None
+        return Standing.UNKNOWN  # not every server software has this call
     active, named = answer.body.get("active"), answer.body.get("status")
     if active is True:
         return Standing.ACTIVE
-    return STANDINGS.get(named.lower()) if active is False and isinstance(named, str) else None
+    if active is False and isinstance(named, str):
+        return STANDINGS.get(named.lower(), Standing.UNKNOWN)
+    return Standing.UNKNOWN
 
 
 def display_name(record: bytes) -> str | None:

@@ -23,9 +23,8 @@ class Logins:
 
         async def job(transaction: Transaction) -> ServiceError | None:
             await transaction.run(sql.REDATE_DEBITS, debit.at)
-            await transaction.run(sql.CUT_PAUSES, debit.at + LONGEST_PAUSE)
             await transaction.run(sql.FORGET_DEBITS, debit.at - DEBITS_KEPT)
-            await transaction.run(sql.FORGET_PAUSES, debit.at)
+            await transaction.run(sql.FORGET_PAUSES, debit.at, debit.at + LONGEST_PAUSE)
             paused = await transaction.run(sql.PAUSE, *account)
             spent = [
                 Debit(*account, row["tenant_id"], LoginPurpose(row["purpose"]), row["at"])
@@ -46,6 +45,6 @@ class Logins:
 
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.SAVE_PAUSE, account_id, origin, until)
+            await transaction.run(sql.SAVE_PAUSE, account_id, origin, until, until + LONGEST_PAUSE)
 
         await self._engine.write(job)
