@@ -214,8 +214,8 @@ WHERE tenant_id = $1 AND profile_key = $2
 """
 
 # whose logins they are is a matter of the account, not of one tenant
-# where the clock was set back, debits that lie ahead are as of now; pauses that last longer than any
-# can are none
+# where the clock was set back, debits that lie ahead are as of now; pauses that last longer than
+# any can are none
 REDATE_DEBITS = "UPDATE login_debits SET at = $1 WHERE at > $1"
 FORGET_DEBITS = "DELETE FROM login_debits WHERE at <= $1"
 FORGET_PAUSES = "DELETE FROM login_pauses WHERE until <= $1 OR until > $2"
