@@ -228,14 +228,14 @@ def test_every_wait_is_true(
 
 @pytest.mark.parametrize("hours", [1, 24 * 365])
 async def test_a_clock_that_was_set_back(limits: Limits, hours: int) -> None:
-    """What was spent or paused before counts as of now: longer than its window nobody waits, and
-    no login is given back."""
+    """What was spent before counts as of now: longer than its window nobody waits, and no login is
+    given back. A pause that lasts longer than any is none."""
     for number in range(7):
         await limits.spend(tenant=str(number))
     await limits.limits.pause(BOB, limits.clock.at + DAY)
     limits.clock.at -= hours * 3600 * SECOND
     assert await limits.spend(tenant="fresh") == 300
-    assert await limits.spend(account=BOB) <= DAY / SECOND
+    assert await limits.spend(account=BOB) == 0
     limits.clock.at += 300 * SECOND
     assert await limits.spend(tenant="fresh") == 0
     limits.clock.at += DAY
@@ -259,6 +259,37 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(limits: Limits) -> None
         assert await limits.spend() == 90
     await limits.limits.pause(ALICE, limits.clock.at + 120 * SECOND)
     assert await limits.spend() == 120
+
+
+@pytest.mark.parametrize("years", [0.01, 10])
+async def test_a_pause_of_a_wrong_clock_keeps_no_right_one_out(
+    limits: Limits, years: float
+) -> None:
+    """Though nothing is spent before, and whichever way the clock was wrong."""
+    wrong = int(years * 365 * DAY)
+    limits.clock.at += wrong
+    await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
+    limits.clock.at -= wrong
+    await limits.limits.pause(ALICE, limits.clock.at + 120 * SECOND)
+    assert await limits.spend() == 120
+    await limits.limits.pause(ALICE, limits.clock.at + 60 * SECOND)
+    assert await limits.spend() == 120
+    limits.clock.at -= wrong
+    assert await limits.spend() == 0
+    await limits.limits.pause(ALICE, limits.clock.at + 60 * SECOND)
+    limits.clock.at += wrong
+    assert await limits.spend() == 0
+
+
+def test_a_pause_longer_than_any_is_none(fast: Limits) -> None:
+    """Whatever a store makes of it."""
+    debit = Debit(ALICE.account_id, ALICE.origin, "a", UPKEEP, fast.clock.at)
+    allow = fast.limits._rule(CARD, debit)
+    allow([], fast.clock.at + DAY + 1, False)
+    allow([], fast.clock.at, False)
+    for ahead in (1, DAY):
+        with pytest.raises(PlatformRateLimited):
+            allow([], fast.clock.at + ahead, False)
 
 
 async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:

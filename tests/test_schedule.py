@@ -59,6 +59,18 @@ def test_doubts_of_impatient_callers_do_not_count() -> None:
         assert SCHEDULE.doubts(NOW, NOW + SECOND, doubts) == doubts + 1
 
 
+def test_a_login_that_worked_is_followed_by_a_wait_unless_it_is_the_first() -> None:
+    """An hour, six, and then a day, as long as no refresh works."""
+    waits = [SCHEDULE.login_after_heal(NOW, earlier) for earlier in range(5)]
+    assert waits == [None, *(NOW + hours * HOUR for hours in (1, 6, 24, 24))]
+
+
+def test_a_login_without_a_result_waits() -> None:
+    """Five minutes, and twice as long each time, up to an hour."""
+    waits = [SCHEDULE.login_after_outage(NOW, doubts) - NOW for doubts in (1, 2, 3, 4, 5, 30)]
+    assert waits == [DOUBT, 2 * DOUBT, 4 * DOUBT, 8 * DOUBT, HOUR, HOUR]
+
+
 def test_a_password_is_left_alone_for_a_day_at_most() -> None:
     """A time further ahead is none of ours: the clock was put back since."""
     waits = [SCHEDULE.login_wait(NOW, after) for after in (None, NOW - 1, NOW, NOW + HOUR)]

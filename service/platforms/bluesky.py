@@ -146,8 +146,9 @@ class BlueskyPlatform:
                     await self._ask(account, "com.atproto.sync.getRepoStatus", question)
                 )
             except PlatformUnavailable as error:
-                if error.cause is PlatformFault.UNEXPECTED_ANSWER:
-                    return Standing.UNKNOWN  # an answer has come, and could not be taken
+                # one that was cut off is no answer; others are, though they cannot be taken
+                if error.cause is PlatformFault.UNEXPECTED_ANSWER and error.retry_after is None:
+                    return Standing.UNKNOWN
                 raise
             if answer.is_limit:
                 answers.refuse_status(answer, self._outside.clock.now())

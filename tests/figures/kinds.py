@@ -16,12 +16,14 @@ CLOSED = {"connection": "close"}
 @dataclass(frozen=True)
 class Kind:
     """*answers* are taken in turn; *places* are the questions that meet them. *late*: only a
-    deadline ends it. A text in place of an answer names what becomes of the host."""
+    deadline ends it. A text in place of an answer names what becomes of the host. *answered*: it is
+    an answer all the same, so that where a standing was asked for a login may follow."""
 
     name: str
     answers: Sequence[Answer | str]
     places: Sequence[int] = (*AT_SERVER, DIRECTORY)
     late: bool = False
+    answered: bool = False
 
 
 def _page(status: int, **headers: str) -> bytes:
@@ -57,18 +59,18 @@ KINDS = (
     Kind(
         "429", [xrpc(429, "RateLimitExceeded", ratelimit_reset="1800000300", **CLOSED), _page(429)]
     ),
-    Kind("500", [xrpc(500, "InternalServerError", **CLOSED), _page(500)]),
-    Kind("502", [xrpc(502, "UpstreamFailure", **CLOSED), _page(502)]),
-    Kind("503", [xrpc(503, "NotEnoughResources", **CLOSED), _page(503)]),
-    Kind("504", [xrpc(504, "UpstreamTimeout", **CLOSED), _page(504)]),
-    Kind("200, HTML", [_page(200)]),
-    Kind("302, captive", [_page(302, location="https://portal.example.com/")]),
-    Kind("401, HTML", [_page(401)]),
+    Kind("500", [xrpc(500, "InternalServerError", **CLOSED), _page(500)], answered=True),
+    Kind("502", [xrpc(502, "UpstreamFailure", **CLOSED), _page(502)], answered=True),
+    Kind("503", [xrpc(503, "NotEnoughResources", **CLOSED), _page(503)], answered=True),
+    Kind("504", [xrpc(504, "UpstreamTimeout", **CLOSED), _page(504)], answered=True),
+    Kind("200, HTML", [_page(200)], answered=True),
+    Kind("302, captive", [_page(302, location="https://portal.example.com/")], answered=True),
+    Kind("401, HTML", [_page(401)], answered=True),
     Kind("DNS failure", ["no name", "name server fails"], AT_SERVER),
     Kind("TLS failure", ["another's certificate", "no TLS"], AT_SERVER),
-    Kind("wrong JSON shape", _SHAPES),
-    Kind("another DID", [_ANOTHER]),
-    Kind("oversize", [respond({"padding": "x" * 600_000}, 200, **CLOSED)]),
+    Kind("wrong JSON shape", _SHAPES, answered=True),
+    Kind("another DID", [_ANOTHER], answered=True),
+    Kind("oversize", [respond({"padding": "x" * 600_000}, 200, **CLOSED)], answered=True),
     Kind(
         "PLC 404",
         [respond({"message": "DID not registered"}, 404, **CLOSED), _page(404)],

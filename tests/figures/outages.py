@@ -24,7 +24,7 @@ from tests.outside.web import Authority
 from tests.running import MovedClock, Running, running
 
 from .kinds import KINDS, Kind
-from .storm import DIRECTORY, LOGIN, STANDING_AGAIN, Site, Storm
+from .storm import DIRECTORY, LOGIN, STANDING, STANDING_AGAIN, Site, Storm
 
 AT_ONCE = 25
 LATE_SECONDS = 4.0
@@ -139,7 +139,8 @@ class Trial:
                 sites = list(islice(self._storm.sites.values(), len(some)))
                 for site, (answer, place) in zip(sites, some, strict=True):
                     self._storm.set(site, place, answer)
-                await asyncio.gather(*(self._meet(site, figures) for site in sites))
+                costly = (LOGIN, STANDING_AGAIN, *([STANDING] if kind.answered else []))
+                await asyncio.gather(*(self._meet(site, figures, costly) for site in sites))
         figures.leaks += self._sink.leaks(
             [secret for site in self._storm.sites.values() for secret in site.secrets]
         )
@@ -154,7 +155,8 @@ class Trial:
         figures.met = figures.unverified
         return figures
 
-    async def _meet(self, site: Site, figures: Figures) -> None:
+    async def _meet(self, site: Site, figures: Figures, costly: Sequence[int]) -> None:
+        """*costly*: where an outage may begin that costs a login."""
         before = site.logins
         try:
             connection = await self._service.verify(self._keys[site.host])
@@ -167,7 +169,7 @@ class Trial:
         figures.unverified += connection.state == profile_pb2.CONNECTION_STATE_UNVERIFIED
         figures.flags += connection.needs_reconnect
         figures.logins += site.logins - before
-        figures.most_logins += site.begins_at in (LOGIN, STANDING_AGAIN)
+        figures.most_logins += site.begins_at in costly
 
 
 async def suffer_all(

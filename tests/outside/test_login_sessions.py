@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from service.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
+from service.errors import (
+    AccountInactive,
+    InvalidCredentials,
+    PlatformRateLimited,
+    PlatformUnavailable,
+    ServiceError,
+)
 from service.model import PlatformStep, Session, Standing
 from service.platforms import bluesky as adapter
 from service.ports import SessionEnded
@@ -149,13 +155,41 @@ async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answ
     assert await bluesky.platform.standing(bluesky.account) is Standing.UNKNOWN
 
 
-@pytest.mark.parametrize("answer", [respond("<html>"), respond("<html>", 403), respond("{}")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(respond("<html>"), respond("<html>", 401), respond("<html>", 403), respond("{}")),
+        *(respond("", 500), respond("<html>", 502), respond("", 503, retry_after="600")),
+        respond({"did": OTHER_DID, "active": True}),
+        respond({"did": DID, "active": False, "status": "asleep"}),
+        respond("", 302, location="https://portal.example/"),
+        respond("x" * 600_000),
+        respond("", content_encoding="gzip"),
+    ],
+)
 async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes) -> None:
-    """Something before the server has answered: no standing, and no proof."""
+    """The server, or something before it, answers something else: a login may find out more."""
     bluesky.server.on(STANDING, answer)
-    with pytest.raises(PlatformUnavailable) as caught:
+    assert await bluesky.platform.standing(bluesky.account) is Standing.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (respond("", 429), PlatformRateLimited),
+        (close_after(b""), PlatformUnavailable),
+        (close_after(head(content_length="90") + b"{"), PlatformUnavailable),
+        (close_after(b"not HTTP"), PlatformUnavailable),
+    ],
+)
+async def test_a_standing_that_is_not_answered(
+    bluesky: LyingBluesky, answer: Answer, error: type[ServiceError]
+) -> None:
+    """A limit, and a connection that is lost, are what they are to any other call."""
+    bluesky.server.on(STANDING, answer)
+    with pytest.raises(error) as caught:
         await bluesky.platform.standing(bluesky.account)
-    assert caught.value.retry_after is None
+    assert caught.value.retry_after is not None
 
 
 async def test_another_accounts_session_is_ended(bluesky: LyingBluesky, watch: Watch) -> None:
