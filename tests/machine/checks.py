@@ -114,10 +114,16 @@ class Checks:
         self._logins = len(self._sky.logins)
         asked = {(row["account_id"], row["origin"]) for row in before.values()}
         now = self._clock.now()
+        waiting = asked - {
+            (row["account_id"], row["origin"])
+            for row in before.values()
+            if row["login_after"] is None or row["login_after"] <= now
+        }
         for login in new:
             assert login.at_home, "no login where the document does not lead"
             if not self._remade and self._checked:
                 assert (login.did, login.origin) in asked, "a secret left its server"
+                assert (login.did, login.origin) not in waiting, "a login before its time"
             same = [
                 each.at * SECOND
                 for each in self._sky.logins
