@@ -53,11 +53,9 @@ def test_the_commands_as_a_user_starts_them(tmp_path: Path) -> None:
     assert {case: outcome(told, case) for case in CASES} == EXPECTED
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind, by in KINDS.items() if not fault(by)])
 def test_each_kind_of_user_can_have_a_network(kind: str, tmp_path: Path) -> None:
-    """Root without a user namespace, and anyone with one, where the machine allows it."""
-    if wrong := fault(KINDS[kind]):
-        pytest.skip(f"{' '.join(KINDS[kind])}: {wrong}")
+    """Root without a user namespace, and anyone with one: each way that this machine allows."""
     ran = run("stories", tmp_path, "renamed", by=KINDS[kind])
     assert ran.returncode == 0, ran.stderr
 
