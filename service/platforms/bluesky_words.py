@@ -82,8 +82,6 @@ STANDINGS = {
     "RepoTakendown": Standing.TAKEN_DOWN,
 }
 """In answer to getRepoStatus."""
-NO_METHOD = frozenset(("InvalidRequest", "MethodNotImplemented"))
-"""In answer to getRepoStatus: the server does not have it, or not for this account."""
 STANDING_MESSAGES = {
     "could not find account for did: {did}": Standing.NOT_FOUND,
     "account for did: {did} is deactivated": Standing.DEACTIVATED,
