@@ -14,7 +14,7 @@ REFUSED_ENDINGS = frozenset(
 )
 # of bsky.app and of other apps that show the same accounts: their links have the same path
 PROFILE_LINK = re.compile(
-    r"(?:https?://)?(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::[0-9]{1,5})?/"
+    r"(?:https?://)?(?:[a-z0-9-]+\.)+[a-z0-9-]+/"
     r"(?:#/)?(?:[a-z0-9_-]+/){0,3}profile/(?:%40)?([^/?#]+)(?:[/?#].*)?",
     re.ASCII | re.IGNORECASE,
 )
@@ -25,24 +25,18 @@ DID_WEB = re.compile(
 )
 
 
-AT_URI = re.compile(r"at://([^/?#]+)(?:[/?#].*)?", re.ASCII | re.IGNORECASE)
-
-
 def tidy_handle(typed: str) -> str:
     """*typed* without what comes along by accident: white space, invisible and bidi marks at the
-    ends, one `@`, one `at://` or link of a profile page, the dot of the root, capitals."""
+    ends, one `@` or `at://`, the link of a profile page around it, capitals."""
     handle = _trim(typed)
-    # each at most once, in whatever order they were put around it
-    has_at = has_address = False
-    while True:
-        address = PROFILE_LINK.fullmatch(handle) or AT_URI.fullmatch(handle)
-        if address is not None and not has_address:
-            handle, has_address = address[1], True
-        elif handle.startswith("@") and not has_at:
-            handle, has_at = handle[1:], True
-        else:
-            return _ascii_lower(handle.removesuffix("."))
-        handle = _trim(handle)
+    bare = _trim(handle[1:]) if handle.startswith("@") else handle
+    if link := PROFILE_LINK.fullmatch(bare):
+        handle = _trim(link[1]).removeprefix("@")
+    elif handle.lower().startswith("at://"):
+        handle = handle[5:]
+    else:
+        handle = bare
+    return _ascii_lower(_trim(handle))
 
 
 def is_handle(text: str, *, test_names: bool = False) -> bool:
