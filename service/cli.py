@@ -223,7 +223,8 @@ def healthcheck() -> None:
 
 @cli.command()
 @click.argument("handle", callback=text)
-def doctor(handle: str) -> None:
+@click.option("--sandbox", is_flag=True, help="At the sandbox that `serve --sandbox` runs here.")
+def doctor(handle: str, sandbox: bool) -> None:
     """Show each step from a Bluesky HANDLE to its account's server, as a connect goes them.
 
     Each line has the step, whether it is fit for a connect (`ok` or `failed`; `-` where that step
@@ -233,7 +234,7 @@ def doctor(handle: str) -> None:
     from service.doctor import examined
 
     read = settings()
-    refusal = run(examined(read, handle, click.echo))
+    refusal = run(examined(read, handle, click.echo, sandbox=sandbox))
     if refusal:
         fail(f"a connect would fail: {refusal}")
     click.echo("a connect would get as far as the password", err=True)

@@ -12,11 +12,17 @@ from service.transport.status import STATUS
 FIT = {True: "ok", False: "failed", None: "-"}
 
 
-async def examined(settings: Settings, handle: str, show: Callable[[str], object]) -> str:
+async def examined(
+    settings: Settings, handle: str, show: Callable[[str], object], *, sandbox: bool = False
+) -> str:
     """What a connect of *handle* would be refused with, in a sentence; empty if nothing is wrong.
 
     *show* is called with the line of each step as it ends. Raises StartError.
     """
+    if sandbox:
+        origin = f"http://{settings.sandbox_address}"
+        only = {"plc_url": origin, "handle_resolver_url": origin, "trusted_origins": (origin,)}
+        settings = settings.model_copy(update=only)
     tasks = OwnedTasks()
     way_out = outside(settings, SystemClock(), tasks.leave)
     doctor = Doctor(way_out)
