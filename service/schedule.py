@@ -12,6 +12,9 @@ JITTER = 0.1
 """How far a wait may differ from what it is meant to be, as a part of it."""
 REFUSALS: tuple[Micros, ...] = (HOUR, 6 * HOUR, 24 * HOUR)
 """The waits after a first, a second and every later refusal of a password."""
+HEALS: tuple[Micros, ...] = (0, 5 * 60 * SECOND, 15 * 60 * SECOND, *REFUSALS)
+"""The waits after a first, a second and every later login that worked, and no refresh has worked in
+between. The short ones are for processes that are killed between a refresh and its commit."""
 LONGEST_OUTAGE: Micros = HOUR
 """The longest wait after a login without a result."""
 
@@ -56,14 +59,15 @@ class Schedule:
         """*refusals*: how many in a row, this one included."""
         return now + REFUSALS[min(refusals, len(REFUSALS)) - 1]
 
-    @classmethod
-    def login_after_heal(cls, now: Micros, earlier: int) -> Micros | None:
+    @staticmethod
+    def login_after_heal(now: Micros, earlier: int) -> Micros | None:
         """After a login that worked; *earlier*: how many there were since a refresh has worked.
 
         None for the first. A server that takes passwords and refreshes no session would be asked
         for a login by each check.
         """
-        return cls.login_after(now, earlier) if earlier else None
+        wait = HEALS[min(earlier, len(HEALS) - 1)]
+        return now + wait if wait else None
 
     @staticmethod
     def login_after_outage(now: Micros, doubts: int) -> Micros:

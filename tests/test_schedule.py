@@ -60,9 +60,10 @@ def test_doubts_of_impatient_callers_do_not_count() -> None:
 
 
 def test_a_login_that_worked_is_followed_by_a_wait_unless_it_is_the_first() -> None:
-    """An hour, six, and then a day, as long as no refresh works."""
-    waits = [SCHEDULE.login_after_heal(NOW, earlier) for earlier in range(5)]
-    assert waits == [None, *(NOW + hours * HOUR for hours in (1, 6, 24, 24))]
+    """Five minutes, fifteen, an hour, six, and then a day, as long as no refresh works."""
+    waits = [SCHEDULE.login_after_heal(NOW, earlier) for earlier in range(7)]
+    hours = (5 / 60, 15 / 60, 1, 6, 24, 24)
+    assert waits == [None, *(NOW + int(each * HOUR) for each in hours)]
 
 
 def test_a_login_without_a_result_waits() -> None:
