@@ -181,6 +181,7 @@ class Crowd:
         self._sandbox = sandbox
         self._chance = chance
         self.people = people
+        self._turn = 0
         twice = [
             (person, sandbox.world.add_app_password(person.did, SECOND_PASSWORD))
             for person in people
@@ -234,8 +235,13 @@ class Crowd:
         return answers
 
     def end_some_sessions(self) -> None:
-        """Let half of the accounts have new main passwords: all their sessions end."""
-        for person in self._chance.sample(list(self.people), len(self.people) // 2):
+        """Let half of the accounts have new main passwords: all their sessions end.
+
+        Each time it is the other half: whose sessions end again and again, with no refresh that
+        works in between, waits for logins.
+        """
+        self._turn = 1 - self._turn
+        for person in list(self.people)[self._turn :: 2]:
             self._sandbox.world.change_password(person.did, secrets.token_hex(8))
 
     def profiles(self) -> set[str]:
