@@ -107,12 +107,21 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         ):
             tenant = Tenant(channel, server.address, owners[0])
             await tenant.calls(1, Beside())
+            await _settled(server)
             figures = []
             names = list(ASSAULTS)
             for name in names if part == 1 else random.sample(names, FEW):
                 ground.say(name)
                 figures.append(await _assaulted(server, tenant, name, part))
             return figures
+
+
+async def _settled(server: Server) -> None:
+    """Until all is loaded: what a start loads in the background is no growth."""
+    before = 0.0
+    while server.memory - before > 0.5:
+        before = server.memory
+        await asyncio.sleep(2)
 
 
 async def _assaulted(server: Server, tenant: Tenant, name: str, part: float) -> Figure:
