@@ -187,9 +187,7 @@ def refuse_call(error: Exception) -> NoReturn:
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, NameNotFound):
-        raise PlatformUnavailable(
-            PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
-        ) from None
+        raise error.refusal() from None
     raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, type(error).__name__) from None
 
 

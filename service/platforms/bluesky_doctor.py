@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from service.errors import AccountInactive, PlatformUnavailable, ServiceError
-from service.model import CredentialFault, PlatformFault, PlatformStep, Standing
+from service.model import CredentialFault, PlatformStep, Standing
 from service.platforms import bluesky_answers as answers
 from service.platforms.addresses import is_public
 from service.platforms.bluesky_answers import XrpcAnswer
@@ -25,7 +25,7 @@ from service.platforms.identity import (
     named_server,
     odd_status,
 )
-from service.platforms.names import NameNotFound
+from service.platforms.names import NameNotFound, NameNotPublic
 from service.platforms.origin import Origin
 from service.platforms.outside import Outside
 from service.steps import PlatformTime, at_step, platform_time
@@ -193,13 +193,9 @@ class Doctor:
                 found = await names.addresses(origin.host)
                 nat64 = await names.nat64()
                 if not all(is_public(address, nat64) for address in found):
-                    raise PlatformUnavailable(
-                        PlatformFault.ADDRESS_NOT_ALLOWED, "forbidden_address", retry_after=None
-                    )
+                    raise NameNotPublic(origin.host)
             except NameNotFound as error:
-                raise PlatformUnavailable(
-                    PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
-                ) from None
+                raise error.refusal() from None
             return ", ".join(found)
 
     async def _describe(self, origin: Origin) -> str:
@@ -215,9 +211,7 @@ class Doctor:
                     trusted=origin in self._outside.account_servers,
                 )
             except NameNotFound as error:
-                raise PlatformUnavailable(
-                    PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
-                ) from None
+                raise error.refusal() from None
             if answer.is_success:
                 return f"it is {json_object(answer.content).get('did')}"
             named = XrpcAnswer.of(answer).error

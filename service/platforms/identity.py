@@ -167,9 +167,7 @@ class Identity:
                         self._outside.directory, f"/{did}", trusted=True
                     )
             except NameNotFound as error:
-                raise PlatformUnavailable(
-                    PlatformFault.ADDRESS_NOT_ALLOWED, error.why, retry_after=None
-                ) from None
+                raise error.refusal() from None
             if host is None and await self._has_ended(did, answer.status_code):
                 raise NoSuchAccount("the directory has a tombstone")
             if not answer.is_success:

@@ -51,6 +51,11 @@ class NameNotFound(Exception):
     why = "no_such_name"
     """A word for our own log; it is never sent."""
 
+    def refusal(self) -> PlatformUnavailable:
+        """What it is where the name is a server's, rather than a handle."""
+        cause = PlatformFault.ADDRESS_NOT_ALLOWED
+        return PlatformUnavailable(cause, self.why, retry_after=None)
+
 
 class NameNotPublic(NameNotFound):
     """The name leads to an address that is not public.
