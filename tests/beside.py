@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.config import Settings
-from service.model import DAY, Session
-from service.opening import open_store
-from service.ports import SystemClock
-from service.records import Purpose, SavedLogin, SealContext, Sealed
-from service.ring import Key, Ring, Wrap, new_keys
-from service.vault import Vault
+from service.app.startup import open_store
+from service.crypto.keyring import Key, Ring, Wrap, new_keys
+from service.crypto.vault import Vault
+from service.domain.model import DAY, Session
+from service.domain.ports import SystemClock
+from service.domain.records import Purpose, SavedLogin, SealContext, Sealed
+from service.settings import Settings
 from tests.bluesky import Person, SandboxBluesky
 from tests.engines import rows
 from tests.running import Running

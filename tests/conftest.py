@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service import log
+from service.runtime import log
 from service.storage.migrations import migrate_apart
 from service.transport import boundary
 from tests.bluesky import Bluesky, RealBluesky, SandboxBluesky

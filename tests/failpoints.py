@@ -14,11 +14,11 @@ import signal
 import sys
 from typing import Any
 
-from service import cli
-from service.limits import LoginLimits
-from service.model import SECOND
-from service.platforms.bluesky import BlueskyPlatform
-from service.ports import SystemClock
+from service.cli import main as cli
+from service.connections.login_budget import LoginLimits
+from service.domain.model import SECOND
+from service.domain.ports import SystemClock
+from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage import profiles
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore

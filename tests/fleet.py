@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc.aio
 
-from service.config import Settings
+from service.settings import Settings
 from tests.leasing import ROOT, environ_of
 
 CONFIG = (ROOT / "protos/service_config.json").read_text()

@@ -8,8 +8,8 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from service.config import Settings
-from service.model import SECOND, Session
+from service.domain.model import SECOND, Session
+from service.settings import Settings
 from tests.bluesky import CREATE, SESSION, Bluesky
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox

@@ -14,10 +14,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from service.app import House, house
-from service.config import Settings
-from service.leases import LeaseRequest
-from service.model import Caller, Scope
+from service.app.build import House, house
+from service.connections.leases import LeaseRequest
+from service.domain.model import Caller, Scope
+from service.settings import Settings
 from tests.running import MovedClock
 
 TASKS = 50

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from service.errors import ServiceError
-from service.model import ApiKey, Profile, Tenant
-from service.records import Debit, LoginPurpose, Reservation
+from service.domain.errors import ServiceError
+from service.domain.model import ApiKey, Profile, Tenant
+from service.domain.records import Debit, LoginPurpose, Reservation
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
 from tests.test_store import FINGERPRINT, NOW, RESERVATION, login

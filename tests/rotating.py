@@ -9,11 +9,11 @@ from itertools import cycle
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.opening import open_store
-from service.records import Purpose
-from service.rewrap import FIRST
-from service.ring import KeyPurpose, Ring
-from service.vault import Vault
+from service.app.startup import open_store
+from service.crypto.keyring import KeyPurpose, Ring
+from service.crypto.rewrap import FIRST
+from service.crypto.vault import Vault
+from service.domain.records import Purpose
 from tests.beside import age, done
 from tests.bluesky import Person
 from tests.running import Running, refusal_of

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from service.access import BASE62, CACHE_SIZE, Access, _checksum
-from service.errors import InvalidApiKey
-from service.model import DEFAULT_SCOPES, ApiKey, Scope, Tenant
-from service.ports import SystemClock
-from service.ring import KeyPurpose, Ring, create_ring, new_keys
+from service.access.api_keys import BASE62, CACHE_SIZE, Access, _checksum
+from service.crypto.keyring import KeyPurpose, Ring, create_ring, new_keys
+from service.domain.errors import InvalidApiKey
+from service.domain.model import DEFAULT_SCOPES, ApiKey, Scope, Tenant
+from service.domain.ports import SystemClock
 from service.storage import statements
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
@@ -82,7 +82,7 @@ async def test_guesses_do_not_grow_without_bound_nor_push_out_keys_in_use(
     access: Access, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unknown ids have a bounded cache of their own."""
-    monkeypatch.setattr("service.access.CACHE_SIZE", 50)
+    monkeypatch.setattr("service.access.api_keys.CACHE_SIZE", 50)
     plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
     await access.check(plain)

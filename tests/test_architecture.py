@@ -6,99 +6,33 @@ from pathlib import Path
 
 SERVICE = Path(__file__).parent.parent / "service"
 # each part, and the parts of ours that it may import besides itself
-STORED = {"errors", "model", "records"}
 MAY_IMPORT = {
     "__init__": set(),
-    "__main__": {"stop_signals"},
-    "stop_signals": {"cli"},
-    "standard_streams": set(),
-    "cli": {"*"},
-    "command": {"*"},
-    "keyring": {"*"},
-    "tenancy": {"*"},
-    "demo": {"*"},
-    "doctor": {"*"},
-    "app": {"*"},
-    "opening": STORED
-    | {"canary", "config", "limits", "platforms", "ports", "ring", "storage", "vault"}
-    | {"transport.certificates"},
-    "playground": {"config", "model", "opening", "ports", "sandbox", "storage.store"},
-    "model": set(),
-    "records": {"model"},
-    "errors": {"model"},
-    "config": {"postgres_url"},
-    "postgres_url": set(),
-    "log": set(),
-    "core_dumps": set(),
-    "children": set(),
-    "tasks": set(),
-    "turns": set(),
-    "steps": {"errors", "model"},
-    "ports": STORED,
-    "ring": STORED,
-    "rotation": {"ring"},
-    "canary": STORED | {"ports", "ring", "vault"},
-    "rewrap": STORED | {"canary", "ports", "ring", "vault"},
-    "vault": STORED | {"ring"},
-    "tokens": STORED | {"ring", "vault"},
-    "descriptors": {"config", "platforms.egress"},
-    "access": STORED | {"ports", "ring", "turns"},
-    "buckets": set(),
-    "lookups": STORED | {"buckets"},
-    "limits": STORED | {"buckets", "ports"},
-    "idempotency": STORED | {"access", "ports", "tasks", "tokens"},
-    "logouts": STORED | {"platforms.registry", "ports", "ring", "tasks", "vault"},
-    "readiness": STORED | {"ports"},
-    "profiles": STORED | {"access", "idempotency", "logouts", "ports", "tasks", "tokens"},
-    "schedule": STORED,
-    "logins": STORED | {"limits", "ports"},
-    "connect": STORED
-    | {
-        "access",
-        "idempotency",
-        "logins",
-        "logouts",
-        "platforms.registry",
-        "ports",
-        "profiles",
-        "schedule",
-    }
-    | {"limits", "lookups", "steps", "tasks", "vault"},
-    "sessions": STORED | {"logouts", "platforms.registry", "ports", "steps", "vault"},
-    "verdict": STORED | {"logins", "ports", "schedule", "sessions", "steps", "vault"},
-    "failures": STORED,
-    "health": STORED
-    | {
-        "failures",
-        "limits",
-        "logins",
-        "lookups",
-        "ports",
-        "schedule",
-        "sessions",
-        "tasks",
-        "vault",
-        "verdict",
-    },
-    "audit": STORED | {"log", "ports"},
-    "leases": STORED | {"audit", "health", "ports", "profiles", "sessions", "steps", "vault"},
-    "monitor": STORED | {"health", "ports", "ring"},
-    "heads": STORED | {"ports"},
-    "watch": STORED | {"heads", "ports", "tokens"},
-    "retention": STORED | {"ports"},
-    "platforms": {"errors", "model", "ports", "steps", "turns"},
-    "storage": STORED | {"children", "ports", "log"},
+    "__main__": {"cli"},
+    "cli": {"access", "app", "crypto", "domain", "platforms", "runtime", "sandbox", "settings"}
+    | {"storage", "transport"},
+    "app": {"access", "connections", "crypto", "domain", "events", "platforms", "profiles"}
+    | {"runtime", "sandbox", "settings", "storage", "transport"},
+    "transport": {"access", "connections", "domain", "events", "platforms", "profiles", "runtime"},
+    "profiles": {"access", "connections", "crypto", "domain", "runtime"},
+    "connections": {"access", "crypto", "domain", "platforms", "profiles", "runtime"},
+    "events": {"crypto", "domain"},
+    "access": {"crypto", "domain", "runtime"},
+    "crypto": {"domain"},
+    "platforms": {"domain", "runtime"},
+    "storage": {"domain", "runtime"},
+    "settings": {"storage"},
+    "runtime": set(),
+    "domain": set(),
     "sandbox": set(),
-    "transport": {"access", "connect", "errors", "health", "leases", "limits", "log", "model"}
-    | {"platforms.registry", "profiles", "turns", "watch"},
 }
 # each library, and the parts that alone may import it
 ONLY = {
-    "grpc": {"transport", "cli", "demo"},
+    "grpc": {"transport", "cli"},
     "grpc_health": {"transport", "cli"},
     "grpc_reflection": {"transport"},
     "grpc_status": {"transport"},
-    "postcore": {"transport", "demo"},
+    "postcore": {"transport", "cli"},
     "google": {"transport"},
     "starlette": {"transport", "sandbox"},
     "uvicorn": {"sandbox"},
@@ -112,16 +46,20 @@ ONLY = {
     "sqlite3": {"storage"},
     "alembic": {"storage"},
     "sqlalchemy": {"storage"},
-    "cryptography": {"vault", "tokens", "transport"},
-    "click": {"cli", "command", "keyring", "tenancy", "demo", "sandbox"},
-    "pydantic": {"config"},
-    "orjson": {"log", "vault"},
+    "cryptography": {"crypto", "transport"},
+    "click": {"cli", "sandbox"},
+    "pydantic": {"settings"},
+    "orjson": {"runtime", "crypto"},
 }
 
 
 # the settings, and what hands the environment on to a child
-MAY_READ_ENVIRONMENT = {"config.py", "postgres_url.py", "cli.py", "demo.py"} | {
-    "storage/migrations/__init__.py"
+MAY_READ_ENVIRONMENT = {
+    "settings.py",
+    "cli/main.py",
+    "cli/demo.py",
+    "storage/postgres_url.py",
+    "storage/migrations/__init__.py",
 }
 
 
@@ -151,9 +89,9 @@ def test_arrows_point_down() -> None:
         allowed = MAY_IMPORT[part]
         inner = module.removeprefix("service.")
         target = inner.split(".")[0]
-        if target == part or inner == "__version__" or "*" in allowed:
+        if target == part or inner == "__version__":
             continue
-        assert target in allowed or inner in allowed, f"{file} imports {module}"
+        assert target in allowed, f"{file} imports {module}"
 
 
 def test_libraries_stay_where_they_belong() -> None:

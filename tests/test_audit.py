@@ -9,12 +9,12 @@ from time import monotonic
 import pytest
 from structlog.testing import capture_logs
 
-from service import audit as module
-from service.audit import Audit
-from service.errors import ServiceUnavailable
-from service.model import DAY, SECOND, Scope, Tenant
-from service.records import AuditedLease
-from service.storage.leases import Leases
+from service.connections import lease_audit as module
+from service.connections.lease_audit import Audit
+from service.domain.errors import ServiceUnavailable
+from service.domain.model import DAY, SECOND, Scope, Tenant
+from service.domain.records import AuditedLease
+from service.storage.lease_audit import Leases
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.bluesky import Bluesky, SandboxBluesky

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import tasks
+from service.runtime import tasks
 from service.storage.store import SqlStore
 from tests.bluesky import SandboxBluesky
 from tests.running import Running, running

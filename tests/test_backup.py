@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from service.app import serving
-from service.opening import StartError
-from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
+from service.app.build import serving
+from service.app.startup import StartError
+from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
 from service.storage.backup import back_up
 from service.storage.engine import StoreError
 from tests.beside import age, command, done, opened, people, plant

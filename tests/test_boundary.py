@@ -12,11 +12,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from postcore.profiles.v1 import platform_service_pb2, session_service_pb2
-from service import access as access_module
-from service.access import Access
-from service.model import Scope
-from service.platforms.bluesky import BlueskyPlatform
-from service.ring import UnknownKey
+from service.access import api_keys as access_module
+from service.access.api_keys import Access
+from service.crypto.keyring import UnknownKey
+from service.domain.model import Scope
+from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.transport.servicers import SERVICES
 from tests.bluesky import SandboxBluesky
 from tests.running import Running, refusal_of
@@ -269,13 +269,13 @@ async def test_the_callers_deadline_is_kept(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call that hangs in our own code ends as DEADLINE_EXCEEDED, not as a cancelled call."""
-    monkeypatch.setattr("service.transport.grpc_methods.DEFAULT_SECONDS", 0.1)
+    monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.1)
 
     async def hang(*_: object) -> object:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("service.connect.Connect._account_of", hang)
+    monkeypatch.setattr("service.connections.connect.Connect._account_of", hang)
     refusal = await sandboxed.refused(
         "a.test", "abcd-efgh-ijkl-mnop", profile_key="prof_abc123", timeout=None
     )
@@ -302,7 +302,7 @@ async def test_a_deadline_is_whose_it_is(
         assert refusal.reason in ("DEADLINE_EXCEEDED", "")  # grpc's own, at the very end
         assert refusal.retry_after is None
     assert refusal.reason == "DEADLINE_EXCEEDED"
-    monkeypatch.setattr("service.transport.grpc_methods.DEFAULT_SECONDS", 0.6)
+    monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.6)
     refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop", timeout=None)
     assert (refusal.code, refusal.reason) == (
         grpc.StatusCode.UNAVAILABLE,

@@ -10,13 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import PlatformRateLimited, RateLimitExceeded
-from service.limits import FIRST_AFTER, Budget, CallLimits, LoginBudgets, LoginLimits
-from service.model import DAY, SECOND, Account, Micros
-from service.platforms.bluesky_card import CARD
-from service.records import Allow, Debit, LoginPurpose
+from service.connections.login_budget import (
+    FIRST_AFTER,
+    Budget,
+    CallLimits,
+    LoginBudgets,
+    LoginLimits,
+)
+from service.domain.errors import PlatformRateLimited, RateLimitExceeded
+from service.domain.model import DAY, SECOND, Account, Micros
+from service.domain.records import Allow, Debit, LoginPurpose
+from service.platforms.bluesky.card import CARD
 from service.sandbox.limits import LoginWindows
-from service.storage.logins import DEBITS_KEPT
+from service.storage.login_budget import DEBITS_KEPT
 from service.storage.store import SqlStore
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
 from tests.engines import on_both, opened
@@ -407,8 +413,8 @@ async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Pat
 def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the rate that was set, and never beyond it; the keys it remembers are bounded."""
     now = 0.0
-    monkeypatch.setattr("service.buckets.monotonic", lambda: now)
-    monkeypatch.setattr("service.buckets.MAX_KEYS", 10)
+    monkeypatch.setattr("service.runtime.token_buckets.monotonic", lambda: now)
+    monkeypatch.setattr("service.runtime.token_buckets.MAX_KEYS", 10)
     limits = CallLimits(10)
     for _ in range(10):
         limits.take("a")

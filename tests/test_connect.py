@@ -7,14 +7,14 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from service.config import Settings
-from service.errors import AccountInactive
-from service.model import Credentials
-from service.opening import outside
-from service.platforms.bluesky import BlueskyPlatform
-from service.ports import SystemClock
+from service.app.startup import outside
+from service.domain.errors import AccountInactive
+from service.domain.model import Credentials
+from service.domain.ports import SystemClock
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.runtime.tasks import OwnedTasks
 from service.sandbox.faults import Hang
-from service.tasks import OwnedTasks
+from service.settings import Settings
 from tests.bluesky import CREATE, SESSION, Bluesky, SandboxBluesky, is_live
 from tests.running import Refusal, Running
 

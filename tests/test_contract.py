@@ -9,8 +9,8 @@ from google.protobuf.json_format import MessageToDict
 
 from postcore.profiles.v1 import error_reason_pb2, platform_service_pb2, profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import errors, model
-from service.errors import ServiceError
+from service.domain import errors, model
+from service.domain.errors import ServiceError
 from service.transport.servicers import (
     SCOPES,
     SERVICES,
@@ -144,7 +144,7 @@ def test_patterns_mean_the_same_in_javascript_and_here() -> None:
     slips."""
     import re
 
-    from service.platforms.bluesky_card import CARD
+    from service.platforms.bluesky.card import CARD
 
     handle, app_password = (re.compile(field.pattern) for field in CARD.fields)
     assert handle.fullmatch("user.bsky.social")
@@ -160,7 +160,7 @@ def test_patterns_mean_the_same_in_javascript_and_here() -> None:
 
 def test_every_setting_is_in_the_readme() -> None:
     """Names that users type are written down."""
-    from service.config import Settings
+    from service.settings import Settings
 
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     for name in Settings.model_fields:

@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import connect as connecting
-from service import health
+from service.connections import connect as connecting
+from service.connections import health
 from service.sandbox.faults import Hang
-from service.transport import boundary, grpc_methods
+from service.transport import boundary
+from service.transport.grpc import methods as grpc_methods
 from tests.bluesky import CREATE, SandboxBluesky
 from tests.leasing import end_session
 from tests.running import Refusal, Running, refusal_of

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.config import Settings
-from service.descriptors import NAME_LOOKUPS, OTHERS, POOLS, SQLITE, connections
-from service.platforms.egress import MOST_CONNECTIONS
+from service.app.descriptors import NAME_LOOKUPS, OTHERS, POOLS, SQLITE, connections
+from service.platforms.egress.egress import MOST_CONNECTIONS
+from service.settings import Settings
 from tests.command.home import COMMAND, Home
 
 

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_pb2
-from service.model import SECOND
+from service.domain.model import SECOND
 from tests.bluesky import CREATE, SESSION, Person
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from service.model import SECOND
+from service.domain.model import SECOND
 from service.sandbox.breakages import Breakages
 from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, Hang
@@ -131,7 +131,7 @@ async def test_a_look_that_fails_spoils_nothing(
     handle = await renamed(sandboxed)
     breakages(sandboxed).add(fault, method="plc")
     with monkeypatch.context() as hurry:
-        hurry.setattr("service.health.CHECK_SECONDS", 1.0)
+        hurry.setattr("service.connections.health.CHECK_SECONDS", 1.0)
         assert await sandboxed.verdict(HOUR // 60) == HEALTHY
     sandboxed.clock.ahead = EXPIRING
     stored, begun = sandboxed.service.session(), monotonic()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import grpc.aio
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.model import DAY, SECOND, Micros, PlatformFault
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import DAY, SECOND, Micros, PlatformFault
+from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.sandbox.answer import Answer
 from service.sandbox.call import Call
 from service.sandbox.fault import Fault
@@ -38,7 +38,9 @@ class Inactive(Fault):
 @pytest.fixture
 def by_the_clock(sandboxed: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left alone after a failure is left alone by the clock that is moved."""
-    monkeypatch.setattr("service.failures.monotonic", lambda: sandboxed.clock.now() / SECOND)
+    monkeypatch.setattr(
+        "service.connections.backoff.monotonic", lambda: sandboxed.clock.now() / SECOND
+    )
 
 
 async def end_sessions(watched: Watched) -> None:
@@ -292,7 +294,7 @@ async def test_a_pause_of_a_wrong_clock_ends_with_it(
     sandboxed.clock.ahead = 0
     assert row["until"] - sandboxed.clock.now() > 9 * YEAR
     # an hour later, by the clock that is never set
-    monkeypatch.setattr("service.failures.monotonic", lambda: math.inf)
+    monkeypatch.setattr("service.connections.backoff.monotonic", lambda: math.inf)
     answer = await sandboxed.service.verify(sandboxed.key)
     assert told(answer) == UNVERIFIED
     assert await sandboxed.spent() == 2, "the pause of the wrong clock is none"

@@ -8,8 +8,8 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_pb2
-from service import monitor
-from service.model import SECOND, Caller, Scope
+from service.connections import monitor
+from service.domain.model import SECOND, Caller, Scope
 from service.sandbox.breakages import Breakages
 from service.sandbox.faults import AnyStatus, Hang
 from service.sandbox.limits import RateLimit
@@ -175,7 +175,9 @@ async def test_a_limit_of_other_calls_is_heeded(
     sandboxed: Watched, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is asked before a 429 is over; then all is well."""
-    monkeypatch.setattr("service.failures.monotonic", lambda: sandboxed.clock.now() / SECOND)
+    monkeypatch.setattr(
+        "service.connections.backoff.monotonic", lambda: sandboxed.clock.now() / SECOND
+    )
     await sandboxed.bluesky.deactivate(sandboxed.person)
     breakages(sandboxed).add(RateLimit(), method=method)
     assert await sandboxed.verdict(0) == UNVERIFIED

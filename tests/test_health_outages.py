@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from service import health
-from service.model import SECOND
+from service.connections import health
+from service.domain.model import SECOND
 from tests.bluesky import CREATE, Person
 from tests.conformance.real import Real
 from tests.conftest import tool

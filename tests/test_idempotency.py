@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import ServiceUnavailable
-from service.idempotency import Idempotency
-from service.model import Caller
-from service.platforms.bluesky import BlueskyPlatform
-from service.ports import SystemClock
-from service.ring import Ring, create_ring, new_keys
+from service.access.idempotency import Idempotency
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.tokens import Tokens
+from service.domain.errors import ServiceUnavailable
+from service.domain.model import Caller
+from service.domain.ports import SystemClock
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.runtime.tasks import OwnedTasks
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
-from service.tasks import OwnedTasks
-from service.tokens import Tokens
 from tests.bluesky import CREATE, Bluesky, SandboxBluesky
 from tests.engines import on_both
 from tests.running import Running, running
@@ -86,7 +86,7 @@ async def test_who_waits_asks_ever_more_rarely(
         if len(pauses) == 10:
             await store.release(first)
 
-    monkeypatch.setattr("service.idempotency.sleep", noted)
+    monkeypatch.setattr("service.access.idempotency.sleep", noted)
     second, reply = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
     assert second is not None
     assert reply is None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from service.config import Settings
-from service.model import DAY, DEFAULT_SCOPES, SECOND, ApiKey, Tenant
-from service.records import AuditedLease
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
+from service.domain.model import DAY, DEFAULT_SCOPES, SECOND, ApiKey, Tenant
+from service.domain.records import AuditedLease
+from service.settings import Settings
 from service.storage import tenants
 from service.storage.store import SqlStore
 from tests.engines import on_both, opened, rows

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from postcore.profiles.v1 import profile_pb2
-from service.errors import PlatformUnavailable
-from service.failures import Failures
-from service.model import Connection, ConnectionState, PlatformFault
-from service.records import SealContext, Sealed, StoredConnection, Upkeep
+from service.connections.backoff import Failures
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import Connection, ConnectionState, PlatformFault
+from service.domain.records import SealContext, Sealed, StoredConnection, Upkeep
 from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, Hang, NotJson, Redirect, Reset
 from service.sandbox.lies import AnotherDid, Lie, OpaqueTokens
@@ -59,7 +59,7 @@ async def spent(sandbox: SandboxBluesky, key: str) -> Counted:
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed may be tried again at once."""
-    monkeypatch.setattr("service.failures.FIRST_WAIT", 0)
+    monkeypatch.setattr("service.connections.backoff.FIRST_WAIT", 0)
 
 
 FAULTS: dict[str, tuple[Fault, str]] = {
@@ -148,7 +148,7 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
     """Whoever asks all the time tries the session of a connection less and less often: at most 25
     times in the first hour, half of a day's logins. A new session is another matter."""
     now = 0.0
-    monkeypatch.setattr("service.failures.monotonic", lambda: now)
+    monkeypatch.setattr("service.connections.backoff.monotonic", lambda: now)
     failures = Failures()
     tries, through = 0, set()
     while now < 3600:

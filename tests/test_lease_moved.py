@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.model import SECOND
+from service.domain.model import SECOND
 from service.sandbox.breakages import Breakage
 from service.sandbox.lies import AnotherEndpoint
 from service.sandbox.network import Network
@@ -50,7 +50,7 @@ class Moving:
 @pytest.fixture
 async def moving(database: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Moving]:
     clock, time = MovedClock(), Clock()
-    monkeypatch.setattr("service.failures.monotonic", lambda: clock.now() / SECOND)
+    monkeypatch.setattr("service.connections.backoff.monotonic", lambda: clock.now() / SECOND)
     async with Both(Network(now=time)) as both:
         sandbox = Sandbox(both, time)
         trusted = f"{both.first.origin},{both.second.origin}"

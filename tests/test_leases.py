@@ -10,8 +10,8 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
-from service.model import SECOND, Scope
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.model import SECOND, Scope
+from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage.store import SqlStore
 from tests.bluesky import SESSION, Person, is_live
 from tests.conformance.real import Real

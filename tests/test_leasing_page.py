@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.records import SealContext
-from service.ring import Ring
-from service.vault import Vault
+from service.crypto.keyring import Ring
+from service.crypto.vault import Vault
+from service.domain.records import SealContext
 from tests.bluesky import RealBluesky
 from tests.leasing import MINUTE, ROOT, Counted
 from tests.pds.server import RealServer

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import RateLimitExceeded
-from service.lookups import HOST_BURST_SECONDS, TENANT_BURST_SECONDS, LookupLimits
+from service.connections.lookup_limits import HOST_BURST_SECONDS, TENANT_BURST_SECONDS, LookupLimits
+from service.domain.errors import RateLimitExceeded
 from tests.bluesky import SandboxBluesky
 from tests.running import running
 
@@ -24,7 +24,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr("service.buckets.monotonic", time)
+    monkeypatch.setattr("service.runtime.token_buckets.monotonic", time)
     return time
 
 

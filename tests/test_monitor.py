@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from service import monitor
-from service.app import House, house
-from service.config import Settings
-from service.health import Checked, Health
-from service.model import DAY, SECOND, Micros
-from service.monitor import AT_ONE_HOST, Monitor
-from service.ports import SystemClock
-from service.records import Due, StoredConnection
+from service.app.build import House, house
+from service.connections import monitor
+from service.connections.health import Checked, Health
+from service.connections.monitor import AT_ONE_HOST, Monitor
+from service.domain.model import DAY, SECOND, Micros
+from service.domain.ports import SystemClock
+from service.domain.records import Due, StoredConnection
 from service.sandbox.faults import Hang
+from service.settings import Settings
 from tests.bluesky import CREATE, SESSION, Person, SandboxBluesky
 from tests.conformance.sandbox import Sandbox
 from tests.running import MovedClock, Running, running

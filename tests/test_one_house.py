@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.platforms import bluesky as adapter
+from service.platforms.bluesky import adapter
 from tests.bluesky import CREATE, Person
 from tests.conformance.sandbox import Sandbox
 from tests.running import MovedClock, Running, running

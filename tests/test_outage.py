@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.readiness import Readiness
+from service.app.readiness import Readiness
 from service.storage.migrations import migrate_apart
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
@@ -145,7 +145,7 @@ async def test_a_store_on_a_file_is_watched_too(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server is told once that it is away, and once that it is back."""
-    monkeypatch.setattr("service.readiness.EVERY_SECONDS", 0.01)
+    monkeypatch.setattr("service.app.readiness.EVERY_SECONDS", 0.01)
     told: asyncio.Queue[str] = asyncio.Queue()
 
     class Server:

@@ -9,8 +9,8 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import health
-from service.model import SECOND
+from service.connections import health
+from service.domain.model import SECOND
 from service.sandbox.breakages import Breakage
 from service.sandbox.faults import Hang
 from service.sandbox.server import SandboxServer

@@ -12,12 +12,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from service.errors import (
+from service.domain.errors import (
     ServiceUnavailable,
 )
-from service.model import Profile, Tenant
-from service.storage import lease_statements, statements, upkeep_statements
+from service.domain.model import Profile, Tenant
+from service.storage import lease_audit_statements as lease_statements
 from service.storage import postgres as engines
+from service.storage import statements, upkeep_statements
 from service.storage.engine import StoreError, Transaction
 from service.storage.postgres import PostgresEngine, schema_revision
 from service.storage.store import SqlStore

@@ -7,16 +7,16 @@ from contextlib import suppress
 
 import pytest
 
-from service.errors import (
+from service.connections.login_budget import LoginLimits
+from service.domain.errors import (
     PlatformNotConnected,
     ProfileAlreadyExists,
     ProfileNotFound,
     RateLimitExceeded,
 )
-from service.limits import LoginLimits
-from service.model import Profile, Tenant
-from service.platforms.bluesky_card import CARD
-from service.records import Fingerprint, LoginPurpose, Sealed, StoredSession
+from service.domain.model import Profile, Tenant
+from service.domain.records import Fingerprint, LoginPurpose, Sealed, StoredSession
+from service.platforms.bluesky.card import CARD
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
 from tests.engines import POOL_SIZE, rows

@@ -12,7 +12,7 @@ import structlog
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
 from service.storage.store import SqlStore
 from tests.bluesky import Bluesky, SandboxBluesky, is_live
 from tests.engines import on_both
@@ -417,9 +417,9 @@ async def test_page_tokens_of_another_ring(
     sandboxed: Running, calls_of: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Tokens made before the ring was replaced are refused, not a fault of ours."""
-    from service.model import Place
-    from service.ring import Ring
-    from service.tokens import Tokens
+    from service.crypto.keyring import Ring
+    from service.crypto.tokens import Tokens
+    from service.domain.model import Place
 
     other = sandboxed.settings.keyring_file.with_name("other.json")
     create_ring(other, new_keys("test"))

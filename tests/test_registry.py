@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from postcore.profiles.v1 import platform_service_pb2
-from service.errors import InvalidCredentials, UnsupportedPlatform, UseGetForOAuth
-from service.model import (
+from service.domain.errors import InvalidCredentials, UnsupportedPlatform, UseGetForOAuth
+from service.domain.model import (
     Account,
     AuthMethod,
     CredentialFault,
@@ -19,7 +19,7 @@ from service.model import (
     Standing,
 )
 from service.platforms import registry
-from service.platforms.outside import Outside
+from service.platforms.egress.context import Outside
 from service.platforms.registry import ADAPTERS, Registry
 from tests.bluesky import SandboxBluesky
 from tests.running import running
@@ -77,7 +77,7 @@ async def test_a_new_platform_is_a_file_and_a_line(
     sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its class in ADAPTERS it is listed, connected to and refused in its own name."""
-    monkeypatch.setattr("service.app.ADAPTERS", (*ADAPTERS, ToyPlatform))
+    monkeypatch.setattr("service.app.build.ADAPTERS", (*ADAPTERS, ToyPlatform))
     async with running(database, sandbox.settings()) as service:
         reply = await service.connect("anybody", "please", platform="toy")
         assert (reply.platform, reply.username) == ("toy", "anybody")
@@ -107,7 +107,7 @@ async def test_a_credential_that_the_platform_does_not_know_is_refused(
         (ToyPlatform,),
         {"card": PlatformCard("toy", "Toy", AuthMethod.CREDENTIALS, ToyPlatform.card.fields[:1])},
     )
-    monkeypatch.setattr("service.app.ADAPTERS", (narrow,))
+    monkeypatch.setattr("service.app.build.ADAPTERS", (narrow,))
     async with running(database, sandbox.settings()) as service:
         refusal = await service.refused("anybody", "please", platform="toy")
         assert refusal.reason == "INVALID_REQUEST"

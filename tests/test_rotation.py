@@ -11,12 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.model import Scope
-from service.opening import open_store
-from service.records import Purpose
-from service.rewrap import FIRST
-from service.ring import KeyPurpose, Ring, create_ring, new_keys
-from service.vault import Vault
+from service.app.startup import open_store
+from service.crypto.keyring import KeyPurpose, Ring, create_ring, new_keys
+from service.crypto.rewrap import FIRST
+from service.crypto.vault import Vault
+from service.domain.model import Scope
+from service.domain.records import Purpose
 from tests.beside import age, command, done, opened, people, plant, started
 from tests.bluesky import SandboxBluesky
 from tests.rotating import Load, activated, active, sealed_elsewhere, sealed_under, standing

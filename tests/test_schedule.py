@@ -1,7 +1,7 @@
 """Schedule: when a check is due again, after each thing that it can find."""
 
-from service.model import SECOND, Micros, ReconnectReason
-from service.schedule import DOUBT, HOUR, Schedule
+from service.connections.schedule import DOUBT, HOUR, Schedule
+from service.domain.model import SECOND, Micros, ReconnectReason
 
 NOW: Micros = 1_800_000_000 * SECOND
 SCHEDULE = Schedule(6 * HOUR)

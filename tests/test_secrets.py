@@ -8,13 +8,13 @@ import grpc
 import grpc.aio
 import pytest
 
-from service import log
-from service.connect import Connect, ConnectRequest
-from service.errors import ServiceUnavailable
-from service.leases import LeaseRequest
-from service.model import Credentials
-from service.platforms.bluesky import BlueskyPlatform
-from service.records import Reservation
+from service.connections.connect import Connect, ConnectRequest
+from service.connections.leases import LeaseRequest
+from service.domain.errors import ServiceUnavailable
+from service.domain.model import Credentials
+from service.domain.records import Reservation
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.runtime import log
 from service.storage.store import SqlStore
 from tests.bluesky import SandboxBluesky
 from tests.running import Running

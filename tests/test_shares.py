@@ -8,17 +8,19 @@ from typing import Any
 import grpc
 import pytest
 
-from service import connect as connecting
-from service import health, limits, tasks
-from service.config import Settings
-from service.limits import Shares
-from service.model import SECOND
-from service.platforms import egress
+from service.connections import connect as connecting
+from service.connections import health
+from service.connections import login_budget as limits
+from service.connections.login_budget import Shares
+from service.domain.model import SECOND
+from service.platforms.egress import egress
+from service.runtime import tasks
+from service.runtime.tasks import OwnedTasks
 from service.sandbox.breakages import Breakage
 from service.sandbox.faults import Hang
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
-from service.tasks import OwnedTasks
+from service.settings import Settings
 from tests.bluesky import Person, SandboxBluesky
 from tests.outside.raw import ENOUGH_SECONDS
 from tests.running import MovedClock, Running, refusal_of, running

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.errors import ProfileAlreadyExists, ProfileNotFound, ServiceUnavailable
-from service.model import DAY, SECOND, ApiKey, Profile, Scope, Tenant
-from service.records import (
+from service.domain.errors import ProfileAlreadyExists, ProfileNotFound, ServiceUnavailable
+from service.domain.model import DAY, SECOND, ApiKey, Profile, Scope, Tenant
+from service.domain.records import (
     EarlierRequest,
     Fingerprint,
     Reservation,
@@ -23,7 +23,7 @@ from service.records import (
     Sealed,
 )
 from service.storage.engine import Transaction
-from service.storage.requests import RESERVED_FOR
+from service.storage.idempotency import RESERVED_FOR
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.engines import on_both, opened

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from service.model import DAY, ApiKey, Scope, Tenant
-from service.records import Purpose, Sealed, SealedSession, StoredSecret
-from service.rewrap import FIRST
+from service.crypto.rewrap import FIRST
+from service.domain.model import DAY, ApiKey, Scope, Tenant
+from service.domain.records import Purpose, Sealed, SealedSession, StoredSecret
 from service.storage.store import SqlStore
 from tests.engines import on_both, opened, rows
 from tests.test_store import FINGERPRINT, NOW, PLACE, RESERVATION, login

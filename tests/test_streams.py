@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from service.errors import ServiceUnavailable
-from service.model import Scope
+from service.domain.errors import ServiceUnavailable
+from service.domain.model import Scope
 from service.storage.store import SqlStore
 from service.transport.admission import KEY_SECONDS
 from tests.bluesky import SandboxBluesky

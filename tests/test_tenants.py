@@ -6,7 +6,7 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.app import house
+from service.app.build import house
 from tests.bluesky import Bluesky, SandboxBluesky, is_live
 from tests.running import Running, refusal_of
 

@@ -14,9 +14,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from service.app import serving
-from service.config import ConfigError, Settings
-from service.ring import create_ring, new_keys
+from service.app.build import serving
+from service.crypto.keyring import create_ring, new_keys
+from service.settings import ConfigError, Settings
 from service.transport.certificates import CertificateError, Certificates
 from tests.authority import HOUR, Authority
 from tests.test_clients import run

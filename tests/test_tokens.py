@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model import Place
-from service.ring import Ring, create_ring, new_keys
-from service.tokens import InvalidToken, Tokens
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.tokens import InvalidToken, Tokens
+from service.domain.model import Place
 
 NUMBERS = st.integers(0, 2**63 - 1)
 

@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.records import Purpose, SealContext, Sealed
-from service.ring import (
+from service.crypto.keyring import (
     Key,
     KeyPurpose,
     KeyState,
@@ -21,7 +20,8 @@ from service.ring import (
     create_ring,
     new_keys,
 )
-from service.vault import Unreadable, Vault, length_prefixed
+from service.crypto.vault import Unreadable, Vault, length_prefixed
+from service.domain.records import Purpose, SealContext, Sealed
 
 PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 

@@ -10,10 +10,10 @@ import pytest
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.model import DAY, Place
-from service.retention import Retention
-from service.ring import Ring
-from service.tokens import Tokens
+from service.crypto.keyring import Ring
+from service.crypto.tokens import Tokens
+from service.domain.model import DAY, Place
+from service.events.retention import Retention
 from tests.bluesky import SandboxBluesky
 from tests.engines import on_both
 from tests.running import MovedClock, Running, running
@@ -176,11 +176,11 @@ async def test_a_message_comes_though_nothing_happens(
 ) -> None:
     """A cursor alone, again and again, each as good as the other; and there is no deadline but the
     caller's."""
-    from service import watch
+    from service.events import watch
 
     assert watch.HEARTBEAT_SECONDS < 30
-    monkeypatch.setattr("service.watch.HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr("service.transport.grpc_methods.DEFAULT_SECONDS", 0.01)
+    monkeypatch.setattr("service.events.watch.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.01)
     watcher = Watcher(sandboxed)
     cursors = set()
     for _ in range(5):
@@ -270,7 +270,7 @@ async def test_a_cursor_older_than_what_is_kept_has_expired(
 ) -> None:
     """After seven days, deleted profiles' events included: OUT_OF_RANGE, CURSOR_EXPIRED; what came
     later is kept; a cursor right before that is good; and so is the newest, however old."""
-    monkeypatch.setattr("service.retention.EVERY_SECONDS", 0.05)
+    monkeypatch.setattr("service.events.retention.EVERY_SECONDS", 0.05)
     settings = {**sandbox.settings(), "DATABASE_URL": database_url}
     async with running(database, settings, clock) as service, beside(service) as others:
         start = (await begun(service)).cursor
@@ -322,7 +322,7 @@ async def test_events_are_pruned_in_batches(
 ) -> None:
     """However many there are, of however many tenants; the number that counts them goes on."""
     monkeypatch.setattr("service.storage.events.BATCH", 3)
-    monkeypatch.setattr("service.retention.REST_SECONDS", 0)
+    monkeypatch.setattr("service.events.retention.REST_SECONDS", 0)
     tenants = [sandboxed.tenant_id, *[await sandboxed.new_tenant() for _ in range(7)]]
     async with beside(sandboxed) as others:
         for count, tenant_id in enumerate(tenants):
@@ -350,7 +350,7 @@ async def test_a_reader_that_is_overtaken_by_the_pruning_is_told(
 ) -> None:
     """Events that went while its stream was open end it with CURSOR_EXPIRED: there is no gap that
     is not told."""
-    monkeypatch.setattr("service.watch.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("service.events.watch.MOST_AT_ONCE", 1)
     async with beside(sandboxed) as others:
         await others.connect_many(5_000)
         async with narrow(sandboxed) as channel:

@@ -8,8 +8,8 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from service.model import DAY
-from service.retention import Retention
+from service.domain.model import DAY
+from service.events.retention import Retention
 from tests.running import MovedClock, Running
 from tests.test_watch import all_profiles, change_a_lot, connected
 from tests.watcher import DEADLINE, beside

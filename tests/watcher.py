@@ -12,11 +12,11 @@ import pytest
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.access import random_id
-from service.model import DAY
-from service.opening import open_store
-from service.ports import SystemClock
-from service.records import SavedLogin, SealContext, Sealed
+from service.access.api_keys import random_id
+from service.app.startup import open_store
+from service.domain.model import DAY
+from service.domain.ports import SystemClock
+from service.domain.records import SavedLogin, SealContext, Sealed
 from service.storage.engine import Transaction
 from service.storage.store import SqlStore
 from tests.running import Refusal, Running, refusal_of

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
-from service.errors import UnsupportedPlatform, UseGetForOAuth
-from service.model import AuthMethod, PlatformCard
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.outside import Outside
-from service.ports import CredentialPlatform
+from service.domain.errors import UnsupportedPlatform, UseGetForOAuth
+from service.domain.model import AuthMethod, PlatformCard
+from service.domain.ports import CredentialPlatform
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.egress.context import Outside
 
 ADAPTERS: tuple[Callable[[Outside], CredentialPlatform], ...] = (BlueskyPlatform,)
 """The platforms joined by credentials. Add a new adapter's class here."""

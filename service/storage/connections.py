@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from service.errors import PlatformNotConnected, ProfileNotFound
-from service.model import Micros
-from service.records import (
+from service.domain.errors import PlatformNotConnected, ProfileNotFound
+from service.domain.model import Micros
+from service.domain.records import (
     Due,
     SavedVerdict,
     SealContext,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from service.model import (
+from service.domain.model import (
     Connection,
     ConnectionEvent,
     ConnectionState,
@@ -12,7 +12,7 @@ from service.model import (
     Micros,
     ReconnectReason,
 )
-from service.records import EventsKept
+from service.domain.records import EventsKept
 from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import asyncpg
 import structlog
 
-from service.errors import ServiceUnavailable
+from service.domain.errors import ServiceUnavailable
 from service.storage.engine import Row, StoreError, Transaction
 from service.storage.migrations import known
 

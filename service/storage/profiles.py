@@ -1,17 +1,17 @@
 """Profiles, their connections and their sealed secrets."""
 
-from service.errors import (
+from service.domain.errors import (
     InvalidApiKey,
     PlatformNotConnected,
     ProfileAlreadyExists,
     ProfileNotFound,
 )
-from service.model import Connection, EventKind, Micros, Place, Profile
-from service.records import Reservation, SavedLogin, SealContext, StoredSession
+from service.domain.model import Connection, EventKind, Micros, Place, Profile
+from service.domain.records import Reservation, SavedLogin, SealContext, StoredSession
 from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.events import add_event
-from service.storage.requests import complete
+from service.storage.idempotency import complete
 from service.storage.rows import profiles_in, stored_session
 
 FEW = 101

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.model import Connection, ConnectionState, Profile, ReconnectReason
-from service.records import SealContext, Sealed, StoredConnection, StoredSession, Upkeep
+from service.domain.model import Connection, ConnectionState, Profile, ReconnectReason
+from service.domain.records import SealContext, Sealed, StoredConnection, StoredSession, Upkeep
 from service.storage.engine import Row
 
 IN_CONNECTION = len(Connection._fields)

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from service.model import Micros
-from service.records import Purpose, SealContext, Sealed, StoredSecret
+from service.domain.model import Micros
+from service.domain.records import Purpose, SealContext, Sealed, StoredSecret
 from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.rows import stored_session

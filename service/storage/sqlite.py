@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import aiosqlite
 import structlog
 
-from service.errors import ServiceUnavailable
+from service.domain.errors import ServiceUnavailable
 from service.storage.engine import Row, StoreError, Transaction
 from service.storage.sqlite_file import identity
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from service.storage.connections import Connections
 from service.storage.engine import Engine
 from service.storage.events import Events
-from service.storage.leases import Leases
-from service.storage.logins import Logins
+from service.storage.idempotency import Requests
+from service.storage.lease_audit import Leases
+from service.storage.login_budget import Logins
 from service.storage.profiles import Profiles
-from service.storage.requests import Requests
 from service.storage.secrets import Secrets
 from service.storage.tenants import Tenants
 

@@ -1,7 +1,7 @@
 """Tenants and their API keys, and the few facts of the whole store."""
 
-from service.model import ApiKey, Micros, Scope, Tenant
-from service.records import StoredSession
+from service.domain.model import ApiKey, Micros, Scope, Tenant
+from service.domain.records import StoredSession
 from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import BATCH

@@ -9,16 +9,16 @@ from collections import Counter
 
 import structlog
 
-from service.access import Access
-from service.errors import (
+from service.access.api_keys import Access
+from service.domain.errors import (
     InternalError,
     InvalidApiKey,
     RateLimitExceeded,
     ServiceError,
     ServiceUnavailable,
 )
-from service.log import Occasional
-from service.model import ApiKey
+from service.domain.model import ApiKey
+from service.runtime.log import Occasional
 from service.transport.deadline import Deadline
 
 KEY_SECONDS = 2.0

@@ -16,17 +16,17 @@ from typing import TypeVar
 
 import structlog
 
-from service.access import Access, require
-from service.errors import (
+from service.access.api_keys import Access, require
+from service.connections.login_budget import Allowance, CallLimits
+from service.domain.errors import (
     DeadlineExceeded,
     InternalError,
     InvalidApiKey,
     MissingApiKey,
     ServiceError,
 )
-from service.limits import Allowance, CallLimits
-from service.log import Frequent
-from service.model import Caller, Scope
+from service.domain.model import Caller, Scope
+from service.runtime.log import Frequent
 from service.transport.admission import Admission
 from service.transport.deadline import Deadline
 from service.transport.status import STATUS

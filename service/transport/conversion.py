@@ -9,7 +9,7 @@ from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as profiles_pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
-from service.model import (
+from service.domain.model import (
     SECOND,
     Connection,
     ConnectionEvent,

@@ -4,7 +4,7 @@ import asyncio
 from math import inf
 from types import TracebackType
 
-from service.errors import ServiceError
+from service.domain.errors import ServiceError
 
 
 class Deadline:

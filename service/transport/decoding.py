@@ -7,7 +7,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from service.errors import InvalidRequest
+from service.domain.errors import InvalidRequest
 
 LENGTH_DELIMITED = 2
 

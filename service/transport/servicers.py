@@ -10,14 +10,14 @@ from types import MappingProxyType
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
-from service.connect import Connect, ConnectRequest
-from service.health import Health
-from service.leases import LeaseRequest, Leases
-from service.model import Caller, Scope
+from service.connections.connect import Connect, ConnectRequest
+from service.connections.health import Health
+from service.connections.leases import LeaseRequest, Leases
+from service.domain.model import Caller, Scope
+from service.events.watch import Watch
 from service.platforms.registry import Registry
-from service.profiles import Profiles, named_profile, platform_id
+from service.profiles.profiles import Profiles, named_profile, platform_id
 from service.transport import conversion
-from service.watch import Watch
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(
     {

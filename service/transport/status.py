@@ -13,8 +13,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from postcore.profiles.v1 import error_reason_pb2 as reasons
-from service import errors
-from service.errors import ServiceError
+from service.domain import errors
+from service.domain.errors import ServiceError
 
 DOMAIN = "profiles.postcore.dev"
 Code = grpc.StatusCode

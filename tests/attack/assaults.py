@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from service.access import _checksum
+from service.access.api_keys import _checksum
 from tests.http.flood import KINDS, flood
 
 from .frames import (

@@ -13,12 +13,12 @@ import grpc.aio
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
-from service.config import Settings
-from service.model import Scope
+from service.domain.model import Scope
 from service.sandbox.answer import Answer
 from service.sandbox.call import Call, Gone
 from service.sandbox.faults import Hang
-from service.transport.routes import METHODS, ROUTES
+from service.settings import Settings
+from service.transport.http.routes import METHODS, ROUTES
 from tests.bench.processes import Server, started
 from tests.bench.seed import plant, settings
 from tests.bluesky import Person, SandboxBluesky

@@ -4,7 +4,7 @@ import asyncio
 
 import grpc.aio
 
-from service.model import DAY
+from service.domain.model import DAY
 from service.storage.migrations import migrate_apart
 from tests.bluesky import SandboxBluesky
 from tests.running import MovedClock, refusal_of, running

@@ -18,7 +18,7 @@ from pathlib import Path
 import dns.message
 import dns.rdatatype
 
-from service.platforms.egress import MOST_BYTES
+from service.platforms.egress.egress import MOST_BYTES
 from tests.outside.bluesky_login import session
 from tests.outside.dns_server import NODATA, NXDOMAIN, DnsServer, Reply
 from tests.outside.internet import WEB, document

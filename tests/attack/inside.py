@@ -19,10 +19,10 @@ import httpcore
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import app
-from service.model import SECOND
-from service.monitor import Monitor
-from service.platforms import egress
+from service.app import build as app
+from service.connections.monitor import Monitor
+from service.domain.model import SECOND
+from service.platforms.egress import egress
 from service.storage.migrations import migrate_apart
 from tests.outside.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
 from tests.outside.dns_server import DnsServer, Reply

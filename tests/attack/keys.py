@@ -16,11 +16,11 @@ import grpc.aio
 import httpx
 import pytest
 
-from service.access import BASE62, Access, _checksum, random_id
-from service.model import DEFAULT_SCOPES, Scope
-from service.opening import open_store
-from service.ports import SystemClock
-from service.ring import Ring
+from service.access.api_keys import BASE62, Access, _checksum, random_id
+from service.app.startup import open_store
+from service.crypto.keyring import Ring
+from service.domain.model import DEFAULT_SCOPES, Scope
+from service.domain.ports import SystemClock
 from service.storage import statements
 from service.storage.migrations import migrate_apart
 from service.storage.sqlite import SqliteEngine

@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
-from service.config import Settings
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
+from service.settings import Settings
 from tests.bench.seed import settings
 from tests.bluesky import SandboxBluesky
 from tests.engines import rows

@@ -23,9 +23,9 @@ import grpc.aio
 import httpx
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.config import Settings
-from service.model import Scope
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
+from service.domain.model import Scope
+from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.bluesky import some_password
 from tests.leasing import ROOT, environ_of

@@ -9,10 +9,11 @@ import sys
 
 import httpcore
 
-from service import cli, opening
-from service.platforms import egress
-from service.platforms.egress import Egress, Roots
-from service.platforms.names import Resolver
+from service.app import startup as opening
+from service.cli import main as cli
+from service.platforms.egress import egress
+from service.platforms.egress.dns import Resolver
+from service.platforms.egress.egress import Egress, Roots
 
 
 def lead(dns_port: int, web_port: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from service.config import Settings
+from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.bench.seed import settings
 from tests.bluesky import SandboxBluesky

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.model import DAY, Scope
+from service.domain.model import DAY, Scope
 from service.sandbox.faults import Hang
 from service.storage.migrations import migrate_apart
 from tests.bench.processes import started

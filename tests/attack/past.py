@@ -11,10 +11,10 @@ from alembic import command
 from alembic.config import Config
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.config import Settings
-from service.model import Scope
-from service.ports import SystemClock
-from service.ring import create_ring
+from service.crypto.keyring import create_ring
+from service.domain.model import Scope
+from service.domain.ports import SystemClock
+from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import migrate_apart
 from service.storage.migrations.postgres import upgrade

@@ -10,8 +10,8 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from service.access import random_id
-from service.transport.routes import METHODS
+from service.access.api_keys import random_id
+from service.transport.http.routes import METHODS
 
 Fields = dict[str, Any]
 HARMLESS = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.config import Settings
-from service.records import Purpose
+from service.domain.records import Purpose
+from service.settings import Settings
 from tests.beside import opened_by
 from tests.engines import rows
 

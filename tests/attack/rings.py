@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
 
 from .row import Figure
 from .suffering import Sufferer, some, within

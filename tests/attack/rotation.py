@@ -13,12 +13,13 @@ import grpc.aio
 import pytest
 from structlog.testing import capture_logs
 
-from service import app, monitor
-from service.config import Settings
-from service.opening import StartError
-from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys
+from service.app import build as app
+from service.app.startup import StartError
+from service.connections import monitor
+from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys
+from service.crypto.vault import Unreadable
+from service.settings import Settings
 from service.storage.migrations import migrate_apart
-from service.vault import Unreadable
 from tests.beside import age, command, done, opened, people, plant, started
 from tests.bluesky import SandboxBluesky
 from tests.rotating import Load, activated, active, sealed_elsewhere, sealed_under, standing

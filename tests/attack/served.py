@@ -11,8 +11,8 @@ from pathlib import Path
 
 import grpc.aio
 
-from service.config import Settings
-from service.model import Scope
+from service.domain.model import Scope
+from service.settings import Settings
 from tests.leasing import ROOT, environ_of
 from tests.running import Running
 

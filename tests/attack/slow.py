@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc.aio
 
-from service.config import Settings
+from service.settings import Settings
 from tests.bench.methods import GET, request
 from tests.bench.processes import Server, started
 from tests.bench.seed import Owner

@@ -17,23 +17,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from service import cli
-from service.access import Access
-from service.connect import Connect
-from service.errors import PlatformUnavailable, ServiceUnavailable
-from service.health import Health
-from service.idempotency import Idempotency
-from service.leases import Leases
-from service.limits import CallLimits, LoginLimits
-from service.model import SECOND, PlatformFault
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Egress, OneOrigin
-from service.platforms.identity import Identity
-from service.ports import SystemClock
-from service.sessions import Sessions
+from service.access.api_keys import Access
+from service.access.idempotency import Idempotency
+from service.cli import main as cli
+from service.connections.connect import Connect
+from service.connections.health import Health
+from service.connections.leases import Leases
+from service.connections.login_budget import CallLimits, LoginLimits
+from service.connections.sessions import Sessions
+from service.crypto.tokens import Tokens
+from service.crypto.vault import Vault
+from service.domain.errors import PlatformUnavailable, ServiceUnavailable
+from service.domain.model import SECOND, PlatformFault
+from service.domain.ports import SystemClock
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.bluesky.identity import Identity
+from service.platforms.egress.egress import Egress, OneOrigin
 from service.storage.store import SqlStore
-from service.tokens import Tokens
-from service.vault import Vault
 
 PR_GET_DUMPABLE = 3
 CONNECT = (

@@ -9,7 +9,7 @@ from typing import cast
 
 import httpcore
 
-from service.platforms import egress
+from service.platforms.egress import egress
 from tests.bluesky import some_password
 from tests.figures.storm import CLOSE, Site, Storm
 from tests.outside.bluesky_login import OTHER_DID, jwt, xrpc

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
 from tests.command.home import Home
 from tests.command.pid_one import End, end_as_pid_1, has_namespaces
 

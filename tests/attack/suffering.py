@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from service.config import Settings
+from service.settings import Settings
 from tests.running import Running
 from tests.test_outage import Load
 

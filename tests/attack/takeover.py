@@ -17,8 +17,9 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import app, monitor
-from service.model import SECOND, Scope
+from service.app import build as app
+from service.connections import monitor
+from service.domain.model import SECOND, Scope
 from service.storage.migrations import migrate_apart
 from tests.outside.bluesky_login import OTHER_DID
 from tests.outside.web import Authority

@@ -21,18 +21,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service import monitor
-from service.model import DAY, Scope
-from service.monitor import Monitor
-from service.opening import open_store
-from service.platforms.bluesky import BlueskyPlatform
+from service.app.startup import open_store
+from service.connections import monitor
+from service.connections.monitor import Monitor
+from service.crypto.keyring import Ring
+from service.crypto.rewrap import FIRST
+from service.crypto.vault import Vault
+from service.domain.model import DAY, Scope
+from service.domain.ports import SystemClock
+from service.domain.records import Purpose, SealContext, Sealed
+from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.registry import ADAPTERS
-from service.ports import SystemClock
-from service.records import Purpose, SealContext, Sealed
-from service.rewrap import FIRST
-from service.ring import Ring
 from service.storage.migrations import migrate_apart
-from service.vault import Vault
 from tests.beside import done, people
 from tests.bluesky import SandboxBluesky
 from tests.outside.raw import RawServer
@@ -103,7 +103,7 @@ class Watched:
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitor, "LONGEST_REST", 0.05)
-        patch.setattr("service.app.ADAPTERS", (*ADAPTERS, Second))
+        patch.setattr("service.app.build.ADAPTERS", (*ADAPTERS, Second))
         watched = Watched(patch)
         async with _trial(ground, watched) as trial:
             changes = every(part, trial.victims[0])

@@ -6,8 +6,8 @@ from functools import partial
 from itertools import combinations
 from typing import Any, Self
 
-from service.records import Purpose
-from service.ring import KeyPurpose, Ring
+from service.crypto.keyring import KeyPurpose, Ring
+from service.domain.records import Purpose
 from tests.running import Running
 
 Statement = tuple[str, tuple[object, ...]]

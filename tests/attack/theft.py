@@ -19,9 +19,9 @@ from pathlib import Path
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.config import Settings
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
 from service.sandbox.tokens import Tokens
+from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.beside import age, done
 from tests.bluesky import Person, SandboxBluesky, some_password

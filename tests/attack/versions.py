@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.ring import KeyPurpose, Ring
+from service.crypto.keyring import KeyPurpose, Ring
 from service.storage.migrations import KNOWN
 from tests.beside import age, done, opened_by
 from tests.bluesky import SandboxBluesky

@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from service import app, cli
+from service.app import build as app
+from service.cli import main as cli
 
 BYTE_BY_BYTE = {
     "PYTHONMALLOC": "malloc",

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 from time import perf_counter
 
-from service.model import Tenant
-from service.opening import open_store, open_vault
-from service.ports import SystemClock
-from service.ring import Ring
+from service.app.startup import open_store, open_vault
+from service.crypto.keyring import Ring
+from service.domain.model import Tenant
+from service.domain.ports import SystemClock
 from tests.bench.figure import Figure
 from tests.bench.load import WrongReplies
 from tests.bench.seed import login, settings

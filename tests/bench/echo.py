@@ -17,13 +17,13 @@ import grpc.aio
 import uvloop
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
-from service import log
-from service.app import admit, house
-from service.config import Settings
-from service.limits import CallLimits
-from service.model import Caller
+from service.app.build import admit, house
+from service.connections.login_budget import CallLimits
+from service.domain.model import Caller
+from service.runtime import log
+from service.settings import Settings
 from service.transport.boundary import Boundary
-from service.transport.grpc_server import GrpcServer
+from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import ProfileServicer, SessionServicer
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

@@ -10,7 +10,7 @@ from random import Random
 from statistics import median
 from time import perf_counter
 
-from service.model import DAY, SECOND, Place
+from service.domain.model import DAY, SECOND, Place
 from service.storage.migrations import migrate_apart
 from service.storage.store import SqlStore
 from tests.bench.figure import Figure

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from service.config import Settings
+from service.settings import Settings
 from tests.leasing import ROOT, environ_of
 
 DEADLINE = 60.0

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from service.access import Access, random_id
-from service.config import Settings
-from service.model import DAY, Micros, Scope, Session, Tenant
-from service.opening import claim_mode, open_store, open_vault
-from service.ports import SystemClock
-from service.profiles import new_profile_key
-from service.records import Purpose, SavedLogin, SealContext
-from service.ring import Ring, create_ring, new_keys
+from service.access.api_keys import Access, random_id
+from service.app.startup import claim_mode, open_store, open_vault
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.vault import Vault
+from service.domain.model import DAY, Micros, Scope, Session, Tenant
+from service.domain.ports import SystemClock
+from service.domain.records import Purpose, SavedLogin, SealContext
+from service.profiles.profiles import new_profile_key
+from service.settings import Settings
 from service.storage.migrations import migrate_apart
-from service.vault import Vault
 
 KEYS = 8
 """Of each tenant."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from service import log
-from service.access import Access
-from service.cli import cli
-from service.model import DEFAULT_SCOPES, Scope, Tenant
-from service.opening import open_store, open_vault
-from service.ports import SystemClock
-from service.ring import Ring, create_ring, new_keys
+from service.access.api_keys import Access
+from service.app.startup import open_store, open_vault
+from service.cli.main import cli
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.model import DEFAULT_SCOPES, Scope, Tenant
+from service.domain.ports import SystemClock
+from service.runtime import log
 from tests.command.home import Home, Outcome
 
 TENANT = "ten_test"

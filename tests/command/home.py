@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 
-from service.config import Settings
+from service.settings import Settings
 
 COMMAND = (sys.executable, "-m", "service")
 DEADLINE = 30.0

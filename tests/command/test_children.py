@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service import children
+from service.runtime import children
 from service.storage.migrations import HEAD, migrate_apart
 from service.storage.sqlite_file import schema_revision
 from tests.command.home import DEADLINE, Home

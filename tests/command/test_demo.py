@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.demo import METHOD, REQUEST
+from service.cli.demo import METHOD, REQUEST
 from tests.authority import Authority
 from tests.command.calls import list_platforms
 from tests.command.home import DEADLINE, Home, Started

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from service import ring as ring_module
-from service.ring import (
+from service.crypto import keyring as ring_module
+from service.crypto.keyring import (
     KeyPurpose,
     KeyState,
     Ring,

@@ -12,9 +12,9 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
-from service.model import SECOND
-from service.opening import open_store
-from service.records import AuditedLease
+from service.app.startup import open_store
+from service.domain.model import SECOND
+from service.domain.records import AuditedLease
 from tests.bluesky import SandboxBluesky
 from tests.command.conftest import TENANT
 from tests.command.home import DEADLINE, Home, Outcome
@@ -27,7 +27,7 @@ async def test_the_trail_is_read_by_a_command(
     home: Home, api_key: str, run_here: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line a lease, oldest first, of that tenant and from that time on, however many."""
-    monkeypatch.setattr("service.cli.LEASES_AT_ONCE", 3)
+    monkeypatch.setattr("service.cli.main.LEASES_AT_ONCE", 3)
     async with open_store(home.settings()) as store:
         await store.add_leases(
             [

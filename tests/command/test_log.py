@@ -124,7 +124,9 @@ def test_a_line_is_a_json_object() -> None:
 def test_the_lines_of_every_call_are_like_the_others(more: str) -> None:
     """The shorter way that they take leaves the same line, and heeds the level."""
     fields = f"'call', ms=1.5, tenant=None, thing=early{more}"
-    code = f"from service.log import Frequent\nours.info({fields})\nFrequent().info({fields})"
+    code = (
+        f"from service.runtime.log import Frequent\nours.info({fields})\nFrequent().info({fields})"
+    )
     usual, frequent = parsed(code)
     assert list(usual) == list(frequent)
     assert len(str(usual.pop("timestamp"))) == len(str(frequent.pop("timestamp")))

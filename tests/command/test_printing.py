@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from service import __version__
-from service.cli import cli
+from service.cli.main import cli
 from tests.command.home import COMMAND, DEADLINE, Home
 
 

@@ -12,7 +12,7 @@ from asyncpg.connect_utils import _parse_connect_dsn_and_args
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.config import ConfigError, Settings
+from service.settings import ConfigError, Settings
 from service.storage.engine import StoreError
 from service.storage.postgres import PostgresEngine, schema_revision
 from tests.authority import Authority

@@ -13,9 +13,9 @@ from time import sleep
 import pytest
 from structlog.testing import capture_logs
 
-from service import rotation as rotation_module
-from service.opening import open_store, open_vault, warn_of_bound
-from service.ring import (
+from service.app.startup import open_store, open_vault, warn_of_bound
+from service.crypto import rotation as rotation_module
+from service.crypto.keyring import (
     KeyPurpose,
     KeyState,
     Ring,
@@ -26,7 +26,7 @@ from service.ring import (
     new_keys,
     read_keys,
 )
-from service.rotation import AT_REST, SETTLED, Rotation
+from service.crypto.rotation import AT_REST, SETTLED, Rotation
 from tests.beside import old_keys
 from tests.command.home import Home, Outcome
 
@@ -271,10 +271,10 @@ def test_a_key_that_left_the_ring_opens_a_while_longer(
     Rotation(path, LATER).activate(added.key_id)
     running = Ring(path)
     Rotation(path, LATER + timedelta(days=1)).retire(former, 0)
-    monkeypatch.setattr("service.ring.LOOK_EVERY", -1.0)
+    monkeypatch.setattr("service.crypto.keyring.LOOK_EVERY", -1.0)
     assert running.active(KeyPurpose.SEAL).key_id == added.key_id
     assert running.key(KeyPurpose.SEAL, former).key_id == former
-    monkeypatch.setattr("service.ring.OPEN_FOR", -1.0)
+    monkeypatch.setattr("service.crypto.keyring.OPEN_FOR", -1.0)
     with pytest.raises(UnknownKey):
         running.key(KeyPurpose.SEAL, former)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.config import ConfigError, Settings
-from service.platforms.origin import Origin
+from service.platforms.egress.origin import Origin
+from service.settings import ConfigError, Settings
 from tests.command.home import Home
 
 

@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from service.app import serving
-from service.opening import StartError, claim_mode, open_store, open_vault
-from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys
+from service.app.build import serving
+from service.app.startup import StartError, claim_mode, open_store, open_vault
+from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD
 from service.storage.sqlite_file import schema_revision

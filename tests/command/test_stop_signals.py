@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from service.ring import create_ring, new_keys
+from service.crypto.keyring import create_ring, new_keys
 from service.storage.migrations import HEAD
 from service.storage.sqlite_file import schema_revision
 from tests.command.calls import health

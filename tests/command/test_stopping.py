@@ -17,7 +17,7 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.app import serving
+from service.app.build import serving
 from tests.bluesky import CREATE, Person, SandboxBluesky
 from tests.command.calls import health, list_platforms
 from tests.command.home import DEADLINE, Home

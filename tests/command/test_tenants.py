@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from service.cli import cli
-from service.model import DEFAULT_SCOPES
+from service.cli.main import cli
+from service.domain.model import DEFAULT_SCOPES
 from tests.command.conftest import TENANT
 from tests.command.home import Home, Outcome
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 import pytest
 
-from service import monitor
-from service.model import SECOND
+from service.connections import monitor
+from service.domain.model import SECOND
 from service.storage.migrations import migrate_apart
 from tests.bluesky import CREATE, Person
 from tests.conformance.real import Real

@@ -18,10 +18,10 @@ from typing import Any
 
 import click
 
-from service.model import DAY, SECOND, Micros, Scope
-from service.monitor import AGAIN_AFTER
-from service.ports import SystemClock
-from service.sessions import CLAIM
+from service.connections.monitor import AGAIN_AFTER
+from service.connections.sessions import CLAIM
+from service.domain.model import DAY, SECOND, Micros, Scope
+from service.domain.ports import SystemClock
 from tests.bench.seed import settings
 from tests.bluesky import CREATE, RealBluesky
 from tests.conftest import tool

@@ -16,9 +16,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_pb2
-from service import app, failures, health
-from service.model import SECOND, Micros
-from service.monitor import Monitor
+from service.app import build as app
+from service.connections import backoff as failures
+from service.connections import health
+from service.connections.monitor import Monitor
+from service.domain.model import SECOND, Micros
 from service.storage.migrations import migrate_apart
 from tests.outside.web import Authority
 from tests.running import MovedClock, Running, running

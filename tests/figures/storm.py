@@ -13,12 +13,12 @@ from typing import Any, Self
 import dns.rcode
 import httpcore
 
-from service.platforms import egress
-from service.platforms.egress import Egress, Roots
-from service.platforms.names import Resolver
-from service.platforms.origin import Origin
-from service.platforms.outside import Outside
-from service.ports import Clock
+from service.domain.ports import Clock
+from service.platforms.egress import egress
+from service.platforms.egress.context import Outside
+from service.platforms.egress.dns import Resolver
+from service.platforms.egress.egress import Egress, Roots
+from service.platforms.egress.origin import Origin
 from tests.bluesky import some_password
 from tests.outside.bluesky_login import jwt, xrpc
 from tests.outside.dns_server import NXDOMAIN, SERVFAIL, DnsServer, Reply

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 
-from service.config import Settings
-from service.ring import create_ring
+from service.crypto.keyring import create_ring
+from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import HEAD
 from tests.beside import old_keys

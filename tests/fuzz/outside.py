@@ -2,12 +2,12 @@
 
 import httpcore
 
-from service.model import SECOND, Micros
-from service.platforms.egress import Egress
-from service.platforms.names import NameNotFound, Resolver
-from service.platforms.origin import Origin
-from service.platforms.outside import Outside
-from service.tasks import OwnedTasks
+from service.domain.model import SECOND, Micros
+from service.platforms.egress.context import Outside
+from service.platforms.egress.dns import NameNotFound, Resolver
+from service.platforms.egress.egress import Egress
+from service.platforms.egress.origin import Origin
+from service.runtime.tasks import OwnedTasks
 
 from .target import told
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
-from service.model import Scope
+from service.domain.model import Scope
 from service.storage.migrations import migrate_apart
 from tests.running import Running, running
 

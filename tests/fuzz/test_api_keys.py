@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.access import SHAPE, Access, _checksum
-from service.errors import InvalidApiKey, MissingApiKey
-from service.model import DEFAULT_SCOPES
-from service.ports import Store, SystemClock
-from service.ring import Ring, create_ring, new_keys
+from service.access.api_keys import SHAPE, Access, _checksum
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.errors import InvalidApiKey, MissingApiKey
+from service.domain.model import DEFAULT_SCOPES
+from service.domain.ports import Store, SystemClock
 from tests.test_access import Keys
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told

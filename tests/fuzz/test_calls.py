@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.transport.routes import METHODS, ROUTES, Route
+from service.transport.http.routes import METHODS, ROUTES, Route
 from service.transport.status import STATUS
 from tests.running import Running, refusal_of
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.errors import PlatformUnavailable
-from service.model import Account
-from service.platforms.identity import Identity, NoSuchAccount
-from service.platforms.origin import Origin
-from service.ports import AccountGone
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import Account
+from service.domain.ports import AccountGone
+from service.platforms.bluesky.identity import Identity, NoSuchAccount
+from service.platforms.egress.origin import Origin
 
 from .json_texts import json_texts, with_others
 from .outside import DID, GOOD, HANDLE, SERVER, STATUSES, Answered, wire

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from service.model import Session
-from service.records import Purpose, SealContext, Sealed, StoredSession
-from service.ring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
-from service.vault import Unreadable, Vault
+from service.crypto.keyring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
+from service.crypto.vault import Unreadable, Vault
+from service.domain.model import Session
+from service.domain.records import Purpose, SealContext, Sealed, StoredSession
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, told
 

@@ -10,16 +10,22 @@ from atproto_client.models.string_formats import DID_RE, is_valid_handle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.errors import InvalidCredentials
-from service.model import Credentials
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Egress
-from service.platforms.handles import REFUSED_ENDINGS, is_did, is_handle, tidy_handle, web_host
-from service.platforms.names import Resolver
-from service.platforms.origin import Origin
-from service.platforms.outside import Outside
-from service.ports import SystemClock
-from service.tasks import OwnedTasks
+from service.domain.errors import InvalidCredentials
+from service.domain.model import Credentials
+from service.domain.ports import SystemClock
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.bluesky.handles import (
+    REFUSED_ENDINGS,
+    is_did,
+    is_handle,
+    tidy_handle,
+    web_host,
+)
+from service.platforms.egress.context import Outside
+from service.platforms.egress.dns import Resolver
+from service.platforms.egress.egress import Egress
+from service.platforms.egress.origin import Origin
+from service.runtime.tasks import OwnedTasks
 
 from .target import Read, Target, text_of
 

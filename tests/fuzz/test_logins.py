@@ -12,20 +12,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.errors import (
+from service.domain.errors import (
     AccountInactive,
     InvalidCredentials,
     PlatformRateLimited,
     PlatformUnavailable,
     ServiceError,
 )
-from service.model import DAY, SECOND, Account, Credentials, Session, Standing
-from service.platforms import bluesky_answers as answers
-from service.platforms import bluesky_limits as limits
-from service.platforms import bluesky_tokens as tokens
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.bluesky_answers import XrpcAnswer
-from service.ports import SessionEnded
+from service.domain.model import DAY, SECOND, Account, Credentials, Session, Standing
+from service.domain.ports import SessionEnded
+from service.platforms.bluesky import answers, limits, tokens
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.bluesky.answers import XrpcAnswer
 from tests.outside.bluesky_login import jwt
 
 from .json_texts import json_texts, with_others

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.errors import ServiceError
-from service.model import Account
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.errors import ServiceError
+from service.domain.model import Account
+from service.platforms.bluesky.adapter import BlueskyPlatform
 
 from .json_texts import json_texts, with_others
 from .outside import DID, HANDLE, SERVER, Answered

@@ -14,12 +14,12 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.errors import InvalidRequest
-from service.transport import json_form
+from service.domain.errors import InvalidRequest
 from service.transport.boundary import request_id
 from service.transport.decoding import undecodable
-from service.transport.json_form import KINDS
-from service.transport.routes import METHODS
+from service.transport.http import json_form
+from service.transport.http.json_form import KINDS
+from service.transport.http.routes import METHODS
 
 from .json_texts import json_texts
 from .target import Read, Target

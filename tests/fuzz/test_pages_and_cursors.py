@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Place
-from service.records import Fingerprint
-from service.ring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
-from service.tokens import LONGEST, InvalidToken, Tokens
+from service.crypto.keyring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
+from service.crypto.tokens import LONGEST, InvalidToken, Tokens
+from service.domain.model import Place
+from service.domain.records import Fingerprint
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from structlog.testing import capture_logs
 
-from service.ring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
+from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
 
 from .json_texts import json_texts
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, told

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.config import PREFIX, ConfigError, Settings
+from service.settings import PREFIX, ConfigError, Settings
 
 from .target import Read, Target
 

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.errors import PlatformUnavailable
-from service.platforms import names
-from service.platforms.names import NameNotFound, Resolver
+from service.domain.errors import PlatformUnavailable
+from service.platforms.egress import dns as names
+from service.platforms.egress.dns import NameNotFound, Resolver
 
 from .target import EDITS, SEEDS, Read, Target, own, told
 

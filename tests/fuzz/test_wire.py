@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.transport import http_connection
+from service.transport.http import connection as http_connection
 from service.transport.status import STATUS
 
 from .json_texts import json_texts

@@ -9,8 +9,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from service.logins import Logins
-from service.model import Scope
+from service.connections.logins import Logins
+from service.domain.model import Scope
 from service.sandbox.faults import Hang
 from service.transport.admission import SMALL_TENANT
 from tests.bluesky import SESSION, SandboxBluesky
@@ -106,13 +106,13 @@ async def test_a_call_lasts_a_minute_at_most(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever its caller allows."""
-    monkeypatch.setattr("service.transport.grpc_methods.MAX_SECONDS", 0.3)
+    monkeypatch.setattr("service.transport.grpc.methods.MAX_SECONDS", 0.3)
 
     async def hang(*_: object) -> object:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("service.profiles.Profiles.get", hang)
+    monkeypatch.setattr("service.profiles.profiles.Profiles.get", hang)
     raw: Any = sandboxed.channel.unary_unary(GET)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await raw(b"", metadata=sandboxed.metadata(), timeout=3600)
@@ -185,7 +185,7 @@ async def test_a_login_of_a_key_that_was_revoked_meanwhile_is_not_stored(
     """Its session is ended at the server."""
     person = await sandbox.person()
     key, key_id = await sandboxed.new_key(Scope.PROFILES_WRITE)
-    monkeypatch.setattr("service.connect.KEY_SECONDS", 0.0)
+    monkeypatch.setattr("service.connections.connect.KEY_SECONDS", 0.0)
     heed = Logins.heed
 
     async def revoking(self: Logins, *arguments: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from service.transport.keyless import MAX_CHECKS, MAX_WATCHES_PER_CONNECTION
+from service.transport.grpc.keyless import MAX_CHECKS, MAX_WATCHES_PER_CONNECTION
 from tests.attack.frames import Connection, call
 from tests.bench.methods import GET, PLATFORMS, request
 from tests.bench.processes import started

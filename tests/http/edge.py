@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx
 import jsonschema_rs
 
-from service.transport.openapi import document
+from service.transport.http.openapi import document
 from service.transport.status import STATUS
 from tests.running import Running
 

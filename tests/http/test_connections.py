@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.model import PlatformFault
-from service.platforms.bluesky import BlueskyPlatform
-from service.transport import http_connection, http_exchange, http_request
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import PlatformFault
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.transport.http import connection as http_connection
+from service.transport.http import exchange as http_exchange
+from service.transport.http import request as http_request
 from tests.bluesky import SandboxBluesky
 from tests.command.home import Home
 from tests.http.edge import LONG, Edge, Wire

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jsonschema_rs
 
-from service.transport.comments import comments, reasons
-from service.transport.openapi import document
-from service.transport.routes import METHODS, ROUTES
+from service.transport.http.comments import comments, reasons
+from service.transport.http.openapi import document
+from service.transport.http.routes import METHODS, ROUTES
 from service.transport.status import STATUS
 from tests.http.edge import LONG, Edge
 from tests.running import Running

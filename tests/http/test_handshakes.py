@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.transport.http_accept import HANDSHAKE_TIMEOUT_SECONDS
+from service.transport.http.accept import HANDSHAKE_TIMEOUT_SECONDS
 from tests.authority import Authority
 from tests.command.home import Home, Started
 from tests.http.edge import LONG, Wire

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.transport.openapi import document
-from service.transport.routes import ROUTES
+from service.transport.http.openapi import document
+from service.transport.http.routes import ROUTES
 from tests.http.edge import LONG, Edge
 from tests.running import Running
 

@@ -13,8 +13,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from service.model import Scope
-from service.transport.routes import METHODS, ROUTES
+from service.domain.model import Scope
+from service.transport.http.routes import METHODS, ROUTES
 from tests.bluesky import Bluesky, Person, SandboxBluesky
 from tests.http.edge import Edge
 from tests.running import Running, refusal_of

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.transport.routes import ROUTES
+from service.transport.http.routes import ROUTES
 from tests.bluesky import SandboxBluesky
 from tests.http.edge import Edge
 from tests.running import Running, running
@@ -195,7 +195,7 @@ async def test_every_route_needs_a_key(edge: Edge, verb: str, path: str) -> None
 
 async def test_scopes(edge: Edge, sandboxed: Running) -> None:
     """As over gRPC: a key that may only read is refused what it lacks."""
-    from service.model import Scope
+    from service.domain.model import Scope
 
     edge.client.headers["x-api-key"], _ = await sandboxed.new_key(Scope.PROFILES_READ)
     assert (await edge.ask("GET", "/profiles")).status_code == 200
@@ -440,7 +440,7 @@ async def test_what_goes_wrong_inside_stays_inside(
     def broken(*_: object) -> object:
         raise ValueError("a secret in an exception")
 
-    monkeypatch.setattr("service.transport.http._shown", broken)
+    monkeypatch.setattr("service.transport.http.app._shown", broken)
     answer = await edge.ask("GET", "/platforms")
     assert (answer.status_code, answer.json()) == (
         500,

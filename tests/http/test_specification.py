@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from service.access import Access
-from service.app import serving
-from service.model import DEFAULT_SCOPES
-from service.opening import open_store
-from service.playground import SANDBOX_PROFILE, SANDBOX_TENANT
-from service.ports import SystemClock
-from service.ring import Ring
+from service.access.api_keys import Access
+from service.app.build import serving
+from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
+from service.app.startup import open_store
+from service.crypto.keyring import Ring
+from service.domain.model import DEFAULT_SCOPES
+from service.domain.ports import SystemClock
 from tests.bluesky import RealBluesky
 from tests.command.home import Home
 from tests.http.edge import LONG

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from service.errors import PlatformUnavailable
-from service.platforms.egress import Egress, Roots
-from service.platforms.identity import Identity, NoSuchAccount
-from service.platforms.names import Resolver
-from service.platforms.origin import Origin
-from service.platforms.outside import Outside
-from service.ports import SystemClock
-from service.tasks import OwnedTasks
+from service.domain.errors import PlatformUnavailable
+from service.domain.ports import SystemClock
+from service.platforms.bluesky.identity import Identity, NoSuchAccount
+from service.platforms.egress.context import Outside
+from service.platforms.egress.dns import Resolver
+from service.platforms.egress.egress import Egress, Roots
+from service.platforms.egress.origin import Origin
+from service.runtime.tasks import OwnedTasks
 from tests.identity import inside
 from tests.identity.network import Network
 from tests.identity.places import DIRECTORY

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.platforms.egress import Egress, Roots
-from service.platforms.names import NameNotFound, NameNotPublic, Resolver
-from service.platforms.origin import Origin
+from service.domain.errors import PlatformUnavailable
+from service.platforms.egress.dns import NameNotFound, NameNotPublic, Resolver
+from service.platforms.egress.egress import Egress, Roots
+from service.platforms.egress.origin import Origin
 from tests.identity import inside
 from tests.identity.inside import RESOLV_CONF, bring_up, name_servers, silent_name_server
 from tests.identity.nameserver import NameServer

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from postcore.profiles.v1 import profile_pb2
-from service.health import SHARED_FOR
-from service.model import DAY, SECOND, ReconnectReason
+from service.connections.health import SHARED_FOR
+from service.domain.model import DAY, SECOND, ReconnectReason
 from tests.running import Refusal
 
 from .clock import HeldClock

@@ -1,6 +1,6 @@
 """Clock: the time of both sides, service and sandbox, which stands until it is moved."""
 
-from service.model import SECOND, Micros
+from service.domain.model import SECOND, Micros
 
 START: Micros = 1_800_000_000 * SECOND
 

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
-from service.model import SECOND, Micros
+from service.domain.model import SECOND, Micros
 from tests.running import Refusal, refusal_of
 
 from .checks import SETTINGS, Checks

@@ -9,13 +9,15 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from service import app, connect, failures, health, monitor
-from service.config import Settings
-from service.limits import CallLimits
-from service.model import Scope
-from service.ring import create_ring, new_keys
+from service.app import build as app
+from service.connections import backoff as failures
+from service.connections import connect, health, monitor
+from service.connections.login_budget import CallLimits
+from service.crypto.keyring import create_ring, new_keys
+from service.domain.model import Scope
+from service.settings import Settings
 from service.transport.boundary import Boundary
-from service.transport.grpc_server import GrpcServer
+from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 from tests.running import Running
 

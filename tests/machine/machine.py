@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.model import SECOND, Micros
+from service.domain.model import SECOND, Micros
 from service.sandbox.accounts import Status
 from service.sandbox.fault import Fault
 from tests.running import Refusal

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.model import DAY, SECOND, Micros, ReconnectReason
+from service.domain.model import DAY, SECOND, Micros, ReconnectReason
 from service.sandbox.accounts import Status
 from service.sandbox.breakages import EVERY
 from service.sandbox.lies import AnotherEndpoint

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.errors import ServiceError
-from service.model import Account, Credentials, Login
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.errors import ServiceError
+from service.domain.model import Account, Credentials, Login
+from service.platforms.bluesky.adapter import BlueskyPlatform
 
 from .internet import NOW, Internet
 from .raw import ENOUGH_SECONDS, Answer, RawServer, respond

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 import httpcore
 
-from service.model import SECOND, Micros
-from service.platforms import egress
-from service.platforms.egress import Egress, Roots
-from service.platforms.names import Resolver
-from service.platforms.origin import Origin
-from service.platforms.outside import Outside
-from service.tasks import OwnedTasks
+from service.domain.model import SECOND, Micros
+from service.platforms.egress import egress
+from service.platforms.egress.context import Outside
+from service.platforms.egress.dns import Resolver
+from service.platforms.egress.egress import Egress, Roots
+from service.platforms.egress.origin import Origin
+from service.runtime.tasks import OwnedTasks
 
 from .dns_server import DnsServer, text
 from .raw import Answer, RawServer, respond

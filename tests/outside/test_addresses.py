@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.platforms.addresses import NAT64, NAT64_BYTES, is_public, nat64_prefix
+from service.platforms.egress.addresses import NAT64, NAT64_BYTES, is_public, nat64_prefix
 
 NOT_PUBLIC = {
     "this network": ("0.0.0.0", "0.0.0.1", "0.255.255.255"),

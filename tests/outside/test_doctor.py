@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import ServiceError
-from service.model import PlatformFault
-from service.platforms import names
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.bluesky_doctor import Doctor, Seen
-from service.steps import PlatformTime, platform_time
+from service.domain.errors import ServiceError
+from service.domain.model import PlatformFault
+from service.domain.steps import PlatformTime, platform_time
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.bluesky.doctor import Doctor, Seen
+from service.platforms.egress import dns as names
 
 from .bluesky_login import CREATE, CREDENTIALS, DID, HANDLE
 from .dns_server import NEVER, SERVFAIL, Reply, text
@@ -128,7 +128,7 @@ async def test_what_keeps_a_connect_from_working_is_named(
 ) -> None:
     """At its step, which is the last one shown; a connect is refused for the same cause."""
     if case == "silent server":
-        monkeypatch.setattr("service.platforms.bluesky_doctor.CONNECT_SECONDS", 1.0)
+        monkeypatch.setattr("service.platforms.bluesky.doctor.CONNECT_SECONDS", 1.0)
     if case == "silent name server":
         monkeypatch.setattr(names, "SECONDS", 0.2)
     spoil, step, cause = CASES[case]
@@ -168,7 +168,7 @@ async def test_a_server_that_says_nothing_of_the_account_may_be_fit(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
     """Not every server software answers all questions."""
-    monkeypatch.setattr("service.platforms.bluesky_doctor.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("service.platforms.bluesky.doctor.CONNECT_SECONDS", 0.5)
     internet.site(SERVER, STATUS, answer)
     internet.site(SERVER, DESCRIBE, respond({"error": "MethodNotImplemented"}, 501))
     steps, refusal = await examined(internet, HANDLE)

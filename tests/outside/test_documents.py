@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.errors import InvalidCredentials, PlatformUnavailable, ServiceError
-from service.model import Account, Credentials
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.errors import InvalidCredentials, PlatformUnavailable, ServiceError
+from service.domain.model import Account, Credentials
+from service.platforms.bluesky.adapter import BlueskyPlatform
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE, OTHER_DID, PASSWORD
 from .dns_server import NXDOMAIN, SERVFAIL

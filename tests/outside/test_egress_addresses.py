@@ -5,11 +5,12 @@ import asyncio
 import dns.name
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.platforms import names, race
-from service.platforms.egress import Egress, dial
-from service.platforms.names import NameNotFound, NameNotPublic
-from service.platforms.origin import Origin
+from service.domain.errors import PlatformUnavailable
+from service.platforms.egress import dns as names
+from service.platforms.egress import race
+from service.platforms.egress.dns import NameNotFound, NameNotPublic
+from service.platforms.egress.egress import Egress, dial
+from service.platforms.egress.origin import Origin
 
 from .dns_server import NEVER, NODATA, SERVFAIL, Reply
 from .internet import UNREACHABLE, WEB, Internet

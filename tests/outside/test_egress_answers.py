@@ -7,10 +7,10 @@ import zlib
 import httpx
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.platforms import egress
-from service.platforms.egress import MOST_BYTES, Egress
-from service.platforms.origin import Origin
+from service.domain.errors import PlatformUnavailable
+from service.platforms.egress import egress
+from service.platforms.egress.egress import MOST_BYTES, Egress
+from service.platforms.egress.origin import Origin
 
 from .bluesky_login import LyingBluesky, session
 from .dns_server import NXDOMAIN

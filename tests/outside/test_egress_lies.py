@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.platforms import egress
-from service.platforms.egress import Egress
-from service.platforms.origin import Origin
+from service.domain.errors import PlatformUnavailable
+from service.platforms.egress import egress
+from service.platforms.egress.egress import Egress
+from service.platforms.egress.origin import Origin
 
 from .internet import Internet
 from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, drip, endless, hang, head, respond

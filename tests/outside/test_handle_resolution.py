@@ -6,10 +6,10 @@ from itertools import count
 import pytest
 from dns.rcode import Rcode
 
-from service.errors import InvalidCredentials, PlatformUnavailable, ServiceError
-from service.model import Credentials
-from service.platforms import names
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.errors import InvalidCredentials, PlatformUnavailable, ServiceError
+from service.domain.model import Credentials
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.egress import dns as names
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE, OTHER_DID, PASSWORD
 from .dns_server import NEVER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, TRUNCATED, Reply, text

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from service.platforms.handles import REFUSED_ENDINGS, is_did, is_handle, tidy_handle, web_host
+from service.platforms.bluesky.handles import (
+    REFUSED_ENDINGS,
+    is_did,
+    is_handle,
+    tidy_handle,
+    web_host,
+)
 
 HANDLES = (
     "alice.example.com",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.model import Account, PlatformFault
-from service.platforms.bluesky import BlueskyPlatform
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import Account, PlatformFault
+from service.platforms.bluesky.adapter import BlueskyPlatform
 
 from .bluesky_login import (
     ACCESS,

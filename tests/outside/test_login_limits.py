@@ -6,11 +6,11 @@ from email.utils import format_datetime
 
 import pytest
 
-from service.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
-from service.limits import Budget, LoginBudgets, LoginLimits
-from service.logins import Logins
-from service.model import SECOND, Login, Micros
-from service.records import LoginPurpose
+from service.connections.login_budget import Budget, LoginBudgets, LoginLimits
+from service.connections.logins import Logins
+from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
+from service.domain.model import SECOND, Login, Micros
+from service.domain.records import LoginPurpose
 from service.storage.store import SqlStore
 from tests.engines import opened
 

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from service.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
-from service.model import PlatformStep
-from service.platforms import egress
-from service.platforms.origin import Origin
+from service.domain.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
+from service.domain.model import PlatformStep
+from service.platforms.egress import egress
+from service.platforms.egress.origin import Origin
 
 from .bluesky_login import (
     ACCESS,

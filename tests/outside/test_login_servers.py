@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from service.errors import (
+from service.domain.errors import (
     AccountInactive,
     InvalidCredentials,
     PlatformRateLimited,
     PlatformUnavailable,
     ServiceError,
 )
-from service.model import Session
-from service.ports import SessionEnded
+from service.domain.model import Session
+from service.domain.ports import SessionEnded
 
 from . import servers_page
 from .bluesky_login import ACCESS, DELETE, DID, REFRESH, REFRESHES, STANDING, LyingBluesky

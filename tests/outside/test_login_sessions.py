@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from service.errors import (
+from service.domain.errors import (
     AccountInactive,
     InvalidCredentials,
     PlatformRateLimited,
     PlatformUnavailable,
     ServiceError,
 )
-from service.model import PlatformStep, Session, Standing
-from service.platforms import bluesky as adapter
-from service.ports import SessionEnded
+from service.domain.model import PlatformStep, Session, Standing
+from service.domain.ports import SessionEnded
+from service.platforms.bluesky import adapter
 
 from .bluesky_login import (
     ACCESS,

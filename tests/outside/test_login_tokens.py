@@ -3,7 +3,7 @@
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from service.model import SECOND
+from service.domain.model import SECOND
 
 from .bluesky_login import ACCESS, REFRESHES, LyingBluesky, jwt, session
 from .internet import NOW

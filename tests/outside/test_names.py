@@ -10,9 +10,15 @@ from time import monotonic
 import pytest
 from dns.rcode import Rcode
 
-from service.errors import PlatformUnavailable
-from service.platforms import names
-from service.platforms.names import MOST_ANSWERS, SECONDS, SERVER_STAGGER, NameNotFound, Resolver
+from service.domain.errors import PlatformUnavailable
+from service.platforms.egress import dns as names
+from service.platforms.egress.dns import (
+    MOST_ANSWERS,
+    SECONDS,
+    SERVER_STAGGER,
+    NameNotFound,
+    Resolver,
+)
 
 from .dns_server import (
     NEVER,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from service.errors import PlatformUnavailable
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.origin import Origin
+from service.domain.errors import PlatformUnavailable
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.egress.origin import Origin
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE
 from .internet import WEB, Internet

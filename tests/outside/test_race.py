@@ -8,7 +8,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from service.platforms.race import CONNECT_STAGGER_SECONDS, MOST_ADDRESSES, first_connection
+from service.platforms.egress.race import CONNECT_STAGGER_SECONDS, MOST_ADDRESSES, first_connection
 
 from .raw import ENOUGH_SECONDS
 

@@ -14,10 +14,10 @@ import grpc.aio
 import httpx
 import pytest
 
-from service import app
-from service.errors import PlatformUnavailable, ServiceError
-from service.model import Account, Session
-from service.platforms.bluesky import BlueskyPlatform
+from service.app import build as app
+from service.domain.errors import PlatformUnavailable, ServiceError
+from service.domain.model import Account, Session
+from service.platforms.bluesky.adapter import BlueskyPlatform
 from tests.running import Running, refusal_of, running
 
 from .bluesky_login import ACCESS, CREDENTIALS, DID, HANDLE, PASSWORD, REFRESH

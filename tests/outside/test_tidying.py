@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.errors import InvalidCredentials
-from service.model import Credentials
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.handles import is_handle, tidy_handle
+from service.domain.errors import InvalidCredentials
+from service.domain.model import Credentials
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.bluesky.handles import is_handle, tidy_handle
 
 from .internet import Internet
 from .test_handles import HANDLES_OF_ALL_KINDS

@@ -6,14 +6,14 @@ from typing import Any
 import httpcore
 import pytest
 
-from service.config import Settings
-from service.errors import InvalidCredentials, PlatformUnavailable
-from service.model import Account, Credentials
-from service.opening import outside
-from service.platforms.bluesky import BlueskyPlatform
-from service.platforms.egress import Egress, Roots
-from service.platforms.names import NameNotPublic
-from service.platforms.origin import Origin
+from service.app.startup import outside
+from service.domain.errors import InvalidCredentials, PlatformUnavailable
+from service.domain.model import Account, Credentials
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.platforms.egress.dns import NameNotPublic
+from service.platforms.egress.egress import Egress, Roots
+from service.platforms.egress.origin import Origin
+from service.settings import Settings
 
 from .bluesky_login import CREDENTIALS, DID, HANDLE, PASSWORD
 from .internet import WEB, Internet, StoppedClock, document

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from service.platforms.wire import READS_A_TURN
-from service.turns import Turns
+from service.platforms.egress.wire import READS_A_TURN
+from service.runtime.turns import Turns
 
 
 async def reads(turns: Turns, count: int) -> None:

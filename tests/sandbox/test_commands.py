@@ -12,7 +12,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from service.cli import cli
+from service.cli.main import cli
 from service.sandbox.cli import sandbox as commands
 from service.sandbox.faults import FAULTS
 from service.sandbox.network import Network

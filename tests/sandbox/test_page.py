@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.cli import cli
-from service.demo import DEFAULTS
-from service.ring import create_ring, new_keys
+from service.cli.demo import DEFAULTS
+from service.cli.main import cli
+from service.crypto.keyring import create_ring, new_keys
 from service.sandbox.faults import FAULTS
 from service.sandbox.remote import Remote
 from service.sandbox.seed import SEEDS

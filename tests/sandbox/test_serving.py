@@ -12,16 +12,17 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service import app, playground
-from service.access import Access
-from service.config import Settings
-from service.model import DEFAULT_SCOPES
-from service.opening import StartError, open_store
-from service.playground import SANDBOX_TENANT
-from service.ports import SystemClock
-from service.ring import Ring, create_ring, new_keys
+from service.access.api_keys import Access
+from service.app import build as app
+from service.app import sandbox as playground
+from service.app.sandbox import SANDBOX_TENANT
+from service.app.startup import StartError, open_store
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.model import DEFAULT_SCOPES
+from service.domain.ports import SystemClock
 from service.sandbox.remote import Remote
 from service.sandbox.sandbox import Sandbox
+from service.settings import Settings
 
 
 @pytest.fixture

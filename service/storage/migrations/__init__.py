@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from select import select
 
-from service import children
+from service.runtime import children
 from service.storage.engine import StoreError
 
 HEAD = "0004"

@@ -1,0 +1,1 @@
+"""Who may call, and how a request is repeated safely."""

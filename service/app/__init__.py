@@ -1,0 +1,1 @@
+"""The application: what a start opens, and the one function that builds everything."""

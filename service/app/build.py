@@ -1,0 +1,241 @@
+"""The composition root: builds every object, starts, drains and stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from service.access.api_keys import Access
+from service.access.idempotency import Idempotency
+from service.app import descriptors
+from service.app.readiness import Readiness
+from service.app.sandbox import open_sandbox, seed
+from service.app.startup import (
+    certificates,
+    claim_mode,
+    login_budgets,
+    open_store,
+    open_vault,
+    outside,
+    warn_of_bound,
+)
+from service.connections.connect import Connect
+from service.connections.health import Health
+from service.connections.lease_audit import Audit
+from service.connections.leases import Leases
+from service.connections.login_budget import CallLimits, LoginLimits, Shares
+from service.connections.logins import Logins
+from service.connections.logouts import Logouts
+from service.connections.lookup_limits import LookupLimits
+from service.connections.monitor import Monitor
+from service.connections.schedule import Schedule
+from service.connections.sessions import Sessions
+from service.crypto.keyring import Ring, read_keys
+from service.crypto.tokens import Tokens
+from service.domain.model import DAY, SECOND
+from service.domain.ports import Clock, CredentialPlatform, SystemClock
+from service.events.latest_events import Heads
+from service.events.retention import Retention
+from service.events.watch import Watch
+from service.platforms.registry import ADAPTERS, Registry
+from service.profiles.profiles import Profiles
+from service.runtime.tasks import OwnedTasks, going_on
+from service.settings import Settings
+from service.storage.sqlite_file import Ownership, make_folder
+from service.storage.store import SqlStore
+from service.transport import servers
+from service.transport.admission import Admission
+from service.transport.boundary import Boundary
+from service.transport.grpc.server import GrpcServer
+from service.transport.http.app import HttpEdge
+from service.transport.http.server import HttpServer
+from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+
+SYSTEM_CLOCK = SystemClock()
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All that is built, but for the transports."""
+
+    store: SqlStore
+    access: Access
+    adapters: tuple[CredentialPlatform, ...]
+    registry: Registry
+    connect: Connect
+    profiles: Profiles
+    health: Health
+    leases: Leases
+    audit: Audit
+    monitor: Monitor
+    heads: Heads
+    watch: Watch
+    retention: Retention
+    tasks: OwnedTasks
+    ring: Ring
+
+
+@asynccontextmanager
+async def house(
+    settings: Settings, mode: str = "", clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[House]:
+    """Everything built for *settings*, and drained at the end of the block.
+
+    A command that runs beside the server names no *mode*: it takes the store as it is.
+    Raises StartError, StoreError or RingError, each with a sentence that says why.
+    """
+    ring = Ring(settings.keyring_file)
+    async with open_store(settings) as store:
+        if mode:
+            await claim_mode(store, mode)
+        vault = await open_vault(store, ring)
+        if mode:
+            warn_of_bound(ring, datetime.now(UTC))
+        tasks = OwnedTasks()
+        way_out = outside(settings, clock, tasks.leave)
+        adapters = tuple(make(way_out) for make in ADAPTERS)
+        registry = Registry(adapters)
+        tokens = Tokens(ring)
+        idempotency = Idempotency(store, tokens, clock, tasks)
+        logouts = Logouts(registry, vault, tasks)
+        logins = Logins(LoginLimits(store, clock, login_budgets(settings)), clock)
+        schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
+        # two shares: connects that hang keep no session from being renewed
+        connects, renewals = (Shares(settings.at_once_per_tenant) for _ in range(2))
+        # and two rates, for the same reason
+        lookups, checks = (
+            LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)
+        )
+        access = Access(store, ring, clock)
+        connect = Connect(
+            store,
+            registry,
+            vault,
+            idempotency,
+            logins,
+            connects,
+            schedule,
+            logouts,
+            clock,
+            tasks,
+            access,
+            lookups,
+        )
+        profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
+        sessions = Sessions(store, registry, vault, logouts, clock)
+        health = Health(store, sessions, logins, renewals, schedule, clock, tasks, checks)
+        audit = Audit(store, clock, settings.lease_audit_days * DAY)
+        leases = Leases(store, sessions, health, audit, clock)
+        monitor = Monitor(store, health, clock, settings.checks_per_second)
+        heads = Heads(store)
+        watch = Watch(store, tokens, heads)
+        retention = Retention(store, clock, settings.event_retention_days)
+        try:
+            yield House(
+                store,
+                access,
+                adapters,
+                registry,
+                connect,
+                profiles,
+                health,
+                leases,
+                audit,
+                monitor,
+                heads,
+                watch,
+                retention,
+                tasks,
+                ring,
+            )
+        finally:
+            if undone := await tasks.drain(settings.drain_seconds):
+                log.error("stopped before all work was done", tasks=undone)
+            await way_out.egress.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A service that takes calls, and the addresses (HOST:PORT) it can be reached at.
+
+    *warm* is done once what loads late has loaded.
+    """
+
+    grpc: str
+    http: str
+    warm: asyncio.Future[list[BaseException | None]]
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, *, sandbox: bool = False, clock: Clock = SYSTEM_CLOCK
+) -> AsyncIterator[Serving]:
+    """The service, taking calls inside the block and drained at its end.
+
+    Raises StartError, StoreError, RingError, CertificateError or PortTaken, each with a sentence
+    that says why.
+    """
+    async with AsyncExitStack() as stack:
+        room = descriptors.connections(settings, descriptors.raise_limit())
+        certified = certificates(settings)
+        read_keys(settings.keyring_file)  # a start without a ring leaves nothing behind
+        if not settings.is_postgres:
+            make_folder(settings.database_file)
+            stack.callback(Ownership(settings.database_file).give_up)
+        if sandbox:
+            settings = await stack.enter_async_context(open_sandbox(settings))
+        mode = "sandbox" if sandbox else "live"
+        built = await stack.enter_async_context(house(settings, mode, clock))
+        if sandbox:
+            await seed(built.store, clock)
+        if not settings.is_postgres:
+            # nobody else serves from this database: what a crash left claimed is free
+            await built.store.forget_claims()
+            await built.store.forget_reservations()
+        admission = admit(built.access, settings)
+        for part in (built.ring.follow, built.audit.run, admission.run, built.heads.run):
+            await stack.enter_async_context(going_on(part))
+        await stack.enter_async_context(going_on(built.retention.run))
+        boundary = Boundary(built.access, CallLimits(settings.calls_per_second), admission)
+        profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
+        platforms = PlatformServicer(built.registry)
+        grpc = GrpcServer(
+            boundary,
+            profiles,
+            platforms,
+            SessionServicer(built.leases),
+            max_connections=room.grpc,
+            credentials=certified.grpc_server() if certified else None,
+        )
+        http = HttpServer(
+            HttpEdge(boundary, profiles, platforms),
+            most_connections=room.http,
+            origins=settings.http_cors_origins,
+            tls=certified.http_server if certified else None,
+        )
+        pauses = settings.drain_pause_seconds, settings.drain_seconds
+        stack.push_async_callback(servers.stop, (grpc, http), admission, *pauses)
+        at_grpc = await servers.start(grpc, settings.grpc_address)
+        await stack.enter_async_context(going_on(grpc.trim_connections))
+        at_http = await servers.start(http, settings.http_address)
+        await stack.enter_async_context(going_on(Readiness(built.store, (grpc, http)).run))
+        loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
+        warm = asyncio.gather(*loading, return_exceptions=True)
+        await stack.enter_async_context(going_on(built.monitor.run))
+        yield Serving(at_grpc, at_http, warm)
+
+
+def admit(access: Access, settings: Settings) -> Admission:
+    """The bounds of calls and streams that *settings* name."""
+    return Admission(
+        access,
+        max_calls=settings.max_concurrent_calls,
+        max_calls_per_tenant=settings.concurrent_calls_per_tenant,
+        max_streams=settings.max_streams,
+        max_streams_per_tenant=settings.streams_per_tenant,
+    )

@@ -1,0 +1,65 @@
+"""The playground: what `serve --sandbox` puts in the place of Bluesky, and in the store."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from service.app.startup import StartError
+from service.domain.model import Profile, Tenant
+from service.domain.ports import Clock
+from service.settings import Settings, is_loopback
+from service.storage.store import SqlStore
+
+SANDBOX_TENANT = "ten_sandbox"
+SANDBOX_PROFILE = "prof_abc123"
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
+    """A stand-in for Bluesky on loopback, and the settings that lead to it alone."""
+    # imported here: a live service neither needs nor loads it
+    from service.sandbox.listener import AddressTaken
+    from service.sandbox.sandbox import Sandbox
+
+    if settings.is_postgres:
+        raise StartError(
+            "the sandbox is for a file of its own; name one in POSTCORE_DATABASE_URL, such as "
+            "sqlite:///data/sandbox.db"
+        )
+    control_address = settings.sandbox_control_address
+    chosen = "sandbox_control_address" in settings.model_fields_set
+    if settings.sandbox_address.endswith(":0") and not chosen:
+        # who wants a free port for the one can have no use for the usual port of the other
+        control_address = settings.sandbox_address
+    addresses = settings.grpc_address, settings.http_address, settings.sandbox_address
+    for address in (*addresses, control_address):
+        if not is_loopback(address):
+            raise StartError(f"the sandbox is for this machine alone; {address} is not loopback")
+    sandbox = Sandbox()
+    try:
+        await sandbox.start(settings.sandbox_address, control_address)
+    except AddressTaken as error:
+        raise StartError(str(error)) from None
+    origins = sandbox.first.origin, sandbox.second.origin
+    log.info("sandbox is open", control=sandbox.control.address, servers=origins)
+    try:
+        yield settings.model_copy(
+            update={
+                "plc_url": origins[0],
+                "handle_resolver_url": origins[0],
+                "trusted_origins": origins,
+            }
+        )
+    finally:
+        await sandbox.stop()
+
+
+async def seed(store: SqlStore, clock: Clock) -> None:
+    """The tenant and the profile of the documentation's examples."""
+    now = clock.now()
+    if SANDBOX_TENANT not in [tenant.tenant_id for tenant in await store.tenants()]:
+        await store.create_tenant(Tenant(SANDBOX_TENANT, "sandbox", now))
+    await store.create_profile(SANDBOX_TENANT, Profile(SANDBOX_PROFILE, None, now))

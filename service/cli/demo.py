@@ -1,0 +1,157 @@
+"""The demonstration that `make run` gives: a sandbox, a key, and a call with its reply."""
+
+import asyncio
+import json
+import signal
+import subprocess
+from collections.abc import Mapping
+from types import FrameType
+
+import click
+import grpc.aio
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import profile_service_pb2_grpc
+from service.access.api_keys import Access
+from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
+from service.app.startup import open_store, open_vault
+from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.model import DEFAULT_SCOPES
+from service.domain.ports import SystemClock
+from service.runtime import children
+from service.settings import Settings
+
+KEY_NAME = "development"
+METHOD = "postcore.profiles.v1.ProfileService/ConnectProfile"
+REQUEST = {
+    "profileKey": SANDBOX_PROFILE,
+    "platform": "bluesky",
+    "credentials": {"handle": "user.bsky.social", "appPassword": "abcd-efgh-ijkl-mnop"},
+}
+DEFAULTS = {
+    # a database of its own, so that a live one can stand beside it
+    "POSTCORE_DATABASE_URL": "sqlite:///data/sandbox.db",
+    "POSTCORE_LOG_FORMAT": "console",
+    # to be played with: the real ones would soon be spent
+    "POSTCORE_LOGIN_BUDGET": "1000,10000",
+    "POSTCORE_CONNECT_LOGIN_BUDGET": "1000,10000",
+    "POSTCORE_TENANT_LOGIN_BUDGET": "1000,10000",
+}
+
+PLAIN_TEXT = {
+    # the sandbox is for this machine alone, and what is printed is to run as it stands
+    "POSTCORE_TLS_CERT_FILE": "",
+    "POSTCORE_TLS_KEY_FILE": "",
+    "POSTCORE_TLS_CLIENT_CA_FILE": "",
+}
+
+
+def show(environ: Mapping[str, str]) -> int:
+    """Serve the sandbox until told to stop, and show one call; returns the exit code."""
+    defaults = {name: environ.get(name) or DEFAULTS[name] for name in DEFAULTS}
+    environ = {**environ, **defaults, **PLAIN_TEXT}
+    settings = Settings.read(environ)
+    if not settings.keyring_file.exists():
+        create_ring(settings.keyring_file, new_keys("the demonstration"))
+    stopping: list[int] = []
+    server: subprocess.Popen[str] | None = None
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        stopping.append(number)
+        if server is not None:
+            server.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, pass_on)
+    server = subprocess.Popen(  # noqa: S603 - this same program
+        children.command("from service.cli.stop_signals import main; main()", "serve", "--sandbox"),
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for early in stopping[:1]:  # it came before there was a server to pass it on to
+        server.send_signal(early)
+    assert server.stdout is not None
+    ready = server.stdout.readline().strip()
+    if not ready.startswith("ready "):
+        code = server.wait()
+        return code if stopping else code or 1  # a start that was stopped is no failure
+    addresses = dict(part.split("=") for part in ready.split()[1:])
+    try:
+        asyncio.run(_show_call(settings, addresses["grpc"], addresses["http"]))
+    except BaseException as error:
+        server.terminate()
+        code = server.wait()
+        if stopping and isinstance(error, grpc.aio.AioRpcError):
+            return code  # the call came too late, and that is all
+        raise
+    click.echo(f"\n{ready}")
+    return server.wait()
+
+
+async def _show_call(settings: Settings, address: str, http_address: str) -> None:
+    key = await _fresh_key(settings)
+    body = json.dumps(REQUEST, indent=2)
+    click.echo(f"\n{METHOD}\n{body}\n")
+    credentials = REQUEST["credentials"]
+    assert isinstance(credentials, dict)
+    # the server is this machine's: whatever proxy there is has no part in this
+    options = [("grpc.enable_http_proxy", 0)]
+    async with grpc.aio.insecure_channel(address, options) as channel:
+        reply = await profile_service_pb2_grpc.ProfileServiceStub(channel).ConnectProfile(
+            pb.ConnectProfileRequest(
+                profile_key=SANDBOX_PROFILE,
+                platform="bluesky",
+                credentials=pb.Credentials(
+                    handle=credentials["handle"], app_password=credentials["appPassword"]
+                ),
+            ),
+            metadata=(("x-api-key", key),),
+            timeout=30,
+        )
+    answer = {
+        "profileKey": reply.profile_key,
+        "platform": reply.platform,
+        "username": reply.username,
+    }
+    click.echo(f"→ {json.dumps(answer, indent=2)}\n")
+    click.echo(f"""\
+The same from another terminal:
+
+export POSTCORE_API_KEY={key}
+
+grpcurl -plaintext -emit-defaults -expand-headers -H 'x-api-key: ${{POSTCORE_API_KEY}}' -d @ \\
+  {address} {METHOD} <<'END'
+{body}
+END
+
+buf curl --protocol grpc --http2-prior-knowledge --emit-defaults -H @- -d @- \\
+  http://{address}/{METHOD} <<END
+x-api-key: $POSTCORE_API_KEY
+
+{body}
+END
+
+curl -H 'content-type: application/json' -H @/dev/fd/3 -d @- 3<<<"x-api-key: $POSTCORE_API_KEY" \
+  http://{http_address}/profiles/connect <<'END'
+{body}
+END
+
+All calls over HTTP: http://{http_address}/docs
+
+Stop with Ctrl+C.""")
+
+
+async def _fresh_key(settings: Settings) -> str:
+    """A new development key; the ones of earlier runs are revoked."""
+    clock = SystemClock()
+    ring = Ring(settings.keyring_file)
+    async with open_store(settings) as store:
+        await open_vault(store, ring)
+        for old in await store.api_keys(SANDBOX_TENANT):
+            if old.name == KEY_NAME and old.revoked_at is None:
+                await store.revoke_api_key(old.key_id, clock.now())
+        plain, key = Access(store, ring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
+        await store.add_api_key(key)
+    return plain

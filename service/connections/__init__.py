@@ -1,0 +1,1 @@
+"""Connecting accounts, keeping their sessions, checking and lending them."""

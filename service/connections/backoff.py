@@ -1,0 +1,74 @@
+"""Failures: sessions that could not be used or renewed of late, and are left alone for a while.
+
+Callers ask again and again while a server is away; each time may cost the account a login. The
+wait doubles, so that an outage of hours does not use up the logins of the day.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from time import monotonic
+
+from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
+from service.domain.model import PlatformFault
+from service.domain.records import ConnectionKey, Sealed, StoredConnection
+
+FIRST_WAIT = 5.0
+LONGEST_WAIT = 300.0
+MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    session: Sealed
+    times: int
+    until: float
+    error: ServiceError
+
+
+class Failures:
+    """Remembers, in this process, what came of the latest attempt at each session."""
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[ConnectionKey, _Failure] = OrderedDict()
+
+    def check(self, stored: StoredConnection) -> None:
+        """Raise what the latest attempt at the session raised, while it is left alone."""
+        failure = self._all.get(stored.context.key)
+        if failure is None or failure.session != stored.session:
+            return
+        wait = failure.until - monotonic()
+        if wait > 0:
+            told = failure.error.retry_after
+            raise failure.error.again(None if told is None else wait)
+
+    def limit(self, stored: StoredConnection) -> PlatformRateLimited | None:
+        """The platform's own limit, if the latest attempt met one that is not over."""
+        try:
+            self.check(stored)
+        except PlatformRateLimited as error:
+            return error
+        except ServiceError:
+            pass
+        return None
+
+    def note(self, tried: StoredConnection, left: StoredConnection, error: ServiceError) -> None:
+        """Remember *error*: of an attempt at the session in *tried*, that has led to the one in
+        *left*."""
+        earlier = self._all.pop(tried.context.key, None)
+        times = 1 if earlier is None or earlier.session != tried.session else earlier.times + 1
+        wait = min(FIRST_WAIT * 2.0 ** min(times - 1, 20), LONGEST_WAIT)
+        is_outage = (
+            isinstance(error, PlatformUnavailable)
+            and error.cause is not PlatformFault.SERVER_CHANGED
+        )
+        if not is_outage:
+            # the error says how long it lasts
+            wait = max(wait, error.retry_after or 0)
+        kept = error.again(error.retry_after)
+        self._all[tried.context.key] = _Failure(left.session, times, monotonic() + wait, kept)
+        if len(self._all) > MOST:
+            self._all.popitem(last=False)
+
+    def forget(self, renewed: StoredConnection) -> None:
+        """Let the next attempt be a first one."""
+        self._all.pop(renewed.context.key, None)

@@ -1,0 +1,1 @@
+"""The keyring, the envelopes that it seals, and tokens."""

@@ -1,0 +1,1 @@
+"""What every room knows: values, records, errors and the ports."""

@@ -1,0 +1,310 @@
+"""Everything a call can be refused with: one flat family.
+
+    ServiceError
+    ├── InvalidCredentials      the platform, or a look at them, says that they are wrong
+    ├── ProfileNotFound         absent, ill-formed, or another tenant's: no difference is told
+    ├── UseGetForOAuth          the platform is joined by OAuth, elsewhere
+    ├── MissingApiKey · InvalidApiKey · InsufficientScope
+    ├── UnsupportedPlatform · InvalidRequest
+    ├── ProfileAlreadyExists    the profile is connected to a different account there
+    ├── IdempotencyKeyReused · PlatformNotConnected · NeedsReconnect · AccountInactive
+    ├── CursorExpired
+    ├── RateLimitExceeded · PlatformRateLimited
+    ├── PlatformUnavailable     the platform's answer proves nothing
+    ├── ServiceUnavailable      our own store is away
+    ├── DeadlineExceeded · NotImplementedYet · InternalError
+    └── OAuthNotAvailable · PathNotFound · MethodNotAllowed · PayloadTooLarge ·
+        UnsupportedMediaType    (over HTTP only)
+
+Which status each becomes stands in one table, transport/status.py, and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from service.domain.model import CredentialFault, Micros, PlatformFault, PlatformStep
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A request's field at fault: its path in the contract's names, and what is wrong with it."""
+
+    path: str
+    fault: str
+
+
+class ServiceError(Exception):
+    """A refusal: a message for people and metadata for programs, neither holding a secret.
+
+    *retry_after* is in seconds, where waiting helps. *help_url* is a page that helps.
+    *why* is one word for our own log; it is never sent. *pause_until* is for our limits: until when
+    the platform wants no further login, if it said so as it refused one.
+    """
+
+    pause_until: Micros | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        fields: tuple[Field, ...] = (),
+        retry_after: float | None = None,
+        help_url: str = "",
+        why: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.fields = fields
+        self.retry_after = retry_after
+        self.help_url = help_url
+        self.why = why
+
+    def again(self, retry_after: float | None) -> Self:
+        """The same refusal once more, without the frames that this one came through."""
+        same = type(self).__new__(type(self), *self.args)
+        same.__dict__.update(self.__dict__, retry_after=retry_after)
+        return same
+
+
+class InvalidCredentials(ServiceError):
+    def __init__(
+        self, platform: str, display_name: str, cause: CredentialFault, *, help_url: str = ""
+    ) -> None:
+        fields = {
+            CredentialFault.MALFORMED_HANDLE: (
+                Field("credentials.handle", "is not a full handle, such as user.bsky.social"),
+            ),
+            CredentialFault.MALFORMED_APP_PASSWORD: (
+                Field("credentials.app_password", "is not of the form xxxx-xxxx-xxxx-xxxx"),
+            ),
+        }
+        super().__init__(
+            f"Invalid {display_name} credentials",
+            metadata={"platform": platform, "cause": cause.value},
+            fields=fields.get(cause, ()),
+            help_url=help_url,
+            why=cause.value.lower(),
+        )
+
+
+class ProfileNotFound(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Profile not found")
+
+
+class UseGetForOAuth(ServiceError):
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            f"{platform} requires OAuth. Use GET /profiles/connect?platform={platform}"
+            "&apiKey=YOUR_KEY&returnUrl=YOUR_URL",
+            metadata={"platform": platform},
+        )
+
+
+class MissingApiKey(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("API key is required in x-api-key header")
+
+
+class InvalidApiKey(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Invalid API key")
+
+
+class InsufficientScope(ServiceError):
+    def __init__(self, required: str) -> None:
+        super().__init__(
+            f"This API key lacks the scope {required}", metadata={"requiredScope": required}
+        )
+
+
+class UnsupportedPlatform(ServiceError):
+    def __init__(self, platform: str, supported: str) -> None:
+        super().__init__(
+            f"Unsupported platform {platform!r}; supported: {supported}",
+            metadata={"platform": platform, "supported": supported},
+        )
+
+
+class InvalidRequest(ServiceError):
+    """*path* is the field's path in the contract's names; no path, where no field can be told."""
+
+    def __init__(self, path: str, fault: str) -> None:
+        spoken = camel_case(path) or "The request"
+        super().__init__(
+            f"{spoken} {fault}",
+            metadata={"field": camel_case(path)} if path else None,
+            fields=(Field(path, fault),),
+        )
+
+
+class ProfileAlreadyExists(ServiceError):
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            "Profile for this platform already exists", metadata={"platform": platform}
+        )
+
+
+class IdempotencyKeyReused(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("This idempotency key was used with another request")
+
+
+class PlatformNotConnected(ServiceError):
+    def __init__(self, platform: str) -> None:
+        super().__init__(
+            "The profile is not connected to this platform", metadata={"platform": platform}
+        )
+
+
+class NeedsReconnect(ServiceError):
+    def __init__(self, platform: str, reconnect_reason: str) -> None:
+        super().__init__(
+            "The connection needs to be made again",
+            metadata={"platform": platform, "reconnectReason": reconnect_reason},
+        )
+
+
+class AccountInactive(ServiceError):
+    def __init__(self, platform: str, status: str) -> None:
+        super().__init__(
+            "The account is not active",
+            metadata={"platform": platform, "status": status},
+            why=status,
+        )
+
+
+class CursorExpired(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The cursor is older than the events that are kept")
+
+
+class RateLimitExceeded(ServiceError):
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("Too many requests", retry_after=retry_after)
+
+
+class PlatformRateLimited(ServiceError):
+    def __init__(self, platform: str, display_name: str, retry_after: float) -> None:
+        super().__init__(
+            f"{display_name} allows no more requests for now",
+            metadata={"platform": platform},
+            retry_after=retry_after,
+        )
+
+
+class PlatformUnavailable(ServiceError):
+    """The platform's answer proves nothing.
+
+    *retry_after* None: waiting alone will not help. *http_status*: the one that was not expected,
+    where that is what is wrong.
+    """
+
+    def __init__(
+        self,
+        cause: PlatformFault,
+        why: str,
+        *,
+        retry_after: float | None = 30,
+        http_status: int | None = None,
+    ) -> None:
+        super().__init__("", retry_after=retry_after, why=why)
+        self.cause = cause
+        self.step: PlatformStep | None = None
+        self.http_status = http_status
+        self._describe()
+
+    def at(self, step: PlatformStep) -> Self:
+        """This refusal, with the step that it happened at, unless it has one."""
+        if self.step is None:
+            self.step = step
+            self._describe()
+        return self
+
+    def _describe(self) -> None:
+        self.metadata = {"cause": self.cause.value}
+        if self.step is not None:
+            self.metadata["step"] = self.step.value
+        if self.http_status is not None:
+            self.metadata["httpStatus"] = str(self.http_status)
+        said = FAULTS[self.cause].format(server=SERVERS[self.step], status=self.http_status)
+        self.message = f"{said[0].upper()}{said[1:]}. This proves nothing about the credentials."
+        self.args = (self.message,)
+
+
+FAULTS: Mapping[PlatformFault, str] = {
+    PlatformFault.DNS_FAILURE: "the name servers gave no usable answer about {server}",
+    PlatformFault.SERVER_UNREACHABLE: "no connection to {server} could be made, or it was lost",
+    PlatformFault.TLS_FAILURE: "no secure connection to {server} could be made: its TLS "
+    "certificate or configuration is not valid",
+    PlatformFault.ADDRESS_NOT_ALLOWED: "the address of {server} cannot be used: it must be a "
+    "public name that exists, with https on port 443",
+    PlatformFault.UNEXPECTED_ANSWER: "the answer of {server} does not follow the protocol",
+    PlatformFault.SERVER_ERROR: "{server} reports an error of its own (HTTP {status})",
+    PlatformFault.TIMEOUT: "{server} did not answer in time",
+    PlatformFault.BUSY: "{server} asks to wait, or this service has too many requests to it in "
+    "progress",
+    PlatformFault.SERVER_CHANGED: "the account's server has changed; whether this is final is "
+    "known 10 minutes after it was first seen",
+}
+SERVERS: Mapping[PlatformStep | None, str] = {
+    None: "the platform's server",
+    PlatformStep.HANDLE: "the handle's domain",
+    PlatformStep.DOCUMENT: "the directory that holds the account's document",
+    PlatformStep.SERVER: "the account's server",
+}
+
+
+class ServiceUnavailable(ServiceError):
+    def __init__(self, why: str = "store") -> None:
+        super().__init__("The service is not available just now", retry_after=1, why=why)
+
+
+class DeadlineExceeded(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The call took longer than its deadline")
+
+
+class NotImplementedYet(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("This method is not implemented yet")
+
+
+class OAuthNotAvailable(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("OAuth platforms are connected elsewhere, not at this service")
+
+
+class PathNotFound(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("There is no such path here")
+
+
+class MethodNotAllowed(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("This path does not answer that method")
+
+
+class PayloadTooLarge(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The request's body is longer than 64 KiB")
+
+
+class UnsupportedMediaType(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("The request's body must be application/json, in UTF-8, not compressed")
+
+
+class InternalError(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("internal error")
+
+
+def camel_case(path: str) -> str:
+    """*path* in the contract's JSON names: `credentials.app_password` as
+    `credentials.appPassword`."""
+    head, *rest = path.split("_")
+    return head + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -1,0 +1,1 @@
+"""Events of connections: watches, and how long events are kept."""

@@ -1,0 +1,1 @@
+"""Bluesky, and what else speaks AT Protocol."""

@@ -1,0 +1,38 @@
+"""Bluesky's card: what callers are told of it, and the form for its credentials."""
+
+from service.domain.model import AuthMethod, CredentialField, PlatformCard
+
+HELP_URL = "https://bsky.app/settings/app-passwords"
+
+CARD = PlatformCard(
+    "bluesky",
+    "Bluesky",
+    AuthMethod.CREDENTIALS,
+    fields=(
+        CredentialField(
+            "handle",
+            "Bluesky handle",
+            placeholder="user.bsky.social",
+            pattern=r"^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+"
+            r"[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$",
+            help="The full handle with its domain: user.bsky.social, or a domain of your own.",
+        ),
+        CredentialField(
+            "appPassword",
+            "App password",
+            placeholder="xxxx-xxxx-xxxx-xxxx",
+            pattern=r"^[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}$",
+            secret=True,
+            help="For security: this is not your main password, and you can revoke it anytime in "
+            "your Bluesky settings.",
+        ),
+    ),
+    help_url=HELP_URL,
+    instructions=(
+        "Open bsky.app/settings/app-passwords in your Bluesky settings.",
+        'Click "Add App Password".',
+        "Name it after this app, so that you remember what it is for.",
+        "Copy the generated password immediately: it won't be shown again.",
+        "Enter your handle, including its domain, and the app password here.",
+    ),
+)

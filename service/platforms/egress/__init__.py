@@ -1,0 +1,1 @@
+"""Guarded outbound calls: to public addresses alone, bounded in time and size."""

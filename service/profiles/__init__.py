@@ -1,0 +1,1 @@
+"""Profiles: what tenants connect accounts to."""

@@ -1,0 +1,166 @@
+"""Profiles: what tenants keep, apart from the connecting itself."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from service.access.api_keys import random_id
+from service.access.idempotency import Idempotency, check_key
+from service.connections.logouts import Logouts
+from service.crypto.tokens import InvalidToken, Tokens
+from service.domain.errors import InvalidRequest, ProfileNotFound
+from service.domain.model import Caller, Created, Place, Profile
+from service.domain.ports import Clock, Store
+from service.runtime.tasks import OwnedTasks
+
+PROFILE_KEY = re.compile(r"prof_[a-z0-9]{1,64}", re.ASCII)
+LONGEST_PLATFORM_ID = 64
+LONGEST_NAME = 200
+USUAL_PAGE = 50
+LARGEST_PAGE = 1000
+FIRST = Place(0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of profiles, and the token for the next; empty, where there is none."""
+
+    profiles: list[Profile]
+    next_page_token: str
+
+
+class Profiles:
+    """Creates, tells, lists and removes profiles and their connections."""
+
+    def __init__(
+        self,
+        store: Store,
+        tokens: Tokens,
+        idempotency: Idempotency,
+        logouts: Logouts,
+        clock: Clock,
+        tasks: OwnedTasks,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._idempotency = idempotency
+        self._logouts = logouts
+        self._clock = clock
+        self._tasks = tasks
+
+    async def create(
+        self, caller: Caller, profile_name: str | None, idempotency_key: str
+    ) -> Created:
+        """An empty profile. Raises InvalidRequest or IdempotencyKeyReused."""
+        if profile_name is not None:
+            _check_name(profile_name)
+        check_key(idempotency_key)
+        parts = [str(profile_name is not None), profile_name or ""]
+        reservation, reply = await self._idempotency.claim(
+            caller, "CreateProfile", idempotency_key, parts
+        )
+        if reply is not None:
+            return Created(str(reply[0]), reply[1])
+        profile = Profile(new_profile_key(), profile_name, self._clock.now())
+        async with self._idempotency.released_on_failure(reservation):
+            await self._store.create_profile(caller.tenant_id, profile, reservation)
+        return Created(profile.profile_key, profile_name)
+
+    async def get(self, caller: Caller, profile_key: str) -> Profile:
+        """Raises InvalidRequest or ProfileNotFound."""
+        return await self._store.profile(caller.tenant_id, named_profile(profile_key))
+
+    async def list(
+        self, caller: Caller, page_size: int, page_token: str, *, to_reconnect: bool
+    ) -> Page:
+        """A page of the tenant's profiles, in order of creation. Raises InvalidRequest."""
+        if page_size < 0:
+            raise InvalidRequest("page_size", "must not be negative")
+        most = min(page_size or USUAL_PAGE, LARGEST_PAGE)
+        bound_to = (caller.tenant_id, "ListProfiles", str(to_reconnect))
+        after = FIRST
+        if page_token:
+            try:
+                after = self._tokens.place(page_token, *bound_to)
+            except InvalidToken:
+                raise InvalidRequest("page_token", "is not a token for this list") from None
+        found = await self._store.profiles(
+            caller.tenant_id, after, most + 1, to_reconnect=to_reconnect
+        )
+        if len(found) <= most:
+            return Page(found, "")
+        last = found[most - 1]
+        place = Place(last.created_at, last.profile_key)
+        return Page(found[:most], self._tokens.page(place, *bound_to))
+
+    async def delete(self, caller: Caller, profile_key: str) -> None:
+        """Remove a profile and all that is its, for good. Raises ProfileNotFound."""
+        key = named_profile(profile_key)
+
+        async def delete() -> None:
+            for stored in await self._store.delete_profile(caller.tenant_id, key):
+                self._logouts.later(stored)
+
+        # goes to its end even if the caller does not wait for it: or a session would stay open
+        await self._tasks.finish(delete())
+
+    async def disconnect(self, caller: Caller, profile_key: str, platform: str) -> None:
+        """Remove a connection. Raises ProfileNotFound or PlatformNotConnected."""
+        key, platform = named_profile(profile_key), platform_id(platform)
+
+        async def disconnect() -> None:
+            at = self._clock.now()
+            stored = await self._store.disconnect(caller.tenant_id, key, platform, at)
+            if stored is not None:
+                self._logouts.later(stored)
+
+        await self._tasks.finish(disconnect())
+
+    async def delete_tenant(self, tenant_id: str) -> bool:
+        """Remove a tenant and all that is theirs, for good; whether there was one.
+
+        What is cut off in the middle has removed the keys, and goes on where it is done again.
+        """
+        there_was = False
+        while (deleted := await self._store.delete_part_of_tenant(tenant_id)) is not None:
+            there_was = True
+            for stored in deleted:
+                await self._logouts.now(stored)
+        return there_was
+
+
+def new_profile_key() -> str:
+    """`prof_` and 16 lower-case letters and digits."""
+    return f"prof_{random_id()}"
+
+
+def known_shape(profile_key: str) -> str:
+    """*profile_key*, unless its shape shows that there is no such profile: ProfileNotFound."""
+    if not PROFILE_KEY.fullmatch(profile_key):
+        raise ProfileNotFound
+    return profile_key
+
+
+def platform_id(platform: str) -> str:
+    """*platform*, if it can be an id; raises InvalidRequest."""
+    if not platform:
+        raise InvalidRequest("platform", "is required")
+    if len(platform) > LONGEST_PLATFORM_ID:
+        raise InvalidRequest("platform", f"is longer than {LONGEST_PLATFORM_ID} characters")
+    return platform
+
+
+def named_profile(profile_key: str) -> str:
+    """*profile_key*, which a request has to name; raises InvalidRequest or ProfileNotFound."""
+    if not profile_key:
+        raise InvalidRequest("profile_key", "is required")
+    return known_shape(profile_key)
+
+
+def _check_name(profile_name: str) -> None:
+    if not profile_name.strip():
+        raise InvalidRequest("profile_name", "must not be empty; leave it out for none")
+    if len(profile_name) > LONGEST_NAME:
+        raise InvalidRequest("profile_name", f"is longer than {LONGEST_NAME} characters")
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in profile_name):
+        raise InvalidRequest("profile_name", "holds control characters")

@@ -1,0 +1,1 @@
+"""What runs the service, whatever it does: tasks, log, turns, child processes."""

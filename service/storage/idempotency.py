@@ -1,0 +1,83 @@
+"""Requests that carried an idempotency key, and the replies they got."""
+
+import json
+
+from service.domain.model import DAY, SECOND, Micros
+from service.domain.records import EarlierRequest, Fingerprint, Reservation
+from service.storage import statements as sql
+from service.storage.engine import Engine, Row, Transaction
+
+RESERVED_FOR: Micros = 30 * SECOND
+"""How long a request may be under way: what a crash leaves behind runs out after that."""
+REPEATED_FOR: Micros = DAY
+
+
+class Requests:
+    """The part of `Store` that makes requests safe to repeat."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def reserve(
+        self, reservation: Reservation, fingerprint: Fingerprint, at: Micros
+    ) -> EarlierRequest | None:
+        async def job(transaction: Transaction) -> EarlierRequest | None:
+            key = _of_request(reservation)
+            if rows := await transaction.run(sql.EARLIER_REQUEST, *key, at):
+                return _earlier_request(rows[0])
+            await transaction.run(sql.FORGET_EXPIRED_REQUESTS, reservation.tenant_id, at)
+            await transaction.run(
+                sql.RESERVE,
+                *key,
+                reservation.holder,
+                fingerprint.ring_key_id,
+                fingerprint.digest,
+                at + RESERVED_FOR,
+            )
+            return None
+
+        return await self._engine.write(job)
+
+    async def earlier_request(self, reservation: Reservation, at: Micros) -> EarlierRequest | None:
+        rows = await self._engine.read(sql.EARLIER_REQUEST, *_of_request(reservation), at)
+        return _earlier_request(rows[0]) if rows else None
+
+    async def release(self, reservation: Reservation) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(sql.RELEASE, *_of_request(reservation), reservation.holder)
+
+        await self._engine.write(job)
+
+    async def forget_reservations(self) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(sql.FORGET_RESERVATIONS)
+
+        await self._engine.write(job)
+
+
+async def complete(
+    transaction: Transaction,
+    reservation: Reservation | None,
+    profile_key: str,
+    reply: tuple[str | None, ...],
+    at: Micros,
+) -> None:
+    """Note the reply in the transaction of the work itself."""
+    if reservation is not None:
+        await transaction.run(
+            sql.COMPLETE,
+            *_of_request(reservation),
+            reservation.holder,
+            profile_key,
+            json.dumps(reply),
+            at + REPEATED_FOR,
+        )
+
+
+def _of_request(reservation: Reservation) -> tuple[str, str, str]:
+    return reservation.tenant_id, reservation.method, reservation.idempotency_key
+
+
+def _earlier_request(row: Row) -> EarlierRequest:
+    reply = None if row["reply"] is None else tuple(json.loads(row["reply"]))
+    return EarlierRequest(Fingerprint(row["ring_key_id"], bytes(row["digest"])), reply)

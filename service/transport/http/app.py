@@ -1,0 +1,183 @@
+"""The HTTP edge: the boundary's skin over HTTP and JSON, as an ASGI application.
+
+It has no rules of its own: keys, limits, deadlines, the log and errors are the boundary's, what
+calls do is the servicers'. Bodies are `{"error", "message"}` where a call is refused.
+"""
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from functools import partial
+from typing import Any
+
+import structlog
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
+
+from service.connections.login_budget import Allowance
+from service.domain.errors import (
+    InternalError,
+    MethodNotAllowed,
+    OAuthNotAvailable,
+    PathNotFound,
+    ServiceError,
+    ServiceUnavailable,
+)
+from service.domain.model import Caller
+from service.transport.boundary import Boundary, Call, request_id
+from service.transport.http import docs, json_form, openapi
+from service.transport.http import request as http_request
+from service.transport.http.request import header
+from service.transport.http.routes import DOCS, DOCUMENT, HEALTH, OAUTH_ENTRANCE, ROUTES, Route
+from service.transport.servicers import SCOPES
+from service.transport.status import STATUS, seconds_to_wait
+
+Answer = Callable[[Request, str, dict[str, str]], Awaitable[Response]]
+
+log = structlog.get_logger()
+
+
+class HttpEdge:
+    """Answers the routes, and beside them health, the document and the page that shows it."""
+
+    def __init__(self, boundary: Boundary, *servicers: object) -> None:
+        self._boundary = boundary
+        self.going = False
+        """Whether health checks are told to go elsewhere."""
+        answers: dict[str, dict[str, Answer]] = {}
+        for route in ROUTES:
+            [behaviour] = [
+                getattr(servicer, route.method)
+                for servicer in servicers
+                if hasattr(servicer, route.method)
+            ]
+            answers.setdefault(route.path, {})[route.verb] = partial(self._call, route, behaviour)
+        answers[OAUTH_ENTRANCE]["GET"] = self._oauth_entrance
+        answers[HEALTH] = {"GET": self._health}
+        answers[DOCUMENT] = {"GET": self._document}
+        for path in docs.FILES:
+            answers[DOCS + path] = {"GET": partial(self._docs, path)}
+        # those with a name in them come last: no profile is called `connect`
+        self._answers = [
+            (compile_path(path)[0], answers[path]) for path in sorted(answers, key=_named)
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        sent_id = request_id(header(request, "x-request-id"))
+        try:
+            response = await self._answer(request, sent_id)
+        except ClientDisconnect:
+            return
+        except ServiceError as error:
+            response = refused(error)
+        except Exception as error:
+            log.error("call failed", request_id=sent_id, exc_info=error)
+            response = refused(InternalError())
+        response.headers.update(common_headers(sent_id))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, sent_id: str) -> Response:
+        # as it was sent: once decoded, a slash within a part of it could not be told
+        path = request.scope["raw_path"].decode()
+        for pattern, answers in self._answers:
+            if found := pattern.fullmatch(path):
+                answer = answers.get("GET" if request.method == "HEAD" else request.method)
+                if answer:
+                    return await answer(request, sent_id, http_request.segments(found.groupdict()))
+                allow = ", ".join(
+                    sorted({*answers, "OPTIONS", *({"HEAD"} if "GET" in answers else ())})
+                )
+                if request.method == "OPTIONS":
+                    return Response(status_code=204, headers={"allow": allow})
+                return refused(MethodNotAllowed(), {"allow": allow})
+        raise PathNotFound
+
+    async def _call(
+        self,
+        route: Route,
+        behaviour: Callable[[Message, Caller], Awaitable[Message]],
+        request: Request,
+        sent_id: str,
+        segments: dict[str, str],
+    ) -> Response:
+        call = Call(
+            route.method, "http", header(request, "x-api-key"), sent_id, SCOPES[route.method]
+        )
+        body: bytes | ServiceError = http_request.NO_BODY
+        # nothing is read for a caller without a key, whom the boundary refuses; else it is read
+        # before the boundary, so that its deadline is for the work alone
+        if route.body and await self._boundary.may_know(call):
+            body = await http_request.body_of(request)
+
+        async def work(caller: Caller) -> Message:
+            return await behaviour(http_request.message(route, request, segments, body), caller)
+
+        allowances: list[Allowance] = []
+        try:
+            reply = await self._boundary.run(call, work, allowances.append)
+        except ServiceError as error:
+            response = refused(error)
+        else:
+            response = JSONResponse(_shown(route, reply), route.status)
+        for allowance in allowances:
+            response.headers.update(_rate_limit(allowance))
+        return response
+
+    async def _oauth_entrance(self, *_: object) -> Response:
+        raise OAuthNotAvailable
+
+    async def _health(self, *_: object) -> Response:
+        if self.going:
+            raise ServiceUnavailable("draining")
+        return JSONResponse({"status": "SERVING"})
+
+    async def _document(self, *_: object) -> Response:
+        return Response(openapi.text(), media_type="application/json")
+
+    async def _docs(self, path: str, *_: object) -> Response:
+        return docs.response(path)
+
+
+def common_headers(sent_id: str) -> dict[str, str]:
+    """The headers of every response; *sent_id* is the request's id."""
+    return {
+        "x-request-id": sent_id,
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        "date": formatdate(usegmt=True),
+    }
+
+
+def refused(error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
+    """The response that tells *error*."""
+    status = STATUS[type(error)]
+    body: dict[str, Any] = {"error": status.name, "message": error.message}
+    sent = dict(headers or {})
+    if (seconds := seconds_to_wait(error)) is not None:
+        sent["retry-after"] = str(seconds)
+        if status.tells_wait:
+            body["retry_after"] = seconds
+    return JSONResponse(body, status.http, sent)
+
+
+def _shown(route: Route, reply: Message) -> dict[str, Any]:
+    if route.message:
+        return {"message": route.message}
+    return json_form.shown(getattr(reply, route.shown) if route.shown else reply)
+
+
+def _rate_limit(allowance: Allowance) -> dict[str, str]:
+    return {
+        "x-ratelimit-limit": str(allowance.limit),
+        "x-ratelimit-remaining": str(allowance.remaining),
+        "x-ratelimit-reset": str(math.ceil(time.time() + allowance.seconds)),
+    }
+
+
+def _named(path: str) -> bool:
+    return "{" in path

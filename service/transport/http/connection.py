@@ -1,0 +1,214 @@
+"""An HTTP connection: its requests one after the other, and what it may cost in time and number."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import h11
+import structlog
+from starlette.types import ASGIApp, Message
+
+from service.domain.errors import InvalidRequest, ServiceError, ServiceUnavailable
+from service.runtime.turns import Turns
+from service.transport.boundary import request_id
+from service.transport.http.app import common_headers, refused
+from service.transport.http.exchange import SEND_SECONDS, HttpExchange
+from service.transport.http.head import end_of_head
+from service.transport.http.request import READ_SECONDS
+from service.transport.http.wire import HttpWire
+
+KEEP_ALIVE_SECONDS = 60.0
+"""Between an answer and the first byte of the next request."""
+LINGER_SECONDS = 1.0
+"""For a client to read a last answer while it still sends: a close at once would destroy it."""
+TLS_CLOSE_SECONDS = 5.0
+"""For a client to read what is buffered of a last answer, and to end TLS from its side."""
+BEHIND_SECONDS = 0.001
+"""Between two pieces of input that were sent ahead: a request before the answer to the one before
+it, or many small chunks. It leaves the processor to others, on all connections together."""
+PIECES_EACH_TURN = 2
+"""Bounded steps of parsing in each turn of the event loop, of all connections together: each takes
+about 0.5 ms at most."""
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Connections:
+    """All open connections to *application*, at most *limit* and one that is being refused."""
+
+    application: ASGIApp
+    limit: int
+    turns: Turns = field(default_factory=lambda: Turns(PIECES_EACH_TURN))
+    behind: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one connection that is about to parse more than the first of its input."""
+    open: "dict[HttpConnection, asyncio.Task[None]]" = field(default_factory=dict)
+    waiting: "dict[HttpConnection, None]" = field(default_factory=dict)
+    """Those without a whole request, the longest-waiting first."""
+    unread: "dict[HttpConnection, None]" = field(default_factory=dict)
+    """Those whose client does not read its answers, the longest first."""
+
+    def make_room(self) -> bool:
+        """Close those that have waited longest while the limit is reached; False if there is still
+        no room, since every other connection has a call under way."""
+        while len(self.open) >= self.limit and (oldest := self._oldest()):
+            oldest.abort()
+        return len(self.open) < self.limit
+
+    def _oldest(self) -> "HttpConnection | None":
+        return next(iter(self.waiting), None) or next(iter(self.unread), None)
+
+    def forget(self, connection: "HttpConnection") -> None:
+        for known in (self.open, self.waiting, self.unread):
+            known.pop(connection, None)
+
+
+class HttpConnection(HttpWire):
+    """Serves HTTP/1.1 with deadlines; every error is JSON."""
+
+    def __init__(self, connections: Connections) -> None:
+        super().__init__()
+        self._all = connections
+        self._is_stopping = False
+        self._is_behind = False
+        self._exchange: HttpExchange | None = None
+        self._until = asyncio.get_running_loop().time() + READ_SECONDS
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        is_admitted = self._all.make_room()
+        self._all.open[self] = asyncio.create_task(self._run(is_admitted))
+        self._all.waiting[self] = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._all.unread[self] = None
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._all.unread.pop(self, None)
+
+    def abort(self) -> None:
+        """Close at once, and count no longer."""
+        self._all.forget(self)
+        self.transport.abort()
+
+    def stop(self) -> None:
+        """Close once the call under way, if there is one, has its answer."""
+        self._is_stopping = True
+        if self._exchange is not None:
+            self._exchange.is_last = True
+        else:
+            self.end_input()
+
+    async def _run(self, is_admitted: bool) -> None:
+        try:
+            if is_admitted:
+                await self._serve()
+                await self._finish()
+            else:
+                await self._refuse(ServiceUnavailable("connections"))
+        except InvalidRequest as error:
+            await self._refuse(error)
+        except TimeoutError:
+            pass  # the rest of a request did not arrive
+        except Exception as error:
+            log.error("connection failed", exc_info=error)
+        finally:
+            self.abort()
+
+    async def _serve(self) -> None:
+        """Serve requests until the client, a limit or `stop` ends them."""
+        while not self._is_stopping and (head := await self._head()):
+            await self._turn(self._is_behind)
+            if self.transport.is_closing():
+                return
+            self._exchange = exchange = HttpExchange(self, self._turn, head)
+            self._all.waiting.pop(self, None)
+            scope = exchange.scope({"until": self._until})
+            await self._all.application(scope, self._receive, exchange.send)
+            if exchange.is_last or not exchange.keeps_alive:
+                return
+            self._exchange = None
+            self._all.waiting[self] = None
+            self._until = 0.0
+            self._is_behind = bool(self.received)
+
+    async def _turn(self, is_behind: bool) -> None:
+        """Wait until a piece of input may be parsed: later where more input was sent than this
+        connection had turns for."""
+        if is_behind:
+            async with self._all.behind:
+                if not self.closed.is_set():
+                    await asyncio.sleep(BEHIND_SECONDS)
+        await self._all.turns.take()
+
+    async def _head(self) -> bytes:
+        """The next request's head; empty at the end. Raises InvalidRequest or TimeoutError."""
+        loop = asyncio.get_running_loop()
+        if not self._until:
+            if not self.received:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                        await self.more()
+                if not self.received:
+                    return b""
+            self._until = loop.time() + READ_SECONDS
+        checked = 0
+        async with asyncio.timeout_at(self._until):
+            while not (length := end_of_head(self.received, checked)):
+                checked = len(self.received)
+                if not await self.more():
+                    return b""
+        head = bytes(self.received[:length])
+        del self.received[:length]
+        return head
+
+    async def _receive(self) -> Message:
+        exchange = self._exchange
+        assert exchange is not None
+        if not exchange.is_whole:
+            self._all.waiting[self] = None
+        message = await exchange.receive()
+        if exchange.is_whole:
+            self._all.waiting.pop(self, None)
+        return message
+
+    async def _refuse(self, error: ServiceError) -> None:
+        """Answer in place of the application, and close."""
+        headers = {"connection": "close", **common_headers(request_id(None))}
+        response = refused(error, headers)
+        http = h11.Connection(h11.SERVER)
+        for event in (
+            h11.Response(status_code=response.status_code, headers=response.raw_headers),
+            h11.Data(data=bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(http.send(event) or b"")
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Let the client read the last answer; what it still sends is discarded, not parsed."""
+        if self.transport.is_closing():
+            return
+        self._all.waiting[self] = None
+        if self.is_tls:
+            # whose closing handshake sends what is buffered, and reads what still comes
+            self.transport.close()
+            is_whole = self._exchange is not None and self._exchange.is_whole
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TLS_CLOSE_SECONDS if is_whole else LINGER_SECONDS):
+                    await self.closed.wait()
+            return
+        self.transport.set_write_buffer_limits(high=0)
+        await self.written(SEND_SECONDS)
+        if self.transport.is_closing():
+            return
+        self.transport.write_eof()
+        left = MAX_DISCARDED_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while left > 0 and await self.more():
+                    left -= len(self.received)
+                    self.received.clear()
