@@ -12,7 +12,7 @@ _ROOT = str(Path(__file__).parents[2])
 _PRELUDE = """
 import json, sys
 sys.path[:] = dict.fromkeys(json.loads(sys.argv.pop(1)) + sys.path)
-from service import core_dumps
+from service.runtime import core_dumps
 core_dumps.turn_off()
 """
 

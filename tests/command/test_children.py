@@ -85,7 +85,7 @@ def test_a_program_in_the_current_folder_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is in a checkout; its folder may have any name."""
-    root = Path(children.__file__).parents[1]
+    root = Path(children.__file__).parents[2]
     copy = tmp_path / 'a:b "c'
     copy.mkdir()
     (copy / "service").symlink_to(root / "service")

@@ -8,7 +8,7 @@ from tests.command.home import DEADLINE, Home
 
 TELL = """
 import ctypes, resource
-from service import core_dumps
+from service.runtime import core_dumps
 core_dumps.turn_off()
 print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 """

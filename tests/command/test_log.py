@@ -17,7 +17,7 @@ early = logging.getLogger("early")
 early.setLevel(logging.DEBUG)
 
 import structlog
-from service import log
+from service.runtime import log
 
 log.configure(sys.argv[1], sys.argv[2])
 log.tell_uncaught()

@@ -35,7 +35,7 @@ def echo(line):
 
 told = []
 click.echo = echo
-from service.cli import main
+from service.cli.main import main
 sys.argv = ["postcore", "serve"]
 main()
 """

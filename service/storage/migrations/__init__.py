@@ -19,7 +19,7 @@ MAX_SECONDS = 120
 
 CODE = """
 import os
-from service import log
+from service.runtime import log
 from service.storage.migrations import migrate
 log.configure("json", "warning")
 log.tell_uncaught()  # by type: its text may hold what is in the database
