@@ -12,8 +12,8 @@ from pathlib import Path
 from service.app.startup import open_store
 from service.crypto.keyring import Key, Ring, Wrap, new_keys
 from service.crypto.vault import Vault
+from service.domain.clock import SystemClock
 from service.domain.model import DAY, Session
-from service.domain.ports import SystemClock
 from service.domain.records import Purpose, SavedLogin, SealContext, Sealed
 from service.settings import Settings
 from tests.bluesky import Person, SandboxBluesky

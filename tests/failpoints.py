@@ -16,8 +16,8 @@ from typing import Any
 
 from service.cli import main as cli
 from service.connections.login_budget import LoginLimits
+from service.domain.clock import SystemClock
 from service.domain.model import SECOND
-from service.domain.ports import SystemClock
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage import profiles
 from service.storage.sqlite import SqliteEngine

@@ -19,13 +19,14 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
-from service.access.api_keys import Access, random_id
+from service.access.api_keys import Access
 from service.app.build import serving
 from service.app.startup import open_store
 from service.crypto.keyring import Ring, create_ring, new_keys
 from service.crypto.vault import Vault
+from service.domain.clock import Clock, SystemClock
+from service.domain.ids import random_id
 from service.domain.model import DEFAULT_SCOPES, Micros, Profile, Scope, Session, Tenant
-from service.domain.ports import Clock, SystemClock
 from service.domain.records import SealContext, Sealed, StoredSession
 from service.settings import Settings
 from tests.engines import rows

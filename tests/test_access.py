@@ -7,9 +7,9 @@ import pytest
 
 from service.access.api_keys import BASE62, CACHE_SIZE, Access, _checksum
 from service.crypto.keyring import KeyPurpose, Ring, create_ring, new_keys
+from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey
 from service.domain.model import DEFAULT_SCOPES, ApiKey, Scope, Tenant
-from service.domain.ports import SystemClock
 from service.storage import statements
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore

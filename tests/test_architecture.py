@@ -15,7 +15,7 @@ MAY_IMPORT = {
     | {"runtime", "sandbox", "settings", "storage", "transport"},
     "transport": {"access", "connections", "domain", "events", "platforms", "profiles", "runtime"},
     "profiles": {"access", "connections", "crypto", "domain", "runtime"},
-    "connections": {"access", "crypto", "domain", "platforms", "profiles", "runtime"},
+    "connections": {"access", "crypto", "domain", "platforms", "runtime"},
     "events": {"crypto", "domain"},
     "access": {"crypto", "domain", "runtime"},
     "crypto": {"domain"},

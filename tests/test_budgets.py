@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.connections.login_budget import (
-    FIRST_AFTER,
-    Budget,
-    CallLimits,
-    LoginBudgets,
-    LoginLimits,
-)
+from service.access.rate_limits import CallLimits
+from service.connections.login_budget import FIRST_AFTER, Budget, LoginBudgets, LoginLimits
 from service.domain.errors import PlatformRateLimited, RateLimitExceeded
 from service.domain.model import DAY, SECOND, Account, Micros
 from service.domain.records import Allow, Debit, LoginPurpose

@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.app.startup import outside
+from service.domain.clock import SystemClock
 from service.domain.errors import AccountInactive
 from service.domain.model import Credentials
-from service.domain.ports import SystemClock
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.runtime.tasks import OwnedTasks
 from service.sandbox.faults import Hang

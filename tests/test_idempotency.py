@@ -9,9 +9,9 @@ import pytest
 from service.access.idempotency import Idempotency
 from service.crypto.keyring import Ring, create_ring, new_keys
 from service.crypto.tokens import Tokens
+from service.domain.clock import SystemClock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import Caller
-from service.domain.ports import SystemClock
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.runtime.tasks import OwnedTasks
 from service.storage.sqlite import SqliteEngine

@@ -11,8 +11,8 @@ from service.app.build import House, house
 from service.connections import monitor
 from service.connections.health import Checked, Health
 from service.connections.monitor import AT_ONE_HOST, Monitor
+from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros
-from service.domain.ports import SystemClock
 from service.domain.records import Due, StoredConnection
 from service.sandbox.faults import Hang
 from service.settings import Settings

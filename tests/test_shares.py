@@ -1,4 +1,4 @@
-"""Shares: a tenant whose accounts lead to servers that hang takes nothing from the others."""
+"""The concurrency limit: accounts whose servers hang cost other tenants nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,10 +8,9 @@ from typing import Any
 import grpc
 import pytest
 
+from service.connections import concurrency, health
 from service.connections import connect as connecting
-from service.connections import health
-from service.connections import login_budget as limits
-from service.connections.login_budget import Shares
+from service.connections.concurrency import ConcurrencyLimit
 from service.domain.model import SECOND
 from service.platforms.egress import egress
 from service.runtime import tasks
@@ -50,7 +49,7 @@ async def service(
     """With room on the way out for a tenant's connects, its renewals, and one call more."""
     monkeypatch.setattr(egress, "MOST_CONNECTIONS", 2 * AT_ONCE + 1)
     # these are about the whole share: all accounts here live at one server
-    monkeypatch.setattr(limits, "SERVERS", 1)
+    monkeypatch.setattr(concurrency, "SERVERS", 1)
     # what hangs is let go by the test, not by a deadline
     for module, name in ((connecting, "PLATFORM_SECONDS"), (health, "CHECK_SECONDS")):
         monkeypatch.setattr(module, name, 60.0)
@@ -175,7 +174,7 @@ async def test_renewals_that_hang_take_a_share_of_their_own(
 
 def test_shares_leave_nothing_behind() -> None:
     """Of tenants that have nothing under way nothing is kept."""
-    shares = Shares(1)
+    shares = ConcurrencyLimit(1)
     with pytest.raises(KeyError), shares.taken("a"), shares.taken("b"):
         raise KeyError
     with shares.taken("a"):
@@ -232,7 +231,7 @@ async def test_a_share_at_one_server_is_a_part_of_it(
     sixth: egress has more places at one host than they can take."""
     tenants, at_once, part = 5, 9, 3
     # connects, and as many renewals and checks
-    taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // limits.SERVERS)
+    taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.SERVERS)
     assert taken < egress.MOST_AT_ONE_HOST
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
     async with running(database, settings, clock) as service:

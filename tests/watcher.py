@@ -12,10 +12,10 @@ import pytest
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.access.api_keys import random_id
 from service.app.startup import open_store
+from service.domain.clock import SystemClock
+from service.domain.ids import random_id
 from service.domain.model import DAY
-from service.domain.ports import SystemClock
 from service.domain.records import SavedLogin, SealContext, Sealed
 from service.storage.engine import Transaction
 from service.storage.store import SqlStore

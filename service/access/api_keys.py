@@ -16,13 +16,14 @@ from time import monotonic
 from typing import TypeVar
 
 from service.crypto.keyring import KeyPurpose, Ring
+from service.domain.clock import Clock
 from service.domain.errors import InsufficientScope, InvalidApiKey, MissingApiKey
+from service.domain.ids import random_id
 from service.domain.model import ApiKey, Scope
-from service.domain.ports import Clock, Store
+from service.domain.store import Store
 from service.runtime.turns import Turns
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-BASE36 = string.ascii_lowercase + string.digits
 SHAPE = re.compile(r"pc_live_([a-z0-9]{16})_[0-9A-Za-z]{43}([0-9A-Za-z]{6})", re.ASCII)
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,11 +31,6 @@ CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
 STRANGERS_EACH_TURN = 2
 """Calls without a key, or with one that is not known yet, in each turn of the event loop."""
-
-
-def random_id(length: int = 16) -> str:
-    """*length* lower-case letters and digits from the system's source of secrets."""
-    return _digits(secrets.randbelow(36**length), BASE36, length)
 
 
 class Access:
@@ -142,12 +138,8 @@ def _checksum(body: str) -> str:
 
 
 def _base62(number: int, length: int) -> str:
-    return _digits(number, BASE62, length)
-
-
-def _digits(number: int, alphabet: str, length: int) -> str:
     digits = ""
     for _ in range(length):
-        number, digit = divmod(number, len(alphabet))
-        digits = alphabet[digit] + digits
+        number, digit = divmod(number, len(BASE62))
+        digits = BASE62[digit] + digits
     return digits

@@ -6,12 +6,13 @@ from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
-from service.access.api_keys import random_id
 from service.crypto.tokens import Tokens
+from service.domain.clock import Clock
 from service.domain.errors import IdempotencyKeyReused, InvalidRequest, ServiceUnavailable
+from service.domain.ids import random_id
 from service.domain.model import Caller
-from service.domain.ports import Clock, Store
 from service.domain.records import EarlierRequest, Reservation
+from service.domain.store import Store
 from service.runtime.tasks import OwnedTasks
 
 SHAPE = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)

@@ -10,6 +10,7 @@ import structlog
 
 from service.access.api_keys import Access
 from service.access.idempotency import Idempotency
+from service.access.rate_limits import CallLimits
 from service.app import descriptors
 from service.app.readiness import Readiness
 from service.app.sandbox import open_sandbox, seed
@@ -22,11 +23,12 @@ from service.app.startup import (
     outside,
     warn_of_bound,
 )
+from service.connections.concurrency import ConcurrencyLimit
 from service.connections.connect import Connect
 from service.connections.health import Health
 from service.connections.lease_audit import Audit
 from service.connections.leases import Leases
-from service.connections.login_budget import CallLimits, LoginLimits, Shares
+from service.connections.login_budget import LoginLimits
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
 from service.connections.lookup_limits import LookupLimits
@@ -35,8 +37,9 @@ from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions
 from service.crypto.keyring import Ring, read_keys
 from service.crypto.tokens import Tokens
+from service.domain.clock import Clock, SystemClock
 from service.domain.model import DAY, SECOND
-from service.domain.ports import Clock, CredentialPlatform, SystemClock
+from service.domain.platform import CredentialPlatform
 from service.events.latest_events import Heads
 from service.events.retention import Retention
 from service.events.watch import Watch
@@ -106,7 +109,7 @@ async def house(
         logins = Logins(LoginLimits(store, clock, login_budgets(settings)), clock)
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         # two shares: connects that hang keep no session from being renewed
-        connects, renewals = (Shares(settings.at_once_per_tenant) for _ in range(2))
+        connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
         # and two rates, for the same reason
         lookups, checks = (
             LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from service.domain.errors import ServiceUnavailable
-from service.domain.ports import Store
+from service.domain.store import Store
 
 EVERY_SECONDS = 1.0
 ANSWER_SECONDS = 3.0

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import structlog
 
 from service.app.startup import StartError
+from service.domain.clock import Clock
 from service.domain.model import Profile, Tenant
-from service.domain.ports import Clock
 from service.settings import Settings, is_loopback
 from service.storage.store import SqlStore
 

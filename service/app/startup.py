@@ -11,7 +11,7 @@ from service.connections.login_budget import Budget, LoginBudgets
 from service.crypto import canary
 from service.crypto.keyring import KeyPurpose, Ring, UnknownKey, Wrap, age
 from service.crypto.vault import Unreadable, Vault
-from service.domain.ports import Clock
+from service.domain.clock import Clock
 from service.platforms.egress.context import Outside
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots

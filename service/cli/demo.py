@@ -16,8 +16,8 @@ from service.access.api_keys import Access
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.app.startup import open_store, open_vault
 from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
-from service.domain.ports import SystemClock
 from service.runtime import children
 from service.settings import Settings
 

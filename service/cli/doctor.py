@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from service.app.startup import outside
-from service.domain.ports import SystemClock
+from service.domain.clock import SystemClock
 from service.platforms.bluesky.doctor import Doctor
 from service.runtime.tasks import OwnedTasks
 from service.settings import Settings

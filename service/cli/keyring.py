@@ -150,7 +150,7 @@ async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
     from service.app.startup import StartError, open_store, open_vault
     from service.crypto.canary import sealed_canary
     from service.crypto.keyring import Ring
-    from service.domain.ports import SystemClock
+    from service.domain.clock import SystemClock
 
     async with open_store(read) as store:
         canary = None

@@ -14,10 +14,10 @@ def tenants() -> None:
 @click.argument("name")
 def create_tenant(name: str) -> None:
     """Create a tenant; prints its id."""
-    from service.access.api_keys import random_id
     from service.app.startup import open_store
+    from service.domain.clock import SystemClock
+    from service.domain.ids import random_id
     from service.domain.model import Tenant
-    from service.domain.ports import SystemClock
 
     if not name.strip() or len(name) > 200 or not name.isprintable():
         fail("NAME must be 1 to 200 printable characters")
@@ -83,8 +83,8 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
     from service.access.api_keys import Access
     from service.app.startup import open_store, open_vault
     from service.crypto.keyring import Ring
+    from service.domain.clock import SystemClock
     from service.domain.model import DEFAULT_SCOPES, Scope
-    from service.domain.ports import SystemClock
 
     if len(name) > 200 or (name and not name.isprintable()):
         fail("--name must be at most 200 printable characters")
@@ -128,7 +128,7 @@ def list_api_keys(tenant: str) -> None:
 def revoke_api_key(key_id: str) -> None:
     """Revoke the key of this id (the part between pc_live_ and the next _), within 5 seconds."""
     from service.app.startup import open_store
-    from service.domain.ports import SystemClock
+    from service.domain.clock import SystemClock
 
     async def work() -> bool:
         async with open_store(settings()) as store:

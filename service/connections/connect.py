@@ -10,19 +10,22 @@ import structlog
 
 from service.access.api_keys import Access
 from service.access.idempotency import Idempotency, check_key
-from service.connections.login_budget import Shares
+from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
 from service.connections.lookup_limits import LookupLimits
 from service.connections.schedule import Schedule
 from service.crypto.vault import Vault
+from service.domain.clock import Clock
 from service.domain.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
+from service.domain.ids import new_profile_key
 from service.domain.model import Account, Caller, Connected, Credentials, Login
-from service.domain.ports import Clock, CredentialPlatform, Store
+from service.domain.names import required_platform_id, well_formed_profile_key
+from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginPurpose, Purpose, Reservation, SavedLogin, SealContext
 from service.domain.steps import PlatformTime, platform_time
+from service.domain.store import Store
 from service.platforms.registry import Registry
-from service.profiles.profiles import known_shape, new_profile_key, platform_id
 from service.runtime.tasks import OwnedTasks
 
 PLATFORM_SECONDS = 15.0
@@ -54,7 +57,7 @@ class Connect:
         vault: Vault,
         idempotency: Idempotency,
         logins: Logins,
-        shares: Shares,
+        shares: ConcurrencyLimit,
         schedule: Schedule,
         logouts: Logouts,
         clock: Clock,
@@ -81,7 +84,7 @@ class Connect:
         What can be refused without the platform is refused first, then what costs no login. The
         same account again replaces the secret in place. Raises ServiceError.
         """
-        platform = self._registry.by_credentials(platform_id(request.platform))
+        platform = self._registry.by_credentials(required_platform_id(request.platform))
         _check_fields(platform, request.credentials)
         if request.profile_key == "":
             raise InvalidRequest("profile_key", "must not be empty; leave it out to make a profile")
@@ -180,7 +183,7 @@ class Connect:
         )
 
     async def _account_of(self, caller: Caller, request: ConnectRequest) -> str | None:
-        key = known_shape(request.profile_key or "")
+        key = well_formed_profile_key(request.profile_key or "")
         return await self._store.connected_account(caller.tenant_id, key, request.platform)
 
     async def _learn_display_name(

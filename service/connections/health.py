@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import structlog
 
 from service.connections.backoff import Failures
-from service.connections.login_budget import Shares
+from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.lookup_limits import LookupLimits
 from service.connections.schedule import Schedule
 from service.connections.sessions import Overtaken, Sessions
 from service.connections.verdict import Examination, Finding, doubt_of
+from service.domain.clock import Clock
 from service.domain.errors import (
     NeedsReconnect,
     PlatformRateLimited,
@@ -36,8 +37,8 @@ from service.domain.model import (
     PlatformStep,
     Session,
 )
-from service.domain.ports import Clock, Store
 from service.domain.records import ConnectionKey, SavedVerdict, StoredConnection
+from service.domain.store import Store
 from service.runtime.tasks import OwnedTasks
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class Health:
         store: Store,
         sessions: Sessions,
         logins: Logins,
-        shares: Shares,
+        shares: ConcurrencyLimit,
         schedule: Schedule,
         clock: Clock,
         tasks: OwnedTasks,

@@ -8,10 +8,11 @@ import asyncio
 
 import structlog
 
+from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import Micros
-from service.domain.ports import Clock, Store
 from service.domain.records import AuditedLease
+from service.domain.store import Store
 from service.runtime.log import Frequent
 
 WRITE_EVERY_SECONDS = 0.5

@@ -12,6 +12,7 @@ from service.connections.health import Health
 from service.connections.lease_audit import Audit
 from service.connections.sessions import Sessions, account_of
 from service.crypto.vault import Unreadable
+from service.domain.clock import Clock
 from service.domain.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -23,10 +24,10 @@ from service.domain.errors import (
     ServiceUnavailable,
 )
 from service.domain.model import SECOND, Caller, Lease, Micros, PlatformFault, Session
-from service.domain.ports import Clock, Store
+from service.domain.names import required_platform_id, required_profile_key
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformTime, platform_time
-from service.profiles.profiles import named_profile, platform_id
+from service.domain.store import Store
 
 ENOUGH: Micros = 10 * 60 * SECOND
 """What a lent token has left, where that is up to us."""
@@ -96,7 +97,9 @@ class Leases:
 
     async def _usable(self, caller: Caller, request: LeaseRequest) -> StoredConnection:
         stored = await self._store.connection(
-            caller.tenant_id, named_profile(request.profile_key), platform_id(request.platform)
+            caller.tenant_id,
+            required_profile_key(request.profile_key),
+            required_platform_id(request.platform),
         )
         if stored.connection.reconnect_reason is not None:
             raise NeedsReconnect(stored.context.platform, stored.connection.reconnect_reason)

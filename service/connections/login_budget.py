@@ -1,30 +1,24 @@
-"""Limits: how many logins an account is asked for, how many calls a key may make, and how much
-a tenant may have under way at platforms.
+"""The login budget: how many logins of an account may be spent.
 
-The owner of an account shares its daily logins with all their other apps, so we spend few. Of
-what we spend, guesses can use up a part alone: the rest is kept for connections that exist.
+The owner of an account shares its daily logins with all their other apps, so we spend few. Guesses
+can use up only a part of the budget: the rest is kept for connections that exist.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from service.domain.clock import Clock
 from service.domain.errors import PlatformRateLimited, RateLimitExceeded
 from service.domain.model import DAY, SECOND, Account, Micros, PlatformCard
-from service.domain.ports import Clock, Store
 from service.domain.records import Allow, Debit, LoginPurpose
-from service.runtime.token_buckets import Buckets
+from service.domain.store import Store
 
 SHORT: Micros = 5 * 60 * SECOND
 FIRST_AFTER: Micros = 20 * 3600 * SECOND
 """A connect is a tenant's first at an account where the last is as old: less than a day, so that
 one each day, at about the same hour, is always a first."""
 LONGEST_PAUSE: Micros = DAY
-TRY_AGAIN_SECONDS = 1.0
-SERVERS = 3
-"""A tenant's share at platforms is that of so many servers: at one it has no more than its part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,66 +171,3 @@ class LoginLimits:
             limits.append(budgets.repeats.wait(spent.repeats, now))
         # by the end of a long wait it may be a first one again
         return min(max(limits), first_at - now + as_first(first_at))
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What a key may call: so many at once, so many of them left, and in how many seconds all
-    are back."""
-
-    limit: int
-    remaining: int
-    seconds: float
-
-
-class CallLimits:
-    """So many calls a second for each key, in this process."""
-
-    def __init__(self, per_second: int) -> None:
-        self._buckets = Buckets(per_second, per_second)
-
-    def take(self, key_id: str) -> None:
-        """Count a call; raises RateLimitExceeded where the key has none left."""
-        if wait := self._buckets.take(key_id):
-            raise RateLimitExceeded(ceil(wait))
-
-    def allowance(self, key_id: str) -> Allowance:
-        """What the key's last call has left it."""
-        limit = int(self._buckets.burst)
-        left = self._buckets.left(key_id)
-        return Allowance(limit, int(left), 1 - left / limit)
-
-
-class Shares:
-    """So much of each tenant's at once, in this process: a tenant whose accounts lead to servers
-    that hang takes its own share of the way out, and none of the others'. At one server it has a
-    third of its share, so that a few such tenants leave room there.
-
-    What is beyond it is refused at once. Were it to wait, the calls that wait would take the room
-    that all tenants' calls have.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._most_at_one = max(1, most // SERVERS)
-        self._taken: Counter[tuple[str, str]] = Counter()
-
-    def taken(self, tenant_id: str) -> AbstractContextManager[None]:
-        """One more, for as long as the block lasts; raises RateLimitExceeded before it begins."""
-        return self._place((tenant_id, ""), self._most)
-
-    def taken_at(self, tenant_id: str, origin: str) -> AbstractContextManager[None]:
-        """The same of what the tenant may have at the server *origin*."""
-        return self._place((tenant_id, origin), self._most_at_one)
-
-    @contextmanager
-    def _place(self, key: tuple[str, str], most: int) -> Iterator[None]:
-        if self._taken[key] >= most:
-            raise RateLimitExceeded(TRY_AGAIN_SECONDS)
-        self._taken[key] += 1
-        try:
-            yield
-        finally:
-            self._taken[key] -= 1
-            if not self._taken[key]:
-                del self._taken[key]

@@ -6,9 +6,10 @@ from contextlib import suppress
 import structlog
 
 from service.connections.login_budget import LoginLimits
+from service.domain.clock import Clock
 from service.domain.errors import PlatformRateLimited, ServiceError, ServiceUnavailable
 from service.domain.model import SECOND, Account, Login, Micros
-from service.domain.ports import Clock, CredentialPlatform
+from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginPurpose
 
 log = structlog.get_logger()

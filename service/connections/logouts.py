@@ -8,7 +8,7 @@ from service.crypto.keyring import UnknownKey
 from service.crypto.vault import Unreadable, Vault
 from service.domain.errors import ServiceError
 from service.domain.model import Session
-from service.domain.ports import CredentialPlatform
+from service.domain.platform import CredentialPlatform
 from service.domain.records import StoredSession
 from service.platforms.registry import Registry
 from service.runtime.tasks import OwnedTasks

@@ -16,6 +16,7 @@ import structlog
 
 from service.connections.health import Health
 from service.crypto.keyring import UnknownKey
+from service.domain.clock import Clock
 from service.domain.errors import (
     PlatformNotConnected,
     ProfileNotFound,
@@ -23,8 +24,8 @@ from service.domain.errors import (
     ServiceUnavailable,
 )
 from service.domain.model import DAY, SECOND, Micros
-from service.domain.ports import Clock, Store
 from service.domain.records import Due
+from service.domain.store import Store
 
 AT_ONCE = 32
 AT_ONE_HOST = 4

@@ -13,9 +13,10 @@ from time import monotonic
 
 from service.connections.logouts import Logouts
 from service.crypto.vault import Unreadable, Vault
+from service.domain.clock import Clock
 from service.domain.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
 from service.domain.model import SECOND, Account, Login, Micros, Refreshed, Session
-from service.domain.ports import Clock, CredentialPlatform, Store
+from service.domain.platform import CredentialPlatform
 from service.domain.records import (
     Purpose,
     SealContext,
@@ -24,6 +25,7 @@ from service.domain.records import (
     StoredSession,
 )
 from service.domain.steps import PlatformTime, platform_time
+from service.domain.store import Store
 from service.platforms.registry import Registry
 
 CLAIM: Micros = 15 * SECOND

@@ -14,6 +14,7 @@ from service.connections.logins import Logins
 from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions, account_of
 from service.crypto.vault import Unreadable
+from service.domain.clock import Clock
 from service.domain.errors import (
     AccountInactive,
     InvalidCredentials,
@@ -33,7 +34,7 @@ from service.domain.model import (
     Session,
     Standing,
 )
-from service.domain.ports import AccountGone, Clock, SessionEnded
+from service.domain.platform import AccountGone, SessionEnded
 from service.domain.records import LoginPurpose, StoredConnection
 from service.domain.steps import PlatformTime, platform_time
 

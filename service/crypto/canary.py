@@ -6,8 +6,8 @@ for one key would open all secrets, and take every API key for a false one.
 
 from service.crypto.keyring import Ring
 from service.crypto.vault import Vault
-from service.domain.ports import Store
 from service.domain.records import Purpose, SealContext, Sealed
+from service.domain.store import Store
 
 NAME = "canary"
 TEXT = "The ring that sealed this is the ring of this store."

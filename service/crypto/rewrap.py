@@ -15,8 +15,8 @@ import structlog
 from service.crypto import canary
 from service.crypto.keyring import KeyPurpose, Ring, UnknownKey
 from service.crypto.vault import Unreadable, Vault
-from service.domain.ports import Store
 from service.domain.records import Purpose, SealContext, Sealed, StoredSecret
+from service.domain.store import Store
 
 AT_ONCE = 100
 """Rows of one transaction."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import structlog
 
 from service.domain.errors import ServiceUnavailable
-from service.domain.ports import Store
+from service.domain.store import Store
 
 LOOK_SECONDS = 1.0
 REST_SECONDS = 0.05

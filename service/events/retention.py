@@ -9,9 +9,10 @@ import asyncio
 
 import structlog
 
+from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import DAY
-from service.domain.ports import Clock, Store
+from service.domain.store import Store
 
 EVERY_SECONDS = 3600.0
 REST_SECONDS = 0.05

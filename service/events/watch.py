@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from service.crypto.tokens import InvalidToken, Tokens
 from service.domain.errors import CursorExpired, InvalidApiKey, InvalidRequest
 from service.domain.model import Caller, ConnectionEvent
-from service.domain.ports import Store
 from service.domain.records import EventsKept
+from service.domain.store import Store
 from service.events.latest_events import Heads
 
 MOST_AT_ONCE = 100

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from service.domain.errors import UnsupportedPlatform, UseGetForOAuth
 from service.domain.model import AuthMethod, PlatformCard
-from service.domain.ports import CredentialPlatform
+from service.domain.platform import CredentialPlatform
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.egress.context import Outside
 

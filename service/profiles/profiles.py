@@ -1,21 +1,18 @@
 """Profiles: what tenants keep, apart from the connecting itself."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
 
-from service.access.api_keys import random_id
 from service.access.idempotency import Idempotency, check_key
 from service.connections.logouts import Logouts
 from service.crypto.tokens import InvalidToken, Tokens
-from service.domain.errors import InvalidRequest, ProfileNotFound
+from service.domain.clock import Clock
+from service.domain.errors import InvalidRequest
+from service.domain.ids import new_profile_key
 from service.domain.model import Caller, Created, Place, Profile
-from service.domain.ports import Clock, Store
+from service.domain.names import check_profile_name, required_platform_id, required_profile_key
+from service.domain.store import Store
 from service.runtime.tasks import OwnedTasks
 
-PROFILE_KEY = re.compile(r"prof_[a-z0-9]{1,64}", re.ASCII)
-LONGEST_PLATFORM_ID = 64
-LONGEST_NAME = 200
 USUAL_PAGE = 50
 LARGEST_PAGE = 1000
 FIRST = Place(0, "")
@@ -53,7 +50,7 @@ class Profiles:
     ) -> Created:
         """An empty profile. Raises InvalidRequest or IdempotencyKeyReused."""
         if profile_name is not None:
-            _check_name(profile_name)
+            check_profile_name(profile_name)
         check_key(idempotency_key)
         parts = [str(profile_name is not None), profile_name or ""]
         reservation, reply = await self._idempotency.claim(
@@ -68,7 +65,7 @@ class Profiles:
 
     async def get(self, caller: Caller, profile_key: str) -> Profile:
         """Raises InvalidRequest or ProfileNotFound."""
-        return await self._store.profile(caller.tenant_id, named_profile(profile_key))
+        return await self._store.profile(caller.tenant_id, required_profile_key(profile_key))
 
     async def list(
         self, caller: Caller, page_size: int, page_token: str, *, to_reconnect: bool
@@ -95,7 +92,7 @@ class Profiles:
 
     async def delete(self, caller: Caller, profile_key: str) -> None:
         """Remove a profile and all that is its, for good. Raises ProfileNotFound."""
-        key = named_profile(profile_key)
+        key = required_profile_key(profile_key)
 
         async def delete() -> None:
             for stored in await self._store.delete_profile(caller.tenant_id, key):
@@ -106,7 +103,7 @@ class Profiles:
 
     async def disconnect(self, caller: Caller, profile_key: str, platform: str) -> None:
         """Remove a connection. Raises ProfileNotFound or PlatformNotConnected."""
-        key, platform = named_profile(profile_key), platform_id(platform)
+        key, platform = required_profile_key(profile_key), required_platform_id(platform)
 
         async def disconnect() -> None:
             at = self._clock.now()
@@ -127,40 +124,3 @@ class Profiles:
             for stored in deleted:
                 await self._logouts.now(stored)
         return there_was
-
-
-def new_profile_key() -> str:
-    """`prof_` and 16 lower-case letters and digits."""
-    return f"prof_{random_id()}"
-
-
-def known_shape(profile_key: str) -> str:
-    """*profile_key*, unless its shape shows that there is no such profile: ProfileNotFound."""
-    if not PROFILE_KEY.fullmatch(profile_key):
-        raise ProfileNotFound
-    return profile_key
-
-
-def platform_id(platform: str) -> str:
-    """*platform*, if it can be an id; raises InvalidRequest."""
-    if not platform:
-        raise InvalidRequest("platform", "is required")
-    if len(platform) > LONGEST_PLATFORM_ID:
-        raise InvalidRequest("platform", f"is longer than {LONGEST_PLATFORM_ID} characters")
-    return platform
-
-
-def named_profile(profile_key: str) -> str:
-    """*profile_key*, which a request has to name; raises InvalidRequest or ProfileNotFound."""
-    if not profile_key:
-        raise InvalidRequest("profile_key", "is required")
-    return known_shape(profile_key)
-
-
-def _check_name(profile_name: str) -> None:
-    if not profile_name.strip():
-        raise InvalidRequest("profile_name", "must not be empty; leave it out for none")
-    if len(profile_name) > LONGEST_NAME:
-        raise InvalidRequest("profile_name", f"is longer than {LONGEST_NAME} characters")
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in profile_name):
-        raise InvalidRequest("profile_name", "holds control characters")

@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 
 from service.access.api_keys import Access, require
-from service.connections.login_budget import Allowance, CallLimits
+from service.access.rate_limits import Allowance, CallLimits
 from service.domain.errors import (
     DeadlineExceeded,
     InternalError,

@@ -14,9 +14,10 @@ from service.connections.connect import Connect, ConnectRequest
 from service.connections.health import Health
 from service.connections.leases import LeaseRequest, Leases
 from service.domain.model import Caller, Scope
+from service.domain.names import required_platform_id, required_profile_key
 from service.events.watch import Watch
 from service.platforms.registry import Registry
-from service.profiles.profiles import Profiles, named_profile, platform_id
+from service.profiles.profiles import Profiles
 from service.transport import conversion
 
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(
@@ -110,7 +111,9 @@ class ProfileServicer:
         self, request: pb.VerifyConnectionRequest, caller: Caller
     ) -> pb.VerifyConnectionResponse:
         kept = await self._health.verify(
-            caller, named_profile(request.profile_key), platform_id(request.platform)
+            caller,
+            required_profile_key(request.profile_key),
+            required_platform_id(request.platform),
         )
         response = pb.VerifyConnectionResponse()
         conversion.connection(kept, response.connection)

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from service.access.api_keys import random_id
+from service.domain.ids import random_id
 from service.sandbox.faults import Hang
 from tests.bench.methods import PLATFORMS
 from tests.bench.processes import Server, started

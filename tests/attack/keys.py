@@ -16,11 +16,12 @@ import grpc.aio
 import httpx
 import pytest
 
-from service.access.api_keys import BASE62, Access, _checksum, random_id
+from service.access.api_keys import BASE62, Access, _checksum
 from service.app.startup import open_store
 from service.crypto.keyring import Ring
+from service.domain.clock import SystemClock
+from service.domain.ids import random_id
 from service.domain.model import DEFAULT_SCOPES, Scope
-from service.domain.ports import SystemClock
 from service.storage import statements
 from service.storage.migrations import migrate_apart
 from service.storage.sqlite import SqliteEngine

@@ -12,8 +12,8 @@ from alembic.config import Config
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.crypto.keyring import create_ring
+from service.domain.clock import SystemClock
 from service.domain.model import Scope
-from service.domain.ports import SystemClock
 from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import migrate_apart

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from service.access.api_keys import random_id
+from service.domain.ids import random_id
 from service.transport.http.routes import METHODS
 
 Fields = dict[str, Any]

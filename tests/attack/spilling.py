@@ -19,17 +19,18 @@ from typing import Any
 
 from service.access.api_keys import Access
 from service.access.idempotency import Idempotency
+from service.access.rate_limits import CallLimits
 from service.cli import main as cli
 from service.connections.connect import Connect
 from service.connections.health import Health
 from service.connections.leases import Leases
-from service.connections.login_budget import CallLimits, LoginLimits
+from service.connections.login_budget import LoginLimits
 from service.connections.sessions import Sessions
 from service.crypto.tokens import Tokens
 from service.crypto.vault import Vault
+from service.domain.clock import SystemClock
 from service.domain.errors import PlatformUnavailable, ServiceUnavailable
 from service.domain.model import SECOND, PlatformFault
-from service.domain.ports import SystemClock
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.identity import Identity
 from service.platforms.egress.egress import Egress, OneOrigin

@@ -27,8 +27,8 @@ from service.connections.monitor import Monitor
 from service.crypto.keyring import Ring
 from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
+from service.domain.clock import SystemClock
 from service.domain.model import DAY, Scope
-from service.domain.ports import SystemClock
 from service.domain.records import Purpose, SealContext, Sealed
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.registry import ADAPTERS

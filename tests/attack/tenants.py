@@ -15,8 +15,8 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.access.api_keys import random_id
 from service.connections.lease_audit import WRITE_EVERY_SECONDS
+from service.domain.ids import random_id
 from service.domain.model import Scope
 from service.storage.migrations import migrate_apart
 from service.transport.http.routes import METHODS, ROUTES

@@ -6,8 +6,8 @@ from time import perf_counter
 
 from service.app.startup import open_store, open_vault
 from service.crypto.keyring import Ring
+from service.domain.clock import SystemClock
 from service.domain.model import Tenant
-from service.domain.ports import SystemClock
 from tests.bench.figure import Figure
 from tests.bench.load import WrongReplies
 from tests.bench.seed import login, settings

@@ -17,8 +17,8 @@ import grpc.aio
 import uvloop
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
+from service.access.rate_limits import CallLimits
 from service.app.build import admit, house
-from service.connections.login_budget import CallLimits
 from service.domain.model import Caller
 from service.runtime import log
 from service.settings import Settings

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from service.access.api_keys import Access, random_id
+from service.access.api_keys import Access
 from service.app.startup import claim_mode, open_store, open_vault
 from service.crypto.keyring import Ring, create_ring, new_keys
 from service.crypto.vault import Vault
+from service.domain.clock import SystemClock
+from service.domain.ids import new_profile_key, random_id
 from service.domain.model import DAY, Micros, Scope, Session, Tenant
-from service.domain.ports import SystemClock
 from service.domain.records import Purpose, SavedLogin, SealContext
-from service.profiles.profiles import new_profile_key
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
 

@@ -11,8 +11,8 @@ from service.access.api_keys import Access
 from service.app.startup import open_store, open_vault
 from service.cli.main import cli
 from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES, Scope, Tenant
-from service.domain.ports import SystemClock
 from service.runtime import log
 from tests.command.home import Home, Outcome
 

@@ -20,8 +20,8 @@ import click
 
 from service.connections.monitor import AGAIN_AFTER
 from service.connections.sessions import CLAIM
+from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros, Scope
-from service.domain.ports import SystemClock
 from tests.bench.seed import settings
 from tests.bluesky import CREATE, RealBluesky
 from tests.conftest import tool

@@ -22,12 +22,13 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.access.api_keys import Access, random_id
+from service.access.api_keys import Access
 from service.app.startup import open_store, open_vault
 from service.crypto.keyring import Ring, create_ring, new_keys
 from service.crypto.vault import Vault
+from service.domain.clock import SystemClock
+from service.domain.ids import random_id
 from service.domain.model import DAY, DEFAULT_SCOPES, SECOND, Session, Tenant
-from service.domain.ports import SystemClock
 from service.domain.records import Purpose, SealContext
 from service.settings import Settings
 from tests.bluesky import CREATE, SESSION, Person, SandboxBluesky

@@ -13,7 +13,7 @@ from typing import Any, Self
 import dns.rcode
 import httpcore
 
-from service.domain.ports import Clock
+from service.domain.clock import Clock
 from service.platforms.egress import egress
 from service.platforms.egress.context import Outside
 from service.platforms.egress.dns import Resolver

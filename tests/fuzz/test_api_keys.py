@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from service.access.api_keys import SHAPE, Access, _checksum
 from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey, MissingApiKey
 from service.domain.model import DEFAULT_SCOPES
-from service.domain.ports import Store, SystemClock
+from service.domain.store import Store
 from tests.test_access import Keys
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told

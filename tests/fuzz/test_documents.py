@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.domain.errors import PlatformUnavailable
 from service.domain.model import Account
-from service.domain.ports import AccountGone
+from service.domain.platform import AccountGone
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
 from service.platforms.egress.origin import Origin
 

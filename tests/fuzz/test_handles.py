@@ -10,9 +10,9 @@ from atproto_client.models.string_formats import DID_RE, is_valid_handle
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from service.domain.clock import SystemClock
 from service.domain.errors import InvalidCredentials
 from service.domain.model import Credentials
-from service.domain.ports import SystemClock
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.handles import (
     REFUSED_ENDINGS,

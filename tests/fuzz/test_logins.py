@@ -20,7 +20,7 @@ from service.domain.errors import (
     ServiceError,
 )
 from service.domain.model import DAY, SECOND, Account, Credentials, Session, Standing
-from service.domain.ports import SessionEnded
+from service.domain.platform import SessionEnded
 from service.platforms.bluesky import answers, limits, tokens
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.answers import XrpcAnswer

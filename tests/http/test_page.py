@@ -13,7 +13,7 @@ from service.transport.http.routes import ROUTES
 from tests.http.edge import LONG, Edge
 from tests.running import Running
 
-FOLDER = Path(__file__).parent.parent.parent / "service/transport/page"
+FOLDER = Path(__file__).parent.parent.parent / "service/transport/http/page"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -17,8 +17,8 @@ from service.app.build import serving
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.app.startup import open_store
 from service.crypto.keyring import Ring
+from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
-from service.domain.ports import SystemClock
 from tests.bluesky import RealBluesky
 from tests.command.home import Home
 from tests.http.edge import LONG

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from service.domain.clock import SystemClock
 from service.domain.errors import PlatformUnavailable
-from service.domain.ports import SystemClock
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
 from service.platforms.egress.context import Outside
 from service.platforms.egress.dns import Resolver

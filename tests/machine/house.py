@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from service.access.rate_limits import CallLimits
 from service.app import build as app
 from service.connections import backoff as failures
 from service.connections import connect, health, monitor
-from service.connections.login_budget import CallLimits
 from service.crypto.keyring import create_ring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings

@@ -18,7 +18,7 @@ from service.domain.errors import (
     ServiceError,
 )
 from service.domain.model import Session
-from service.domain.ports import SessionEnded
+from service.domain.platform import SessionEnded
 
 from . import servers_page
 from .bluesky_login import ACCESS, DELETE, DID, REFRESH, REFRESHES, STANDING, LyingBluesky

@@ -13,7 +13,7 @@ from service.domain.errors import (
     ServiceError,
 )
 from service.domain.model import PlatformStep, Session, Standing
-from service.domain.ports import SessionEnded
+from service.domain.platform import SessionEnded
 from service.platforms.bluesky import adapter
 
 from .bluesky_login import (

@@ -18,8 +18,8 @@ from service.app import sandbox as playground
 from service.app.sandbox import SANDBOX_TENANT
 from service.app.startup import StartError, open_store
 from service.crypto.keyring import Ring, create_ring, new_keys
+from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
-from service.domain.ports import SystemClock
 from service.sandbox.remote import Remote
 from service.sandbox.sandbox import Sandbox
 from service.settings import Settings

@@ -26,7 +26,7 @@ from service.domain.model import (
     Session,
     Standing,
 )
-from service.domain.ports import SessionEnded
+from service.domain.platform import SessionEnded
 from service.platforms.bluesky import json_text, words
 from service.platforms.bluesky.card import CARD, HELP_URL
 from service.platforms.bluesky.handles import is_handle

@@ -8,7 +8,7 @@ from typing import Any
 
 from service.domain.errors import PlatformUnavailable
 from service.domain.model import Account, PlatformFault, PlatformStep
-from service.domain.ports import AccountGone
+from service.domain.platform import AccountGone
 from service.domain.steps import at_step
 from service.platforms.bluesky import json_text
 from service.platforms.bluesky.handles import is_did, is_handle, web_host

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from service.domain.ports import Clock
+from service.domain.clock import Clock
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from service.connections.login_budget import Allowance
+from service.access.rate_limits import Allowance
 from service.domain.errors import (
     InternalError,
     MethodNotAllowed,
