@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.app.startup import open_store
-from service.crypto.keyring import Key, Ring, Wrap, new_keys
+from service.crypto.keyring import Key, Keyring, Wrap, new_keys
 from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, Session
-from service.domain.records import Purpose, SavedLogin, SealContext, Sealed
+from service.domain.records import Envelope, LoginWrite, Purpose, SecretAddress
 from service.settings import Settings
 from tests.bluesky import Person, SandboxBluesky
 from tests.engines import rows
@@ -69,19 +69,19 @@ async def done(service: Running, *arguments: str) -> str:
 
 
 def old_keys(created_at: str) -> list[Key]:
-    """New keys as the program before `derived` ones made them: it reads a ring of these."""
+    """New keys as the program before `derived` ones made them: it reads a keyring of these."""
     return [replace(key, wrap=Wrap.DIRECT) for key in new_keys(created_at)]
 
 
-def age(ring: Path) -> None:
+def age(keyring: Path) -> None:
     """Have all keys be in their states for long, so that no test waits for that."""
-    written = json.loads(ring.read_text())
+    written = json.loads(keyring.read_text())
     for key in written["keys"]:
         key["since"] = "2026-01-02T03:04:05+00:00"
-    draft = ring.with_name("aged")
+    draft = keyring.with_name("aged")
     draft.touch(0o600)
     draft.write_text(json.dumps(written))
-    draft.rename(ring)
+    draft.rename(keyring)
 
 
 def opened(service: Running) -> dict[tuple[str, str], str]:
@@ -91,7 +91,7 @@ def opened(service: Running) -> dict[tuple[str, str], str]:
 
 def opened_by(read: Settings) -> dict[tuple[str, str], str]:
     """The same of the store that *read* names, whether it is served or not."""
-    vault = Vault(Ring(read.keyring_file))
+    vault = Vault(Keyring(read.keyring_file))
     found = {}
     for purpose, table in ((Purpose.CREDENTIAL, "credentials"), (Purpose.SESSION, "sessions")):
         for row in rows(
@@ -100,19 +100,19 @@ def opened_by(read: Settings) -> dict[tuple[str, str], str]:
             f" s.ring_key_id, s.envelope FROM connections c JOIN {table} s"
             " USING (tenant_id, profile_key, platform)",
         ):
-            sealed = Sealed(row.pop("ring_key_id"), row.pop("envelope"))
+            sealed = Envelope(row.pop("ring_key_id"), row.pop("envelope"))
             found[row["profile_key"], purpose.value] = vault.open(
-                sealed, purpose, SealContext(**row)
+                sealed, purpose, SecretAddress(**row)
             )
     return found
 
 
 async def plant(service: Running, count: int) -> None:
     """So many connections, as a login would have left them."""
-    vault, now = Vault(Ring(service.settings.keyring_file)), SystemClock().now()
+    vault, now = Vault(Keyring(service.settings.keyring_file)), SystemClock().now()
 
-    def saved(number: int) -> SavedLogin:
-        context = SealContext(
+    def saved(number: int) -> LoginWrite:
+        context = SecretAddress(
             service.tenant_id,
             f"prof_planted{number:06}",
             "bluesky",
@@ -120,7 +120,7 @@ async def plant(service: Running, count: int) -> None:
             "https://planted.example",
             number,
         )
-        return SavedLogin(
+        return LoginWrite(
             context,
             f"u{number}.example",
             vault.seal(f"password {number}", Purpose.CREDENTIAL, context),

@@ -15,7 +15,7 @@ import sys
 from typing import Any
 
 from service.cli import main as cli
-from service.connections.login_budget import LoginLimits
+from service.connections.login_budget import LoginBudget
 from service.domain.clock import SystemClock
 from service.domain.model import SECOND
 from service.platforms.bluesky.adapter import BlueskyPlatform
@@ -26,7 +26,7 @@ from service.storage.store import SqlStore
 SEAMS: dict[str, tuple[Any, str]] = {
     "store.reserve": (SqlStore, "reserve"),
     "platform.identify": (BlueskyPlatform, "identify"),
-    "limits.spend": (LoginLimits, "spend"),
+    "limits.spend": (LoginBudget, "spend"),
     "platform.log_in": (BlueskyPlatform, "log_in"),
     "store.save_login": (SqlStore, "save_login"),
     # within the transaction: rows are written, and not yet committed

@@ -1,4 +1,4 @@
-"""Rotating: what goes on beside a rotation of the ring's keys, and what it is judged by."""
+"""Rotating: what goes on beside a rotation of the keyring's keys, and what it is judged by."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app.startup import open_store
-from service.crypto.keyring import KeyPurpose, Ring
+from service.crypto.keyring import KeyPurpose, Keyring
 from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
 from service.domain.records import Purpose
@@ -20,7 +20,7 @@ from tests.running import Running, refusal_of
 
 
 def active(service: Running) -> str:
-    return Ring(service.settings.keyring_file).active(KeyPurpose.SEAL).key_id
+    return Keyring(service.settings.keyring_file).active(KeyPurpose.SEAL).key_id
 
 
 async def activated(service: Running, purpose: str = "seal") -> str:
@@ -99,9 +99,9 @@ class Load:
         )
 
 
-async def sealed_elsewhere(service: Running, ring: Ring) -> None:
-    """Have every secret be sealed under the key of another ring, as another process would."""
-    ours, theirs = Vault(Ring(service.settings.keyring_file)), Vault(ring)
+async def sealed_elsewhere(service: Running, keyring: Keyring) -> None:
+    """Have every secret be sealed under the key of another keyring, as another process would."""
+    ours, theirs = Vault(Keyring(service.settings.keyring_file)), Vault(keyring)
     async with open_store(service.settings) as store:
         for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
             found = await store.sealed_otherwise(purpose, "", FIRST, 100)

@@ -22,12 +22,12 @@ from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
 from service.access.api_keys import Access
 from service.app.build import serving
 from service.app.startup import open_store
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.vault import Vault
 from service.domain.clock import Clock, SystemClock
 from service.domain.ids import random_id
 from service.domain.model import DEFAULT_SCOPES, Micros, Profile, Scope, Session, Tenant
-from service.domain.records import SealContext, Sealed, StoredSession
+from service.domain.records import Envelope, SecretAddress, SessionEnvelope
 from service.settings import Settings
 from tests.engines import rows
 
@@ -179,8 +179,8 @@ class Running:
     async def new_key(self, *scopes: Scope, tenant_id: str = "") -> tuple[str, str]:
         """A new key (and its id), made beside the server as the command line makes it."""
         async with open_store(self.settings) as store:
-            ring = Ring(self.settings.keyring_file)
-            plain, key = Access(store, ring, SystemClock()).mint(
+            keyring = Keyring(self.settings.keyring_file)
+            plain, key = Access(store, keyring, SystemClock()).mint(
                 tenant_id or self.tenant_id, "test", frozenset(scopes) or DEFAULT_SCOPES
             )
             assert await store.add_api_key(key)
@@ -200,13 +200,14 @@ class Running:
         return key
 
     def session(self, profile_key: str = "") -> Session:
-        """The session that is stored for a profile, or for the only one, opened with the ring."""
+        """The session that is stored for a profile, or for the only one, opened with the
+        keyring."""
         [row] = self.rows(
             "SELECT * FROM connections JOIN sessions USING (tenant_id, profile_key, platform)"
             " WHERE ? IN ('', profile_key)",
             profile_key,
         )
-        context = SealContext(
+        context = SecretAddress(
             row["tenant_id"],
             row["profile_key"],
             row["platform"],
@@ -214,9 +215,9 @@ class Running:
             row["origin"],
             row["generation"],
         )
-        sealed = Sealed(row["ring_key_id"], row["envelope"])
-        vault = Vault(Ring(self.settings.keyring_file))
-        return vault.open_session(StoredSession(context, sealed))
+        sealed = Envelope(row["ring_key_id"], row["envelope"])
+        vault = Vault(Keyring(self.settings.keyring_file))
+        return vault.open_session(SessionEnvelope(context, sealed))
 
     async def revoke_key(self, key_id: str) -> None:
         async with open_store(self.settings) as store:
@@ -252,7 +253,7 @@ async def running(
         }
     )
     if not read.keyring_file.exists():
-        create_ring(read.keyring_file, new_keys("test"))
+        create_keyring(read.keyring_file, new_keys("test"))
     async with (
         serving(read, clock=clock or SystemClock()) as started,
         grpc.aio.insecure_channel(started.grpc) as channel,

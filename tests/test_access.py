@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.access.api_keys import BASE62, CACHE_SIZE, Access, _checksum
-from service.crypto.keyring import KeyPurpose, Ring, create_ring, new_keys
+from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey
 from service.domain.model import DEFAULT_SCOPES, ApiKey, Scope, Tenant
@@ -34,8 +34,8 @@ def keys() -> Keys:
 
 @pytest.fixture
 def access(keys: Keys, tmp_path: Path) -> Access:
-    create_ring(tmp_path / "keyring.json", new_keys("test"))
-    return Access(keys, Ring(tmp_path / "keyring.json"), SystemClock())  # type: ignore[arg-type]
+    create_keyring(tmp_path / "keyring.json", new_keys("test"))
+    return Access(keys, Keyring(tmp_path / "keyring.json"), SystemClock())  # type: ignore[arg-type]
 
 
 async def test_a_minted_key_is_checked(access: Access, keys: Keys) -> None:
@@ -97,14 +97,16 @@ async def test_guesses_do_not_grow_without_bound_nor_push_out_keys_in_use(
     assert CACHE_SIZE > 1000
 
 
-async def test_another_rings_key_does_not_fit(access: Access, keys: Keys, tmp_path: Path) -> None:
+async def test_another_keyrings_key_does_not_fit(
+    access: Access, keys: Keys, tmp_path: Path
+) -> None:
     """A stolen database cannot be made to accept keys minted elsewhere."""
-    create_ring(tmp_path / "other.json", new_keys("test"))
-    other = Ring(tmp_path / "other.json")
+    create_keyring(tmp_path / "other.json", new_keys("test"))
+    other = Keyring(tmp_path / "other.json")
     plain, kept = Access(keys, other, SystemClock()).mint(  # type: ignore[arg-type]
         "ten_a", "name", DEFAULT_SCOPES
     )
-    ours = access._ring.active(KeyPurpose.API_KEY).key_id
+    ours = access._keyring.active(KeyPurpose.API_KEY).key_id
     keys.kept[kept.key_id] = ApiKey(
         kept.key_id, "ten_a", "name", DEFAULT_SCOPES, ours, kept.verifier, 1
     )

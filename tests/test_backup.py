@@ -1,4 +1,4 @@
-"""Backups: consistent, without the ring, and good for a new start."""
+"""Backups: consistent, without the keyring, and good for a new start."""
 
 import asyncio
 import shutil
@@ -11,7 +11,14 @@ import pytest
 
 from service.app.build import serving
 from service.app.startup import StartError
-from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
+from service.crypto.keyring import (
+    KeyPurpose,
+    Keyring,
+    KeyringError,
+    create_keyring,
+    new_keys,
+    read_keys,
+)
 from service.storage.backup import back_up
 from service.storage.engine import StoreError
 from tests.beside import age, command, done, opened, people, plant
@@ -32,7 +39,7 @@ async def test_a_backup_made_under_load_can_be_served(
     service: Running, sandbox: SandboxBluesky, tmp_path: Path
 ) -> None:
     """Beside connects and disconnects: what is in it is whole, every secret opens with a copy of
-    the ring, and sessions can be leased from it."""
+    the keyring, and sessions can be leased from it."""
     connected = await people(service, sandbox, 2)
     person = await sandbox.person()
     made: list[str] = []
@@ -49,7 +56,7 @@ async def test_a_backup_made_under_load_can_be_served(
         before = list(made)
         ended = await command(service, "backup", str(copy))
         assert (ended.code, ended.out) == (0, ""), ended
-        assert "the ring is not in it" in ended.err
+        assert "the keyring is not in it" in ended.err
         with closing(sqlite3.connect(copy)) as database:
             kept = {key for (key,) in database.execute("SELECT profile_key FROM sessions")}
             assert kept == {key for (key,) in database.execute("SELECT profile_key FROM profiles")}
@@ -100,8 +107,8 @@ async def test_what_was_deleted_is_not_in_a_backup(service: Running, tmp_path: P
     assert all(key.secret not in content for key in read_keys(service.settings.keyring_file))
 
 
-async def test_a_backup_without_its_ring_is_not_served(service: Running, tmp_path: Path) -> None:
-    """In a sentence: where there is no ring, and where there is another."""
+async def test_a_backup_without_its_keyring_is_not_served(service: Running, tmp_path: Path) -> None:
+    """In a sentence: where there is no keyring, and where there is another."""
     restored = tmp_path / "restored"
     restored.mkdir()
     await done(service, "backup", str(restored / "postcore.db"))
@@ -111,10 +118,10 @@ async def test_a_backup_without_its_ring_is_not_served(service: Running, tmp_pat
             "keyring_file": restored / "keyring.json",
         }
     )
-    with pytest.raises(RingError, match="there is no ring at"):
+    with pytest.raises(KeyringError, match="there is no keyring at"):
         async with serving(settings):
             pass
-    create_ring(settings.keyring_file, new_keys("another"))
+    create_keyring(settings.keyring_file, new_keys("another"))
     with pytest.raises(StartError, match="not the one that this database was sealed with"):
         async with serving(settings):
             pass
@@ -126,22 +133,22 @@ async def test_a_backup_from_before_a_retirement_needs_the_retired_key(
     """Without it there is no start; put back from its file, it opens all that it sealed."""
     await plant(service, 5)
     secrets = opened(service)
-    ring = service.settings.keyring_file
-    former = Ring(ring).active(KeyPurpose.SEAL).key_id
+    keyring = service.settings.keyring_file
+    former = Keyring(keyring).active(KeyPurpose.SEAL).key_id
     restored = tmp_path / "restored"
     restored.mkdir()
     await done(service, "backup", str(restored / "postcore.db"))
     added = await done(service, "keyring", "add")
     await done(service, "keyring", "activate", added, "--at-once")
-    age(ring)
+    age(keyring)
     await done(service, "keyring", "rewrap")
     retired = await done(service, "keyring", "retire", former)
-    shutil.copy(ring, restored / "keyring.json")
+    shutil.copy(keyring, restored / "keyring.json")
     with pytest.raises(StartError, match="not the one that this database was sealed with"):
         async with running(restored / "postcore.db", sandbox.settings()):
             pass
     await done(service, "keyring", "add", "--retired", retired)
-    shutil.copy(ring, restored / "keyring.json")
+    shutil.copy(keyring, restored / "keyring.json")
     async with running(restored / "postcore.db", sandbox.settings()) as again:
         assert opened(again) == secrets
 

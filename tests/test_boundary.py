@@ -253,10 +253,10 @@ async def test_an_exceptions_text_stays_inside(
     assert refusal.metadata == {}
 
 
-async def test_an_unknown_ring_key_is_internal_and_no_verdict(
+async def test_an_unknown_keyring_key_is_internal_and_no_verdict(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ring that lacks a key proves nothing of the caller's key."""
+    """A keyring that lacks a key proves nothing of the caller's key."""
 
     async def lacking(*_: object) -> object:
         raise UnknownKey("apikey-00000000")

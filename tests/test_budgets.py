@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.access.rate_limits import CallLimits
-from service.connections.login_budget import FIRST_AFTER, Budget, LoginBudgets, LoginLimits
+from service.connections.login_budget import FIRST_AFTER, Budget, LoginBudget, LoginBudgets
 from service.domain.errors import PlatformRateLimited, RateLimitExceeded
 from service.domain.model import DAY, SECOND, Account, Micros
 from service.domain.records import Allow, Debit, LoginPurpose
@@ -63,7 +63,7 @@ class Limits:
     def __init__(self, store: Any, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self.limits = LoginLimits(store, clock, BUDGETS)
+        self.limits = LoginBudget(store, clock, BUDGETS)
 
     async def spend(
         self, purpose: LoginPurpose = CONNECT, tenant: str = "a", account: Account = ALICE
@@ -208,7 +208,7 @@ def test_every_wait_is_true(
 ) -> None:
     """After exactly that long the same login may be made, if nothing else was spent meanwhile, and
     never before."""
-    limits = LoginLimits(Memory(), Clock(), BUDGETS)  # type: ignore[arg-type]
+    limits = LoginBudget(Memory(), Clock(), BUDGETS)  # type: ignore[arg-type]
     place = (ALICE.account_id, ALICE.origin)
     spent = [Debit(*place, by, why, at * SECOND) for at, by, why in times]
 

@@ -267,7 +267,8 @@ async def test_a_profile_of_another_tenant_an_absent_and_an_ill_formed_one_look_
 
 
 async def test_no_column_of_the_database_holds_a_secret(service: Running, bluesky: Bluesky) -> None:
-    """Password and tokens are sealed; they open with the ring in their own place, and no other."""
+    """Password and tokens are sealed; they open with the keyring in their own place, and no
+    other."""
     person = await bluesky.person()
     await service.connect(person.handle, person.app_password)
     session = service.session()

@@ -62,17 +62,17 @@ def test_every_method_has_a_scope_and_a_servicer() -> None:
     [
         (model.ConnectionState, profile_pb2.ConnectionState, "CONNECTION_STATE_"),
         (
-            model.CredentialFault,
+            model.InvalidCredentialsCause,
             error_reason_pb2.InvalidCredentialsCause,
             "INVALID_CREDENTIALS_CAUSE_",
         ),
         (
-            model.PlatformFault,
+            model.PlatformUnavailableCause,
             error_reason_pb2.PlatformUnavailableCause,
             "PLATFORM_UNAVAILABLE_CAUSE_",
         ),
         (
-            model.PlatformStep,
+            model.PlatformUnavailableStep,
             error_reason_pb2.PlatformUnavailableStep,
             "PLATFORM_UNAVAILABLE_STEP_",
         ),

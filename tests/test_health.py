@@ -297,9 +297,9 @@ async def test_a_session_of_another_generation_is_replaced(watched: Watched) -> 
     assert await watched.spent() == 1
 
 
-async def test_a_key_that_is_not_in_the_ring_proves_nothing(watched: Watched) -> None:
+async def test_a_key_that_is_not_in_the_keyring_proves_nothing(watched: Watched) -> None:
     """It is an alarm of ours: INTERNAL, and the connection stays as it was."""
-    await watched.service.execute("UPDATE credentials SET ring_key_id = 'seal-of-another-ring'")
+    await watched.service.execute("UPDATE credentials SET ring_key_id = 'seal-of-another-keyring'")
     before = watched.row
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await watched.verdict()

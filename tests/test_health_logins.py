@@ -7,7 +7,7 @@ import grpc.aio
 import pytest
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import DAY, SECOND, Micros, PlatformFault
+from service.domain.model import DAY, SECOND, Micros, PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.sandbox.answer import Answer
 from service.sandbox.call import Call
@@ -194,10 +194,15 @@ async def test_logins_that_waiting_does_not_change(sandboxed: Watched, fault: Fa
 
 
 @pytest.mark.parametrize(
-    "cause", [PlatformFault.DNS_FAILURE, PlatformFault.ADDRESS_NOT_ALLOWED, PlatformFault.BUSY]
+    "cause",
+    [
+        PlatformUnavailableCause.DNS_FAILURE,
+        PlatformUnavailableCause.ADDRESS_NOT_ALLOWED,
+        PlatformUnavailableCause.BUSY,
+    ],
 )
 async def test_a_login_that_was_not_sent(
-    sandboxed: Watched, cause: PlatformFault, monkeypatch: pytest.MonkeyPatch
+    sandboxed: Watched, cause: PlatformUnavailableCause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Is tried again by the next check."""
     await end_sessions(sandboxed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.access.idempotency import Idempotency
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.tokens import Tokens
 from service.domain.clock import SystemClock
 from service.domain.errors import ServiceUnavailable
@@ -73,9 +73,9 @@ async def test_who_waits_asks_ever_more_rarely(
 ) -> None:
     """Soon at first, about once a second later: one key's many waiters leave the store to
     others."""
-    create_ring(tmp_path / "keyring.json", new_keys("test"))
+    create_keyring(tmp_path / "keyring.json", new_keys("test"))
     store, pauses = SqlStore(await SqliteEngine.open(database)), list[float]()
-    tokens = Tokens(Ring(tmp_path / "keyring.json"))
+    tokens = Tokens(Keyring(tmp_path / "keyring.json"))
     idempotency = Idempotency(store, tokens, SystemClock(), OwnedTasks())
     caller = Caller("ten_a", "key", frozenset(), 0)
     first, _ = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])

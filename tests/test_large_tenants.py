@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import DAY, DEFAULT_SCOPES, SECOND, ApiKey, Tenant
 from service.domain.records import AuditedLease
 from service.settings import Settings
@@ -118,10 +118,10 @@ async def test_a_deletion_that_was_killed_can_be_done_again(
     """It has left a tenant without keys, which the command takes up."""
     await plant(store, database_url, "ten_a")
     await store.close()
-    ring = tmp_path / "keyring.json"
-    create_ring(ring, new_keys("test"))
+    keyring = tmp_path / "keyring.json"
+    create_keyring(keyring, new_keys("test"))
     settings = Settings.read(
-        {"POSTCORE_DATABASE_URL": database_url, "POSTCORE_KEYRING_FILE": str(ring)}
+        {"POSTCORE_DATABASE_URL": database_url, "POSTCORE_KEYRING_FILE": str(keyring)}
     )
 
     async def command(*module: str) -> int:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from postcore.profiles.v1 import profile_pb2
-from service.connections.backoff import Failures
+from service.connections.backoff import Backoff
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import Connection, ConnectionState, PlatformFault
-from service.domain.records import SealContext, Sealed, StoredConnection, Upkeep
+from service.domain.model import Connection, ConnectionState, PlatformUnavailableCause
+from service.domain.records import Envelope, SecretAddress, StoredConnection, Upkeep
 from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, Hang, NotJson, Redirect, Reset
 from service.sandbox.lies import AnotherDid, Lie, OpaqueTokens
@@ -149,7 +149,7 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
     times in the first hour, half of a day's logins. A new session is another matter."""
     now = 0.0
     monkeypatch.setattr("service.connections.backoff.monotonic", lambda: now)
-    failures = Failures()
+    failures = Backoff()
     tries, through = 0, set()
     while now < 3600:
         try:
@@ -161,7 +161,7 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
             failures.note(
                 stored("one"),
                 stored("one"),
-                PlatformUnavailable(PlatformFault.SERVER_ERROR, "status_500"),
+                PlatformUnavailable(PlatformUnavailableCause.SERVER_ERROR, "status_500"),
             )
         now += 1
     assert 10 <= tries <= 25
@@ -173,11 +173,11 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
 
 def stored(session: str) -> StoredConnection:
     """A connection with that session."""
-    place = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
+    place = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
     connection = Connection(
         "bluesky", "did:plc:a", "a.example", "a.example", ConnectionState.HEALTHY, None, 0, 0, None
     )
-    sealed = Sealed("seal-1", session.encode())
+    sealed = Envelope("seal-1", session.encode())
     return StoredConnection(place, connection, sealed, sealed, 0, 1, Upkeep())
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.crypto.keyring import Ring
+from service.crypto.keyring import Keyring
 from service.crypto.vault import Vault
-from service.domain.records import SealContext
+from service.domain.records import SecretAddress
 from tests.bluesky import RealBluesky
 from tests.leasing import MINUTE, ROOT, Counted
 from tests.pds.server import RealServer
@@ -108,7 +108,7 @@ async def spoil(service: Running) -> None:
     session = service.session()
     head, claims, signature = session.access_token.split(".")
     [row] = service.rows("SELECT * FROM connections")
-    place = SealContext(
+    place = SecretAddress(
         row["tenant_id"],
         row["profile_key"],
         row["platform"],
@@ -117,7 +117,7 @@ async def spoil(service: Running) -> None:
         row["generation"],
     )
     spoilt = replace(session, access_token=f"{head}.{claims}.{signature[::-1]}")
-    sealed = Vault(Ring(service.settings.keyring_file)).seal_session(spoilt, place)
+    sealed = Vault(Keyring(service.settings.keyring_file)).seal_session(spoilt, place)
     await service.execute(
         "UPDATE sessions SET ring_key_id = ?, envelope = ?, refreshed_at = refreshed_at - ?",
         sealed.ring_key_id,

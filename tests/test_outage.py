@@ -57,7 +57,7 @@ class Load:
         self._more = asyncio.Condition()
 
     @asynccontextmanager
-    async def going_on(self) -> AsyncIterator[None]:
+    async def run_in_background(self) -> AsyncIterator[None]:
         workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
         yield
         for worker in workers:
@@ -111,7 +111,7 @@ async def test_an_outage_is_told_and_loses_nothing(service: Running, cluster: Cl
             while (await client.get(f"http://{service.http}/health")).status_code != status:
                 await asyncio.sleep(0.02)
 
-    async with load.going_on():
+    async with load.run_in_background():
         await load.more(20)
         for strike in (cluster.stop, cluster.kill):
             await asyncio.to_thread(strike)

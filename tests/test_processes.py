@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from service.connections.login_budget import LoginLimits
+from service.connections.login_budget import LoginBudget
 from service.domain.errors import (
     PlatformNotConnected,
     ProfileAlreadyExists,
@@ -15,7 +15,7 @@ from service.domain.errors import (
     RateLimitExceeded,
 )
 from service.domain.model import Profile, Tenant
-from service.domain.records import Fingerprint, LoginPurpose, Sealed, StoredSession
+from service.domain.records import Envelope, Fingerprint, LoginPurpose, SessionEnvelope
 from service.platforms.bluesky.card import CARD
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
@@ -38,7 +38,7 @@ async def stores(postgres_url: str) -> AsyncIterator[list[SqlStore]]:
 
 async def test_budgets_hold_across_processes(stores: list[SqlStore]) -> None:
     """Of a hundred strangers who connect one account at once, by two processes, seven may."""
-    limits = [LoginLimits(store, Clock(), BUDGETS) for store in stores]
+    limits = [LoginBudget(store, Clock(), BUDGETS) for store in stores]
 
     async def spend(number: int) -> bool:
         try:
@@ -84,7 +84,7 @@ async def test_races_end_as_if_one_came_after_the_other(
     returned: list[bytes] = []
     changes = 0
 
-    def note(session: StoredSession | None) -> None:
+    def note(session: SessionEnvelope | None) -> None:
         if session is not None:
             returned.append(session.sealed.envelope)
 
@@ -99,7 +99,7 @@ async def test_races_end_as_if_one_came_after_the_other(
             login(
                 account_id=account,
                 generation=number,
-                session=Sealed("seal-1", envelope),
+                session=Envelope("seal-1", envelope),
                 create_profile=False,
             )
         )

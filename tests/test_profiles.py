@@ -12,7 +12,7 @@ import structlog
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.storage.store import SqlStore
 from tests.bluesky import Bluesky, SandboxBluesky, is_live
 from tests.engines import on_both
@@ -413,17 +413,17 @@ async def test_platforms_that_are_not_connected(calls_of: Calls) -> None:
         assert refusal.reason == "PLATFORM_NOT_CONNECTED"
 
 
-async def test_page_tokens_of_another_ring(
+async def test_page_tokens_of_another_keyring(
     sandboxed: Running, calls_of: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tokens made before the ring was replaced are refused, not a fault of ours."""
-    from service.crypto.keyring import Ring
+    """Tokens made before the keyring was replaced are refused, not a fault of ours."""
+    from service.crypto.keyring import Keyring
     from service.crypto.tokens import Tokens
     from service.domain.model import Place
 
     other = sandboxed.settings.keyring_file.with_name("other.json")
-    create_ring(other, new_keys("test"))
-    token = Tokens(Ring(other)).page(
+    create_keyring(other, new_keys("test"))
+    token = Tokens(Keyring(other)).page(
         Place(1, "prof_a"), sandboxed.tenant_id, "ListProfiles", "False"
     )
     assert (await refused(calls_of.page(1, token))).reason == "INVALID_REQUEST"

@@ -8,18 +8,18 @@ from postcore.profiles.v1 import platform_service_pb2
 from service.domain.errors import InvalidCredentials, UnsupportedPlatform, UseGetForOAuth
 from service.domain.model import (
     Account,
+    AccountStatus,
     AuthMethod,
-    CredentialFault,
     CredentialField,
     Credentials,
+    InvalidCredentialsCause,
     Login,
     PlatformCard,
     Refreshed,
     Session,
-    Standing,
 )
 from service.platforms import registry
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.registry import ADAPTERS, Registry
 from tests.bluesky import SandboxBluesky
 from tests.running import running
@@ -35,7 +35,7 @@ class ToyPlatform:
         fields=(CredentialField("handle", "Name"), CredentialField("appPassword", "Word")),
     )
 
-    def __init__(self, outside: Outside) -> None: ...
+    def __init__(self, outside: EgressContext) -> None: ...
 
     async def warm_up(self) -> None: ...
 
@@ -52,7 +52,7 @@ class ToyPlatform:
 
     async def log_in(self, credentials: Credentials, account: Account) -> Login:
         if credentials["appPassword"] != "please":
-            raise InvalidCredentials("toy", "Toy", CredentialFault.REJECTED_BY_PLATFORM)
+            raise InvalidCredentials("toy", "Toy", InvalidCredentialsCause.REJECTED_BY_PLATFORM)
         return Login(account, Session("access", "refresh", 1), credentials["appPassword"])
 
     async def log_in_again(self, secret: str, account: Account) -> Login:
@@ -64,10 +64,10 @@ class ToyPlatform:
     async def look_up(self, account: Account) -> Account:
         return account
 
-    async def standing(self, account: Account) -> Standing:
-        return Standing.ACTIVE
+    async def standing(self, account: Account) -> AccountStatus:
+        return AccountStatus.ACTIVE
 
-    def is_one_house(self, origin: str, other: str) -> bool:
+    def may_share_credentials(self, origin: str, other: str) -> bool:
         return origin == other
 
     async def log_out(self, session: Session, origin: str) -> None: ...

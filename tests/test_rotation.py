@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app.startup import open_store
-from service.crypto.keyring import KeyPurpose, Ring, create_ring, new_keys
+from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
 from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
 from service.domain.model import Scope
@@ -41,7 +41,7 @@ async def test_no_call_fails_while_keys_are_rotated(
     answered, and at the end every secret opens. So for keys of the other purposes; one that an API
     key needs stays."""
     load = Load(service, await people(service, sandbox, 8))
-    of_api_keys = Ring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
+    of_api_keys = Keyring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     async with load.under_way():
         before = active(service)
         after = await done(service, "keyring", "add")
@@ -92,7 +92,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
     connected = await people(service, sandbox, 3)
     refreshed, reconnected, alone = connected
     after = await activated(service)
-    vault = Vault(Ring(service.settings.keyring_file))
+    vault = Vault(Keyring(service.settings.keyring_file))
     async with open_store(service.settings) as store:
         read = [
             secret
@@ -151,15 +151,15 @@ async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> N
     assert "is named by 1 rows" in refused.err
 
 
-async def test_a_process_with_an_old_ring_gives_no_verdict(
+async def test_a_process_with_an_old_keyring_gives_no_verdict(
     service: Running, sandbox: SandboxBluesky, tmp_path: Path
 ) -> None:
     """What a key seals that it does not have is INTERNAL and an alarm in the log; the connection
     stays as it was, no login is spent, and all is well once the key is there."""
     [profile_key] = await people(service, sandbox, 1)
-    ring, newer = service.settings.keyring_file, tmp_path / "newer.json"
-    create_ring(newer, new_keys("2026-01-02T03:04:05+00:00"))
-    await sealed_elsewhere(service, Ring(newer))
+    keyring, newer = service.settings.keyring_file, tmp_path / "newer.json"
+    create_keyring(newer, new_keys("2026-01-02T03:04:05+00:00"))
+    await sealed_elsewhere(service, Keyring(newer))
     [added] = [key for key in json.loads(newer.read_text())["keys"] if key["purpose"] == "seal"]
     logins, before = sandbox.logins, standing(service)
     with capture_logs() as lines:
@@ -169,14 +169,14 @@ async def test_a_process_with_an_old_ring_gives_no_verdict(
             assert refusal_of(caught.value).reason == "INTERNAL"
     assert standing(service) == before
     assert sandbox.logins == logins
-    alarms = [line for line in lines if line["event"] == "key not in the ring"]
+    alarms = [line for line in lines if line["event"] == "key not in the keyring"]
     assert {(line["log_level"], line["key_id"]) for line in alarms} == {("error", added["id"])}
-    written = json.loads(ring.read_text())
+    written = json.loads(keyring.read_text())
     written["keys"].append({**added, "state": "previous"})
-    draft = ring.with_name("draft")
+    draft = keyring.with_name("draft")
     draft.touch(0o600)
     draft.write_text(json.dumps(written))
-    draft.rename(ring)
+    draft.rename(keyring)
     assert not (await service.verify(profile_key)).needs_reconnect
     assert (await service.lease(profile_key)).access_token
     assert sandbox.logins == logins
@@ -187,7 +187,7 @@ async def test_what_callers_hold_outlives_a_rotation(
 ) -> None:
     """Page tokens and idempotency keys from before a new `token` key are good; the former stays
     while an idempotency key needs it."""
-    former = Ring(service.settings.keyring_file).active(KeyPurpose.TOKEN).key_id
+    former = Keyring(service.settings.keyring_file).active(KeyPurpose.TOKEN).key_id
     person = await sandbox.person()
     first = await service.connect(person.handle, person.app_password, idempotency_key="once")
     await people(service, sandbox, 1)
@@ -204,9 +204,9 @@ async def test_what_callers_hold_outlives_a_rotation(
     assert "is named by 1 rows; those are idempotency keys" in refused.err
 
 
-async def test_a_revoked_key_is_refused_when_its_ring_key_is_gone(service: Running) -> None:
-    """INVALID_API_KEY, as before: it takes no key of the ring to know that."""
-    former = Ring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
+async def test_a_revoked_key_is_refused_when_its_keyring_key_is_gone(service: Running) -> None:
+    """INVALID_API_KEY, as before: it takes no key of the keyring to know that."""
+    former = Keyring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     plain, key_id = await service.new_key()
     await activated(service, "api_key")
     await service.execute("UPDATE api_keys SET revoked_at = 1 WHERE ring_key_id = ?", former)

@@ -46,7 +46,7 @@ async def test_no_sink_holds_a_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Log lines at debug level, statuses, trailers and every file of the data folder are scanned
-    for passwords, tokens, API keys and the ring's keys, in success and in each failure."""
+    for passwords, tokens, API keys and the keyring's keys, in success and in each failure."""
     person, other = await sandbox.person("main-pass-word-zzzz"), await sandbox.person()
     secrets = {person.app_password, other.app_password, person.main_password, sandboxed.api_key}
     told: list[str] = []
@@ -108,15 +108,15 @@ async def test_no_sink_holds_a_secret(
         if path != sandboxed.settings.keyring_file:
             sinks[path.name] = path.read_bytes().decode("latin-1")
     assert "postcore.db-wal" in sinks
-    ring = sandboxed.settings.keyring_file.read_text()
-    secrets |= {line.split('"')[3] for line in ring.splitlines() if '"key"' in line}
+    keyring = sandboxed.settings.keyring_file.read_text()
+    secrets |= {line.split('"')[3] for line in keyring.splitlines() if '"key"' in line}
     assert len(secrets) >= 10  # two sessions of one second may share their access token
     for name, text in sinks.items():
         for secret in secrets:
             assert secret not in text, f"a secret in {name}"
 
 
-def test_the_ring_is_for_its_owner_alone(sandboxed: Running) -> None:
+def test_the_keyring_is_for_its_owner_alone(sandboxed: Running) -> None:
     """Made with mode 0600."""
     path: Path = sandboxed.settings.keyring_file
     assert path.stat().st_mode & 0o777 == 0o600

@@ -16,11 +16,11 @@ from service.domain.errors import ProfileAlreadyExists, ProfileNotFound, Service
 from service.domain.model import DAY, SECOND, ApiKey, Profile, Scope, Tenant
 from service.domain.records import (
     EarlierRequest,
+    Envelope,
     Fingerprint,
+    LoginWrite,
     Reservation,
-    SavedLogin,
-    SealContext,
-    Sealed,
+    SecretAddress,
 )
 from service.storage.engine import Transaction
 from service.storage.idempotency import RESERVED_FOR
@@ -31,7 +31,7 @@ from tests.engines import on_both, opened
 engine = on_both
 
 NOW = 1_800_000_000 * SECOND
-PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
+PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
 RESERVATION = Reservation("ten_a", "ConnectProfile", "key", "holder")
 FINGERPRINT = Fingerprint("token-1", b"\x01" * 32)
 
@@ -45,13 +45,13 @@ async def store(database_url: str) -> AsyncIterator[SqlStore]:
     await store.close()
 
 
-def login(**changes: object) -> SavedLogin:
+def login(**changes: object) -> LoginWrite:
     context = PLACE._replace(**{k: v for k, v in changes.items() if hasattr(PLACE, k)})  # type: ignore[arg-type]
-    saved = SavedLogin(
+    saved = LoginWrite(
         context,
         "a.example",
-        Sealed("seal-1", b"credential"),
-        Sealed("seal-1", b"session"),
+        Envelope("seal-1", b"credential"),
+        Envelope("seal-1", b"session"),
         NOW,
         NOW + DAY,
         create_profile=True,
@@ -91,11 +91,11 @@ async def test_a_login_is_saved_whole(store: SqlStore) -> None:
     assert await store.save_login(login()) is None
     assert await store.connected_account("ten_a", "prof_a", "bluesky") == "did:plc:a"
     replaced = await store.save_login(
-        login(generation=2, create_profile=False, session=Sealed("seal-2", b"new"))
+        login(generation=2, create_profile=False, session=Envelope("seal-2", b"new"))
     )
     assert replaced is not None
     assert replaced.context == PLACE
-    assert replaced.sealed == Sealed("seal-1", b"session")
+    assert replaced.sealed == Envelope("seal-1", b"session")
 
 
 async def test_a_login_for_a_profile_that_is_gone_leaves_nothing(store: SqlStore) -> None:

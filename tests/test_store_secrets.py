@@ -8,13 +8,13 @@ import pytest
 
 from service.crypto.rewrap import FIRST
 from service.domain.model import DAY, ApiKey, Scope, Tenant
-from service.domain.records import Purpose, Sealed, SealedSession, StoredSecret
+from service.domain.records import Envelope, NewSession, Purpose, SecretRow
 from service.storage.store import SqlStore
 from tests.engines import on_both, opened, rows
 from tests.test_store import FINGERPRINT, NOW, PLACE, RESERVATION, login
 
 engine = on_both
-NEWER = Sealed("seal-2", b"newer")
+NEWER = Envelope("seal-2", b"newer")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def store(database_url: str) -> AsyncIterator[SqlStore]:
     await store.close()
 
 
-def places(found: list[StoredSecret]) -> list[tuple[str, str]]:
+def places(found: list[SecretRow]) -> list[tuple[str, str]]:
     return [(one.context.tenant_id, one.context.profile_key) for one in found]
 
 
@@ -38,7 +38,7 @@ async def test_what_another_key_seals_is_found_in_order(store: SqlStore, purpose
     """Of all tenants, a few at a time, each with the place that it opens in."""
     found = await store.sealed_otherwise(purpose, "seal-2", FIRST, 2)
     assert places(found) == [("ten_a", "prof_a"), ("ten_a", "prof_c")]
-    assert found[0] == StoredSecret(purpose, PLACE, Sealed("seal-1", purpose.value.encode()))
+    assert found[0] == SecretRow(purpose, PLACE, Envelope("seal-1", purpose.value.encode()))
     rest = await store.sealed_otherwise(purpose, "seal-2", found[-1].context, 2)
     assert places(rest) == [("ten_b", "prof_b")]
     assert await store.sealed_otherwise(purpose, "seal-2", rest[-1].context, 2) == []
@@ -49,7 +49,7 @@ async def test_what_another_key_seals_is_found_in_order(store: SqlStore, purpose
 async def test_only_what_stands_as_it_was_is_rewrapped(store: SqlStore, purpose: Purpose) -> None:
     """Another envelope, or another generation, stays; what was rewrapped is found no more."""
     first, second, third = await store.sealed_otherwise(purpose, "seal-2", FIRST, 9)
-    overtaken = replace(second, sealed=Sealed("seal-1", b"was here before"))
+    overtaken = replace(second, sealed=Envelope("seal-1", b"was here before"))
     anew = replace(third, context=third.context._replace(generation=2))
     written = await store.rewrap([(one, NEWER) for one in (first, overtaken, anew)])
     assert written == 1
@@ -75,7 +75,7 @@ async def test_a_secret_of_another_generation_is_not_read(
         assert [bool(one.sealed.envelope) for one in found] == [is_read] * 3
     held = await store.claim(stored.context, NOW, NOW + 1)
     assert held is not None
-    assert await store.save_session(held, SealedSession(NEWER, NOW + DAY, NOW))
+    assert await store.save_session(held, NewSession(NEWER, NOW + DAY, NOW))
     assert (await store.connection("ten_a", "prof_a", "bluesky")).session == NEWER
 
 

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
 from service.app.build import serving
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.settings import ConfigError, Settings
 from service.transport.certificates import CertificateError, Certificates
 from tests.authority import HOUR, Authority
@@ -32,13 +32,13 @@ def authority(tmp_path: Path) -> Authority:
 @asynccontextmanager
 async def served(database: Path, **settings: object) -> AsyncIterator[str]:
     """The address of a service with *settings*."""
-    ring = database.with_name("keyring.json")
-    if not ring.exists():
-        create_ring(ring, new_keys("test"))
+    keyring = database.with_name("keyring.json")
+    if not keyring.exists():
+        create_keyring(keyring, new_keys("test"))
     read = Settings.read(
         {
             "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
-            "POSTCORE_KEYRING_FILE": str(ring),
+            "POSTCORE_KEYRING_FILE": str(keyring),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",

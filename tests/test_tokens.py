@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.tokens import InvalidToken, Tokens
 from service.domain.model import Place
 
@@ -15,12 +15,12 @@ NUMBERS = st.integers(0, 2**63 - 1)
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Tokens:
-    return tokens_of(tmp_path_factory.mktemp("ring") / "ring.json")
+    return tokens_of(tmp_path_factory.mktemp("keyring") / "keyring.json")
 
 
-def tokens_of(ring: Path) -> Tokens:
-    create_ring(ring, new_keys("test"))
-    return Tokens(Ring(ring))
+def tokens_of(keyring: Path) -> Tokens:
+    create_keyring(keyring, new_keys("test"))
+    return Tokens(Keyring(keyring))
 
 
 @given(NUMBERS, st.text(), st.text())
@@ -58,8 +58,8 @@ def test_no_other_text_is_a_token(tokens: Tokens, text: str) -> None:
             read(text, "ten_a")
 
 
-def test_a_token_is_good_for_its_use_and_ring_alone(tokens: Tokens, tmp_path: Path) -> None:
-    """A page's is no cursor, nor the other way round; another ring's is neither."""
+def test_a_token_is_good_for_its_use_and_keyring_alone(tokens: Tokens, tmp_path: Path) -> None:
+    """A page's is no cursor, nor the other way round; another keyring's is neither."""
     page, cursor = tokens.page(Place(1, ""), "ten_a"), tokens.cursor(1, "ten_a")
     with pytest.raises(InvalidToken):
         tokens.number(page, "ten_a")

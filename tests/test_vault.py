@@ -1,4 +1,4 @@
-"""The vault: what is sealed opens in its own place, with its own ring, and nowhere else."""
+"""The vault: what is sealed opens in its own place, with its own keyring, and nowhere else."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from service.crypto.keyring import (
     Key,
     KeyPurpose,
+    Keyring,
     KeyState,
-    Ring,
     UnknownKey,
     Wrap,
-    create_ring,
+    create_keyring,
     new_keys,
 )
 from service.crypto.vault import Unreadable, Vault, length_prefixed
-from service.domain.records import Purpose, SealContext, Sealed
+from service.domain.records import Envelope, Purpose, SecretAddress
 
-PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
+PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 
 
 # sealed by programs of their time, under the key 00 01 02 … 1f: they open for ever
@@ -44,23 +44,23 @@ GOLDEN_KEY = Key(
 )
 
 
-def ring_of(path: Path, *keys: Key) -> Ring:
-    """A ring of *keys* and of new ones for the other purposes."""
+def keyring_of(path: Path, *keys: Key) -> Keyring:
+    """A keyring of *keys* and of new ones for the other purposes."""
     other = [key for key in new_keys("test") if key.purpose is not KeyPurpose.SEAL]
-    create_ring(path, [*keys, *other])
-    return Ring(path)
+    create_keyring(path, [*keys, *other])
+    return Keyring(path)
 
 
 @pytest.fixture(scope="module")
-def ring(tmp_path_factory: pytest.TempPathFactory) -> Ring:
-    path = tmp_path_factory.mktemp("ring") / "keyring.json"
-    create_ring(path, new_keys("test"))
-    return Ring(path)
+def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
+    path = tmp_path_factory.mktemp("keyring") / "keyring.json"
+    create_keyring(path, new_keys("test"))
+    return Keyring(path)
 
 
 @pytest.fixture(scope="module")
-def vault(ring: Ring) -> Vault:
-    return Vault(ring)
+def vault(keyring: Keyring) -> Vault:
+    return Vault(keyring)
 
 
 @given(secret=st.text())
@@ -114,15 +114,15 @@ def test_an_envelope_for_another_purpose_does_not_open(vault: Vault) -> None:
 @pytest.mark.parametrize("envelope", GOLDEN.values(), ids=GOLDEN)
 def test_what_former_programs_have_sealed_opens(tmp_path: Path, wrap: Wrap, envelope: str) -> None:
     """Both formats, whatever the key seals with by now."""
-    vault = Vault(ring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
-    sealed = Sealed("seal-golden", bytes.fromhex(envelope))
+    vault = Vault(keyring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
+    sealed = Envelope("seal-golden", bytes.fromhex(envelope))
     assert vault.open(sealed, Purpose.CREDENTIAL, PLACE) == "abcd-efgh-ijkl-mnop"
     with pytest.raises(Unreadable):
         vault.open(sealed, Purpose.CREDENTIAL, PLACE._replace(generation=8))
 
 
 def test_an_envelope_has_a_wrapping_key_of_its_own() -> None:
-    """HKDF-Expand of the ring's key, with a label and the salt as info, by another library."""
+    """HKDF-Expand of the keyring's key, with a label and the salt as info, by another library."""
     envelope = bytes.fromhex(GOLDEN[Wrap.DERIVED])
     salt, nonce, wrapped = envelope[1:17], envelope[17:29], envelope[29:77]
     assert (envelope[0], len(envelope)) == (2, 1 + 16 + 12 + 48 + 12 + 19 + 16)
@@ -145,7 +145,7 @@ def test_no_two_envelopes_share_a_salt(vault: Vault) -> None:
 def test_a_key_of_a_former_program_seals_as_it_did(tmp_path: Path) -> None:
     """In format 1: nodes of that program beside this one open it."""
     key = replace(GOLDEN_KEY, wrap=Wrap.DIRECT)
-    vault = Vault(ring_of(tmp_path / "keyring.json", key))
+    vault = Vault(keyring_of(tmp_path / "keyring.json", key))
     sealed = vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, PLACE)
     assert sealed.envelope[0] == 1
     assert len(sealed.envelope) == len(GOLDEN[Wrap.DIRECT]) // 2
@@ -155,7 +155,7 @@ def test_a_key_of_a_former_program_seals_as_it_did(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrap", Wrap)
 def test_every_byte_counts(tmp_path: Path, wrap: Wrap) -> None:
     """Flipped anywhere, cut anywhere, or longer: it does not open."""
-    vault = Vault(ring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
+    vault = Vault(keyring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
     sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
     envelope = sealed.envelope
     wrong = [envelope[:length] for length in range(len(envelope))] + [envelope + b"\0"]
@@ -166,41 +166,43 @@ def test_every_byte_counts(tmp_path: Path, wrap: Wrap) -> None:
             wrong.append(bytes(flipped))
     for changed in wrong:
         with pytest.raises(Unreadable):
-            vault.open(Sealed(sealed.ring_key_id, changed), Purpose.CREDENTIAL, PLACE)
+            vault.open(Envelope(sealed.ring_key_id, changed), Purpose.CREDENTIAL, PLACE)
 
 
-def test_a_ring_without_the_key_proves_nothing(vault: Vault, tmp_path: Path) -> None:
+def test_a_keyring_without_the_key_proves_nothing(vault: Vault, tmp_path: Path) -> None:
     """UnknownKey, never Unreadable: the envelope may be as good as ever."""
-    create_ring(tmp_path / "other.json", new_keys("test"))
+    create_keyring(tmp_path / "other.json", new_keys("test"))
     sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
     with pytest.raises(UnknownKey):
-        Vault(Ring(tmp_path / "other.json")).open(sealed, Purpose.CREDENTIAL, PLACE)
+        Vault(Keyring(tmp_path / "other.json")).open(sealed, Purpose.CREDENTIAL, PLACE)
 
 
 def test_a_key_that_was_added_is_found(tmp_path: Path) -> None:
-    """An unknown key id makes the ring look at its file again."""
+    """An unknown key id makes the keyring look at its file again."""
     old, new = tmp_path / "keyring.json", tmp_path / "new.json"
     keys = new_keys("test")
-    create_ring(old, keys)
-    running = Ring(old)
+    create_keyring(old, keys)
+    running = Keyring(old)
     previous = [replace(key, state=KeyState.PREVIOUS) for key in keys]
-    create_ring(new, [*previous, *new_keys("later")])
-    sealed = Vault(Ring(new)).seal("secret", Purpose.CREDENTIAL, PLACE)
+    create_keyring(new, [*previous, *new_keys("later")])
+    sealed = Vault(Keyring(new)).seal("secret", Purpose.CREDENTIAL, PLACE)
     new.replace(old)
     assert Vault(running).open(sealed, Purpose.CREDENTIAL, PLACE) == "secret"
 
 
-def test_a_ring_that_goes_bad_leaves_the_loaded_keys_in_use(tmp_path: Path) -> None:
+def test_a_keyring_that_goes_bad_leaves_the_loaded_keys_in_use(tmp_path: Path) -> None:
     """A half-written file, or one that is gone, breaks nothing that works."""
     path = tmp_path / "keyring.json"
-    create_ring(path, new_keys("test"))
-    ring = Ring(path)
-    sealed = Vault(ring).seal("secret", Purpose.CREDENTIAL, PLACE)
+    create_keyring(path, new_keys("test"))
+    keyring = Keyring(path)
+    sealed = Vault(keyring).seal("secret", Purpose.CREDENTIAL, PLACE)
     for break_it in (lambda: path.write_text("{"), path.unlink):
         break_it()
         with pytest.raises(UnknownKey):
-            Vault(ring).open(Sealed("seal-unknown", sealed.envelope), Purpose.CREDENTIAL, PLACE)
-        assert Vault(ring).open(sealed, Purpose.CREDENTIAL, PLACE) == "secret"
+            Vault(keyring).open(
+                Envelope("seal-unknown", sealed.envelope), Purpose.CREDENTIAL, PLACE
+            )
+        assert Vault(keyring).open(sealed, Purpose.CREDENTIAL, PLACE) == "secret"
 
 
 @given(st.lists(st.binary()), st.lists(st.binary()))
@@ -209,7 +211,7 @@ def test_length_prefixed_lists_never_run_together(one: list[bytes], two: list[by
     assert (length_prefixed(one) == length_prefixed(two)) == (one == two)
 
 
-def test_reprs_show_no_secret(ring: Ring, vault: Vault) -> None:
+def test_reprs_show_no_secret(keyring: Keyring, vault: Vault) -> None:
     """Of keys and envelopes."""
     for key in new_keys("test"):
         assert repr(key.secret) not in repr(key)

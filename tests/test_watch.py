@@ -10,7 +10,7 @@ import pytest
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.crypto.keyring import Ring
+from service.crypto.keyring import Keyring
 from service.crypto.tokens import Tokens
 from service.domain.model import DAY, Place
 from service.events.retention import Retention
@@ -228,7 +228,7 @@ async def test_what_is_no_cursor_of_this_watch_is_refused(sandboxed: Running) ->
         base64.urlsafe_b64encode(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]).decode()
         for at in range(len(raw))
     ]
-    tokens = Tokens(Ring(sandboxed.settings.keyring_file))
+    tokens = Tokens(Keyring(sandboxed.settings.keyring_file))
     tenant = sandboxed.tenant_id
     wrong = [
         *(text.rstrip("=") for text in flipped),

@@ -16,7 +16,7 @@ from service.app.startup import open_store
 from service.domain.clock import SystemClock
 from service.domain.ids import random_id
 from service.domain.model import DAY
-from service.domain.records import SavedLogin, SealContext, Sealed
+from service.domain.records import Envelope, LoginWrite, SecretAddress
 from service.storage.engine import Transaction
 from service.storage.store import SqlStore
 from tests.running import Refusal, Running, refusal_of
@@ -104,7 +104,7 @@ class Beside:
         """Save a login of a profile, a new one by default; returns its key. One event."""
         profile_key = profile_key or f"prof_{random_id()}"
         now = SystemClock().now()
-        place = SealContext(
+        place = SecretAddress(
             tenant_id or self.tenant_id,
             profile_key,
             "bluesky",
@@ -112,9 +112,9 @@ class Beside:
             "https://pds.example",
             now,
         )
-        sealed = Sealed("seal-1", b"sealed")
+        sealed = Envelope("seal-1", b"sealed")
         name = f"{profile_key[5:]}.example"
-        saved = SavedLogin(
+        saved = LoginWrite(
             place,
             name,
             sealed,

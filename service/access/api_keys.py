@@ -15,7 +15,7 @@ from collections import OrderedDict
 from time import monotonic
 from typing import TypeVar
 
-from service.crypto.keyring import KeyPurpose, Ring
+from service.crypto.keyring import KeyPurpose, Keyring
 from service.domain.clock import Clock
 from service.domain.errors import InsufficientScope, InvalidApiKey, MissingApiKey
 from service.domain.ids import random_id
@@ -36,9 +36,9 @@ STRANGERS_EACH_TURN = 2
 class Access:
     """Mints API keys, and tells whose a key is. Revoked keys stop within 5 s."""
 
-    def __init__(self, store: Store, ring: Ring, clock: Clock) -> None:
+    def __init__(self, store: Store, keyring: Keyring, clock: Clock) -> None:
         self._store = store
-        self._ring = ring
+        self._keyring = keyring
         self._clock = clock
         # known ids and unknown ones apart, so that guesses cannot push out the keys in use
         self._known: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
@@ -52,10 +52,10 @@ class Access:
         key_id = random_id()
         body = f"pc_live_{key_id}_{_base62(secrets.randbits(256), 43)}"
         plain = body + _checksum(body)
-        ring_key = self._ring.active(KeyPurpose.API_KEY)
-        verifier = _verifier(ring_key.secret, plain)
+        keyring_key = self._keyring.active(KeyPurpose.API_KEY)
+        verifier = _verifier(keyring_key.secret, plain)
         return plain, ApiKey(
-            key_id, tenant_id, name, scopes, ring_key.key_id, verifier, self._clock.now()
+            key_id, tenant_id, name, scopes, keyring_key.key_id, verifier, self._clock.now()
         )
 
     async def check(self, presented: str | None, within: float | None = None) -> ApiKey:
@@ -93,11 +93,11 @@ class Access:
             raise InvalidApiKey
         key = await self._look_up(shape[1], within)
         # an unknown id costs the same HMAC and comparison as a known one
-        # and so does a revoked one, whose ring key may be retired
+        # and so does a revoked one, whose keyring key may be retired
         live = key is not None and key.revoked_at is None
-        active = self._ring.active(KeyPurpose.API_KEY).key_id
+        active = self._keyring.active(KeyPurpose.API_KEY).key_id
         ring_key_id = key.ring_key_id if key and live else active
-        secret = self._ring.key(KeyPurpose.API_KEY, ring_key_id).secret
+        secret = self._keyring.key(KeyPurpose.API_KEY, ring_key_id).secret
         expected = key.verifier if key else bytes(32)
         right = hmac.compare_digest(_verifier(secret, presented), expected)
         if key is None or not (live and right):

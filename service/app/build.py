@@ -28,14 +28,14 @@ from service.connections.connect import Connect
 from service.connections.health import Health
 from service.connections.lease_audit import Audit
 from service.connections.leases import Leases
-from service.connections.login_budget import LoginLimits
+from service.connections.login_budget import LoginBudget
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
 from service.connections.lookup_limits import LookupLimits
 from service.connections.monitor import Monitor
 from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions
-from service.crypto.keyring import Ring, read_keys
+from service.crypto.keyring import Keyring, read_keys
 from service.crypto.tokens import Tokens
 from service.domain.clock import Clock, SystemClock
 from service.domain.model import DAY, SECOND
@@ -45,7 +45,7 @@ from service.events.retention import Retention
 from service.events.watch import Watch
 from service.platforms.registry import ADAPTERS, Registry
 from service.profiles.profiles import Profiles
-from service.runtime.tasks import OwnedTasks, going_on
+from service.runtime.tasks import OwnedTasks, run_in_background
 from service.settings import Settings
 from service.storage.sqlite_file import Ownership, make_folder
 from service.storage.store import SqlStore
@@ -80,7 +80,7 @@ class House:
     watch: Watch
     retention: Retention
     tasks: OwnedTasks
-    ring: Ring
+    keyring: Keyring
 
 
 @asynccontextmanager
@@ -90,23 +90,23 @@ async def house(
     """Everything built for *settings*, and drained at the end of the block.
 
     A command that runs beside the server names no *mode*: it takes the store as it is.
-    Raises StartError, StoreError or RingError, each with a sentence that says why.
+    Raises StartError, StoreError or KeyringError, each with a sentence that says why.
     """
-    ring = Ring(settings.keyring_file)
+    keyring = Keyring(settings.keyring_file)
     async with open_store(settings) as store:
         if mode:
             await claim_mode(store, mode)
-        vault = await open_vault(store, ring)
+        vault = await open_vault(store, keyring)
         if mode:
-            warn_of_bound(ring, datetime.now(UTC))
+            warn_of_bound(keyring, datetime.now(UTC))
         tasks = OwnedTasks()
         way_out = outside(settings, clock, tasks.leave)
         adapters = tuple(make(way_out) for make in ADAPTERS)
         registry = Registry(adapters)
-        tokens = Tokens(ring)
+        tokens = Tokens(keyring)
         idempotency = Idempotency(store, tokens, clock, tasks)
         logouts = Logouts(registry, vault, tasks)
-        logins = Logins(LoginLimits(store, clock, login_budgets(settings)), clock)
+        logins = Logins(LoginBudget(store, clock, login_budgets(settings)), clock)
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         # two shares: connects that hang keep no session from being renewed
         connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
@@ -114,7 +114,7 @@ async def house(
         lookups, checks = (
             LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)
         )
-        access = Access(store, ring, clock)
+        access = Access(store, keyring, clock)
         connect = Connect(
             store,
             registry,
@@ -154,7 +154,7 @@ async def house(
                 watch,
                 retention,
                 tasks,
-                ring,
+                keyring,
             )
         finally:
             if undone := await tasks.drain(settings.drain_seconds):
@@ -180,13 +180,13 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """The service, taking calls inside the block and drained at its end.
 
-    Raises StartError, StoreError, RingError, CertificateError or PortTaken, each with a sentence
+    Raises StartError, StoreError, KeyringError, CertificateError or PortTaken, each with a sentence
     that says why.
     """
     async with AsyncExitStack() as stack:
         room = descriptors.connections(settings, descriptors.raise_limit())
         certified = certificates(settings)
-        read_keys(settings.keyring_file)  # a start without a ring leaves nothing behind
+        read_keys(settings.keyring_file)  # a start without a keyring leaves nothing behind
         if not settings.is_postgres:
             make_folder(settings.database_file)
             stack.callback(Ownership(settings.database_file).give_up)
@@ -201,9 +201,9 @@ async def serving(
             await built.store.forget_claims()
             await built.store.forget_reservations()
         admission = admit(built.access, settings)
-        for part in (built.ring.follow, built.audit.run, admission.run, built.heads.run):
-            await stack.enter_async_context(going_on(part))
-        await stack.enter_async_context(going_on(built.retention.run))
+        for part in (built.keyring.follow, built.audit.run, admission.run, built.heads.run):
+            await stack.enter_async_context(run_in_background(part))
+        await stack.enter_async_context(run_in_background(built.retention.run))
         boundary = Boundary(built.access, CallLimits(settings.calls_per_second), admission)
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
         platforms = PlatformServicer(built.registry)
@@ -224,12 +224,12 @@ async def serving(
         pauses = settings.drain_pause_seconds, settings.drain_seconds
         stack.push_async_callback(servers.stop, (grpc, http), admission, *pauses)
         at_grpc = await servers.start(grpc, settings.grpc_address)
-        await stack.enter_async_context(going_on(grpc.trim_connections))
+        await stack.enter_async_context(run_in_background(grpc.trim_connections))
         at_http = await servers.start(http, settings.http_address)
-        await stack.enter_async_context(going_on(Readiness(built.store, (grpc, http)).run))
+        await stack.enter_async_context(run_in_background(Readiness(built.store, (grpc, http)).run))
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)
-        await stack.enter_async_context(going_on(built.monitor.run))
+        await stack.enter_async_context(run_in_background(built.monitor.run))
         yield Serving(at_grpc, at_http, warm)
 
 

@@ -9,10 +9,10 @@ import structlog
 
 from service.connections.login_budget import Budget, LoginBudgets
 from service.crypto import canary
-from service.crypto.keyring import KeyPurpose, Ring, UnknownKey, Wrap, age
+from service.crypto.keyring import KeyPurpose, Keyring, UnknownKey, Wrap, age
 from service.crypto.vault import Unreadable, Vault
 from service.domain.clock import Clock
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
@@ -43,24 +43,25 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
         await store.close()
 
 
-async def open_vault(store: SqlStore, ring: Ring) -> Vault:
-    """The vault, once a canary in *store* has shown that *ring* is the one that belongs to it."""
-    vault = Vault(ring)
+async def open_vault(store: SqlStore, keyring: Keyring) -> Vault:
+    """The vault, once a canary in *store* has shown that *keyring* is the one that belongs to
+    it."""
+    vault = Vault(keyring)
     try:
-        await canary.prove(store, vault, ring)
+        await canary.prove(store, vault, keyring)
     except (UnknownKey, Unreadable, ValueError):
         raise StartError(
-            "the ring is not the one that this database was sealed with; "
-            "put the right ring in place of POSTCORE_KEYRING_FILE"
+            "the keyring is not the one that this database was sealed with; "
+            "put the right keyring in place of POSTCORE_KEYRING_FILE"
         ) from None
     return vault
 
 
-def warn_of_bound(ring: Ring, now: datetime) -> None:
+def warn_of_bound(keyring: Keyring, now: datetime) -> None:
     """Log a warning where the active `seal` key has a bound that it may come near."""
-    key = ring.active(KeyPurpose.SEAL)
+    key = keyring.active(KeyPurpose.SEAL)
     if key.wrap is Wrap.DIRECT and age(key.created_at, now) > MAX_DIRECT_SECONDS:
-        log.warning("ring key is old and has a bound", key_id=key.key_id, rotate_it=MANUAL)
+        log.warning("keyring key is old and has a bound", key_id=key.key_id, rotate_it=MANUAL)
 
 
 async def claim_mode(store: SqlStore, mode: str) -> None:
@@ -82,7 +83,7 @@ def certificates(settings: Settings) -> Certificates | None:
 
 def outside(
     settings: Settings, clock: Clock, leave: Callable[[Coroutine[Any, Any, object]], None]
-) -> Outside:
+) -> EgressContext:
     """The way out that *settings* describe; *leave* does what is left of an answer's work."""
     names = Resolver()
     public = frozenset({Origin.parse(PUBLIC_DIRECTORY)})
@@ -91,7 +92,7 @@ def outside(
         egress = Egress(names, roots)
     except OSError:
         raise StartError(_bad_roots(settings)) from None
-    return Outside(
+    return EgressContext(
         egress,
         names,
         clock,

@@ -82,7 +82,7 @@ async def until_stop_signal() -> None:
 def told() -> Iterator[None]:
     """Report what stops the service, and an operator can mend, as a sentence."""
     from service.app.startup import StartError
-    from service.crypto.keyring import RingError
+    from service.crypto.keyring import KeyringError
     from service.domain.errors import ServiceUnavailable
     from service.storage.engine import StoreError
     from service.transport.certificates import CertificateError
@@ -90,7 +90,7 @@ def told() -> Iterator[None]:
 
     try:
         yield
-    except (StartError, StoreError, RingError, CertificateError, PortTaken) as error:
+    except (StartError, StoreError, KeyringError, CertificateError, PortTaken) as error:
         fail(str(error))
     except ServiceUnavailable as error:
         fail(f"the database cannot be used just now ({error.why})")

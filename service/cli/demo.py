@@ -15,7 +15,7 @@ from postcore.profiles.v1 import profile_service_pb2_grpc
 from service.access.api_keys import Access
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.app.startup import open_store, open_vault
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
 from service.runtime import children
@@ -52,7 +52,7 @@ def show(environ: Mapping[str, str]) -> int:
     environ = {**environ, **defaults, **PLAIN_TEXT}
     settings = Settings.read(environ)
     if not settings.keyring_file.exists():
-        create_ring(settings.keyring_file, new_keys("the demonstration"))
+        create_keyring(settings.keyring_file, new_keys("the demonstration"))
     stopping: list[int] = []
     server: subprocess.Popen[str] | None = None
 
@@ -146,12 +146,12 @@ Stop with Ctrl+C.""")
 async def _fresh_key(settings: Settings) -> str:
     """A new development key; the ones of earlier runs are revoked."""
     clock = SystemClock()
-    ring = Ring(settings.keyring_file)
+    keyring = Keyring(settings.keyring_file)
     async with open_store(settings) as store:
-        await open_vault(store, ring)
+        await open_vault(store, keyring)
         for old in await store.api_keys(SANDBOX_TENANT):
             if old.name == KEY_NAME and old.revoked_at is None:
                 await store.revoke_api_key(old.key_id, clock.now())
-        plain, key = Access(store, ring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
+        plain, key = Access(store, keyring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
         await store.add_api_key(key)
     return plain

@@ -25,20 +25,21 @@ def keyring() -> None:
 
 @keyring.command("init")
 def init_keyring() -> None:
-    """Make a new ring, with one key for each purpose; refuses to overwrite one."""
-    from service.crypto.keyring import create_ring, new_keys
+    """Make a new keyring, with one key for each purpose; refuses to overwrite one."""
+    from service.crypto.keyring import create_keyring, new_keys
 
     read = settings()
     with told():
-        create_ring(read.keyring_file, new_keys(_now().isoformat(timespec="seconds")))
+        create_keyring(read.keyring_file, new_keys(_now().isoformat(timespec="seconds")))
     click.echo(
-        f"made the ring {read.keyring_file}; keep a copy of it apart from the database's", err=True
+        f"made the keyring {read.keyring_file}; keep a copy of it apart from the database's",
+        err=True,
     )
 
 
 @keyring.command("status")
 def keyring_status() -> None:
-    """List the ring's keys: id, purpose, state, time of creation, rows that name it, and how it
+    """List the keyring's keys: id, purpose, state, time of creation, rows that name it, and how it
     wraps (of `seal` keys: direct, which has a bound, or derived).
 
     No rows are counted where there is no database yet.
@@ -54,7 +55,7 @@ def keyring_status() -> None:
         wrap = key.wrap if key.purpose is KeyPurpose.SEAL else "-"
         click.echo(f"{key.key_id}\t{key.purpose}\t{key.state}\t{key.created_at}\t{rows}\t{wrap}")
     for key_id in sorted(uses.keys() - {key.key_id for key in keys}):
-        click.echo(f"{uses[key_id]} rows name {key_id}, which is not in the ring", err=True)
+        click.echo(f"{uses[key_id]} rows name {key_id}, which is not in the keyring", err=True)
 
 
 @keyring.command("add")
@@ -103,16 +104,16 @@ def rewrap() -> None:
 
 async def _rewrap(read: Settings) -> "Count":
     from service.app.startup import open_store, open_vault
-    from service.crypto.keyring import KeyPurpose, Ring
+    from service.crypto.keyring import KeyPurpose, Keyring
     from service.crypto.rewrap import Rewrap
     from service.crypto.rotation import SETTLED, Rotation
 
-    ring = Ring(read.keyring_file)
+    keyring = Keyring(read.keyring_file)
     async with open_store(read) as store:
-        vault = await open_vault(store, ring)
-        work = Rewrap(store, vault, ring, lambda line: click.echo(line, err=True))
+        vault = await open_vault(store, keyring)
+        work = Rewrap(store, vault, keyring, lambda line: click.echo(line, err=True))
         count = await work.run()
-        age = Rotation(read.keyring_file, _now()).age(ring.active(KeyPurpose.SEAL))
+        age = Rotation(read.keyring_file, _now()).age(keyring.active(KeyPurpose.SEAL))
         if age < SETTLED:
             click.echo("waiting until no process uses the former key …", err=True)
             await asyncio.sleep(SETTLED - max(age, 0))
@@ -125,7 +126,7 @@ async def _rewrap(read: Settings) -> "Count":
 @keyring.command("retire")
 @click.argument("key_id", metavar="KEY", callback=text)
 def retire_key(key_id: str) -> None:
-    """Take a key out of the ring and keep it in a file, whose path is printed.
+    """Take a key out of the keyring and keep it in a file, whose path is printed.
 
     Refused while a row names it. Backups from before still do: keep the file with them, offline.
     """
@@ -146,10 +147,10 @@ def _held() -> Iterator["Rotation"]:
 
 
 async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
-    """How many rows name each key; *prove*: of a database that is surely this ring's."""
+    """How many rows name each key; *prove*: of a database that is surely this keyring's."""
     from service.app.startup import StartError, open_store, open_vault
     from service.crypto.canary import sealed_canary
-    from service.crypto.keyring import Ring
+    from service.crypto.keyring import Keyring
     from service.domain.clock import SystemClock
 
     async with open_store(read) as store:
@@ -159,10 +160,10 @@ async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
         if prove:
             if canary is None:
                 raise StartError(
-                    "no ring has ever been used with this database; "
+                    "no keyring has ever been used with this database; "
                     "is it the one that POSTCORE_DATABASE_URL should name?"
                 )
-            await open_vault(store, Ring(read.keyring_file))
+            await open_vault(store, Keyring(read.keyring_file))
         uses = Counter(await store.key_uses(SystemClock().now()))
     if canary is not None:
         uses[canary.ring_key_id] += 1

@@ -108,7 +108,7 @@ def migrate() -> None:
 @cli.command()
 @click.argument("path", type=click.Path(path_type=Path))
 def backup(path: Path) -> None:
-    """Write a consistent copy of the database to PATH, which must not exist; without the ring.
+    """Write a consistent copy of the database to PATH, which must not exist; without the keyring.
 
     The server may run meanwhile.
     """
@@ -116,7 +116,7 @@ def backup(path: Path) -> None:
 
     with told():
         back_up(settings().database_url, path)
-    click.echo(f"copied the database to {path}; the ring is not in it", err=True)
+    click.echo(f"copied the database to {path}; the keyring is not in it", err=True)
 
 
 def _since(_: click.Context, __: click.Parameter, value: str | None) -> int:

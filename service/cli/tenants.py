@@ -82,7 +82,7 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
     """Create a key; prints it alone, this once."""
     from service.access.api_keys import Access
     from service.app.startup import open_store, open_vault
-    from service.crypto.keyring import Ring
+    from service.crypto.keyring import Keyring
     from service.domain.clock import SystemClock
     from service.domain.model import DEFAULT_SCOPES, Scope
 
@@ -91,10 +91,10 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
 
     async def work() -> str | None:
         read = settings()
-        ring = Ring(read.keyring_file)
+        keyring = Keyring(read.keyring_file)
         async with open_store(read) as store:
-            await open_vault(store, ring)
-            plain, key = Access(store, ring, SystemClock()).mint(
+            await open_vault(store, keyring)
+            plain, key = Access(store, keyring, SystemClock()).mint(
                 tenant, name, frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
             )
             return plain if await store.add_api_key(key) else None

@@ -1,4 +1,4 @@
-"""Failures: sessions that could not be used or renewed of late, and are left alone for a while.
+"""Backoff: sessions that could not be used or renewed of late, and are left alone for a while.
 
 Callers ask again and again while a server is away; each time may cost the account a login. The
 wait doubles, so that an outage of hours does not use up the logins of the day.
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from time import monotonic
 
 from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
-from service.domain.model import PlatformFault
-from service.domain.records import ConnectionKey, Sealed, StoredConnection
+from service.domain.model import PlatformUnavailableCause
+from service.domain.records import ConnectionKey, Envelope, StoredConnection
 
 FIRST_WAIT = 5.0
 LONGEST_WAIT = 300.0
@@ -19,13 +19,13 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    session: Sealed
+    session: Envelope
     times: int
     until: float
     error: ServiceError
 
 
-class Failures:
+class Backoff:
     """Remembers, in this process, what came of the latest attempt at each session."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Failures:
         wait = min(FIRST_WAIT * 2.0 ** min(times - 1, 20), LONGEST_WAIT)
         is_outage = (
             isinstance(error, PlatformUnavailable)
-            and error.cause is not PlatformFault.SERVER_CHANGED
+            and error.cause is not PlatformUnavailableCause.SERVER_CHANGED
         )
         if not is_outage:
             # the error says how long it lasts

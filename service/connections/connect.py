@@ -22,7 +22,7 @@ from service.domain.ids import new_profile_key
 from service.domain.model import Account, Caller, Connected, Credentials, Login
 from service.domain.names import required_platform_id, well_formed_profile_key
 from service.domain.platform import CredentialPlatform
-from service.domain.records import LoginPurpose, Purpose, Reservation, SavedLogin, SealContext
+from service.domain.records import LoginPurpose, LoginWrite, Purpose, Reservation, SecretAddress
 from service.domain.steps import PlatformTime, platform_time
 from service.domain.store import Store
 from service.platforms.registry import Registry
@@ -159,8 +159,8 @@ class Connect:
         request: ConnectRequest,
         login: Login,
         reservation: Reservation | None,
-    ) -> SavedLogin:
-        context = SealContext(
+    ) -> LoginWrite:
+        context = SecretAddress(
             caller.tenant_id,
             request.profile_key or new_profile_key(),
             request.platform,
@@ -170,7 +170,7 @@ class Connect:
             secrets.randbits(63),
         )
         now = self._clock.now()
-        return SavedLogin(
+        return LoginWrite(
             context,
             login.account.username,
             self._vault.seal(login.secret, Purpose.CREDENTIAL, context),
@@ -187,7 +187,7 @@ class Connect:
         return await self._store.connected_account(caller.tenant_id, key, request.platform)
 
     async def _learn_display_name(
-        self, platform: CredentialPlatform, account: Account, context: SealContext
+        self, platform: CredentialPlatform, account: Account, context: SecretAddress
     ) -> None:
         try:
             async with asyncio.timeout(DISPLAY_NAME_SECONDS):

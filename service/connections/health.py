@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from service.connections.backoff import Failures
+from service.connections.backoff import Backoff
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.lookup_limits import LookupLimits
@@ -33,11 +33,11 @@ from service.domain.model import (
     ConnectionState,
     EventKind,
     Micros,
-    PlatformFault,
-    PlatformStep,
+    PlatformUnavailableCause,
+    PlatformUnavailableStep,
     Session,
 )
-from service.domain.records import ConnectionKey, SavedVerdict, StoredConnection
+from service.domain.records import ConnectionKey, StoredConnection, VerdictWrite
 from service.domain.store import Store
 from service.runtime.tasks import OwnedTasks
 
@@ -82,7 +82,7 @@ class Health:
         self._rate = rate
         self._checks: dict[ConnectionKey, asyncio.Task[Checked]] = {}
         self._renewals: dict[ConnectionKey, asyncio.Task[None]] = {}
-        self._failures = Failures()
+        self._failures = Backoff()
 
     async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
         """Check the connection now, or share a check that is under way or ended less than
@@ -158,12 +158,16 @@ class Health:
         try:
             renewed, session = await self._renewed(stored)
             if session.expires_at <= self._clock.now():
-                raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "expired_token")
+                raise PlatformUnavailable(
+                    PlatformUnavailableCause.UNEXPECTED_ANSWER, "expired_token"
+                )
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
             self._failures.note(stored, renewed, error)
             raise
         except Overtaken:
-            raise PlatformUnavailable(PlatformFault.BUSY, "overtaken", retry_after=1) from None
+            raise PlatformUnavailable(
+                PlatformUnavailableCause.BUSY, "overtaken", retry_after=1
+            ) from None
         self._failures.forget(renewed)
 
     async def _renewed(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
@@ -222,7 +226,7 @@ class Health:
 
 def judged(
     examination: Examination, finding: Finding, schedule: Schedule, now: Micros
-) -> SavedVerdict:
+) -> VerdictWrite:
     """What *finding* makes of the connection, with the events that tell it."""
     was = examination.held.connection
     upkeep = examination.upkeep._replace(checked_at=now)
@@ -263,7 +267,7 @@ def judged(
         username=examination.username,
         display_name=examination.username if was.display_name == was.username else was.display_name,
     )
-    return SavedVerdict(found, upkeep, _events(was, found), now)
+    return VerdictWrite(found, upkeep, _events(was, found), now)
 
 
 def _events(was: Connection, found: Connection) -> tuple[EventKind, ...]:
@@ -285,7 +289,11 @@ def _in_the_way(finding: Finding) -> ServiceError:
         return RateLimitExceeded(finding.again_in / SECOND)
     if finding.doubt == "moved":
         wait = finding.again_in / SECOND
-        return PlatformUnavailable(PlatformFault.SERVER_CHANGED, "moved", retry_after=wait)
+        return PlatformUnavailable(
+            PlatformUnavailableCause.SERVER_CHANGED, "moved", retry_after=wait
+        )
     # a refusal in words that prove nothing: the next login waits, and may well end like this one
-    error = PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, finding.doubt, retry_after=None)
-    return error.at(PlatformStep.SERVER)
+    error = PlatformUnavailable(
+        PlatformUnavailableCause.UNEXPECTED_ANSWER, finding.doubt, retry_after=None
+    )
+    return error.at(PlatformUnavailableStep.SERVER)

@@ -23,7 +23,7 @@ from service.domain.errors import (
     ServiceError,
     ServiceUnavailable,
 )
-from service.domain.model import SECOND, Caller, Lease, Micros, PlatformFault, Session
+from service.domain.model import SECOND, Caller, Lease, Micros, PlatformUnavailableCause, Session
 from service.domain.names import required_platform_id, required_profile_key
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformTime, platform_time
@@ -133,7 +133,7 @@ class Leases:
         if failed is not None and not self._is_left(session, request):
             raise failed
         if session is None:
-            raise PlatformUnavailable(PlatformFault.BUSY, "unreadable")
+            raise PlatformUnavailable(PlatformUnavailableCause.BUSY, "unreadable")
         return stored, session
 
     def _is_left(self, session: Session | None, request: LeaseRequest) -> bool:

@@ -110,7 +110,7 @@ class _Spent:
             latest[tenant] = at
 
 
-class LoginLimits:
+class LoginBudget:
     """Debits each login before it is made, and never gives one back."""
 
     def __init__(self, store: Store, clock: Clock, budgets: LoginBudgets) -> None:

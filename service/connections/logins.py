@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import structlog
 
-from service.connections.login_budget import LoginLimits
+from service.connections.login_budget import LoginBudget
 from service.domain.clock import Clock
 from service.domain.errors import PlatformRateLimited, ServiceError, ServiceUnavailable
 from service.domain.model import SECOND, Account, Login, Micros
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 class Logins:
     """Spends logins. None is made that was not debited before, and none is made twice."""
 
-    def __init__(self, limits: LoginLimits, clock: Clock) -> None:
+    def __init__(self, limits: LoginBudget, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
 

@@ -9,7 +9,7 @@ from service.crypto.vault import Unreadable, Vault
 from service.domain.errors import ServiceError
 from service.domain.model import Session
 from service.domain.platform import CredentialPlatform
-from service.domain.records import StoredSession
+from service.domain.records import SessionEnvelope
 from service.platforms.registry import Registry
 from service.runtime.tasks import OwnedTasks
 
@@ -26,11 +26,11 @@ class Logouts:
         self._vault = vault
         self._tasks = tasks
 
-    def later(self, stored: StoredSession) -> None:
+    def later(self, stored: SessionEnvelope) -> None:
         """End a session that is stored no more, some time soon."""
         self._tasks.leave(self.now(stored))
 
-    async def now(self, stored: StoredSession) -> None:
+    async def now(self, stored: SessionEnvelope) -> None:
         """End a session that is stored no more."""
         try:
             session = self._vault.open_session(stored)

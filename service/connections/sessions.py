@@ -18,11 +18,11 @@ from service.domain.errors import PlatformNotConnected, ProfileNotFound, Service
 from service.domain.model import SECOND, Account, Login, Micros, Refreshed, Session
 from service.domain.platform import CredentialPlatform
 from service.domain.records import (
+    NewSession,
     Purpose,
-    SealContext,
-    SealedSession,
+    SecretAddress,
+    SessionEnvelope,
     StoredConnection,
-    StoredSession,
 )
 from service.domain.steps import PlatformTime, platform_time
 from service.domain.store import Store
@@ -56,14 +56,14 @@ class Sessions:
 
     def open(self, stored: StoredConnection) -> Session:
         """Raises UnknownKey or Unreadable."""
-        return self._vault.open_session(StoredSession(stored.context, stored.session))
+        return self._vault.open_session(SessionEnvelope(stored.context, stored.session))
 
     def open_credential(self, stored: StoredConnection) -> str:
         """`Login.secret` as it was stored. Raises UnknownKey or Unreadable."""
         return self._vault.open(stored.credential, Purpose.CREDENTIAL, stored.context)
 
     @asynccontextmanager
-    async def claimed(self, context: SealContext) -> AsyncIterator[StoredConnection]:
+    async def claimed(self, context: SecretAddress) -> AsyncIterator[StoredConnection]:
         """The connection, held by us alone until the end of the block.
 
         Waits while somebody else holds it. Raises ProfileNotFound or PlatformNotConnected, and
@@ -79,7 +79,7 @@ class Sessions:
             with suppress(ServiceUnavailable):
                 await self._store.give_up_claim(held)
 
-    async def _until_free(self, context: SealContext, give_up_at: float) -> None:
+    async def _until_free(self, context: SecretAddress, give_up_at: float) -> None:
         """Wait, by reads, until the claim on the connection looks free. Raises Overtaken."""
         pause = MIN_PAUSE_SECONDS
         while True:
@@ -93,7 +93,7 @@ class Sessions:
             if not now < until <= now + CLAIM:
                 return
 
-    async def _claim(self, context: SealContext) -> StoredConnection | None:
+    async def _claim(self, context: SecretAddress) -> StoredConnection | None:
         now = self._clock.now()
         try:
             return await self._store.claim(context, now, now + CLAIM)
@@ -159,12 +159,12 @@ class Sessions:
         self, held: StoredConnection, session: Session, at: Micros
     ) -> StoredConnection | None:
         sealed = self._vault.seal_session(session, held.context)
-        saved = SealedSession(sealed, session.expires_at, at)
+        saved = NewSession(sealed, session.expires_at, at)
         if not await self._store.save_session(held, saved):
             return None
         return held._replace(session=sealed, refreshed_at=at)
 
-    async def _is_gone(self, context: SealContext) -> bool:
+    async def _is_gone(self, context: SecretAddress) -> bool:
         """Whether the connection was ended, or made anew, since it was claimed."""
         try:
             now = await self._store.connection(

@@ -26,13 +26,13 @@ from service.domain.errors import (
 from service.domain.model import (
     DAY,
     SECOND,
-    CredentialFault,
+    AccountStatus,
+    InvalidCredentialsCause,
     Login,
     Micros,
-    PlatformFault,
+    PlatformUnavailableCause,
     ReconnectReason,
     Session,
-    Standing,
 )
 from service.domain.platform import AccountGone, SessionEnded
 from service.domain.records import LoginPurpose, StoredConnection
@@ -45,12 +45,16 @@ RENEWAL_LOOK_SECONDS = 2.0
 """Time limit for reading the document during a renewal, whose new session is stored by then."""
 
 NOT_ACTIVE = {
-    Standing.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
-    Standing.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
-    Standing.TAKEN_DOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
+    AccountStatus.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
+    AccountStatus.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
+    AccountStatus.TAKEN_DOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
 }
 """What may be lifted again: the secret is kept, and only the account's standing is asked for."""
-NOT_SENT = (PlatformFault.DNS_FAILURE, PlatformFault.ADDRESS_NOT_ALLOWED, PlatformFault.BUSY)
+NOT_SENT = (
+    PlatformUnavailableCause.DNS_FAILURE,
+    PlatformUnavailableCause.ADDRESS_NOT_ALLOWED,
+    PlatformUnavailableCause.BUSY,
+)
 """What a login fails of before its server hears of it."""
 LOOK_FIRST = (ReconnectReason.SERVER_MOVED, ReconnectReason.ACCOUNT_DELETED)
 """What only the document, or a standing, can undo: nothing else is tried before."""
@@ -151,7 +155,7 @@ class Examination:
             standing = await self._standing()
             if standing in NOT_ACTIVE:
                 return Finding(NOT_ACTIVE[standing])
-            if standing is Standing.NOT_FOUND and was is ReconnectReason.ACCOUNT_DELETED:
+            if standing is AccountStatus.NOT_FOUND and was is ReconnectReason.ACCOUNT_DELETED:
                 return Finding(was)
         try:
             if await self._refresh():
@@ -201,7 +205,7 @@ class Examination:
         self._looked = True
         self.username = named.username
         now = self._clock.now()
-        if not self._platform.is_one_house(account.origin, named.origin):
+        if not self._platform.may_share_credentials(account.origin, named.origin):
             since = self.upkeep.moved_at
             # from now, where the clock was put back
             since = now if since is None or since > now else since
@@ -220,7 +224,7 @@ class Examination:
     def _document_is_good(self) -> bool:
         return 0 <= self._clock.now() - self.upkeep.document_at < DOCUMENT_GOOD_FOR
 
-    async def _standing(self) -> Standing:
+    async def _standing(self) -> AccountStatus:
         async with platform_time(PlatformTime(self._until)):
             return await self._platform.standing(account_of(self.held))
 
@@ -231,7 +235,7 @@ class Examination:
         except (SessionEnded, Unreadable):
             # its credential was opened before: a login makes another session
             return False
-        self._inactive, self._told_username = refreshed.inactive, refreshed.told_username
+        self._inactive, self._told_username = refreshed.inactive, refreshed.reported_username
         if not refreshed.inactive:
             self.session, self.refreshed = refreshed.session, True
         return self.refreshed
@@ -275,7 +279,7 @@ class Examination:
         """Put off the next login after one that may have been sent, and has told nothing."""
         if error.cause in NOT_SENT:
             return
-        lasts = (PlatformFault.UNEXPECTED_ANSWER, PlatformFault.SERVER_ERROR)
+        lasts = (PlatformUnavailableCause.UNEXPECTED_ANSWER, PlatformUnavailableCause.SERVER_ERROR)
         if error.retry_after is None and error.cause in lasts:
             self._wait_after_refusal()
             return
@@ -287,14 +291,14 @@ class Examination:
             error.retry_after = max(error.retry_after, (after - now) / SECOND)
 
 
-def _refused(error: ServiceError, before: Standing, after: Standing) -> Finding:
+def _refused(error: ServiceError, before: AccountStatus, after: AccountStatus) -> Finding:
     """What a login that was refused proves, between two words on the account."""
     if after in NOT_ACTIVE:
         return Finding(NOT_ACTIVE[after])
-    if error.metadata.get("cause") == CredentialFault.REJECTED_BY_PLATFORM:
-        if before is after is Standing.ACTIVE:
+    if error.metadata.get("cause") == InvalidCredentialsCause.REJECTED_BY_PLATFORM:
+        if before is after is AccountStatus.ACTIVE:
             return Finding(ReconnectReason.APP_PASSWORD_REVOKED)
-        if before is after is Standing.NOT_FOUND:
+        if before is after is AccountStatus.NOT_FOUND:
             return Finding(ReconnectReason.ACCOUNT_DELETED)
     # that an account is not active the server may tell its owner alone, which is no proof yet
     told = error if isinstance(error, AccountInactive) else None

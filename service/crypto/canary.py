@@ -1,33 +1,34 @@
-"""The canary: a known text, sealed in the store, which the right ring alone opens.
+"""The canary: a known text, sealed in the store, which the right keyring alone opens.
 
-With it the store remembers a mark of each key that it was ever used with: a ring that is right but
-for one key would open all secrets, and take every API key for a false one.
+With it the store remembers a mark of each key that it was ever used with: a keyring that is right
+but for one key would open all secrets, and take every API key for a false one.
 """
 
-from service.crypto.keyring import Ring
+from service.crypto.keyring import Keyring
 from service.crypto.vault import Vault
-from service.domain.records import Purpose, SealContext, Sealed
+from service.domain.records import Envelope, Purpose, SecretAddress
 from service.domain.store import Store
 
 NAME = "canary"
-TEXT = "The ring that sealed this is the ring of this store."
-PLACE = SealContext("", "", "", "", "", 0)
+TEXT = "The keyring that sealed this is the keyring of this store."
+PLACE = SecretAddress("", "", "", "", "", 0)
 
 
-async def sealed_canary(store: Store) -> Sealed | None:
-    """As it is stored, None where no ring has been used with *store* yet; raises ValueError."""
+async def sealed_canary(store: Store) -> Envelope | None:
+    """As it is stored, None where no keyring has been used with *store* yet; raises ValueError."""
     written = await store.remembered(NAME)
     return None if written is None else _read(written)
 
 
-async def prove(store: Store, vault: Vault, ring: Ring) -> None:
-    """Raises UnknownKey, Unreadable or ValueError, unless *ring*, the vault's, is the store's."""
+async def prove(store: Store, vault: Vault, keyring: Keyring) -> None:
+    """Raises UnknownKey, Unreadable or ValueError, unless *keyring*, the vault's, is the
+    store's."""
     written = await store.remembered(NAME)
     if written is None:
         sealed = vault.seal(TEXT, Purpose.CANARY, PLACE)
         written = await store.remember(NAME, _written(sealed))
     vault.open(_read(written), Purpose.CANARY, PLACE)
-    for key in ring.keys:
+    for key in keyring.keys:
         name = f"{NAME} {key.key_id}"
         mark = await store.remembered(name) or await store.remember(name, key.mark)
         if mark != key.mark:
@@ -44,10 +45,10 @@ async def reseal(store: Store, vault: Vault) -> None:
             await store.revise(NAME, written, _written(again))
 
 
-def _written(sealed: Sealed) -> str:
+def _written(sealed: Envelope) -> str:
     return f"{sealed.ring_key_id} {sealed.envelope.hex()}"
 
 
-def _read(written: str) -> Sealed:
+def _read(written: str) -> Envelope:
     key_id, _, envelope = written.partition(" ")
-    return Sealed(key_id, bytes.fromhex(envelope))
+    return Envelope(key_id, bytes.fromhex(envelope))

@@ -1,4 +1,4 @@
-"""The ring: the service's own keys, by purpose, in one file that its owner alone may read.
+"""The keyring: the service's own keys, by purpose, in one file that its owner alone may read.
 
 The file is JSON: `{"version": 2, "keys": [{id, purpose, state, created_at, since, key, wrap}]}`,
 each key 256 random bits in base64, *since* when it came into its state. Of each purpose exactly one
@@ -33,18 +33,18 @@ import structlog
 LOOK_EVERY = 4.0
 """Seconds between two looks at whether the file has changed: with a loop that is busy, 5."""
 OPEN_FOR = 60.0
-"""Seconds for which a key that has left the ring still opens: a call may hold what it sealed."""
+"""Seconds for which a key that has left the keyring still opens: a call may hold what it sealed."""
 KEY_ID = re.compile(r"[!-~]{1,64}", re.ASCII)
 
 log = structlog.get_logger()
 
 
-class RingError(Exception):
-    """The ring cannot be used; its text is a sentence for the operator and holds no secret."""
+class KeyringError(Exception):
+    """The keyring cannot be used; its text is a sentence for the operator and holds no secret."""
 
 
 class UnknownKey(Exception):
-    """Something names a key that is not in the ring: an alarm, and no proof of anything."""
+    """Something names a key that is not in the keyring: an alarm, and no proof of anything."""
 
 
 class KeyPurpose(StrEnum):
@@ -70,7 +70,7 @@ class Wrap(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the ring."""
+    """One key of the keyring."""
 
     key_id: str
     purpose: KeyPurpose
@@ -86,12 +86,12 @@ class Key:
         return hmac.digest(self.secret, f"mark of {self.key_id}".encode(), hashlib.sha256).hex()
 
 
-class Ring:
+class Keyring:
     """The keys in *path*, looked at again every few seconds and when an unknown one is asked for.
 
-    Raises RingError where the file is missing, open to others, or not a ring. A file that goes
-    bad later, or holds another ring, leaves the keys that were loaded in use, with an error in
-    the log.
+    Raises KeyringError where the file is missing, open to others, or not a keyring. A file that
+    goes bad later, or holds another keyring, leaves the keys that were loaded in use, with an error
+    in the log.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,7 +119,7 @@ class Ring:
         """The key that something of ours was made with; raises UnknownKey, which is an alarm."""
         key = self.find(purpose, key_id)
         if key is None:
-            log.error("key not in the ring", purpose=purpose.value, key_id=key_id)
+            log.error("key not in the keyring", purpose=purpose.value, key_id=key_id)
             raise UnknownKey(key_id)
         return key
 
@@ -150,21 +150,23 @@ class Ring:
                 self._seen = seen
                 # by this line an operator knows that a process has a key
                 log.info(
-                    "ring loaded", keys={key.key_id: key.state.value for key in self._keys.values()}
+                    "keyring loaded",
+                    keys={key.key_id: key.state.value for key in self._keys.values()},
                 )
-        except (OSError, RingError):
-            log.exception("ring cannot be read again; the loaded keys stay in use")
+        except (OSError, KeyringError):
+            log.exception("keyring cannot be read again; the loaded keys stay in use")
 
     def _check_kin(self, keys: Sequence[Key]) -> None:
-        """Raise RingError where *keys* are another ring's: what it sealed would be lost to ours.
+        """Raise KeyringError where *keys* are another keyring's: what it sealed would be lost to
+        ours.
 
-        A ring changes step by step: it always has keys of before, and none turns into another.
+        A keyring changes step by step: it always has keys of before, and none turns into another.
         """
         old = {(key.purpose, key.key_id): key.secret for key in self._keys.values()}
         met = {key for key in keys if (key.purpose, key.key_id) in old}
         changed = any(key.secret != old[key.purpose, key.key_id] for key in met)
         if changed or {key.purpose for key in met} != set(KeyPurpose):
-            raise RingError(f"{self._path} is another ring than the one that was loaded")
+            raise KeyringError(f"{self._path} is another keyring than the one that was loaded")
 
     def _take(self, keys: Sequence[Key]) -> None:
         taken = {(key.purpose, key.key_id): key for key in keys}
@@ -181,48 +183,52 @@ def _identity(path: Path) -> tuple[int, int, int]:
 
 
 def active_keys(keys: Sequence[Key]) -> dict[KeyPurpose, Key]:
-    """The active key of each purpose; raises RingError unless there is exactly one of each."""
+    """The active key of each purpose; raises KeyringError unless there is exactly one of each."""
     active = {key.purpose: key for key in keys if key.state is KeyState.ACTIVE}
     count = sum(key.state is KeyState.ACTIVE for key in keys)
     if active.keys() != set(KeyPurpose) or count != len(KeyPurpose):
-        raise RingError("the ring needs exactly one active key of each purpose")
+        raise KeyringError("the keyring needs exactly one active key of each purpose")
     return active
 
 
 def read_keys(path: Path) -> list[Key]:
-    """The keys of the ring in *path*; raises RingError with a sentence that says why not."""
+    """The keys of the keyring in *path*; raises KeyringError with a sentence that says why not."""
     keys = keys_in(path)
     active_keys(keys)
     return keys
 
 
 def keys_in(path: Path) -> list[Key]:
-    """The keys in *path*, be they a whole ring or not; raises RingError."""
+    """The keys in *path*, be they a whole keyring or not; raises KeyringError."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
-                raise RingError(
-                    f"the ring {path} is open to others (mode {mode:04o}); run: chmod 600 {path}"
+                raise KeyringError(
+                    f"the keyring {path} is open to others (mode {mode:04o}); run: chmod 600 {path}"
                 )
             written = json.loads(file.read())
     except FileNotFoundError:
-        raise RingError(f"there is no ring at {path}; make one: postcore keyring init") from None
+        raise KeyringError(
+            f"there is no keyring at {path}; make one: postcore keyring init"
+        ) from None
     except OSError as error:
-        raise RingError(f"the ring {path} cannot be read: {error.strerror}") from None
+        raise KeyringError(f"the keyring {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        raise RingError(f"the ring {path} is not JSON") from None
+        raise KeyringError(f"the keyring {path} is not JSON") from None
     try:
         version = written["version"]
         if version not in (1, 2):
-            raise RingError(f"the ring {path} is of a version that this program does not know")
+            raise KeyringError(
+                f"the keyring {path} is of a version that this program does not know"
+            )
         keys = [_key_from(entry) for entry in written["keys"]]
         if version < _version(keys):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise RingError(f"the ring {path} is damaged") from None
+        raise KeyringError(f"the keyring {path} is damaged") from None
     if len({key.key_id for key in keys}) != len(keys):
-        raise RingError(f"the ring {path} names a key twice")
+        raise KeyringError(f"the keyring {path} names a key twice")
     return keys
 
 
@@ -272,22 +278,23 @@ def age(written: str, now: datetime) -> float:
         return float("inf")
 
 
-def create_ring(path: Path, keys: Sequence[Key]) -> None:
-    """Write a new ring, whole or not at all; raises RingError where there is one already."""
+def create_keyring(path: Path, keys: Sequence[Key]) -> None:
+    """Write a new keyring, whole or not at all; raises KeyringError where there is one already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise RingError(f"cannot make the folder {path.parent}: {error.strerror}") from None
+        raise KeyringError(f"cannot make the folder {path.parent}: {error.strerror}") from None
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         write_draft(draft, keys)
-        # link, unlike rename, fails where there is a ring: two at once cannot overwrite each other
+        # link, unlike rename, fails where there is a keyring: two at once cannot overwrite each
+        # other
         os.link(draft, path)
         keep_names(path.parent)
     except FileExistsError:
-        raise RingError(f"there is a ring at {path} already; it was left as it is") from None
+        raise KeyringError(f"there is a keyring at {path} already; it was left as it is") from None
     except OSError as error:
-        raise RingError(f"the ring {path} cannot be written: {error.strerror}") from None
+        raise KeyringError(f"the keyring {path} cannot be written: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
 

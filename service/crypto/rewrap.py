@@ -1,4 +1,4 @@
-"""Rewrap: everything that was sealed is sealed anew under the ring's active key.
+"""Rewrap: everything that was sealed is sealed anew under the keyring's active key.
 
 Which rows name another key is in the store itself, and so there is nothing else to remember: cut
 short anywhere, it goes on with what is left. A row is replaced only if it still holds the envelope
@@ -13,15 +13,15 @@ from time import perf_counter
 import structlog
 
 from service.crypto import canary
-from service.crypto.keyring import KeyPurpose, Ring, UnknownKey
+from service.crypto.keyring import KeyPurpose, Keyring, UnknownKey
 from service.crypto.vault import Unreadable, Vault
-from service.domain.records import Purpose, SealContext, Sealed, StoredSecret
+from service.domain.records import Envelope, Purpose, SecretAddress, SecretRow
 from service.domain.store import Store
 
 AT_ONCE = 100
 """Rows of one transaction."""
 PASSES = 10
-FIRST = SealContext("", "", "", "", "", 0)
+FIRST = SecretAddress("", "", "", "", "", 0)
 TOLD_EVERY = 10
 """Batches between two words on how far it is."""
 
@@ -40,10 +40,12 @@ class Count:
 class Rewrap:
     """Rewraps a store that may be in use. *tell* is told how far it is."""
 
-    def __init__(self, store: Store, vault: Vault, ring: Ring, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, keyring: Keyring, tell: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._vault = vault
-        self._ring = ring
+        self._keyring = keyring
         self._tell = tell
 
     async def run(self) -> Count:
@@ -65,7 +67,7 @@ class Rewrap:
         after, batches = FIRST, 0
         while True:
             started = perf_counter()
-            key_id = self._ring.active(KeyPurpose.SEAL).key_id
+            key_id = self._keyring.active(KeyPurpose.SEAL).key_id
             found = await self._store.sealed_otherwise(purpose, key_id, after, AT_ONCE)
             if not found:
                 return
@@ -81,7 +83,7 @@ class Rewrap:
             # as long as it took: half of the time is for those who serve from the store
             await asyncio.sleep(perf_counter() - started)
 
-    def _resealed(self, secret: StoredSecret) -> Sealed | None:
+    def _resealed(self, secret: SecretRow) -> Envelope | None:
         try:
             return self._vault.reseal(secret.sealed, secret.purpose, secret.context)
         except (UnknownKey, Unreadable) as error:

@@ -1,13 +1,13 @@
-"""Rotation: leads the ring's keys from one state to the next, one change of the file at a time.
+"""Rotation: leads the keyring's keys from one state to the next, one change of the file at a time.
 
     (add) → pending → (activate) → active → (another is activated) → previous → (retire) → a file
                                      ↑___________(activate)___________|
 
-Every change is a new file, whole on the disk before it takes the ring's name, so that a crash
-leaves the ring as it was or as it was to be. What a change relies on is time: every process looks
-at the ring within 5 s, and so SETTLED seconds after a change there is none that goes by the former
-ring. An operator who copies the ring to several machines has to see to that himself; each process
-logs `ring loaded` with the keys that it has.
+Every change is a new file, whole on the disk before it takes the keyring's name, so that a crash
+leaves the keyring as it was or as it was to be. What a change relies on is time: every process
+looks at the keyring within 5 s, and so SETTLED seconds after a change there is none that goes by
+the former keyring. An operator who copies the keyring to several machines has to see to that
+himself; each process logs `keyring loaded` with the keys that it has.
 """
 
 import fcntl
@@ -22,8 +22,8 @@ from time import monotonic, sleep
 from service.crypto.keyring import (
     Key,
     KeyPurpose,
+    KeyringError,
     KeyState,
-    RingError,
     age,
     keep_names,
     keys_in,
@@ -33,15 +33,16 @@ from service.crypto.keyring import (
 )
 
 SETTLED = 10.0
-"""Seconds after which every process has a change of the ring."""
+"""Seconds after which every process has a change of the keyring."""
 AT_REST = 60.0
-"""Seconds after which nothing is under way that was begun before a change of the ring."""
+"""Seconds after which nothing is under way that was begun before a change of the keyring."""
 WAIT_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 0.05
 
 
 class Rotation:
-    """A ring that nobody else changes meanwhile. Raises RingError where a step is not allowed."""
+    """A keyring that nobody else changes meanwhile. Raises KeyringError where a step is not
+    allowed."""
 
     def __init__(self, path: Path, now: datetime) -> None:
         self._path = path.resolve()  # of a link, what it leads to is replaced
@@ -51,8 +52,8 @@ class Rotation:
     @classmethod
     @contextmanager
     def held(cls, path: Path, now: datetime) -> Iterator["Rotation"]:
-        """The ring in *path*, held until the end of the block, as it was found after waiting."""
-        read_keys(path)  # where there is no ring, no lock is left behind
+        """The keyring in *path*, held until the end of the block, as it was found after waiting."""
+        read_keys(path)  # where there is no keyring, no lock is left behind
         with _lock(path.resolve()):
             yield cls(path, now)
 
@@ -60,7 +61,7 @@ class Rotation:
         for key in self.keys:
             if key.key_id == key_id:
                 return key
-        raise RingError(f"the ring has no key {key_id}; list them: postcore keyring status")
+        raise KeyringError(f"the keyring has no key {key_id}; list them: postcore keyring status")
 
     def add(self, purpose: KeyPurpose) -> Key:
         """A new pending key: every process loads it, none uses it yet."""
@@ -72,11 +73,11 @@ class Rotation:
         """The key that `retire` wrote to *file*: it opens what it sealed, and is not used anew."""
         found = keys_in(file)
         if len(found) != 1:
-            raise RingError(f"{file} does not hold one retired key")
+            raise KeyringError(f"{file} does not hold one retired key")
         [key] = found
         for there in self.keys:
             if there.key_id == key.key_id:
-                raise RingError(f"the key {key.key_id} is in the ring already")
+                raise KeyringError(f"the key {key.key_id} is in the keyring already")
         key = replace(key, state=KeyState.PREVIOUS, since=self._time())
         self._write([*self.keys, key])
         return key
@@ -92,7 +93,7 @@ class Rotation:
             return chosen
         wait = SETTLED - self.age(chosen)
         if chosen.state is KeyState.PENDING and wait > 0 and not at_once:
-            raise RingError(
+            raise KeyringError(
                 f"the key {key_id} is too new to be loaded everywhere; activate it in {wait:.0f} s"
             )
         active = replace(chosen, state=KeyState.ACTIVE, since=self._time())
@@ -113,12 +114,12 @@ class Rotation:
         """Take out a key that so many *rows* name; returns the file that keeps it from now on."""
         key = self.key(key_id)
         if key.state is KeyState.ACTIVE:
-            raise RingError(f"the key {key_id} is active; activate another before you retire it")
+            raise KeyringError(f"the key {key_id} is active; activate another before you retire it")
         if rows:
-            raise RingError(f"the key {key_id} is named by {rows} rows; {_way_out(key)}")
+            raise KeyringError(f"the key {key_id} is named by {rows} rows; {_way_out(key)}")
         wait = AT_REST - self.age(key)
         if key.state is KeyState.PREVIOUS and wait > 0:
-            raise RingError(
+            raise KeyringError(
                 f"the key {key_id} may still be in use by what is under way; "
                 f"retire it in {wait:.0f} s"
             )
@@ -140,11 +141,11 @@ class Rotation:
             draft.unlink(missing_ok=True)
             write_draft(draft, [kept])
             if file.exists() and [other.secret for other in keys_in(file)] != [key.secret]:
-                raise RingError(f"there is another file {file}; it was left as it is")
+                raise KeyringError(f"there is another file {file}; it was left as it is")
             draft.rename(file)
             keep_names(file.parent)
         except OSError as error:
-            raise RingError(f"{file} cannot be written: {error.strerror}") from None
+            raise KeyringError(f"{file} cannot be written: {error.strerror}") from None
         finally:
             draft.unlink(missing_ok=True)
         return file
@@ -155,12 +156,14 @@ class Rotation:
         try:
             draft.unlink(missing_ok=True)
             former = self._path.stat()
-            # a ring that root has changed is still its owner's
+            # a keyring that root has changed is still its owner's
             write_draft(draft, keys, (former.st_uid, former.st_gid))
             draft.rename(self._path)
             keep_names(self._path.parent)
         except OSError as error:
-            raise RingError(f"the ring {self._path} cannot be written: {error.strerror}") from None
+            raise KeyringError(
+                f"the keyring {self._path} cannot be written: {error.strerror}"
+            ) from None
         finally:
             draft.unlink(missing_ok=True)
         self.keys = list(keys)
@@ -184,7 +187,7 @@ def _lock(path: Path) -> Iterator[None]:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise RingError(f"cannot open {lock}: {error.strerror}") from None
+        raise KeyringError(f"cannot open {lock}: {error.strerror}") from None
     try:
         while True:
             try:
@@ -192,7 +195,7 @@ def _lock(path: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if monotonic() > give_up_at:
-                    raise RingError(f"another command is changing the ring {path}") from None
+                    raise KeyringError(f"another command is changing the keyring {path}") from None
                 sleep(ASK_AGAIN_SECONDS)
         yield
     finally:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from service.crypto.keyring import Key, KeyPurpose, Ring
+from service.crypto.keyring import Key, KeyPurpose, Keyring
 from service.crypto.vault import length_prefixed
 from service.domain.model import Place
 from service.domain.records import Fingerprint
@@ -27,20 +27,20 @@ class InvalidToken(Exception):
 
 
 class Tokens:
-    """Made under keys derived (HKDF) from the ring's `token` key, one for each use."""
+    """Made under keys derived (HKDF) from the keyring's `token` key, one for each use."""
 
-    def __init__(self, ring: Ring) -> None:
-        self._ring = ring
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
 
     def fingerprint(self, parts: Iterable[str]) -> Fingerprint:
         """An HMAC-SHA-256 over *parts*, which may hold secrets: they cannot be guessed from it
-        without the ring."""
-        key = self._ring.active(KeyPurpose.TOKEN)
+        without the keyring."""
+        key = self._keyring.active(KeyPurpose.TOKEN)
         return Fingerprint(key.key_id, _tag(key, REQUEST, _encoded(parts)))
 
     def matches(self, fingerprint: Fingerprint, parts: Iterable[str]) -> bool:
         """Whether *fingerprint* was made from the same *parts*; raises UnknownKey."""
-        key = self._ring.key(KeyPurpose.TOKEN, fingerprint.ring_key_id)
+        key = self._keyring.key(KeyPurpose.TOKEN, fingerprint.ring_key_id)
         return hmac.compare_digest(fingerprint.digest, _tag(key, REQUEST, _encoded(parts)))
 
     def page(self, place: Place, *bound_to: str) -> str:
@@ -70,7 +70,7 @@ class Tokens:
     def _token(self, use: bytes, written: bytes, bound_to: Iterable[str]) -> str:
         """Base64url without padding, of: format (1 byte), length of the key's id (1), the id, the
         tag (16), *written*."""
-        key = self._ring.active(KeyPurpose.TOKEN)
+        key = self._keyring.active(KeyPurpose.TOKEN)
         name = key.key_id.encode()
         tag = _token_tag(key, use, written, bound_to)
         return _base64(bytes([FORMAT, len(name)]) + name + tag + written)
@@ -83,7 +83,7 @@ class Tokens:
             if len(token) > LONGEST or _base64(raw) != token or raw[0] != FORMAT:
                 raise InvalidToken
             name, rest = raw[2 : 2 + raw[1]], raw[2 + raw[1] :]
-            key = self._ring.find(KeyPurpose.TOKEN, name.decode())
+            key = self._keyring.find(KeyPurpose.TOKEN, name.decode())
             tag, written = rest[:TAG], rest[TAG:]
             if key is None or not hmac.compare_digest(tag, _token_tag(key, use, written, bound_to)):
                 raise InvalidToken

@@ -23,7 +23,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from service.domain.model import CredentialFault, Micros, PlatformFault, PlatformStep
+from service.domain.model import (
+    InvalidCredentialsCause,
+    Micros,
+    PlatformUnavailableCause,
+    PlatformUnavailableStep,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,18 @@ class ServiceError(Exception):
 
 class InvalidCredentials(ServiceError):
     def __init__(
-        self, platform: str, display_name: str, cause: CredentialFault, *, help_url: str = ""
+        self,
+        platform: str,
+        display_name: str,
+        cause: InvalidCredentialsCause,
+        *,
+        help_url: str = "",
     ) -> None:
         fields = {
-            CredentialFault.MALFORMED_HANDLE: (
+            InvalidCredentialsCause.MALFORMED_HANDLE: (
                 Field("credentials.handle", "is not a full handle, such as user.bsky.social"),
             ),
-            CredentialFault.MALFORMED_APP_PASSWORD: (
+            InvalidCredentialsCause.MALFORMED_APP_PASSWORD: (
                 Field("credentials.app_password", "is not of the form xxxx-xxxx-xxxx-xxxx"),
             ),
         }
@@ -205,7 +215,7 @@ class PlatformUnavailable(ServiceError):
 
     def __init__(
         self,
-        cause: PlatformFault,
+        cause: PlatformUnavailableCause,
         why: str,
         *,
         retry_after: float | None = 30,
@@ -213,11 +223,11 @@ class PlatformUnavailable(ServiceError):
     ) -> None:
         super().__init__("", retry_after=retry_after, why=why)
         self.cause = cause
-        self.step: PlatformStep | None = None
+        self.step: PlatformUnavailableStep | None = None
         self.http_status = http_status
         self._describe()
 
-    def at(self, step: PlatformStep) -> Self:
+    def at(self, step: PlatformUnavailableStep) -> Self:
         """This refusal, with the step that it happened at, unless it has one."""
         if self.step is None:
             self.step = step
@@ -230,31 +240,42 @@ class PlatformUnavailable(ServiceError):
             self.metadata["step"] = self.step.value
         if self.http_status is not None:
             self.metadata["httpStatus"] = str(self.http_status)
-        said = FAULTS[self.cause].format(server=SERVERS[self.step], status=self.http_status)
+        said = CAUSES[self.cause].format(server=SERVERS[self.step], status=self.http_status)
         self.message = f"{said[0].upper()}{said[1:]}. This proves nothing about the credentials."
         self.args = (self.message,)
 
 
-FAULTS: Mapping[PlatformFault, str] = {
-    PlatformFault.DNS_FAILURE: "the name servers gave no usable answer about {server}",
-    PlatformFault.SERVER_UNREACHABLE: "no connection to {server} could be made, or it was lost",
-    PlatformFault.TLS_FAILURE: "no secure connection to {server} could be made: its TLS "
-    "certificate or configuration is not valid",
-    PlatformFault.ADDRESS_NOT_ALLOWED: "the address of {server} cannot be used: it must be a "
-    "public name that exists, with https on port 443",
-    PlatformFault.UNEXPECTED_ANSWER: "the answer of {server} does not follow the protocol",
-    PlatformFault.SERVER_ERROR: "{server} reports an error of its own (HTTP {status})",
-    PlatformFault.TIMEOUT: "{server} did not answer in time",
-    PlatformFault.BUSY: "{server} asks to wait, or this service has too many requests to it in "
-    "progress",
-    PlatformFault.SERVER_CHANGED: "the account's server has changed; whether this is final is "
-    "known 10 minutes after it was first seen",
+CAUSES: Mapping[PlatformUnavailableCause, str] = {
+    PlatformUnavailableCause.DNS_FAILURE: "the name servers gave no usable answer about {server}",
+    PlatformUnavailableCause.SERVER_UNREACHABLE: (
+        "no connection to {server} could be made, or it was lost"
+    ),
+    PlatformUnavailableCause.TLS_FAILURE: (
+        "no secure connection to {server} could be made: its TLS certificate or configuration is "
+        "not valid"
+    ),
+    PlatformUnavailableCause.ADDRESS_NOT_ALLOWED: (
+        "the address of {server} cannot be used: it must be a public name that exists, with https "
+        "on port 443"
+    ),
+    PlatformUnavailableCause.UNEXPECTED_ANSWER: (
+        "the answer of {server} does not follow the protocol"
+    ),
+    PlatformUnavailableCause.SERVER_ERROR: "{server} reports an error of its own (HTTP {status})",
+    PlatformUnavailableCause.TIMEOUT: "{server} did not answer in time",
+    PlatformUnavailableCause.BUSY: (
+        "{server} asks to wait, or this service has too many requests to it in progress"
+    ),
+    PlatformUnavailableCause.SERVER_CHANGED: (
+        "the account's server has changed; whether this is final is known 10 minutes after it was "
+        "first seen"
+    ),
 }
-SERVERS: Mapping[PlatformStep | None, str] = {
+SERVERS: Mapping[PlatformUnavailableStep | None, str] = {
     None: "the platform's server",
-    PlatformStep.HANDLE: "the handle's domain",
-    PlatformStep.DOCUMENT: "the directory that holds the account's document",
-    PlatformStep.SERVER: "the account's server",
+    PlatformUnavailableStep.HANDLE: "the handle's domain",
+    PlatformUnavailableStep.DOCUMENT: "the directory that holds the account's document",
+    PlatformUnavailableStep.SERVER: "the account's server",
 }
 
 

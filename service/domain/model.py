@@ -64,7 +64,7 @@ class EventKind(StrEnum):
     DISCONNECTED = "DISCONNECTED"
 
 
-class Standing(StrEnum):
+class AccountStatus(StrEnum):
     """What a platform tells anybody of an account."""
 
     ACTIVE = "ACTIVE"
@@ -76,7 +76,7 @@ class Standing(StrEnum):
     """The platform answers, and does not say."""
 
 
-class CredentialFault(StrEnum):
+class InvalidCredentialsCause(StrEnum):
     """Why credentials were refused; named as the contract's InvalidCredentialsCause."""
 
     MALFORMED_HANDLE = "MALFORMED_HANDLE"
@@ -86,7 +86,7 @@ class CredentialFault(StrEnum):
     REJECTED_BY_PLATFORM = "REJECTED_BY_PLATFORM"
 
 
-class PlatformFault(StrEnum):
+class PlatformUnavailableCause(StrEnum):
     """Why a platform's answer proves nothing; named as the contract's PlatformUnavailableCause."""
 
     DNS_FAILURE = "DNS_FAILURE"
@@ -100,7 +100,7 @@ class PlatformFault(StrEnum):
     SERVER_CHANGED = "SERVER_CHANGED"
 
 
-class PlatformStep(StrEnum):
+class PlatformUnavailableStep(StrEnum):
     """Which of a platform's servers was asked; named as the contract's PlatformUnavailableStep."""
 
     HANDLE = "HANDLE"
@@ -119,7 +119,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of an API key: never the key, only an HMAC of it under a key of the ring."""
+    """What is kept of an API key: never the key, only an HMAC of it under a key of the keyring."""
 
     key_id: str
     tenant_id: str
@@ -204,7 +204,7 @@ class Login:
     secret: str = field(repr=False)
     pause_until: Micros | None = None
     """Until when the platform wants no further login of this account, if it said so."""
-    told_username: str = ""
+    reported_username: str = ""
     """The name that the platform's answer gives the account, if any. It is not proved."""
 
 
@@ -214,7 +214,7 @@ class Refreshed:
 
     session: Session
     inactive: str = ""
-    told_username: str = ""
+    reported_username: str = ""
     """The name that the platform's answer gives the account, if any. It is not proved."""
 
 

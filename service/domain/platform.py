@@ -4,12 +4,12 @@ from typing import Protocol
 
 from service.domain.model import (
     Account,
+    AccountStatus,
     Credentials,
     Login,
     PlatformCard,
     Refreshed,
     Session,
-    Standing,
 )
 
 
@@ -24,9 +24,9 @@ class AccountGone(Exception):
 class CredentialPlatform(Protocol):
     """A platform that an account's owner joins with credentials.
 
-    Every method but `tidy` and `is_one_house` may raise PlatformUnavailable (the answer proves
-    nothing) or PlatformRateLimited. None retries a login, and none sends credentials or tokens
-    anywhere but to the origin that it is given.
+    Every method but `tidy` and `may_share_credentials` may raise PlatformUnavailable (the answer
+    proves nothing) or PlatformRateLimited. None retries a login, and none sends credentials or
+    tokens anywhere but to the origin that it is given.
     """
 
     @property
@@ -69,10 +69,10 @@ class CredentialPlatform(Protocol):
         Its username changes only where the new one is proved both ways. Raises AccountGone.
         """
 
-    async def standing(self, account: Account) -> Standing:
+    async def standing(self, account: Account) -> AccountStatus:
         """What the account's server tells anybody of it."""
 
-    def is_one_house(self, origin: str, other: str) -> bool:
+    def may_share_credentials(self, origin: str, other: str) -> bool:
         """Whether what was proved at the one origin may be sent to the other."""
 
     async def display_name(self, account: Account) -> str | None:

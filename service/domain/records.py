@@ -12,14 +12,14 @@ ConnectionKey = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """A secret as it is stored: the envelope, and the ring's key that wraps it."""
+class Envelope:
+    """A secret as it is stored: the envelope, and the keyring's key that wraps it."""
 
     ring_key_id: str
     envelope: bytes = field(repr=False)
 
 
-class SealContext(NamedTuple):
+class SecretAddress(NamedTuple):
     """Where a sealed secret belongs. It opens there and nowhere else."""
 
     tenant_id: str
@@ -45,7 +45,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """An HMAC over a request, under one of the ring's keys: equal only for the same request."""
+    """An HMAC over a request, under one of the keyring's keys: equal only for the same request."""
 
     ring_key_id: str
     digest: bytes = field(repr=False)
@@ -70,13 +70,13 @@ class EarlierRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class SavedLogin:
+class LoginWrite:
     """A proven login with its secrets sealed: all that one transaction writes."""
 
-    context: SealContext
+    context: SecretAddress
     username: str
-    credential: Sealed
-    session: Sealed
+    credential: Envelope
+    session: Envelope
     session_expires_at: Micros
     next_check_at: Micros
     create_profile: bool
@@ -85,20 +85,20 @@ class SavedLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSession:
+class SessionEnvelope:
     """A sealed session as it was stored, with the place that it opens in."""
 
-    context: SealContext
-    sealed: Sealed
+    context: SecretAddress
+    sealed: Envelope
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSecret:
+class SecretRow:
     """A sealed secret as it was stored, with all that it takes to open it."""
 
     purpose: Purpose
-    context: SealContext
-    sealed: Sealed
+    context: SecretAddress
+    sealed: Envelope
 
 
 class Upkeep(NamedTuple):
@@ -124,20 +124,20 @@ class StoredConnection(NamedTuple):
     *fence* numbers the claims on it: who holds the newest may write, and nobody else.
     """
 
-    context: SealContext
+    context: SecretAddress
     connection: Connection
-    credential: Sealed
-    session: Sealed
+    credential: Envelope
+    session: Envelope
     refreshed_at: Micros
     fence: int
     upkeep: Upkeep
 
 
 @dataclass(frozen=True, slots=True)
-class SealedSession:
+class NewSession:
     """A session that takes the place of another, sealed."""
 
-    sealed: Sealed
+    sealed: Envelope
     expires_at: Micros
     at: Micros
 
@@ -166,7 +166,7 @@ class AuditedLease(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SavedVerdict:
+class VerdictWrite:
     """What a check found, and the events that tell it."""
 
     connection: Connection

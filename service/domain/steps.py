@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from service.domain.errors import DeadlineExceeded, PlatformUnavailable
-from service.domain.model import Caller, PlatformFault, PlatformStep
+from service.domain.model import Caller, PlatformUnavailableCause, PlatformUnavailableStep
 
 REPLY_SECONDS = 0.2
 """What is kept of a caller's time to tell them that the platform took the rest."""
 
-_step: ContextVar[PlatformStep | None] = ContextVar("step", default=None)
+_step: ContextVar[PlatformUnavailableStep | None] = ContextVar("step", default=None)
 
 
 @contextmanager
-def at_step(step: PlatformStep) -> Iterator[None]:
+def at_step(step: PlatformUnavailableStep) -> Iterator[None]:
     """Name *step* in every PlatformUnavailable of the block, and in one for want of time."""
     before = _step.get()
     _step.set(step)
@@ -64,7 +64,7 @@ async def platform_time(limit: PlatformTime) -> AsyncIterator[None]:
     except TimeoutError:
         if limit.is_callers:
             raise DeadlineExceeded from None
-        error = PlatformUnavailable(PlatformFault.TIMEOUT, "timeout")
+        error = PlatformUnavailable(PlatformUnavailableCause.TIMEOUT, "timeout")
         step = _step.get()
         raise (error if step is None else error.at(step)) from None
     finally:

@@ -17,18 +17,18 @@ from service.domain.records import (
     Debit,
     Due,
     EarlierRequest,
+    Envelope,
     EventsKept,
     Fingerprint,
+    LoginWrite,
+    NewSession,
     Purpose,
     Reservation,
-    SavedLogin,
-    SavedVerdict,
-    SealContext,
-    Sealed,
-    SealedSession,
+    SecretAddress,
+    SecretRow,
+    SessionEnvelope,
     StoredConnection,
-    StoredSecret,
-    StoredSession,
+    VerdictWrite,
 )
 
 
@@ -71,36 +71,36 @@ class Store(Protocol):
     ) -> list[Profile]:
         """The next profiles after a place, in order of creation and key."""
 
-    async def delete_profile(self, tenant_id: str, profile_key: str) -> list[StoredSession]:
+    async def delete_profile(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
         """Remove a profile and all that is its; returns its sessions. Raises ProfileNotFound."""
 
     async def disconnect(
         self, tenant_id: str, profile_key: str, platform: str, at: Micros
-    ) -> StoredSession | None:
+    ) -> SessionEnvelope | None:
         """Remove a connection and its secrets; returns its session.
 
         Raises ProfileNotFound or PlatformNotConnected.
         """
 
-    async def delete_part_of_tenant(self, tenant_id: str) -> list[StoredSession] | None:
+    async def delete_part_of_tenant(self, tenant_id: str) -> list[SessionEnvelope] | None:
         """Remove a part of what is a tenant's, keys first and the tenant last; returns the sessions
         that went with it, and None once there is no such tenant."""
 
-    async def save_display_name(self, place: SealContext, display_name: str) -> None:
+    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
         """Note the account's own name, if the connection is still of that generation."""
 
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
         """A connection with its secrets. Raises ProfileNotFound or PlatformNotConnected."""
 
     async def claim(
-        self, context: SealContext, at: Micros, until: Micros
+        self, context: SecretAddress, at: Micros, until: Micros
     ) -> StoredConnection | None:
         """Take the upkeep of a connection of that generation; None while somebody else has it.
 
         Raises ProfileNotFound, or PlatformNotConnected also where it was connected anew.
         """
 
-    async def claimed_until(self, context: SealContext) -> Micros:
+    async def claimed_until(self, context: SecretAddress) -> Micros:
         """When the claim on the connection runs out, 0 if there is none. Reads alone."""
 
     async def give_up_claim(self, held: StoredConnection) -> None:
@@ -109,16 +109,16 @@ class Store(Protocol):
     async def forget_claims(self) -> None:
         """Give up every claim: for a process that has the store to itself, when it starts."""
 
-    async def save_session(self, held: StoredConnection, session: SealedSession) -> bool:
+    async def save_session(self, held: StoredConnection, session: NewSession) -> bool:
         """Put the session in its place, and tell whether the claim still held: else nothing is
         written."""
 
     async def save_home(
-        self, held: StoredConnection, origin: str, credential: Sealed, session: Sealed
+        self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
     ) -> bool:
         """Note another origin of the same house, with the secrets sealed for it."""
 
-    async def save_verdict(self, held: StoredConnection, verdict: SavedVerdict) -> bool:
+    async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
         """Write a verdict and its events, and give up the claim; whether it still held."""
 
     async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
@@ -158,7 +158,7 @@ class Store(Protocol):
         Raises ProfileNotFound where the tenant has no such profile.
         """
 
-    async def save_login(self, saved: SavedLogin) -> StoredSession | None:
+    async def save_login(self, saved: LoginWrite) -> SessionEnvelope | None:
         """Write a proven login whole: profile, connection, secrets, event, the reply to repeat.
 
         Returns the session that it replaced. Raises ProfileNotFound where the profile is gone by
@@ -209,12 +209,12 @@ class Store(Protocol):
         """Put another value in a fact's place; whether it still was that one."""
 
     async def key_uses(self, at: Micros) -> Mapping[str, int]:
-        """How many rows, of those that count at that time, name each key of the ring."""
+        """How many rows, of those that count at that time, name each key of the keyring."""
 
     async def sealed_otherwise(
-        self, purpose: Purpose, key_id: str, after: SealContext, most: int
-    ) -> list[StoredSecret]:
+        self, purpose: Purpose, key_id: str, after: SecretAddress, most: int
+    ) -> list[SecretRow]:
         """The next secrets after a place, of all tenants, that another key than that one wraps."""
 
-    async def rewrap(self, resealed: Sequence[tuple[StoredSecret, Sealed]]) -> int:
+    async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
         """Replace secrets that are still as they were read; returns how many those are."""

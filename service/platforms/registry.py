@@ -7,9 +7,9 @@ from service.domain.errors import UnsupportedPlatform, UseGetForOAuth
 from service.domain.model import AuthMethod, PlatformCard
 from service.domain.platform import CredentialPlatform
 from service.platforms.bluesky.adapter import BlueskyPlatform
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 
-ADAPTERS: tuple[Callable[[Outside], CredentialPlatform], ...] = (BlueskyPlatform,)
+ADAPTERS: tuple[Callable[[EgressContext], CredentialPlatform], ...] = (BlueskyPlatform,)
 """The platforms joined by credentials. Add a new adapter's class here."""
 
 OAUTH = MappingProxyType(

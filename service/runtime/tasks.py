@@ -72,7 +72,7 @@ class OwnedTasks:
 
 
 @asynccontextmanager
-async def going_on(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def run_in_background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """*work* goes on in the background until the end of the block, begun anew where it fails."""
     task = asyncio.create_task(_again_and_again(work))
     try:

@@ -6,11 +6,11 @@ from service.domain.errors import PlatformNotConnected, ProfileNotFound
 from service.domain.model import Micros
 from service.domain.records import (
     Due,
-    SavedVerdict,
-    SealContext,
-    Sealed,
-    SealedSession,
+    Envelope,
+    NewSession,
+    SecretAddress,
     StoredConnection,
+    VerdictWrite,
 )
 from service.storage import upkeep_statements as sql
 from service.storage.engine import Engine, Row, Transaction
@@ -29,7 +29,7 @@ class Connections:
         return _stored(tenant_id, platform, rows)
 
     async def claim(
-        self, context: SealContext, at: Micros, until: Micros
+        self, context: SecretAddress, at: Micros, until: Micros
     ) -> StoredConnection | None:
         async def job(transaction: Transaction) -> StoredConnection | None:
             key = _key(context)
@@ -43,7 +43,7 @@ class Connections:
 
         return await self._engine.write(job)
 
-    async def claimed_until(self, context: SealContext) -> Micros:
+    async def claimed_until(self, context: SecretAddress) -> Micros:
         rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(context))
         return int(rows[0]["claimed_until"]) if rows else 0
 
@@ -59,7 +59,7 @@ class Connections:
 
         await self._engine.write(job)
 
-    async def save_session(self, held: StoredConnection, session: SealedSession) -> bool:
+    async def save_session(self, held: StoredConnection, session: NewSession) -> bool:
         async def job(transaction: Transaction) -> bool:
             return bool(
                 await transaction.run(
@@ -75,7 +75,7 @@ class Connections:
         return await self._engine.write(job)
 
     async def save_home(
-        self, held: StoredConnection, origin: str, credential: Sealed, session: Sealed
+        self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
     ) -> bool:
         of_connection = (*_key(held.context), held.context.generation)
 
@@ -92,7 +92,7 @@ class Connections:
 
         return await self._engine.write(job)
 
-    async def save_verdict(self, held: StoredConnection, verdict: SavedVerdict) -> bool:
+    async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
         context, upkeep, found = held.context, verdict.upkeep, verdict.connection
 
         async def job(transaction: Transaction) -> bool:
@@ -179,7 +179,7 @@ def _of(due: Due) -> tuple[str, str, str]:
     return due.tenant_id, due.profile_key, due.platform
 
 
-def _key(context: SealContext) -> tuple[str, str, str]:
+def _key(context: SecretAddress) -> tuple[str, str, str]:
     return context.tenant_id, context.profile_key, context.platform
 
 

@@ -20,7 +20,7 @@ class Transaction(Protocol):
 
 
 class Engine(Protocol):
-    """A database, asked in the SQL of statements.py and its like. Failures: ServiceUnavailable."""
+    """A database, asked in the SQL of statements.py and its like. Backoff: ServiceUnavailable."""
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
         """The rows of a query, as of the last commit."""

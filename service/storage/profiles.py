@@ -7,7 +7,7 @@ from service.domain.errors import (
     ProfileNotFound,
 )
 from service.domain.model import Connection, EventKind, Micros, Place, Profile
-from service.domain.records import Reservation, SavedLogin, SealContext, StoredSession
+from service.domain.records import LoginWrite, Reservation, SecretAddress, SessionEnvelope
 from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.events import add_event
@@ -52,8 +52,8 @@ class Profiles:
             rows = await self._engine.look_up(sql.PROFILES, *place, most)
         return profiles_in(rows)
 
-    async def delete_profile(self, tenant_id: str, profile_key: str) -> list[StoredSession]:
-        async def job(transaction: Transaction) -> list[StoredSession]:
+    async def delete_profile(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
+        async def job(transaction: Transaction) -> list[SessionEnvelope]:
             rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
             sessions = await transaction.run(sql.STORED_SESSIONS, tenant_id, profile_key)
             if not await transaction.run(sql.DELETE_PROFILE, tenant_id, profile_key):
@@ -67,8 +67,8 @@ class Profiles:
 
     async def disconnect(
         self, tenant_id: str, profile_key: str, platform: str, at: Micros
-    ) -> StoredSession | None:
-        async def job(transaction: Transaction) -> StoredSession | None:
+    ) -> SessionEnvelope | None:
+        async def job(transaction: Transaction) -> SessionEnvelope | None:
             connection = await _connection(transaction, tenant_id, profile_key, platform)
             if connection is None:
                 raise PlatformNotConnected(platform)
@@ -90,11 +90,11 @@ class Profiles:
         account_id: str | None = rows[0]["account_id"]
         return account_id
 
-    async def save_login(self, saved: SavedLogin) -> StoredSession | None:
+    async def save_login(self, saved: LoginWrite) -> SessionEnvelope | None:
         place = saved.context
         of_connection = (place.tenant_id, place.profile_key, place.platform)
 
-        async def job(transaction: Transaction) -> StoredSession | None:
+        async def job(transaction: Transaction) -> SessionEnvelope | None:
             if saved.create_profile:
                 new = Profile(place.profile_key, None, saved.at)
                 await _add_profile(transaction, place.tenant_id, new)
@@ -143,7 +143,7 @@ class Profiles:
 
         return await self._engine.write(job)
 
-    async def save_display_name(self, place: SealContext, display_name: str) -> None:
+    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(
                 sql.SAVE_DISPLAY_NAME,

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.domain.model import Connection, ConnectionState, Profile, ReconnectReason
-from service.domain.records import SealContext, Sealed, StoredConnection, StoredSession, Upkeep
+from service.domain.records import (
+    Envelope,
+    SecretAddress,
+    SessionEnvelope,
+    StoredConnection,
+    Upkeep,
+)
 from service.storage.engine import Row
 
 IN_CONNECTION = len(Connection._fields)
@@ -44,9 +50,9 @@ def _connection(columns: Sequence[Any]) -> Connection:
     )
 
 
-def stored_session(tenant_id: str, row: Row) -> StoredSession:
+def stored_session(tenant_id: str, row: Row) -> SessionEnvelope:
     """A sealed session with its place."""
-    context = SealContext(
+    context = SecretAddress(
         tenant_id,
         row["profile_key"],
         row["platform"],
@@ -55,7 +61,7 @@ def stored_session(tenant_id: str, row: Row) -> StoredSession:
         row["generation"],
     )
     sealed = _sealed(context, row["sealed_generation"], row["ring_key_id"], row["envelope"])
-    return StoredSession(context, sealed)
+    return SessionEnvelope(context, sealed)
 
 
 def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
@@ -63,13 +69,13 @@ def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
     connection = _connection(row[:IN_CONNECTION])
     upkeep = Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP])
     profile_key, origin, generation, *sealed, refreshed_at, fence = row[IN_CONNECTION + IN_UPKEEP :]
-    context = SealContext(
+    context = SecretAddress(
         tenant_id, profile_key, connection.platform, connection.account_id, origin, generation
     )
     credential, session = _sealed(context, *sealed[:3]), _sealed(context, *sealed[3:])
     return StoredConnection(context, connection, credential, session, refreshed_at, fence, upkeep)
 
 
-def _sealed(context: SealContext, generation: int, ring_key_id: str, envelope: bytes) -> Sealed:
+def _sealed(context: SecretAddress, generation: int, ring_key_id: str, envelope: bytes) -> Envelope:
     """A secret of the connection. One that says it is of another making opens nowhere."""
-    return Sealed(ring_key_id, bytes(envelope) if generation == context.generation else b"")
+    return Envelope(ring_key_id, bytes(envelope) if generation == context.generation else b"")

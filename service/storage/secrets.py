@@ -1,10 +1,11 @@
-"""Secrets, all of them, whoever they belong to: which keys of the ring they name, and new ones."""
+"""Secrets, all of them, whoever they belong to: which keys of the keyring they name, and new
+ones."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from service.domain.model import Micros
-from service.domain.records import Purpose, SealContext, Sealed, StoredSecret
+from service.domain.records import Envelope, Purpose, SecretAddress, SecretRow
 from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.rows import stored_session
@@ -23,8 +24,8 @@ class Secrets:
         return Counter({row["ring_key_id"]: row["uses"] for row in rows})
 
     async def sealed_otherwise(
-        self, purpose: Purpose, key_id: str, after: SealContext, most: int
-    ) -> list[StoredSecret]:
+        self, purpose: Purpose, key_id: str, after: SecretAddress, most: int
+    ) -> list[SecretRow]:
         rows = await self._engine.read(
             sql.sealed_otherwise(TABLES[purpose]),
             key_id,
@@ -34,9 +35,9 @@ class Secrets:
             most,
         )
         found = [stored_session(row["tenant_id"], row) for row in rows]
-        return [StoredSecret(purpose, stored.context, stored.sealed) for stored in found]
+        return [SecretRow(purpose, stored.context, stored.sealed) for stored in found]
 
-    async def rewrap(self, resealed: Sequence[tuple[StoredSecret, Sealed]]) -> int:
+    async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
         async def job(transaction: Transaction) -> int:
             written = 0
             for secret, again in resealed:

@@ -38,8 +38,8 @@ def check_modes(file: Path) -> None:
     """Raise StoreError where others may write to *file*, to a file that SQLite keeps beside it, or
     to its folder, where they could replace it. Log a warning where they may read it.
 
-    Of the files a group counts as others, as it does for the ring. A folder may belong to a group:
-    volumes of containers do, and so do folders of users with a group of their own.
+    Of the files a group counts as others, as it does for the keyring. A folder may belong to a
+    group: volumes of containers do, and so do folders of users with a group of their own.
     """
     real = file.resolve()  # beside which SQLite keeps the others
     for folder in {file.absolute().parent, real.parent}:

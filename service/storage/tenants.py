@@ -1,7 +1,7 @@
 """Tenants and their API keys, and the few facts of the whole store."""
 
 from service.domain.model import ApiKey, Micros, Scope, Tenant
-from service.domain.records import StoredSession
+from service.domain.records import SessionEnvelope
 from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import BATCH
@@ -77,8 +77,8 @@ class Tenants:
 
         return await self._engine.write(job)
 
-    async def delete_part_of_tenant(self, tenant_id: str) -> list[StoredSession] | None:
-        async def job(transaction: Transaction) -> list[StoredSession] | None:
+    async def delete_part_of_tenant(self, tenant_id: str) -> list[SessionEnvelope] | None:
+        async def job(transaction: Transaction) -> list[SessionEnvelope] | None:
             if not await transaction.run(sql.TENANT_EXISTS, tenant_id):
                 return None
             if await transaction.run(sql.DELETE_KEYS_OF_TENANT, tenant_id, BATCH):

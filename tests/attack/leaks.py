@@ -23,7 +23,7 @@ import grpc.aio
 import httpx
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
@@ -198,11 +198,11 @@ def _order(orders: Path, seam: str = "", error: str = "", text: str = "", ahead:
 async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part: float) -> Trial:
     url = cluster.url(await cluster.new_database())
     assert await asyncio.to_thread(migrate_apart, url)
-    create_ring(folder / "ring.json", new_keys("test"))
+    create_keyring(folder / "keyring.json", new_keys("test"))
     read = Settings.read(
         {
             "POSTCORE_DATABASE_URL": url,
-            "POSTCORE_KEYRING_FILE": str(folder / "ring.json"),
+            "POSTCORE_KEYRING_FILE": str(folder / "keyring.json"),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
             "POSTCORE_LOG_FORMAT": form,
@@ -256,7 +256,7 @@ async def _prepare(trial: Trial, url: str) -> None:
         trial.secret("API key", key.rpartition("_")[2])
     trial.secret("DATABASE_URL's password", url.split(":")[2].partition("@")[0])
     for key in json.loads(service.settings.keyring_file.read_text())["keys"]:
-        trial.secret("ring key", key["key"])
+        trial.secret("keyring key", key["key"])
     # whoever looks at all objects breaks what is half made, such as a library that is being loaded:
     # the SDK is, once a login has been made
     await trial.connected()

@@ -1,4 +1,4 @@
-"""Row 14: the disk is full or read-only, the database locked, gone or damaged, the ring open or
+"""Row 14: the disk is full or read-only, the database locked, gone or damaged, the keyring open or
 gone, the clock wrong: a clear word each time, nothing lost, and all goes on when it is over."""
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.bluesky import SandboxBluesky
 from tests.postgres import Cluster
 
 from .clocks import clock_put_wrong
-from .rings import ring_in_use
+from .keyrings import keyring_in_use
 from .row import Figure, Ground
 from .served import sentence
 from .starts import starts
@@ -97,7 +97,7 @@ def settings_of(read: Settings, file: Path) -> Settings:
 
 
 async def _file(ground: Ground, part: float) -> list[Figure]:
-    """What may become of a database's file, and of the ring, while it is served."""
+    """What may become of a database's file, and of the keyring, while it is served."""
     folder = ground.folder / "file"
     folder.mkdir()
     read = settings(folder, f"sqlite:///{folder / 'postcore.db'}")
@@ -128,7 +128,7 @@ async def _file(ground: Ground, part: float) -> list[Figure]:
     with closing(locker):
         async with suffering(read, log) as sufferer:
             figures = [await sufferer.suffer(one) for one in some(misfortunes, part)]
-            figures.append(await ring_in_use(sufferer, read.keyring_file, log, part))
+            figures.append(await keyring_in_use(sufferer, read.keyring_file, log, part))
     return figures
 
 

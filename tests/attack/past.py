@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.crypto.keyring import create_ring
+from service.crypto.keyring import create_keyring
 from service.domain.clock import SystemClock
 from service.domain.model import Scope
 from service.settings import Settings
@@ -104,7 +104,7 @@ async def past_of(folder: Path, sandbox: SandboxBluesky, count: int) -> Past:
     and a key that was revoked."""
     file = folder / "past.db"
     assert await asyncio.to_thread(migrate_apart, f"sqlite:///{file}")
-    create_ring(folder / "keyring.json", old_keys("2026-01-02T03:04:05+00:00"))
+    create_keyring(folder / "keyring.json", old_keys("2026-01-02T03:04:05+00:00"))
     async with running(file, {**sandbox.settings(), **BUDGETS}) as service:
         metadata = service.metadata()
 

@@ -1,4 +1,4 @@
-"""Row 10: the rotation of keys goes wrong: under load, cut short, too early, with a bad ring."""
+"""Row 10: the rotation of keys goes wrong: under load, cut short, too early, with a bad keyring."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from service.app import build as app
 from service.app.startup import StartError
 from service.connections import monitor
-from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys
+from service.crypto.keyring import KeyPurpose, Keyring, KeyringError, create_keyring, new_keys
 from service.crypto.vault import Unreadable
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
@@ -29,7 +29,7 @@ from .row import Figure, Ground, share
 
 PLANTED = 1500
 STRANGERS = 8
-"""Connections that a process with an old ring meets."""
+"""Connections that a process with an old keyring meets."""
 UNLIMITED = dict.fromkeys(
     ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
 )
@@ -45,13 +45,13 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                 ground.say("rotated under load")
                 figures += await _too_early(service)
                 ground.say("retired too early")
-                figures += await _bad_rings(service, part)
-                ground.say("started with bad rings")
+                figures += await _bad_keyrings(service, part)
+                ground.say("started with bad keyrings")
             async with _service(ground.folder / "killed", sandbox) as service:
                 figures += await _killed(service, share(20, part))
                 ground.say("killed")
             async with _service(ground.folder / "old", sandbox) as service:
-                figures += await _old_ring(service, sandbox, ground.folder / "newer.json")
+                figures += await _old_keyring(service, sandbox, ground.folder / "newer.json")
     return figures
 
 
@@ -97,7 +97,7 @@ async def _too_early(service: Running) -> list[Figure]:
     age(service.settings.keyring_file)
     tries.append(await command(service, "keyring", "retire", before))
     await done(service, "keyring", "rewrap")
-    of_api_keys = Ring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
+    of_api_keys = Keyring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     await activated(service, "api_key")
     tries.append(await command(service, "keyring", "retire", of_api_keys))
     refused = [one for one in tries if one.code == 1 and one.err.splitlines()[-1][:7] == "Error: "]
@@ -156,11 +156,11 @@ def _lost(service: Running, secrets: Mapping[tuple[str, str], str]) -> int:
     return sum(found.get(place) != secret for place, secret in secrets.items())
 
 
-async def _old_ring(service: Running, sandbox: SandboxBluesky, newer: Path) -> list[Figure]:
+async def _old_keyring(service: Running, sandbox: SandboxBluesky, newer: Path) -> list[Figure]:
     """Every secret is sealed with a key that the process does not have."""
     keyed = await people(service, sandbox, STRANGERS)
-    create_ring(newer, new_keys("2026-01-02T03:04:05+00:00"))
-    await sealed_elsewhere(service, Ring(newer))
+    create_keyring(newer, new_keys("2026-01-02T03:04:05+00:00"))
+    await sealed_elsewhere(service, Keyring(newer))
     logins, before = sandbox.logins, standing(service)
     reasons: Counter[str] = Counter()
     with capture_logs() as lines:
@@ -178,12 +178,12 @@ async def _old_ring(service: Running, sandbox: SandboxBluesky, newer: Path) -> l
                 await asyncio.sleep(0.01)
     verdicts = sum(one != other for one, other in zip(before, standing(service), strict=True))
     alarms = sum(
-        line["event"] == "key not in the ring" and line["log_level"] == "error" for line in lines
+        line["event"] == "key not in the keyring" and line["log_level"] == "error" for line in lines
     )
     asked = 3 * STRANGERS
     return [
         Figure(
-            f"verdicts of a process with an old ring, asked {asked} times",
+            f"verdicts of a process with an old keyring, asked {asked} times",
             f"{verdicts}, with {sandbox.logins - logins} logins",
             verdicts == 0 and sandbox.logins == logins and reasons == {"INTERNAL": 2 * STRANGERS},
         ),
@@ -195,8 +195,8 @@ def _checked(lines: Sequence[Mapping[str, object]]) -> int:
     return sum(line["event"] in ("check not finished", "verdict") for line in lines)
 
 
-async def _bad_rings(service: Running, part: float) -> list[Figure]:
-    """A start beside a copy of the database with each ring that is not the one."""
+async def _bad_keyrings(service: Running, part: float) -> list[Figure]:
+    """A start beside a copy of the database with each keyring that is not the one."""
     folder = service.database.parent / "bad"
     folder.mkdir()
     with (
@@ -210,38 +210,40 @@ async def _bad_rings(service: Running, part: float) -> list[Figure]:
             "keyring_file": folder / "keyring.json",
         }
     )
-    ring, step = service.settings.keyring_file.read_bytes(), max(1, round(1 / part))
-    secrets = [key["key"] for key in json.loads(ring)["keys"]]
-    create_ring(folder / "another", new_keys("another"))
+    keyring, step = service.settings.keyring_file.read_bytes(), max(1, round(1 / part))
+    secrets = [key["key"] for key in json.loads(keyring)["keys"]]
+    create_keyring(folder / "another", new_keys("another"))
     another = json.loads((folder / "another").read_bytes())
-    rings: dict[str, list[tuple[bytes | None, int]]] = {
+    keyrings: dict[str, list[tuple[bytes | None, int]]] = {
         "missing": [(None, 0)],
         "another's": [((folder / "another").read_bytes(), 0o600)],
-        "open to others": [(ring, mode) for mode in (0o601, 0o604, 0o640, 0o644, 0o660, 0o666)],
-        "cut short": [(ring[:length], 0o600) for length in range(0, len(ring) - 2, step)],
+        "open to others": [(keyring, mode) for mode in (0o601, 0o604, 0o640, 0o644, 0o660, 0o666)],
+        "cut short": [(keyring[:length], 0o600) for length in range(0, len(keyring) - 2, step)],
         "one key of it another's": [
-            (ring.replace(secret.encode(), other["key"].encode()), 0o600)
+            (keyring.replace(secret.encode(), other["key"].encode()), 0o600)
             for secret in secrets
             for other in another["keys"]
         ],
         "a byte of a key flipped": [
-            (ring[:place] + bytes([ring[place] ^ 1 << bit]) + ring[place + 1 :], 0o600)
+            (keyring[:place] + bytes([keyring[place] ^ 1 << bit]) + keyring[place + 1 :], 0o600)
             for secret in secrets
-            for place in range(ring.index(secret.encode()), ring.index(secret.encode()) + 43, step)
+            for place in range(
+                keyring.index(secret.encode()), keyring.index(secret.encode()) + 43, step
+            )
             for bit in (0, 5)
         ],
     }
     figures = []
-    for what, some in rings.items():
+    for what, some in keyrings.items():
         told = [await _start(settings, content, mode) for content, mode in some]
         figures.append(
             Figure(
-                f"starts with a ring that is {what}",
+                f"starts with a keyring that is {what}",
                 f"{sum(one is None for one in told)} of {len(told)}",
                 all(one is not None and _is_a_sentence(one, secrets) for one in told),
             )
         )
-    right = await _start(settings, ring, 0o600)
+    right = await _start(settings, keyring, 0o600)
     return [
         *figures,
         Figure("a start with the right one", "made" if right is None else right, not right),
@@ -249,7 +251,7 @@ async def _bad_rings(service: Running, part: float) -> list[Figure]:
 
 
 async def _start(settings: Settings, content: bytes | None, mode: int) -> str | None:
-    """What keeps the service from starting with such a ring; None: nothing does."""
+    """What keeps the service from starting with such a keyring; None: nothing does."""
     file = settings.keyring_file
     file.unlink(missing_ok=True)
     if content is not None:
@@ -258,9 +260,9 @@ async def _start(settings: Settings, content: bytes | None, mode: int) -> str | 
     try:
         async with app.house(settings, "live"):
             return None
-    except (RingError, StartError) as error:
+    except (KeyringError, StartError) as error:
         return str(error)
 
 
 def _is_a_sentence(told: str, secrets: Sequence[str]) -> bool:
-    return len(told.split()) > 4 and "ring" in told and not any(one in told for one in secrets)
+    return len(told.split()) > 4 and "keyring" in told and not any(one in told for one in secrets)

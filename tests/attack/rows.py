@@ -38,7 +38,7 @@ ROWS = (
     Row(11, "Floods, slow and huge clients", floods.attack),
     Row(12, "Calls that are cancelled midway", cancelled.attack),
     Row(13, "The wire", wire.attack),
-    Row(14, "Disk, database, ring or clock fail", misfortunes.attack),
+    Row(14, "Disk, database, keyring or clock fail", misfortunes.attack),
     Row(15, "A dependency is swapped, or known to be bad", dependencies.attack),
     Row(16, "An old database meets a new program, and live meets sandbox", versions.attack),
     Row(17, "Callers without a key, by the thousand", way_in.attack),

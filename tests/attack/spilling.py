@@ -24,13 +24,13 @@ from service.cli import main as cli
 from service.connections.connect import Connect
 from service.connections.health import Health
 from service.connections.leases import Leases
-from service.connections.login_budget import LoginLimits
+from service.connections.login_budget import LoginBudget
 from service.connections.sessions import Sessions
 from service.crypto.tokens import Tokens
 from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.errors import PlatformUnavailable, ServiceUnavailable
-from service.domain.model import SECOND, PlatformFault
+from service.domain.model import SECOND, PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.identity import Identity
 from service.platforms.egress.egress import Egress, OneOrigin
@@ -41,7 +41,7 @@ CONNECT = (
     *((Access, "check"), (CallLimits, "take"), (Connect, "connect"), (Idempotency, "claim")),
     *((Tokens, "fingerprint"), (SqlStore, "reserve"), (SqlStore, "connected_account")),
     *((BlueskyPlatform, "tidy"), (BlueskyPlatform, "identify"), (Identity, "account")),
-    *((Egress, "get"), (OneOrigin, "handle_async_request"), (LoginLimits, "spend")),
+    *((Egress, "get"), (OneOrigin, "handle_async_request"), (LoginBudget, "spend")),
     *((SqlStore, "debit"), (BlueskyPlatform, "log_in"), (BlueskyPlatform, "log_in_again")),
     *((Vault, "seal"), (Vault, "seal_session"), (SqlStore, "save_login")),
 )
@@ -84,7 +84,7 @@ class Orders:
         text = f"{orders['text']} {handed!r} {held!r}"
         made = ERRORS[orders["error"]]
         if made is PlatformUnavailable:
-            error: Exception = PlatformUnavailable(PlatformFault.TIMEOUT, "planted")
+            error: Exception = PlatformUnavailable(PlatformUnavailableCause.TIMEOUT, "planted")
         else:
             error = made() if made is ServiceUnavailable else made(orders["text"])
         error.__cause__ = RuntimeError(text)

@@ -1,11 +1,11 @@
-"""Starts: with a ring or a database that is not as it should be."""
+"""Starts: with a keyring or a database that is not as it should be."""
 
 import signal
 from collections.abc import Callable
 
 from tests.bench.seed import settings
 
-from .rings import put_back, spoils_of
+from .keyrings import put_back, spoils_of
 from .row import Figure, Ground
 from .served import Owner, sentence, serving
 from .suffering import some
@@ -20,13 +20,13 @@ async def starts(ground: Ground, part: float) -> Figure:
     async with serving(read, folder / "log") as served:
         await served.ready()
         await served.end(signal.SIGTERM)
-    file, ring = read.database_file, read.keyring_file
-    whole, keys = file.read_bytes(), ring.read_bytes()
+    file, keyring = read.database_file, read.keyring_file
+    whole, keys = file.read_bytes(), keyring.read_bytes()
     spoils: dict[str, tuple[Callable[[], object], str]] = {
-        f"ring {name}": (spoil, said)
+        f"keyring {name}": (spoil, said)
         for (name, spoil), said in zip(
-            spoils_of(ring).items(),
-            ("is open to others", "there is no ring", "not the one that", "is not JSON"),
+            spoils_of(keyring).items(),
+            ("is open to others", "there is no keyring", "not the one that", "is not JSON"),
             strict=True,
         )
     }
@@ -54,7 +54,7 @@ async def starts(ground: Ground, part: float) -> Figure:
         for each in folder.glob("postcore.db-*"):
             each.unlink()
         file.write_bytes(whole)
-        put_back(ring, keys)
+        put_back(keyring, keys)
     again = await sentence(read, folder / "log")
     return Figure(
         f"at start: {', '.join(tried)}",

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from tests.command.home import Home
 from tests.command.pid_one import End, end_as_pid_1, has_namespaces
 
@@ -20,7 +20,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     if not await asyncio.to_thread(has_namespaces):
         return [Figure(what, "PID namespaces cannot be made on this machine", None)]
     home = Home(ground.folder)
-    create_ring(home.ring, new_keys("test"))
+    create_keyring(home.keyring, new_keys("test"))
     chance = Random(1)
     ends: list[End] = []
     for _ in range(share(TRIES, part)):

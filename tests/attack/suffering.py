@@ -99,6 +99,6 @@ async def suffering(read: Settings, log: Path) -> AsyncIterator[Sufferer]:
     owner = await Owner.made(read)
     async with serving(read, log) as served, served.called(owner) as service:
         sufferer = Sufferer(service)
-        async with sufferer.load.going_on():
+        async with sufferer.load.run_in_background():
             await sufferer.load.more(MORE)
             yield sufferer

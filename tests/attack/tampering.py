@@ -24,12 +24,12 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app.startup import open_store
 from service.connections import monitor
 from service.connections.monitor import Monitor
-from service.crypto.keyring import Ring
+from service.crypto.keyring import Keyring
 from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, Scope
-from service.domain.records import Purpose, SealContext, Sealed
+from service.domain.records import Envelope, Purpose, SecretAddress
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.registry import ADAPTERS
 from service.storage.migrations import migrate_apart
@@ -73,7 +73,7 @@ class There:
 
     def is_told_by(self, line: Any) -> bool:
         """Whether an alarm is of it."""
-        if line["event"] == "key not in the ring":
+        if line["event"] == "key not in the keyring":
             return line["key_id"] in self._key_ids
         place = line.get("tenant"), line.get("profile"), line.get("platform")
         return place == self._place and line.get("purpose") in self._purposes
@@ -87,7 +87,9 @@ class Watched:
         self.ended = asyncio.Semaphore(0)
         open_, done_ = Vault.open, Monitor._done
 
-        def opening(vault: Vault, sealed: Sealed, purpose: Purpose, context: SealContext) -> str:
+        def opening(
+            vault: Vault, sealed: Envelope, purpose: Purpose, context: SecretAddress
+        ) -> str:
             secret = open_(vault, sealed, purpose, context)
             self.opened.add((purpose, context.profile_key, sealed.envelope))
             return secret
@@ -166,11 +168,11 @@ class Trial:
         watched: Watched,
         lines: Sequence[Any],
     ) -> "Trial":
-        """Their sessions are under another key of the ring than their passwords."""
+        """Their sessions are under another key of the keyring than their passwords."""
         keyed = list(await people(service, sandbox, CONNECTIONS))
         added = await done(service, "keyring", "add")
         await done(service, "keyring", "activate", added, "--at-once")
-        vault = Vault(Ring(service.settings.keyring_file))
+        vault = Vault(Keyring(service.settings.keyring_file))
         async with open_store(service.settings) as store:
             found = await store.sealed_otherwise(Purpose.SESSION, added, FIRST, CONNECTIONS)
             await store.rewrap(

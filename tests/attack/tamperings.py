@@ -6,7 +6,7 @@ from functools import partial
 from itertools import combinations
 from typing import Any, Self
 
-from service.crypto.keyring import KeyPurpose, Ring
+from service.crypto.keyring import KeyPurpose, Keyring
 from service.domain.records import Purpose
 from tests.running import Running
 
@@ -52,7 +52,7 @@ class Victim:
     peer: dict[str, dict[str, Any]]
     other_tenant: str
     elsewhere: str
-    ring: Ring
+    keyring: Keyring
 
     @classmethod
     def read(
@@ -71,7 +71,7 @@ class Victim:
             rows(peer),
             other_tenant,
             elsewhere,
-            Ring(service.settings.keyring_file),
+            Keyring(service.settings.keyring_file),
         )
 
     @property
@@ -214,7 +214,7 @@ def _edited() -> Iterator[Change]:
         yield from (edit(table, "generation", value, touched) for value in generations)
         keys: list[Callable[[Victim], object]] = [
             partial(_other_key, table=table),
-            lambda victim: victim.ring.active(KeyPurpose.API_KEY).key_id,
+            lambda victim: victim.keyring.active(KeyPurpose.API_KEY).key_id,
             lambda victim: f"seal-{victim.profile_key}",
             lambda victim: of(victim, "account_id"),
             lambda _: "",
@@ -223,7 +223,7 @@ def _edited() -> Iterator[Change]:
 
 
 def _other_key(victim: Victim, table: str) -> object:
-    """The other key that is in the ring to seal with."""
+    """The other key that is in the keyring to seal with."""
     [other] = [victim.rows[name]["ring_key_id"] for name in SECRETS.values() if name != table]
     return other
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.sandbox.tokens import Tokens
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
@@ -76,7 +76,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 def _home(folder: Path) -> Home:
     folder.mkdir()
     home = Home(folder)
-    create_ring(home.ring, new_keys("test"))
+    create_keyring(home.keyring, new_keys("test"))
     return home
 
 
@@ -90,7 +90,7 @@ class Life:
         self._home = home
         budgets = ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET")
         self._settings = {
-            "KEYRING_FILE": str(home.ring),
+            "KEYRING_FILE": str(home.keyring),
             "LOG_LEVEL": "debug",
             **sandbox.settings(),
             **dict.fromkeys(budgets, "100000,100000"),
@@ -180,7 +180,7 @@ class Life:
                 yield service, server
 
     def stolen(self, engine: str, *folders: Path) -> list[Figure]:
-        """What is found in all files but those of the ring."""
+        """What is found in all files but those of the keyring."""
         traces, found, searched, size = Traces(self.planted), set(), 0, 0
         for file in files_in(*folders):
             if "keyring" in file.name or file.name.startswith("retired"):

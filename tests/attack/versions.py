@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.crypto.keyring import KeyPurpose, Ring
+from service.crypto.keyring import KeyPurpose, Keyring
 from service.storage.migrations import KNOWN
 from tests.beside import age, done, opened_by
 from tests.bluesky import SandboxBluesky
@@ -41,7 +41,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             for revision in sorted(KNOWN) if part == 1 else [min(KNOWN)]:
                 figures += [await _brought_up(made, engine, revision) for engine in ENGINES]
                 ground.say(f"schema {revision}")
-            return [*figures, await _newer(made), await _modes(made), *await _rings(made)]
+            return [*figures, await _newer(made), await _modes(made), *await _keyrings(made)]
     finally:
         await asyncio.to_thread(cluster.remove)
 
@@ -150,48 +150,48 @@ async def _modes(made: Databases) -> Figure:
     )
 
 
-async def _rings(made: Databases) -> list[Figure]:
-    """A ring as it was written before keys had a time, and a copy from before a rotation."""
+async def _keyrings(made: Databases) -> list[Figure]:
+    """A keyring as it was written before keys had a time, and a copy from before a rotation."""
     past = made.past
-    ring = past.read.keyring_file
-    written = json.loads(ring.read_text())
+    keyring = past.read.keyring_file
+    written = json.loads(keyring.read_text())
     timeless = {**written, "keys": [dict(key) for key in written["keys"]]}
     for key in timeless["keys"]:
         del key["since"]
     read = await made.copy(SQLITE, max(KNOWN))
-    old = _ring(ring.with_name("old.json"), timeless)
+    old = _keyring(keyring.with_name("old.json"), timeless)
     with_old = read.model_copy(update={"keyring_file": old})
     opened = opened_by(with_old) == past.secrets
     async with serving(with_old, made.log) as served, served.called(past.owner) as service:
         lent = await service.lease(past.reply.profile_key, timeout=30)
     works = opened and lent.account_id == past.people[past.reply.profile_key].did
-    # the ring goes on; the copy of it does not
-    newer = _ring(ring.with_name("newer.json"), written)
+    # the keyring goes on; the copy of it does not
+    newer = _keyring(keyring.with_name("newer.json"), written)
     with_newer = read.model_copy(update={"keyring_file": newer})
     async with beside(with_newer) as store:
-        former = Ring(newer).active(KeyPurpose.SEAL).key_id
+        former = Keyring(newer).active(KeyPurpose.SEAL).key_id
         added = await done(store, "keyring", "add")
         await done(store, "keyring", "activate", added, "--at-once")
         age(newer)
         await done(store, "keyring", "rewrap")
     assert former != added
     told = await sentence(with_old, made.log)
-    refused = told.startswith("the ring is not the one that this database was sealed with")
+    refused = told.startswith("the keyring is not the one that this database was sealed with")
     return [
         Figure(
-            "a ring of the first form (its keys have no time and no wrap)",
+            "a keyring of the first form (its keys have no time and no wrap)",
             f"{len(past.secrets)} secrets {'opened, sessions lent' if works else '**not opened**'}",
             works,
         ),
         Figure(
-            "a copy of the ring from before a rotation: no start, a sentence why",
+            "a copy of the keyring from before a rotation: no start, a sentence why",
             "so it was" if refused else f"**{told or 'started'}**",
             refused,
         ),
     ]
 
 
-def _ring(path: Path, written: object) -> Path:
+def _keyring(path: Path, written: object) -> Path:
     path.touch(0o600)
     path.write_text(json.dumps(written))
     return path

@@ -5,7 +5,7 @@ from pathlib import Path
 from time import perf_counter
 
 from service.app.startup import open_store, open_vault
-from service.crypto.keyring import Ring
+from service.crypto.keyring import Keyring
 from service.domain.clock import SystemClock
 from service.domain.model import Tenant
 from tests.bench.figure import Figure
@@ -20,7 +20,7 @@ CROWD = 50
 
 
 async def connects(folder: Path, cluster: Cluster, rounds: int, seconds: float) -> list[Figure]:
-    """Sealed and saved, for many tenants and for one, on each engine; a commit is on the disk."""
+    """Envelope and saved, for many tenants and for one, on each engine; a commit is on the disk."""
     urls = {
         "SQLite": f"sqlite:///{folder / 'connects.db'}",
         "PostgreSQL": cluster.url(await cluster.new_database()),
@@ -41,7 +41,7 @@ async def _made(
     read = settings(folder, database_url)
     tenants = [f"crowd{crowd}-{number}" for number in range(crowd)]
     async with open_store(read) as store:
-        vault = await open_vault(store, Ring(read.keyring_file))
+        vault = await open_vault(store, Keyring(read.keyring_file))
         for tenant_id in tenants:
             await store.create_tenant(Tenant(tenant_id, "bench", SystemClock().now()))
         saved = 0

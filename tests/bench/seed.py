@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 from service.access.api_keys import Access
 from service.app.startup import claim_mode, open_store, open_vault
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.ids import new_profile_key, random_id
 from service.domain.model import DAY, Micros, Scope, Session, Tenant
-from service.domain.records import Purpose, SavedLogin, SealContext
+from service.domain.records import LoginWrite, Purpose, SecretAddress
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
 
@@ -39,16 +39,16 @@ def settings(
     folder: Path, database_url: str, more: Mapping[str, str] = MappingProxyType({})
 ) -> Settings:
     """Of a service that meets no network, unless *more* names one, and no limit of calls."""
-    ring = folder / "keyring.json"
-    if not ring.exists():
-        create_ring(ring, new_keys("bench"))
+    keyring = folder / "keyring.json"
+    if not keyring.exists():
+        create_keyring(keyring, new_keys("bench"))
     if database_url.startswith("sqlite:"):
         Path(database_url.removeprefix("sqlite:///")).touch(0o600)  # as a start makes it
     assert migrate_apart(database_url)
     return Settings.read(
         {
             "POSTCORE_DATABASE_URL": database_url,
-            "POSTCORE_KEYRING_FILE": str(ring),
+            "POSTCORE_KEYRING_FILE": str(keyring),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
             "POSTCORE_PLC_URL": NOWHERE,
@@ -62,15 +62,15 @@ def settings(
     )
 
 
-def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[SavedLogin, str]:
+def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[LoginWrite, str]:
     """Of somebody new, with a profile of their own, and its access token."""
     token = secrets.token_urlsafe(TOKEN * 3 // 4)
     account_id = f"did:plc:{random_id(24)}"
-    place = SealContext(
+    place = SecretAddress(
         tenant_id, new_profile_key(), "bluesky", account_id, NOWHERE, secrets.randbits(63)
     )
     session = Session(token, secrets.token_urlsafe(TOKEN * 3 // 4), now + DAY)
-    saved = SavedLogin(
+    saved = LoginWrite(
         place,
         f"{random_id(10)}.bsky.social",
         vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, place),
@@ -87,12 +87,12 @@ def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[SavedLogin, str]:
 async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
     """So many tenants, with so many connected profiles each."""
     clock = SystemClock()
-    ring = Ring(read.keyring_file)
+    keyring = Keyring(read.keyring_file)
     owners = []
     async with open_store(read) as store:
         await claim_mode(store, "live")
-        vault = await open_vault(store, ring)
-        access = Access(store, ring, clock)
+        vault = await open_vault(store, keyring)
+        access = Access(store, keyring, clock)
 
         async def connect(tenant_id: str) -> tuple[str, str]:
             saved, token = login(vault, tenant_id, clock.now())

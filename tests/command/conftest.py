@@ -1,4 +1,4 @@
-"""Homes for commands: an empty one, and one with a ring, a database and a key to call with."""
+"""Homes for commands: an empty one, and one with a keyring, a database and a key to call with."""
 
 import shutil
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from service.access.api_keys import Access
 from service.app.startup import open_store, open_vault
 from service.cli.main import cli
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES, Scope, Tenant
 from service.runtime import log
@@ -26,7 +26,7 @@ def empty_home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def home(empty_home: Home, empty_database: Path) -> Home:
-    create_ring(empty_home.ring, new_keys("test"))
+    create_keyring(empty_home.keyring, new_keys("test"))
     shutil.copy(empty_database, empty_home.database)
     return empty_home
 
@@ -44,11 +44,11 @@ async def leasing_key(home: Home) -> str:
 
 
 async def _key(home: Home, scopes: frozenset[Scope]) -> str:
-    clock, ring = SystemClock(), Ring(home.ring)
+    clock, keyring = SystemClock(), Keyring(home.keyring)
     async with open_store(home.settings()) as store:
-        await open_vault(store, ring)
+        await open_vault(store, keyring)
         await store.create_tenant(Tenant(TENANT, "test", clock.now()))
-        plain, key = Access(store, ring, clock).mint(TENANT, "test", scopes)
+        plain, key = Access(store, keyring, clock).mint(TENANT, "test", scopes)
         assert await store.add_api_key(key)
     return plain
 

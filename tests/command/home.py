@@ -110,7 +110,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.database = folder / "data/postcore.db"
-        self.ring = folder / "data/keyring.json"
+        self.keyring = folder / "data/keyring.json"
         self.more: Mapping[str, str] = {}
         """Other variables of the environment."""
         self._started = 0
@@ -131,7 +131,7 @@ class Home:
 
     def settings(self, **settings: str) -> Settings:
         """What a command would read."""
-        paths = {"DATABASE_URL": f"sqlite:///{self.database}", "KEYRING_FILE": str(self.ring)}
+        paths = {"DATABASE_URL": f"sqlite:///{self.database}", "KEYRING_FILE": str(self.keyring)}
         return Settings.read(self.environ(**paths, **settings))
 
     def run(self, *arguments: str, **settings: str) -> Outcome:

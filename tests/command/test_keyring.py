@@ -1,4 +1,4 @@
-"""The ring: made once, for its owner alone, and refused where it is not what it should be."""
+"""The keyring: made once, for its owner alone, and refused where it is not what it should be."""
 
 import base64
 import json
@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from service.crypto import keyring as ring_module
+from service.crypto import keyring as keyring_module
 from service.crypto.keyring import (
     KeyPurpose,
+    Keyring,
+    KeyringError,
     KeyState,
-    Ring,
-    RingError,
     UnknownKey,
-    create_ring,
+    create_keyring,
     new_keys,
     read_keys,
 )
@@ -26,45 +26,47 @@ from tests.command.home import Home
 
 
 @pytest.fixture
-def ring(tmp_path: Path) -> Path:
+def keyring(tmp_path: Path) -> Path:
     path = tmp_path / "keyring.json"
-    create_ring(path, new_keys("2026-01-02T03:04:05+00:00"))
+    create_keyring(path, new_keys("2026-01-02T03:04:05+00:00"))
     return path
 
 
-def test_a_ring_is_made_once(empty_home: Home) -> None:
-    """File and folder are their owner's alone; a second `init` leaves the ring as it is."""
+def test_a_keyring_is_made_once(empty_home: Home) -> None:
+    """File and folder are their owner's alone; a second `init` leaves the keyring as it is."""
     assert empty_home.run("keyring", "init").code == 0
-    assert empty_home.ring.stat().st_mode & 0o777 == 0o600
-    assert empty_home.ring.parent.stat().st_mode & 0o777 == 0o700
-    assert [path.name for path in empty_home.ring.parent.iterdir()] == ["keyring.json"]
-    before = empty_home.ring.read_bytes()
+    assert empty_home.keyring.stat().st_mode & 0o777 == 0o600
+    assert empty_home.keyring.parent.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in empty_home.keyring.parent.iterdir()] == ["keyring.json"]
+    before = empty_home.keyring.read_bytes()
     again = empty_home.run("keyring", "init")
-    assert again.sentence == ("there is a ring at data/keyring.json already; it was left as it is")
-    assert empty_home.ring.read_bytes() == before
+    assert again.sentence == (
+        "there is a keyring at data/keyring.json already; it was left as it is"
+    )
+    assert empty_home.keyring.read_bytes() == before
 
 
 def test_of_two_at_once_one_wins(empty_home: Home) -> None:
-    """Two `keyring init` that start together: one makes the ring, the other is told so."""
+    """Two `keyring init` that start together: one makes the keyring, the other is told so."""
     with ExitStack() as stack:
         both = [stack.enter_context(empty_home.started("keyring", "init")) for _ in range(2)]
         assert sorted(each.end() for each in both) == [0, 1]
         told = " ".join(each.errors for each in both)
-        assert "made the ring" in told
-        assert "there is a ring" in told
-    assert len(read_keys(empty_home.ring)) == 3
+        assert "made the keyring" in told
+        assert "there is a keyring" in told
+    assert len(read_keys(empty_home.keyring)) == 3
 
 
 def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
-    """However many there are, the ring in place is whole, is the winner's, and stands alone."""
+    """However many there are, the keyring in place is whole, is the winner's, and stands alone."""
     path, together = tmp_path / "keyring.json", Barrier(8)
 
     def attempt(_: int) -> str:
         keys = new_keys("now")
         together.wait(10)
         try:
-            create_ring(path, keys)
-        except RingError:
+            create_keyring(path, keys)
+        except KeyringError:
             return ""
         return keys[0].key_id
 
@@ -78,7 +80,7 @@ def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
     """Id, purpose, state, time, rows, wrap; what `repr` shows of a key is no secret either."""
     status = home.run("keyring", "status")
     assert (status.code, status.err) == (0, "")
-    keys = read_keys(home.ring)
+    keys = read_keys(home.keyring)
     assert status.out.splitlines() == [
         f"{key.key_id}\t{key.purpose}\tactive\t{key.created_at}\t0\t"
         + ("derived" if key.purpose is KeyPurpose.SEAL else "-")
@@ -89,24 +91,25 @@ def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
             assert secret not in status.out + repr(keys)
 
 
-def test_what_is_wrong_with_a_ring_is_one_sentence(home: Home) -> None:
+def test_what_is_wrong_with_a_keyring_is_one_sentence(home: Home) -> None:
     """Said by whatever command needs it, with exit code 1."""
-    home.ring.chmod(0o640)
+    home.keyring.chmod(0o640)
     assert home.run("keyring", "status").sentence == (
-        "the ring data/keyring.json is open to others (mode 0640); run: chmod 600 data/keyring.json"
+        "the keyring data/keyring.json is open to others (mode 0640); "
+        "run: chmod 600 data/keyring.json"
     )
-    home.ring.unlink()
+    home.keyring.unlink()
     create = ("api-keys", "create", "--tenant", "ten_x")
-    missing = "there is no ring at data/keyring.json; make one: postcore keyring init"
+    missing = "there is no keyring at data/keyring.json; make one: postcore keyring init"
     assert home.run(*create).sentence == missing
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o666])
-def test_a_ring_that_others_can_touch_is_refused(ring: Path, mode: int) -> None:
+def test_a_keyring_that_others_can_touch_is_refused(keyring: Path, mode: int) -> None:
     """Whatever bit it is that group or others have."""
-    ring.chmod(mode)
-    with pytest.raises(RingError, match="is open to others"):
-        Ring(ring)
+    keyring.chmod(mode)
+    with pytest.raises(KeyringError, match="is open to others"):
+        Keyring(keyring)
 
 
 Written = dict[str, Any]
@@ -138,7 +141,7 @@ DAMAGE: dict[str, tuple[Callable[[Written], object], str]] = {
     "an unknown wrap": (with_first(wrap="twice"), "is damaged"),
     "no keys": (lambda _: {"version": 1}, "is damaged"),
     "keys that are none": (lambda _: {"version": 1, "keys": ["a", 1]}, "is damaged"),
-    "an empty ring": (lambda _: {"version": 1, "keys": []}, "exactly one active key"),
+    "an empty keyring": (lambda _: {"version": 1, "keys": []}, "exactly one active key"),
     "a key too short": (with_first(key="AAAA"), "is damaged"),
     "a key that is not base64": (with_first(key="!" * 44), "is damaged"),
     "an unknown purpose": (with_first(purpose="fun"), "is damaged"),
@@ -166,80 +169,82 @@ DAMAGE: dict[str, tuple[Callable[[Written], object], str]] = {
 
 
 @pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_ring_is_refused(
-    ring: Path, damage: Callable[[Written], object], told: str
+def test_a_damaged_keyring_is_refused(
+    keyring: Path, damage: Callable[[Written], object], told: str
 ) -> None:
     """In a sentence that says what is wrong, and no secret; it is never used in part."""
-    written = json.loads(ring.read_text())
-    ring.write_text(json.dumps(damage(written)))
-    with pytest.raises(RingError, match=told) as caught:
-        Ring(ring)
+    written = json.loads(keyring.read_text())
+    keyring.write_text(json.dumps(damage(written)))
+    with pytest.raises(KeyringError, match=told) as caught:
+        Keyring(keyring)
     assert not any(key["key"] in str(caught.value) for key in written["keys"])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 5000])
-def test_a_ring_that_is_not_json_is_refused(ring: Path, content: bytes) -> None:
+def test_a_keyring_that_is_not_json_is_refused(keyring: Path, content: bytes) -> None:
     """Be it empty, cut short, not text, or deeper than anything is read."""
-    ring.write_bytes(content)
-    with pytest.raises(RingError, match="is not JSON"):
-        Ring(ring)
+    keyring.write_bytes(content)
+    with pytest.raises(KeyringError, match="is not JSON"):
+        Keyring(keyring)
 
 
-def test_a_ring_that_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_keyring_that_is_no_file_is_refused(tmp_path: Path) -> None:
     """A folder, and nothing at all."""
-    with pytest.raises(RingError, match="Is a directory"):
-        Ring(tmp_path)
-    with pytest.raises(RingError, match="there is no ring"):
-        Ring(tmp_path / "nothing")
+    with pytest.raises(KeyringError, match="Is a directory"):
+        Keyring(tmp_path)
+    with pytest.raises(KeyringError, match="there is no keyring"):
+        Keyring(tmp_path / "nothing")
 
 
-def test_a_changed_ring_is_taken_up(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_keyring_is_taken_up(keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the next look at the file; a key not yet known makes it look at once."""
-    loaded, written = Ring(ring), json.loads(ring.read_text())
+    loaded, written = Keyring(keyring), json.loads(keyring.read_text())
     old = loaded.active(KeyPurpose.SEAL)
     [first, *rest] = written["keys"]
     fresh = {**first, "id": "seal-new", "key": base64.b64encode(bytes(32)).decode()}
     written["keys"] = [{**first, "state": "previous"}, fresh, *rest]
-    ring.write_text(json.dumps(written))
+    keyring.write_text(json.dumps(written))
     assert loaded.active(KeyPurpose.SEAL) == old
     assert loaded.key(KeyPurpose.SEAL, "seal-new").secret == bytes(32)
     assert loaded.key(KeyPurpose.SEAL, old.key_id).state is KeyState.PREVIOUS
     with pytest.raises(UnknownKey):
         loaded.key(KeyPurpose.API_KEY, "seal-new")
     written["keys"][1]["id"] = "seal-newer"
-    ring.write_text(json.dumps(written))
-    monkeypatch.setattr(ring_module, "LOOK_EVERY", -1.0)
+    keyring.write_text(json.dumps(written))
+    monkeypatch.setattr(keyring_module, "LOOK_EVERY", -1.0)
     assert loaded.active(KeyPurpose.SEAL).key_id == "seal-newer"
 
 
-def test_a_ring_that_goes_bad_stays_in_use(ring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keyring_that_goes_bad_stays_in_use(
+    keyring: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server that runs goes on with the keys that it has loaded."""
-    monkeypatch.setattr(ring_module, "LOOK_EVERY", -1.0)
-    loaded = Ring(ring)
+    monkeypatch.setattr(keyring_module, "LOOK_EVERY", -1.0)
+    loaded = Keyring(keyring)
     active = loaded.active(KeyPurpose.TOKEN)
-    for spoil in (lambda: ring.write_text("{"), lambda: ring.chmod(0o644), ring.unlink):
+    for spoil in (lambda: keyring.write_text("{"), lambda: keyring.chmod(0o644), keyring.unlink):
         spoil()
         assert loaded.active(KeyPurpose.TOKEN) == active
         assert loaded.key(KeyPurpose.TOKEN, active.key_id) == active
 
 
-@pytest.mark.parametrize("altered", [False, True], ids=["another ring", "another secret"])
-def test_another_ring_is_never_taken_up(
-    ring: Path, monkeypatch: pytest.MonkeyPatch, altered: bool
+@pytest.mark.parametrize("altered", [False, True], ids=["another keyring", "another secret"])
+def test_another_keyring_is_never_taken_up(
+    keyring: Path, monkeypatch: pytest.MonkeyPatch, altered: bool
 ) -> None:
     """Put in place under a server that runs, it seals nothing: the loaded keys stay in use, and
-    what they have sealed opens after a restart with the right ring."""
-    monkeypatch.setattr(ring_module, "LOOK_EVERY", -1.0)
-    loaded, right = Ring(ring), ring.read_bytes()
+    what they have sealed opens after a restart with the right keyring."""
+    monkeypatch.setattr(keyring_module, "LOOK_EVERY", -1.0)
+    loaded, right = Keyring(keyring), keyring.read_bytes()
     active = loaded.active(KeyPurpose.SEAL)
     if altered:
         written = json.loads(right)
         written["keys"][0]["key"] = base64.b64encode(bytes(32)).decode()
-        ring.write_text(json.dumps(written))
+        keyring.write_text(json.dumps(written))
     else:
-        ring.unlink()
-        create_ring(ring, new_keys("another"))
+        keyring.unlink()
+        create_keyring(keyring, new_keys("another"))
     assert loaded.active(KeyPurpose.SEAL) == active
     assert loaded.key(KeyPurpose.SEAL, active.key_id) == active
-    ring.write_bytes(right)
+    keyring.write_bytes(right)
     assert loaded.active(KeyPurpose.SEAL) == active

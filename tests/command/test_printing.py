@@ -128,7 +128,7 @@ def test_wrong_settings_stop_every_command(
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(empty_home: Home) -> None:
-    """A file stands in the way of the database's folder, and of the ring's."""
+    """A file stands in the way of the database's folder, and of the keyring's."""
     (empty_home.folder / "file").touch()
     migrated = empty_home.run("migrate", DATABASE_URL="sqlite:///file/postcore.db")
     assert migrated.sentence == "cannot make the folder file: File exists"

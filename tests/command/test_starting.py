@@ -14,7 +14,7 @@ import pytest
 
 from service.app.build import serving
 from service.app.startup import StartError, claim_mode, open_store, open_vault
-from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys
+from service.crypto.keyring import KeyPurpose, Keyring, KeyringError, create_keyring, new_keys
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD
 from service.storage.sqlite_file import schema_revision
@@ -67,13 +67,13 @@ IPV6 = ipv6()
 def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
     """On standard output, with the port that was picked, and by then the schema is there, in
     files for their owner alone; after that line nothing more is printed there."""
-    create_ring(empty_home.ring, new_keys("test"))
+    create_keyring(empty_home.keyring, new_keys("test"))
     assert not empty_home.database.exists()
     with empty_home.serve() as server:
         assert re.fullmatch(r"127\.0\.0\.1:[1-9][0-9]{3,4}", server.address)
         assert schema_revision(empty_home.database) == HEAD
         assert health(server.address) == "SERVING"
-        files = list(empty_home.ring.parent.iterdir())
+        files = list(empty_home.keyring.parent.iterdir())
         assert {path.suffix for path in files} == {".json", ".db", ".db-shm", ".db-wal", ".serve"}
         assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
         assert (server.end(signal.SIGTERM), server.rest(), server.errors) == (0, [], "")
@@ -93,38 +93,38 @@ def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
     assert json.loads(done.stdout) == [[]]
 
 
-def test_a_missing_ring_is_told_before_anything_is_made(empty_home: Home) -> None:
+def test_a_missing_keyring_is_told_before_anything_is_made(empty_home: Home) -> None:
     """A start that is refused for it leaves nothing behind, least of all a database that is
     marked live."""
     assert empty_home.run("serve").sentence == (
-        "there is no ring at data/keyring.json; make one: postcore keyring init"
+        "there is no keyring at data/keyring.json; make one: postcore keyring init"
     )
     assert list(empty_home.folder.iterdir()) == []
 
 
-async def test_another_ring_is_refused(home: Home) -> None:
-    """A database is served, and keys are made, with the ring that it was first used with; the
+async def test_another_keyring_is_refused(home: Home) -> None:
+    """A database is served, and keys are made, with the keyring that it was first used with; the
     canary tells, though nothing else is sealed yet."""
     settings = home.settings()
     async with open_store(settings) as store:
-        await open_vault(store, Ring(home.ring))
-    home.ring.unlink()
-    create_ring(home.ring, new_keys("another"))
+        await open_vault(store, Keyring(home.keyring))
+    home.keyring.unlink()
+    create_keyring(home.keyring, new_keys("another"))
     sentence = home.run("serve").sentence
-    assert sentence.startswith("the ring is not the one that this database was sealed with")
+    assert sentence.startswith("the keyring is not the one that this database was sealed with")
     assert home.run("api-keys", "create", "--tenant", "ten_x").sentence == sentence
 
 
 @pytest.mark.parametrize("purpose", KeyPurpose)
-async def test_a_ring_whose_key_was_altered_is_refused(home: Home, purpose: KeyPurpose) -> None:
+async def test_a_keyring_whose_key_was_altered_is_refused(home: Home, purpose: KeyPurpose) -> None:
     """The id alone does not do; nor that the other keys are right."""
     settings = home.settings()
     async with open_store(settings) as store:
-        await open_vault(store, Ring(home.ring))
-    written = json.loads(home.ring.read_text())
+        await open_vault(store, Keyring(home.keyring))
+    written = json.loads(home.keyring.read_text())
     [key] = [key for key in written["keys"] if key["purpose"] == purpose]
     key["key"] = ("B" if key["key"][0] == "A" else "A") + key["key"][1:]
-    home.ring.write_text(json.dumps(written))
+    home.keyring.write_text(json.dumps(written))
     with pytest.raises(StartError, match="not the one that this database was sealed with"):
         async with serving(settings):
             pass
@@ -132,7 +132,7 @@ async def test_a_ring_whose_key_was_altered_is_refused(home: Home, purpose: KeyP
 
 @pytest.mark.parametrize("canary", ["", "x", "seal-1 zz", "seal-1 00"])
 async def test_a_canary_that_was_altered_is_refused(home: Home, canary: str) -> None:
-    """Whatever stands in its place, it is no ring's proof."""
+    """Whatever stands in its place, it is no keyring's proof."""
     with closing(sqlite3.connect(home.database)) as database, database:
         database.execute("INSERT INTO facts VALUES ('canary', ?)", [canary])
     with pytest.raises(StartError, match="not the one that this database was sealed with"):
@@ -221,11 +221,11 @@ async def test_a_start_that_fails_frees_what_it_took(home: Home) -> None:
             with pytest.raises(error):
                 async with serving(settings):
                     pass
-    home.ring.chmod(0o644)
-    with pytest.raises(RingError):
+    home.keyring.chmod(0o644)
+    with pytest.raises(KeyringError):
         async with serving(home.settings()):
             pass
-    home.ring.chmod(0o600)
+    home.keyring.chmod(0o600)
     async with serving(home.settings()):
         with pytest.raises(StoreError, match="another server is running"):
             async with serving(home.settings()):

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.storage.migrations import HEAD
 from service.storage.sqlite_file import schema_revision
 from tests.command.calls import health
@@ -79,7 +79,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 def test_a_start_that_is_stopped_leaves_no_half_state(empty_home: Home) -> None:
     """Stopped during the migration, which is a process of its own, it ends that too; the next start
     works."""
-    create_ring(empty_home.ring, new_keys("test"))
+    create_keyring(empty_home.keyring, new_keys("test"))
     with empty_home.started("serve") as server:
         threads = Path(f"/proc/{server.process.pid}/task")
         migration: list[int] = []

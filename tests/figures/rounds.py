@@ -24,12 +24,12 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.access.api_keys import Access
 from service.app.startup import open_store, open_vault
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.ids import random_id
 from service.domain.model import DAY, DEFAULT_SCOPES, SECOND, Session, Tenant
-from service.domain.records import Purpose, SealContext
+from service.domain.records import Purpose, SecretAddress
 from service.settings import Settings
 from tests.bluesky import CREATE, SESSION, Person, SandboxBluesky
 
@@ -94,25 +94,27 @@ async def _measure(folder: Path, sandbox: SandboxBluesky, connections: int) -> b
 
 async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -> str:
     """A database with so many connections of a few accounts; returns an API key."""
-    create_ring(settings.keyring_file, new_keys("figures"))
-    ring, now = Ring(settings.keyring_file), SystemClock().now()
+    create_keyring(settings.keyring_file, new_keys("figures"))
+    keyring, now = Keyring(settings.keyring_file), SystemClock().now()
     people = [await sandbox.person() for _ in range(ACCOUNTS)]
     sessions = []
     for person in people:
         _, tokens = sandbox.world.log_in(person.handle, person.app_password)
         sessions.append(Session(tokens.access, tokens.refresh, now + 7200 * SECOND))
     async with open_store(settings) as store:
-        vault = await open_vault(store, ring)
+        vault = await open_vault(store, keyring)
         tenants = [f"ten_{random_id()}" for _ in range(TENANTS)]
         for tenant in tenants:
             await store.create_tenant(Tenant(tenant, "figures", now))
-        plain, key = Access(store, ring, SystemClock()).mint(tenants[0], "figures", DEFAULT_SCOPES)
+        plain, key = Access(store, keyring, SystemClock()).mint(
+            tenants[0], "figures", DEFAULT_SCOPES
+        )
         await store.add_api_key(key)
     with closing(sqlite3.connect(settings.database_file)) as database, database:
         for number in range(connections):
             one = number % ACCOUNTS
             person, session = people[one], sessions[one]
-            place = SealContext(
+            place = SecretAddress(
                 tenants[number % TENANTS],
                 f"prof_{number:08}",
                 "bluesky",
@@ -125,7 +127,11 @@ async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -
 
 
 def _add(
-    database: sqlite3.Connection, vault: Vault, place: SealContext, person: Person, session: Session
+    database: sqlite3.Connection,
+    vault: Vault,
+    place: SecretAddress,
+    person: Person,
+    session: Session,
 ) -> None:
     """A profile with its connection, whose check is due tomorrow."""
     credential = vault.seal(person.app_password, Purpose.CREDENTIAL, place)

@@ -15,7 +15,7 @@ import httpcore
 
 from service.domain.clock import Clock
 from service.platforms.egress import egress
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
@@ -122,11 +122,11 @@ class Storm:
 
     def outside(
         self, clock: Clock, leave: Callable[[Coroutine[Any, Any, object]], None]
-    ) -> Outside:
+    ) -> EgressContext:
         names = Resolver(["127.0.0.1"], self._dns.port)
         way = Egress(names, Roots(proxy=self._authority.roots), self._dial)
         directory = Origin.parse(self.directory.origin)
-        return Outside(way, names, clock, directory, None, frozenset(), leave)
+        return EgressContext(way, names, clock, directory, None, frozenset(), leave)
 
     async def close_directory(self) -> None:
         """For good: its port is refused from now on."""

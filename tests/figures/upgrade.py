@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from service.crypto.keyring import create_ring
+from service.crypto.keyring import create_keyring
 from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import HEAD
@@ -89,7 +89,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
         **dict.fromkeys(BUDGETS, "100000,100000"),
     }
     read = Settings.read({f"POSTCORE_{name}": value for name, value in more.items()})
-    create_ring(read.keyring_file, old_keys("figures"))
+    create_keyring(read.keyring_file, old_keys("figures"))
     people = [await bluesky.person() for _ in range(PEOPLE)]
     async with fleet(read, folder, 2, program) as nodes, to_all(nodes) as channel:
         client = Running(read, "", channel)

@@ -1,9 +1,9 @@
-"""Outside: the guarded way out, behind which everybody answers with the same bytes."""
+"""EgressContext: the guarded way out, behind which everybody answers with the same bytes."""
 
 import httpcore
 
 from service.domain.model import SECOND, Micros
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound, Resolver
 from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
@@ -58,8 +58,8 @@ class Answered:
         # the directory and the resolver are trusted, and dialled without our checks
         self.egress._trusted = self.egress._guarded
 
-    def outside(self, *, resolver: bool = False) -> Outside:
-        return Outside(
+    def outside(self, *, resolver: bool = False) -> EgressContext:
+        return EgressContext(
             self.egress,
             self.names,
             Clock(),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.access.api_keys import SHAPE, Access, _checksum
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey, MissingApiKey
 from service.domain.model import DEFAULT_SCOPES
@@ -23,9 +23,9 @@ from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Read]:
-    create_ring(folder / "keyring.json", new_keys("test"))
+    create_keyring(folder / "keyring.json", new_keys("test"))
     keys = Keys()
-    access = Access(cast("Store", keys), Ring(folder / "keyring.json"), SystemClock())
+    access = Access(cast("Store", keys), Keyring(folder / "keyring.json"), SystemClock())
     plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
     with asyncio.Runner() as runner:

@@ -1,4 +1,4 @@
-"""Envelopes: whole and in their place, or Unreadable; under a key of the ring, or UnknownKey."""
+"""Envelopes: whole and in their place, or Unreadable; under a key of the keyring, or UnknownKey."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,38 +7,38 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from service.crypto.keyring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
+from service.crypto.keyring import KeyPurpose, Keyring, UnknownKey, create_keyring, new_keys
 from service.crypto.vault import Unreadable, Vault
 from service.domain.model import Session
-from service.domain.records import Purpose, SealContext, Sealed, StoredSession
+from service.domain.records import Envelope, Purpose, SecretAddress, SessionEnvelope
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, told
 
-PLACE = SealContext("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
+PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 TEXTS = ("tenant_id", "profile_key", "platform", "account_id", "origin")
 SESSION = Session("access", "refresh", 1)
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Read]:
-    create_ring(folder / "keyring.json", new_keys("test"))
-    ring = Ring(folder / "keyring.json")
-    vault = Vault(ring)
+    create_keyring(folder / "keyring.json", new_keys("test"))
+    keyring = Keyring(folder / "keyring.json")
+    vault = Vault(keyring)
     sealed = vault.seal_session(SESSION, PLACE)
     others = (
         vault.seal("secret", Purpose.CREDENTIAL, PLACE).envelope,
         vault.seal_session(SESSION, PLACE._replace(generation=8)).envelope,
     )
 
-    def opens(key_id: str, envelope: bytes, place: SealContext) -> None:
-        stored = StoredSession(place, Sealed(key_id, envelope))
+    def opens(key_id: str, envelope: bytes, place: SecretAddress) -> None:
+        stored = SessionEnvelope(place, Envelope(key_id, envelope))
         right = envelope == sealed.envelope and place == PLACE
         try:
             found = vault.open_session(stored)
         except UnknownKey:
-            assert ring.find(KeyPurpose.SEAL, key_id) is None
+            assert keyring.find(KeyPurpose.SEAL, key_id) is None
         except Unreadable:
-            assert ring.find(KeyPurpose.SEAL, key_id) is not None
+            assert keyring.find(KeyPurpose.SEAL, key_id) is not None
             assert not (right and key_id == sealed.ring_key_id)
         else:
             assert (right, key_id, found) == (True, sealed.ring_key_id, SESSION)

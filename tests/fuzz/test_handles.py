@@ -21,7 +21,7 @@ from service.platforms.bluesky.handles import (
     tidy_handle,
     web_host,
 )
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
@@ -35,7 +35,7 @@ PASSWORD = "abcd-2345-wxyz-q7q7"
 @contextmanager
 def opened(_: Path) -> Iterator[Read]:
     # tidying reaches for nothing outside
-    outside = Outside(
+    outside = EgressContext(
         cast("Egress", None),
         Resolver(),
         SystemClock(),

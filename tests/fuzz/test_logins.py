@@ -19,7 +19,7 @@ from service.domain.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.domain.model import DAY, SECOND, Account, Credentials, Session, Standing
+from service.domain.model import DAY, SECOND, Account, AccountStatus, Credentials, Session
 from service.domain.platform import SessionEnded
 from service.platforms.bluesky import answers, limits, tokens
 from service.platforms.bluesky.adapter import BlueskyPlatform
@@ -80,7 +80,7 @@ class Asked:
             assert login.account == ACCOUNT
             usable(login.session)
             assert login.pause_until is None or 0 < login.pause_until - NOW * SECOND <= DAY
-            assert login.told_username.isascii()
+            assert login.reported_username.isascii()
 
     async def refresh(self) -> None:
         try:
@@ -98,9 +98,9 @@ class Asked:
         except (PlatformRateLimited, PlatformUnavailable) as refusal:
             check(refusal)
         else:
-            assert isinstance(standing, Standing)
+            assert isinstance(standing, AccountStatus)
             told = self.says(b"200", b"201", b"400", b"403", b"404", b"410")
-            assert told or standing is Standing.UNKNOWN
+            assert told or standing is AccountStatus.UNKNOWN
         try:
             name = await self.platform.display_name(ACCOUNT)
         except PlatformUnavailable:

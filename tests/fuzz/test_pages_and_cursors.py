@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.crypto.keyring import KeyPurpose, Ring, UnknownKey, create_ring, new_keys
+from service.crypto.keyring import KeyPurpose, Keyring, UnknownKey, create_keyring, new_keys
 from service.crypto.tokens import LONGEST, InvalidToken, Tokens
 from service.domain.model import Place
 from service.domain.records import Fingerprint
@@ -23,9 +23,9 @@ BOUND = (("ten_a", "ListProfiles", "True"), ("ten_a", "ListProfiles", "False"), 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Read]:
-    create_ring(folder / "keyring.json", new_keys("test"))
-    ring = Ring(folder / "keyring.json")
-    tokens = Tokens(ring)
+    create_keyring(folder / "keyring.json", new_keys("test"))
+    keyring = Keyring(folder / "keyring.json")
+    tokens = Tokens(keyring)
     minted: dict[tuple[Callable[..., object], tuple[str, ...]], tuple[str, object]] = {}
     for bound in BOUND:
         minted[tokens.place, bound] = tokens.page(PLACE, *bound), PLACE
@@ -47,7 +47,7 @@ def opened(folder: Path) -> Iterator[Read]:
         assert tokens.matches(same, ["a", "", "b"]) == (digest == fingerprint.digest)
         assert not tokens.matches(same, ["a", "b", ""])
         name = text_of(told(data, fingerprint.ring_key_id.encode()))
-        if ring.find(KeyPurpose.TOKEN, name) is None:
+        if keyring.find(KeyPurpose.TOKEN, name) is None:
             with pytest.raises(UnknownKey):
                 tokens.matches(Fingerprint(name, digest), [])
 
@@ -82,8 +82,8 @@ def test_a_place_comes_back(
     """Any place there can be, from a token of plain ASCII that is not too long to be read."""
     folder = tmp_path_factory.getbasetemp()
     if not (folder / "places.json").exists():
-        create_ring(folder / "places.json", new_keys("test"))
-    tokens = Tokens(Ring(folder / "places.json"))
+        create_keyring(folder / "places.json", new_keys("test"))
+    tokens = Tokens(Keyring(folder / "places.json"))
     token = tokens.page(Place(created_at, profile_key), "ten_a")
     assert token.isascii()
     assert tokens.place(token, "ten_a") == Place(created_at, profile_key)

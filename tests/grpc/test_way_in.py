@@ -151,7 +151,7 @@ async def test_metadata_has_one_limit(service: Served) -> None:
         assert (size < 8000) == ("OK" in codes)
 
 
-async def test_health_says_what_it_serves_and_rings_no_alarm(service: Served) -> None:
+async def test_health_says_what_it_serves_and_keyrings_no_alarm(service: Served) -> None:
     """Check and List by every name; what is not served, and what is no message, is refused with a
     status and without a line at level error."""
     names = {

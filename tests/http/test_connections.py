@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import PlatformFault
+from service.domain.model import PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.transport.http import connection as http_connection
 from service.transport.http import exchange as http_exchange
@@ -328,7 +328,7 @@ async def test_connections_that_wait_make_room(
         nonlocal at_work
         at_work += 1
         await hanging.wait()
-        raise PlatformUnavailable(PlatformFault.TIMEOUT, "test")
+        raise PlatformUnavailable(PlatformUnavailableCause.TIMEOUT, "test")
 
     monkeypatch.setattr(BlueskyPlatform, "identify", hang)
     settings = {**sandbox.settings(), "MAX_HTTP_CONNECTIONS": str(most)}

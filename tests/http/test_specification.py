@@ -16,7 +16,7 @@ from service.access.api_keys import Access
 from service.app.build import serving
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.app.startup import open_store
-from service.crypto.keyring import Ring
+from service.crypto.keyring import Keyring
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
 from tests.bluesky import RealBluesky
@@ -97,8 +97,8 @@ async def sandboxed_served(home: Home) -> AsyncIterator[Served]:
     """`serve --sandbox`, with the sample account and profile of the specification."""
     settings = home.settings()
     async with serving(settings, sandbox=True) as started, open_store(settings) as store:
-        ring = Ring(settings.keyring_file)
-        plain, key = Access(store, ring, SystemClock()).mint(SANDBOX_TENANT, "t", DEFAULT_SCOPES)
+        keyring = Keyring(settings.keyring_file)
+        plain, key = Access(store, keyring, SystemClock()).mint(SANDBOX_TENANT, "t", DEFAULT_SCOPES)
         assert await store.add_api_key(key)
         yield Served(started.http, plain, HANDLE, PASSWORD, SANDBOX_PROFILE)
 

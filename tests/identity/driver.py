@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from service.domain.clock import SystemClock
 from service.domain.errors import PlatformUnavailable
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
@@ -44,7 +44,7 @@ async def main(folder: Path, packages: Path) -> None:
     ):
         names = Resolver()
         egress = Egress(names, Roots(proxy=network.authority.roots))
-        outside = Outside(
+        outside = EgressContext(
             egress,
             names,
             SystemClock(),
@@ -62,7 +62,7 @@ async def main(folder: Path, packages: Path) -> None:
 class Comparison:
     """Of both sides, each with a handle of its own."""
 
-    def __init__(self, network: Network, outside: Outside, reference: Reference) -> None:
+    def __init__(self, network: Network, outside: EgressContext, reference: Reference) -> None:
         self._network = network
         self._outside = outside
         self._reference = reference

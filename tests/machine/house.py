@@ -13,7 +13,7 @@ from service.access.rate_limits import CallLimits
 from service.app import build as app
 from service.connections import backoff as failures
 from service.connections import connect, health, monitor
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.transport.boundary import Boundary
@@ -54,7 +54,7 @@ class House:
                 **{f"POSTCORE_{name}": value for name, value in settings.items()},
             }
         )
-        create_ring(read.keyring_file, new_keys("test"))
+        create_keyring(read.keyring_file, new_keys("test"))
         async with app.house(read, "live", clock) as built:
             server = GrpcServer(
                 Boundary(
@@ -79,15 +79,15 @@ class House:
 
     async def round(self) -> None:
         """Let the monitor check whatever is due."""
-        going_on = asyncio.create_task(self._monitor.run())
+        run_in_background = asyncio.create_task(self._monitor.run())
         try:
             async with asyncio.timeout(LONG_SECONDS):
-                while self._unfinished() and not going_on.done():
+                while self._unfinished() and not run_in_background.done():
                     await asyncio.sleep(0.01)
         finally:
-            going_on.cancel()
+            run_in_background.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await going_on
+                await run_in_background
 
     async def calm_down(self, seconds: float) -> None:
         """Until nothing is under way; what takes longer, as what hangs does, is given up."""

@@ -8,7 +8,7 @@ import httpcore
 
 from service.domain.model import SECOND, Micros
 from service.platforms.egress import egress
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
@@ -68,9 +68,9 @@ class Internet:
 
     def outside(
         self, *, resolver: RawServer | None = None, trusted: tuple[str, ...] = ()
-    ) -> Outside:
+    ) -> EgressContext:
         """The way out with `plc` as the directory."""
-        return Outside(
+        return EgressContext(
             self.egress,
             self.names,
             StoppedClock(),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.domain.errors import ServiceError
-from service.domain.model import PlatformFault
+from service.domain.model import PlatformUnavailableCause
 from service.domain.steps import PlatformTime, platform_time
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.doctor import Doctor, Seen
@@ -68,7 +68,9 @@ async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
 def test_the_page_names_every_cause_and_every_step() -> None:
     """docs/doctor.md, which the people who help users read."""
     page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
-    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == set(PlatformFault)
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == set(
+        PlatformUnavailableCause
+    )
     steps = re.findall(r"^\| ([a-zA-Z -]+) \|", page.split("| Step |")[1], re.MULTILINE)
     assert [step for step in steps if step.strip("-")] == list(STEPS)
 

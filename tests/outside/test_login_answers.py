@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import Account, PlatformFault
+from service.domain.model import Account, PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
 
 from .bluesky_login import (
@@ -115,10 +115,10 @@ async def test_the_handle_of_an_answer_is_a_hint(
     """It is told where it is a handle, and changes nothing else."""
     answer = respond(session(handle=handle))
     login = await bluesky.log_in(answer)
-    assert (login.told_username, login.account.username) == (told, HANDLE)
+    assert (login.reported_username, login.account.username) == (told, HANDLE)
     bluesky.server.on(REFRESHES, answer)
     refreshed = await bluesky.platform.refresh(login.session, login.account)
-    assert refreshed.told_username == told
+    assert refreshed.reported_username == told
 
 
 async def test_a_login_stays_where_it_was_sent(bluesky: LyingBluesky, trap: RawServer) -> None:
@@ -201,7 +201,7 @@ async def test_a_session_that_cannot_be_used_is_ended(
     answer = answer.replace(b"200", str(status).encode(), 1)
     error = await refused(bluesky, watch, answer, is_proof=is_proof)
     assert isinstance(error, PlatformUnavailable)
-    assert (error.cause, error.retry_after) == (PlatformFault.UNEXPECTED_ANSWER, None)
+    assert (error.cause, error.retry_after) == (PlatformUnavailableCause.UNEXPECTED_ANSWER, None)
     assert bluesky.ended == BEARER
 
 

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from service.connections.login_budget import Budget, LoginBudgets, LoginLimits
+from service.connections.login_budget import Budget, LoginBudget, LoginBudgets
 from service.connections.logins import Logins
 from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
 from service.domain.model import SECOND, Login, Micros
@@ -239,7 +239,7 @@ async def test_no_login_is_made_before_its_server_wants_it(
     """Of four connects one reaches the server; the others are told how long to wait."""
     clock = MovedClock()
     store = SqlStore(await opened(database_url))
-    logins = Logins(LoginLimits(store, clock, BUDGETS), clock)
+    logins = Logins(LoginBudget(store, clock, BUDGETS), clock)
     bluesky.server.on(CREATE, answer)
 
     async def connect() -> Login:

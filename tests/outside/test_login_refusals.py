@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from service.domain.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
-from service.domain.model import PlatformStep
+from service.domain.model import PlatformUnavailableStep
 from service.platforms.egress import egress
 from service.platforms.egress.origin import Origin
 
@@ -193,7 +193,11 @@ async def test_every_other_answer_proves_nothing(
     """PLATFORM_UNAVAILABLE, whatever its words are; to try again is advised where it may help."""
     error = await refused(bluesky, watch, answer, is_proof=is_proof)
     assert isinstance(error, PlatformUnavailable)
-    assert (error.why, error.retry_after, error.step) == (why, seconds, PlatformStep.SERVER)
+    assert (error.why, error.retry_after, error.step) == (
+        why,
+        seconds,
+        PlatformUnavailableStep.SERVER,
+    )
     assert bluesky.ended == []
 
 

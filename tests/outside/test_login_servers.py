@@ -77,7 +77,7 @@ async def test_logins(bluesky: LyingBluesky, answer: dict[str, Any], path: str) 
     except ServiceError as error:
         was = outcome(error)
     else:
-        was = f"login {login.told_username}".strip()
+        was = f"login {login.reported_username}".strip()
     assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
     assert was == answer[path]
     opens = "<refresh>" in json.dumps(answer["body"])
@@ -95,7 +95,7 @@ async def test_refreshes(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
     except ServiceError as error:
         was = outcome(error)
     else:
-        was = f"refreshed {refreshed.told_username}".strip()
+        was = f"refreshed {refreshed.reported_username}".strip()
     assert was == answer["check"]
     assert bluesky.ended == []
 

@@ -12,7 +12,7 @@ from service.domain.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.domain.model import PlatformStep, Session, Standing
+from service.domain.model import AccountStatus, PlatformUnavailableStep, Session
 from service.domain.platform import SessionEnded
 from service.platforms.bluesky import adapter
 
@@ -136,7 +136,7 @@ async def test_a_refresh_that_proves_nothing(
     with pytest.raises(PlatformUnavailable) as caught:
         await bluesky.platform.refresh(Session("access", "old", 0), bluesky.account)
     assert caught.value.retry_after == seconds
-    assert caught.value.step is PlatformStep.SERVER
+    assert caught.value.step is PlatformUnavailableStep.SERVER
 
 
 async def test_a_401_in_the_protocols_form_ends_the_session(bluesky: LyingBluesky) -> None:
@@ -152,7 +152,7 @@ async def test_a_401_in_the_protocols_form_ends_the_session(bluesky: LyingBluesk
 async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answer: bytes) -> None:
     """It has no such method: that is no outage, and no proof."""
     bluesky.server.on(STANDING, answer)
-    assert await bluesky.platform.standing(bluesky.account) is Standing.UNKNOWN
+    assert await bluesky.platform.standing(bluesky.account) is AccountStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answ
 async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes) -> None:
     """The server, or something before it, answers something else: a login may find out more."""
     bluesky.server.on(STANDING, answer)
-    assert await bluesky.platform.standing(bluesky.account) is Standing.UNKNOWN
+    assert await bluesky.platform.standing(bluesky.account) is AccountStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.cli.demo import DEFAULTS
 from service.cli.main import cli
-from service.crypto.keyring import create_ring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.sandbox.faults import FAULTS
 from service.sandbox.remote import Remote
 from service.sandbox.seed import SEEDS
@@ -73,7 +73,7 @@ def shop(
             pytest.skip(f"{program} is not installed")
     home = tmp_path_factory.mktemp("home")
     (home / "data").mkdir(mode=0o700)
-    create_ring(home / "data/keyring.json", new_keys("test"))
+    create_keyring(home / "data/keyring.json", new_keys("test"))
     shutil.copy(empty_database, home / "data/sandbox.db")
     path = [str(Path(sys.executable).parent), str(grpcurl.parent), os.environ["PATH"]]
     environ = {

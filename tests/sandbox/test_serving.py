@@ -17,7 +17,7 @@ from service.app import build as app
 from service.app import sandbox as playground
 from service.app.sandbox import SANDBOX_TENANT
 from service.app.startup import StartError, open_store
-from service.crypto.keyring import Ring, create_ring, new_keys
+from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
 from service.sandbox.remote import Remote
@@ -44,7 +44,7 @@ async def serving(database: Path, **given: str) -> AsyncIterator[tuple[Settings,
     """The service in sandbox mode, on *database*."""
     usual = {
         "DATABASE_URL": f"sqlite:///{database}",
-        "KEYRING_FILE": str(database.with_suffix(".ring")),
+        "KEYRING_FILE": str(database.with_suffix(".keyring")),
         "GRPC_ADDRESS": "127.0.0.1:0",
         "HTTP_ADDRESS": "127.0.0.1:0",
         "SANDBOX_ADDRESS": "127.0.0.1:0",
@@ -53,7 +53,7 @@ async def serving(database: Path, **given: str) -> AsyncIterator[tuple[Settings,
     settings = Settings.read(
         {f"POSTCORE_{name}": value for name, value in {**usual, **given}.items()}
     )
-    create_ring(settings.keyring_file, new_keys("test"))
+    create_keyring(settings.keyring_file, new_keys("test"))
     async with app.serving(settings, sandbox=True) as running:
         yield settings, running
 
@@ -73,7 +73,7 @@ async def test_both_servers_are_open_and_trusted(
         assert moved["server"] == fields["servers"][1] != fields["servers"][0]
         made = await asked(fields, "POST", "accounts", moved["did"], "app-passwords")
         async with open_store(settings) as store:
-            access = Access(store, Ring(settings.keyring_file), SystemClock())
+            access = Access(store, Keyring(settings.keyring_file), SystemClock())
             key, stored = access.mint(SANDBOX_TENANT, "test", DEFAULT_SCOPES)
             assert await store.add_api_key(stored)
         async with grpc.aio.insecure_channel(running.grpc) as channel:

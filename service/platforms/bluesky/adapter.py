@@ -19,14 +19,14 @@ import structlog
 from service.domain.errors import PlatformUnavailable, ServiceError
 from service.domain.model import (
     Account,
-    CredentialFault,
+    AccountStatus,
     Credentials,
+    InvalidCredentialsCause,
     Login,
-    PlatformFault,
-    PlatformStep,
+    PlatformUnavailableCause,
+    PlatformUnavailableStep,
     Refreshed,
     Session,
-    Standing,
 )
 from service.domain.steps import at_step
 from service.platforms.bluesky import answers
@@ -36,7 +36,7 @@ from service.platforms.bluesky.handles import is_handle, tidy_handle
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
 from service.platforms.bluesky.limits import pause_until
 from service.platforms.bluesky.tokens import is_usable
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.egress import Answer, OneOrigin
 from service.platforms.egress.origin import Origin
@@ -61,7 +61,7 @@ class BlueskyPlatform:
 
     card = CARD
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: EgressContext) -> None:
         self._outside = outside
         self._identity = Identity(outside)
         self._sdk: Any = None
@@ -78,10 +78,10 @@ class BlueskyPlatform:
     def tidy(self, credentials: Credentials) -> Credentials:
         handle = tidy_handle(credentials["handle"])
         if not is_handle(handle, test_names=self._outside.handle_resolver is not None):
-            raise answers.invalid(CredentialFault.MALFORMED_HANDLE)
+            raise answers.invalid(InvalidCredentialsCause.MALFORMED_HANDLE)
         app_password = credentials["appPassword"].strip()
         if not APP_PASSWORD.fullmatch(app_password):
-            raise answers.invalid(CredentialFault.MALFORMED_APP_PASSWORD)
+            raise answers.invalid(InvalidCredentialsCause.MALFORMED_APP_PASSWORD)
         return Credentials(handle=handle, appPassword=app_password)
 
     def asked_host(self, credentials: Credentials) -> str:
@@ -94,7 +94,7 @@ class BlueskyPlatform:
         try:
             account = await self._identity.account(credentials["handle"])
         except NoSuchAccount:
-            raise answers.invalid(CredentialFault.HANDLE_NOT_FOUND) from None
+            raise answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND) from None
         # a server that may not be reached is refused before the password is near the network
         self._transport(account.origin)
         return account
@@ -107,7 +107,7 @@ class BlueskyPlatform:
 
     async def _log_in(self, secret: str, account: Account, *, is_proof: bool) -> Login:
         body = {"identifier": account.account_id, "password": secret}
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             answer = await self._call(account.origin, CREATE_SESSION, body=body)
             now = self._outside.clock.now()
             pause = pause_until(answer.headers, now)
@@ -121,7 +121,7 @@ class BlueskyPlatform:
         return Login(account, session, secret, pause, answers.username(answer))
 
     async def refresh(self, session: Session, account: Account) -> Refreshed:
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             answer = await self._call(account.origin, REFRESH_SESSION, token=session.refresh_token)
             try:
                 return answers.refreshed(answer, account.account_id, self._outside.clock.now())
@@ -138,23 +138,26 @@ class BlueskyPlatform:
     async def look_up(self, account: Account) -> Account:
         return await self._identity.as_named(account)
 
-    async def standing(self, account: Account) -> Standing:
+    async def standing(self, account: Account) -> AccountStatus:
         question = {"did": account.account_id}
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             try:
                 answer = XrpcAnswer.of(
                     await self._ask(account, "com.atproto.sync.getRepoStatus", question)
                 )
             except PlatformUnavailable as error:
                 # one that was cut off is no answer; others are, though they cannot be taken
-                if error.cause is PlatformFault.UNEXPECTED_ANSWER and error.retry_after is None:
-                    return Standing.UNKNOWN
+                if (
+                    error.cause is PlatformUnavailableCause.UNEXPECTED_ANSWER
+                    and error.retry_after is None
+                ):
+                    return AccountStatus.UNKNOWN
                 raise
             if answer.is_limit:
                 answers.refuse_status(answer, self._outside.clock.now())
             return answers.standing(answer, account.account_id)
 
-    def is_one_house(self, origin: str, other: str) -> bool:
+    def may_share_credentials(self, origin: str, other: str) -> bool:
         return origin == other or bool(HOUSE.fullmatch(origin) and HOUSE.fullmatch(other))
 
     async def display_name(self, account: Account) -> str | None:
@@ -199,7 +202,7 @@ class BlueskyPlatform:
 
     def _transport(self, origin: str) -> OneOrigin:
         parsed = Origin.parse(origin)
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             return self._outside.egress.transport(
                 parsed, trusted=parsed in self._outside.account_servers
             )
@@ -218,7 +221,7 @@ class BlueskyPlatform:
             headers = {"authorization": f"Bearer {token}"}
         else:
             raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None
+                PlatformUnavailableCause.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None
             )
         await self.warm_up()
         kept = _KeptAnswer(self._transport(origin))

@@ -19,12 +19,12 @@ from service.domain.errors import (
 )
 from service.domain.model import (
     SECOND,
-    CredentialFault,
+    AccountStatus,
+    InvalidCredentialsCause,
     Micros,
-    PlatformFault,
+    PlatformUnavailableCause,
     Refreshed,
     Session,
-    Standing,
 )
 from service.domain.platform import SessionEnded
 from service.platforms.bluesky import json_text, words
@@ -44,10 +44,10 @@ MAX_OPENED = 8
 """An answer that has more refresh tokens is made up."""
 REFRESH_TOKEN = re.compile(rb'"refreshJwt"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,8192})"')
 STANDINGS = {
-    "deactivated": Standing.DEACTIVATED,
-    "suspended": Standing.SUSPENDED,
-    "takendown": Standing.TAKEN_DOWN,
-    "deleted": Standing.NOT_FOUND,
+    "deactivated": AccountStatus.DEACTIVATED,
+    "suspended": AccountStatus.SUSPENDED,
+    "takendown": AccountStatus.TAKEN_DOWN,
+    "deleted": AccountStatus.NOT_FOUND,
 }
 
 
@@ -100,7 +100,7 @@ class XrpcAnswer:
         return message.strip() if isinstance(message, str) else ""
 
 
-def invalid(cause: CredentialFault) -> InvalidCredentials:
+def invalid(cause: InvalidCredentialsCause) -> InvalidCredentials:
     return InvalidCredentials(CARD.platform, CARD.display_name, cause, help_url=HELP_URL)
 
 
@@ -115,16 +115,16 @@ def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Sessi
     """
     if answer.error in words.SECOND_FACTOR:
         # asked for main passwords only, by whatever status
-        raise invalid(CredentialFault.MAIN_PASSWORD)
+        raise invalid(InvalidCredentialsCause.MAIN_PASSWORD)
     if answer.status in words.REFUSED_STATUSES and answer.error in words.REFUSED:
-        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
+        raise invalid(InvalidCredentialsCause.REJECTED_BY_PLATFORM)
     if not is_proof and (_sounds_refused(answer) or _is_null_session(answer)):
-        raise invalid(CredentialFault.REJECTED_BY_PLATFORM)
+        raise invalid(InvalidCredentialsCause.REJECTED_BY_PLATFORM)
     if answer.is_refusal and answer.error in words.INACTIVE:
         raise AccountInactive(CARD.platform, words.INACTIVE[answer.error])
     session = _session(answer, did, now)
     if MAIN_PASSWORD_SCOPE in _scopes(session.access_token):
-        raise invalid(CredentialFault.MAIN_PASSWORD)
+        raise invalid(InvalidCredentialsCause.MAIN_PASSWORD)
     if status := _inactive(answer.body):
         raise AccountInactive(CARD.platform, status)
     return session
@@ -187,7 +187,9 @@ def refuse_call(error: Exception) -> NoReturn:
         raise error
     if isinstance(error, NameNotFound):
         raise error.refusal() from None
-    raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, type(error).__name__) from None
+    raise PlatformUnavailable(
+        PlatformUnavailableCause.UNEXPECTED_ANSWER, type(error).__name__
+    ) from None
 
 
 def refuse_status(answer: XrpcAnswer, now: Micros) -> NoReturn:
@@ -205,7 +207,7 @@ def refuse_status(answer: XrpcAnswer, now: Micros) -> NoReturn:
     raise error
 
 
-def standing(answer: XrpcAnswer, did: str) -> Standing:
+def standing(answer: XrpcAnswer, did: str) -> AccountStatus:
     """What getRepoStatus says of *did*; UNKNOWN, where it says nothing of it."""
     if answer.status in (400, 403, 404, 410) and answer.error in words.STANDINGS:
         return words.STANDINGS[answer.error]
@@ -213,13 +215,13 @@ def standing(answer: XrpcAnswer, did: str) -> Standing:
     if answer.is_refusal and said in words.STANDING_MESSAGES:
         return words.STANDING_MESSAGES[said]
     if not answer.is_success or answer.body.get("did") != did:
-        return Standing.UNKNOWN  # not every server software has this call
+        return AccountStatus.UNKNOWN  # not every server software has this call
     active, named = answer.body.get("active"), answer.body.get("status")
     if active is True:
-        return Standing.ACTIVE
+        return AccountStatus.ACTIVE
     if active is False and isinstance(named, str):
-        return STANDINGS.get(named.lower(), Standing.UNKNOWN)
-    return Standing.UNKNOWN
+        return STANDINGS.get(named.lower(), AccountStatus.UNKNOWN)
+    return AccountStatus.UNKNOWN
 
 
 def display_name(record: bytes) -> str | None:
@@ -255,7 +257,7 @@ def _session(answer: XrpcAnswer, did: str, now: Micros) -> Session:
         return Session(access, refresh, expires_at(access, now))
     else:
         why = "wrong_shape" if answer.body else "not_json"
-    raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, why, retry_after=None)
+    raise PlatformUnavailable(PlatformUnavailableCause.UNEXPECTED_ANSWER, why, retry_after=None)
 
 
 def _inactive(body: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from service.domain.errors import AccountInactive, PlatformUnavailable, ServiceError
-from service.domain.model import CredentialFault, PlatformStep, Standing
+from service.domain.model import AccountStatus, InvalidCredentialsCause, PlatformUnavailableStep
 from service.domain.steps import PlatformTime, at_step, platform_time
 from service.platforms.bluesky import answers
 from service.platforms.bluesky.answers import XrpcAnswer
@@ -26,7 +26,7 @@ from service.platforms.bluesky.identity import (
     odd_status,
 )
 from service.platforms.egress.addresses import is_public
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound, NameNotPublic
 from service.platforms.egress.origin import Origin
 
@@ -35,9 +35,9 @@ CONNECT_SECONDS = 9.8
 """What all steps of a connect have whose caller sets no deadline."""
 LONGEST_SHOWN = 120
 INACTIVE = {
-    Standing.DEACTIVATED: "deactivated",
-    Standing.SUSPENDED: "suspended",
-    Standing.TAKEN_DOWN: "takendown",
+    AccountStatus.DEACTIVATED: "deactivated",
+    AccountStatus.SUSPENDED: "suspended",
+    AccountStatus.TAKEN_DOWN: "takendown",
 }
 SPOKEN = {
     "certificate": "the certificate is not valid",
@@ -81,7 +81,7 @@ class Seen:
 class Doctor:
     """Looks at one handle. `refusal` says, at the end, what a connect would be refused with."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: EgressContext) -> None:
         self._outside = outside
         self._identity = Identity(outside)
         self.refusal: ServiceError | None = None
@@ -91,7 +91,7 @@ class Doctor:
         """The steps as they end, up to the first one that keeps a connect from working."""
         handle = tidy_handle(typed)
         if not is_handle(handle, test_names=self._outside.handle_resolver is not None):
-            self.refusal = answers.invalid(CredentialFault.MALFORMED_HANDLE)
+            self.refusal = answers.invalid(InvalidCredentialsCause.MALFORMED_HANDLE)
             yield Seen("handle", False, 0, f"{shown(handle)} is no full handle")
             return
         yield Seen("handle", True, 0, handle)
@@ -117,7 +117,7 @@ class Doctor:
         fit = named == handle
         yield Seen("back-link", fit, 0, f"the document names {named or 'no handle'}")
         if not fit:
-            self.refusal = answers.invalid(CredentialFault.HANDLE_NOT_FOUND)
+            self.refusal = answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND)
             return
         async for seen in self._at_server(document, did):
             yield seen
@@ -172,7 +172,7 @@ class Doctor:
             async with self._limit():
                 found = await ask()
         except NoSuchAccount as error:
-            self.refusal = answers.invalid(CredentialFault.HANDLE_NOT_FOUND)
+            self.refusal = answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND)
             return None, Seen(name, False, monotonic() - started, shown(str(error)))
         except PlatformUnavailable as error:
             self.refusal = error
@@ -181,13 +181,13 @@ class Doctor:
 
     async def _server(self, document: Mapping[str, Any]) -> Origin:
         origin = named_server(document)
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             trusted = origin in self._outside.account_servers
             self._outside.egress.transport(origin, trusted=trusted)
         return origin
 
     async def _addresses(self, origin: Origin) -> str:
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             names = self._outside.names
             try:
                 found = await names.addresses(origin.host)
@@ -203,7 +203,7 @@ class Doctor:
 
         Some servers do not describe themselves: a refusal in JSON is an answer as well.
         """
-        with at_step(PlatformStep.SERVER):
+        with at_step(PlatformUnavailableStep.SERVER):
             try:
                 answer = await self._outside.egress.get(
                     origin,
@@ -222,7 +222,7 @@ class Doctor:
     async def _standing(self, origin: Origin, did: str) -> Seen:
         """What the server tells anybody of the account. One that tells nothing may log it in."""
         started = monotonic()
-        standing = Standing.UNKNOWN
+        standing = AccountStatus.UNKNOWN
         try:
             async with self._limit():
                 answer = await self._outside.egress.get(
@@ -236,9 +236,9 @@ class Doctor:
             pass
         if standing in INACTIVE:
             self.refusal = AccountInactive(CARD.platform, INACTIVE[standing])
-        elif standing is Standing.NOT_FOUND:
-            self.refusal = answers.invalid(CredentialFault.REJECTED_BY_PLATFORM)
-        fit = None if standing is Standing.UNKNOWN else self.refusal is None
+        elif standing is AccountStatus.NOT_FOUND:
+            self.refusal = answers.invalid(InvalidCredentialsCause.REJECTED_BY_PLATFORM)
+        fit = None if standing is AccountStatus.UNKNOWN else self.refusal is None
         what = standing.value.lower().replace("_", " ")
         return Seen("account", fit, monotonic() - started, what)
 

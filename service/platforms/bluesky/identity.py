@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import Account, PlatformFault, PlatformStep
+from service.domain.model import Account, PlatformUnavailableCause, PlatformUnavailableStep
 from service.domain.platform import AccountGone
 from service.domain.steps import at_step
 from service.platforms.bluesky import json_text
 from service.platforms.bluesky.handles import is_did, is_handle, web_host
 from service.platforms.bluesky.limits import retry_after_seconds
-from service.platforms.egress.context import Outside
+from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.egress import BEGINNING_BYTES, Answer
 from service.platforms.egress.origin import Origin
@@ -33,7 +33,7 @@ class NoSuchAccount(Exception):
 class Identity:
     """Finds the account that a handle names, proved both ways. There is no fallback host."""
 
-    def __init__(self, outside: Outside) -> None:
+    def __init__(self, outside: EgressContext) -> None:
         self._outside = outside
 
     async def account(self, handle: str) -> Account:
@@ -61,7 +61,7 @@ class Identity:
         try:
             server = str(named_server(document))
         except NoSuchAccount:
-            raise _unexpected("no_server_named").at(PlatformStep.DOCUMENT) from None
+            raise _unexpected("no_server_named").at(PlatformUnavailableStep.DOCUMENT) from None
         handle = named_handle(document) or account.username
         if handle != account.username and not await self._leads_to(handle, account.account_id):
             handle = account.username
@@ -79,7 +79,7 @@ class Identity:
         By the text record, or by the well-known file where there is none or none can be had.
         Raises NoSuchAccount and PlatformUnavailable.
         """
-        with at_step(PlatformStep.HANDLE):
+        with at_step(PlatformUnavailableStep.HANDLE):
             if self._outside.handle_resolver is not None:
                 did = await self._did_by_resolver(self._outside.handle_resolver, handle)
             else:
@@ -155,7 +155,7 @@ class Identity:
     async def document(self, did: str) -> Mapping[str, Any]:
         """The DID's document. Raises NoSuchAccount where the DID has ended for good, and
         PlatformUnavailable."""
-        with at_step(PlatformStep.DOCUMENT):
+        with at_step(PlatformUnavailableStep.DOCUMENT):
             host = web_host(did)
             try:
                 if host is not None:
@@ -207,9 +207,13 @@ def odd_status(status: int, *, retry_after: float | None = None) -> PlatformUnav
     *retry_after*: in seconds, where waiting helps although the status alone does not say so.
     """
     waits = status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
-    cause = PlatformFault.SERVER_ERROR if status >= 500 else PlatformFault.UNEXPECTED_ANSWER
+    cause = (
+        PlatformUnavailableCause.SERVER_ERROR
+        if status >= 500
+        else PlatformUnavailableCause.UNEXPECTED_ANSWER
+    )
     return PlatformUnavailable(
-        PlatformFault.BUSY if status == 429 else cause,
+        PlatformUnavailableCause.BUSY if status == 429 else cause,
         f"status_{status}",
         retry_after=30 if waits else retry_after,
         http_status=status,
@@ -228,7 +232,7 @@ def json_object(content: bytes) -> dict[str, Any]:
 
 
 def _unexpected(why: str) -> PlatformUnavailable:
-    return PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, why, retry_after=None)
+    return PlatformUnavailable(PlatformUnavailableCause.UNEXPECTED_ANSWER, why, retry_after=None)
 
 
 def named_handle(document: Mapping[str, Any]) -> str | None:
@@ -257,8 +261,10 @@ def named_server(document: Mapping[str, Any]) -> Origin:
                 return Origin.parse(endpoint)
             except ValueError:
                 raise PlatformUnavailable(
-                    PlatformFault.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
-                ).at(PlatformStep.SERVER) from None
+                    PlatformUnavailableCause.ADDRESS_NOT_ALLOWED,
+                    "forbidden_origin",
+                    retry_after=None,
+                ).at(PlatformUnavailableStep.SERVER) from None
     raise NoSuchAccount("the document names no account server")
 
 

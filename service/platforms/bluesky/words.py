@@ -6,7 +6,7 @@ version. Those without a server's name are the reference's, or those of several.
 
 import re
 
-from service.domain.model import Standing
+from service.domain.model import AccountStatus
 
 LIMIT = "RateLimitExceeded"
 REFUSED_STATUSES = (400, 401, 403)
@@ -76,16 +76,16 @@ WRONG_TOKEN = frozenset(
 """In answer to deleteSession: servers that want the access token refuse the refresh token so."""
 
 STANDINGS = {
-    "RepoNotFound": Standing.NOT_FOUND,
-    "RepoDeactivated": Standing.DEACTIVATED,
-    "RepoSuspended": Standing.SUSPENDED,
-    "RepoTakendown": Standing.TAKEN_DOWN,
+    "RepoNotFound": AccountStatus.NOT_FOUND,
+    "RepoDeactivated": AccountStatus.DEACTIVATED,
+    "RepoSuspended": AccountStatus.SUSPENDED,
+    "RepoTakendown": AccountStatus.TAKEN_DOWN,
 }
 """In answer to getRepoStatus."""
 STANDING_MESSAGES = {
-    "could not find account for did: {did}": Standing.NOT_FOUND,
-    "account for did: {did} is deactivated": Standing.DEACTIVATED,
-    "account for did: {did} is taken down": Standing.TAKEN_DOWN,
-    "repo not found": Standing.NOT_FOUND,
+    "could not find account for did: {did}": AccountStatus.NOT_FOUND,
+    "account for did: {did} is deactivated": AccountStatus.DEACTIVATED,
+    "account for did: {did} is taken down": AccountStatus.TAKEN_DOWN,
+    "repo not found": AccountStatus.NOT_FOUND,
 }
 """In answer to getRepoStatus, by message: blue-nile, and ezpds for the last."""

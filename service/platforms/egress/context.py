@@ -11,7 +11,7 @@ from service.platforms.egress.origin import Origin
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class EgressContext:
     """The guarded way out, with the few origins that the operator trusts, each in its role."""
 
     egress: Egress

@@ -20,7 +20,7 @@ from dns.rdata import Rdata
 from dns.rdtypes.txtbase import TXTBase
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import PlatformFault
+from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress.addresses import nat64_prefix
 from service.platforms.egress.race import first_of
 
@@ -53,7 +53,7 @@ class NameNotFound(Exception):
 
     def refusal(self) -> PlatformUnavailable:
         """What it is where the name is a server's, rather than a handle."""
-        cause = PlatformFault.ADDRESS_NOT_ALLOWED
+        cause = PlatformUnavailableCause.ADDRESS_NOT_ALLOWED
         return PlatformUnavailable(cause, self.why, retry_after=None)
 
 
@@ -153,18 +153,18 @@ class Resolver:
         except dns.name.NameTooLong:
             raise NameNotFound(name) from None
         except (dns.exception.DNSException, ValueError):
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns") from None
+            raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns") from None
         answer = await self._answer(absolute, kind)
         if answer is None:
             raise NameNotFound(name)
         if answer.response.flags & dns.flags.TC:
             # cut short over TCP, too: what is missing may be the answer
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns")
+            raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns")
         records = list(answer.rrset or ())
         if not records:
             raise NameNotFound(name)
         if len(records) > MOST_ANSWERS:
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_too_many_answers")
+            raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns_too_many_answers")
         return records
 
     async def _answer(self, name: dns.name.Name, kind: str) -> Found:
@@ -193,7 +193,7 @@ class Resolver:
                     (PlatformUnavailable,),
                 )
         except TimeoutError:
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_timeout") from None
+            raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns_timeout") from None
 
     def _ask_first(self, server: "_Server") -> None:
         if server in self._servers[1:]:
@@ -234,9 +234,9 @@ class _Server:
         except dns.resolver.NXDOMAIN:
             return None
         except dns.exception.Timeout:
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns_timeout") from None
+            raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns_timeout") from None
         except (dns.exception.DNSException, OSError, ValueError):
-            raise PlatformUnavailable(PlatformFault.DNS_FAILURE, "dns") from None
+            raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns") from None
 
 
 def _named_servers(resolv_conf: Path) -> list[str]:

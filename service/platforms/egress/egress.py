@@ -22,7 +22,7 @@ import httpcore
 import httpx
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import PlatformFault
+from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress.addresses import is_public
 from service.platforms.egress.dns import NameNotPublic, Resolver
 from service.platforms.egress.origin import Origin
@@ -102,7 +102,7 @@ class Egress:
         """
         if not trusted and not origin.is_public_https:
             raise PlatformUnavailable(
-                PlatformFault.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
+                PlatformUnavailableCause.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
             )
         if not trusted:
             return OneOrigin(self._guarded, origin)
@@ -138,7 +138,9 @@ class Egress:
                 url = url.join(location)
             except (httpx.InvalidURL, ValueError):
                 break
-        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "redirect", retry_after=None)
+        raise PlatformUnavailable(
+            PlatformUnavailableCause.UNEXPECTED_ANSWER, "redirect", retry_after=None
+        )
 
     async def close(self) -> None:
         for pool in (self._guarded, self._trusted, self._public):
@@ -155,7 +157,9 @@ async def _get(transport: "OneOrigin", url: httpx.URL) -> Answer:
 def _origin(url: httpx.URL) -> Origin:
     """Where *url* leads, without its path; raises PlatformUnavailable."""
     if url.userinfo:
-        raise PlatformUnavailable(PlatformFault.ADDRESS_NOT_ALLOWED, "redirect", retry_after=None)
+        raise PlatformUnavailable(
+            PlatformUnavailableCause.ADDRESS_NOT_ALLOWED, "redirect", retry_after=None
+        )
     port = url.port if url.port is not None else (443 if url.scheme == "https" else 80)
     # raw: httpx's plain host is the decoded form of an xn-- name
     return Origin(url.scheme, url.raw_host.decode(), port)
@@ -209,7 +213,7 @@ class _Pool(httpcore.AsyncConnectionPool):
                     return
                 if len(body) > MOST_BYTES or pieces > MOST_PIECES:
                     raise PlatformUnavailable(
-                        PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
+                        PlatformUnavailableCause.UNEXPECTED_ANSWER, "too_large", retry_after=None
                     )
                 if pieces % PIECES_AT_ONCE == 0:
                     await asyncio.sleep(0)  # what is here already would come without a pause
@@ -222,7 +226,7 @@ async def _place(places: asyncio.Semaphore, why: str) -> AsyncIterator[None]:
         async with asyncio.timeout(CONNECT_SECONDS):
             await places.acquire()
     except TimeoutError:
-        raise PlatformUnavailable(PlatformFault.BUSY, why) from None
+        raise PlatformUnavailable(PlatformUnavailableCause.BUSY, why) from None
     try:
         yield
     finally:
@@ -278,7 +282,7 @@ class OneOrigin(httpx.AsyncBaseTransport):
             self.origin.port,
         ):
             raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "another_origin", retry_after=None
+                PlatformUnavailableCause.UNEXPECTED_ANSWER, "another_origin", retry_after=None
             )
         headers = [
             (name, value)
@@ -311,7 +315,7 @@ class OneOrigin(httpx.AsyncBaseTransport):
                 finally:
                     await answer.aclose()
         except httpcore.TimeoutException:
-            raise PlatformUnavailable(PlatformFault.TIMEOUT, "timeout") from None
+            raise PlatformUnavailable(PlatformUnavailableCause.TIMEOUT, "timeout") from None
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
             raise PlatformUnavailable(_fault(error), type(error).__name__) from None
         kept = [item for item in answer.headers if item[0].lower() != b"set-cookie"]
@@ -319,22 +323,26 @@ class OneOrigin(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=kept, content=content, request=request)
 
 
-def _fault(error: Exception) -> PlatformFault:
+def _fault(error: Exception) -> PlatformUnavailableCause:
     if isinstance(error.__cause__, socket.gaierror):
-        return PlatformFault.DNS_FAILURE  # of a trusted host, which the machine looks up
+        return PlatformUnavailableCause.DNS_FAILURE  # of a trusted host, which the machine looks up
     # a server that ends the connection without an answer is a protocol error to httpcore
     if isinstance(error, httpcore.ProtocolError) and "disconnected" not in str(error):
-        return PlatformFault.UNEXPECTED_ANSWER
-    return PlatformFault.SERVER_UNREACHABLE
+        return PlatformUnavailableCause.UNEXPECTED_ANSWER
+    return PlatformUnavailableCause.SERVER_UNREACHABLE
 
 
 def _check_head(answer: httpcore.Response, beginning: bool) -> None:
     if 300 <= answer.status < 400 and not beginning:
-        raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "redirect", retry_after=None)
+        raise PlatformUnavailable(
+            PlatformUnavailableCause.UNEXPECTED_ANSWER, "redirect", retry_after=None
+        )
     for name, value in answer.headers:
         if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            raise PlatformUnavailable(PlatformFault.UNEXPECTED_ANSWER, "encoded", retry_after=None)
+            raise PlatformUnavailable(
+                PlatformUnavailableCause.UNEXPECTED_ANSWER, "encoded", retry_after=None
+            )
         if name.lower() == b"content-length" and int(value) > MOST_TOLD_BYTES and not beginning:
             raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
+                PlatformUnavailableCause.UNEXPECTED_ANSWER, "too_large", retry_after=None
             )

@@ -12,7 +12,7 @@ from typing import Any
 import httpcore
 
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import PlatformFault
+from service.domain.model import PlatformUnavailableCause
 from service.runtime.turns import Turns
 
 MOST_HEAD_BYTES = 32 * 1024
@@ -45,7 +45,7 @@ class Wire(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         if self.left <= 0:
             raise PlatformUnavailable(
-                PlatformFault.UNEXPECTED_ANSWER, "too_large", retry_after=None
+                PlatformUnavailableCause.UNEXPECTED_ANSWER, "too_large", retry_after=None
             )
         raw = await self._stream.read(min(max_bytes, READ_BYTES), timeout)
         self.left -= len(raw)
@@ -72,7 +72,7 @@ class Wire(httpcore.AsyncNetworkStream):
                 # a certificate does not mend by itself
                 wait = 30 if why == "tls" else None
                 raise PlatformUnavailable(
-                    PlatformFault.TLS_FAILURE, why, retry_after=wait
+                    PlatformUnavailableCause.TLS_FAILURE, why, retry_after=wait
                 ) from None
             raise
         return Wire(secured, self._turns)

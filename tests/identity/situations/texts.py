@@ -44,7 +44,7 @@ NO_ANSWER: dict[str, Answering] = {
     "the answer is cut short over TCP, too": TRUNCATED,
     "the aliases run in a circle": Reply((), ("a.situations.net", "_atproto.$handle")),
 }
-"""Failures: they prove nothing, and the file is asked."""
+"""Backoff: they prove nothing, and the file is asked."""
 LATE_ANSWERS: dict[str, Answering] = {
     "the name server is silent": NEVER,
     "the answer is cut short, and none comes over TCP": Lie(NODATA, "over TCP never"),

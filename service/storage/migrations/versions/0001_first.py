@@ -148,4 +148,4 @@ def _create_secrets(table: str, *more: sa.Column[int]) -> None:
             ondelete="CASCADE",
         ),
     )
-    op.create_index(f"{table}_by_ring_key", table, ["ring_key_id"])
+    op.create_index(f"{table}_by_keyring_key", table, ["ring_key_id"])

@@ -1,4 +1,4 @@
-"""Ring files: a ring, or a sentence for the operator that holds no key."""
+"""Keyring files: a keyring, or a sentence for the operator that holds no key."""
 
 import base64
 import json
@@ -11,7 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from structlog.testing import capture_logs
 
-from service.crypto.keyring import KeyPurpose, Ring, RingError, create_ring, new_keys, read_keys
+from service.crypto.keyring import (
+    KeyPurpose,
+    Keyring,
+    KeyringError,
+    create_keyring,
+    new_keys,
+    read_keys,
+)
 
 from .json_texts import json_texts
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, told
@@ -32,10 +39,10 @@ VALUES = (
 def opened(folder: Path) -> Iterator[Read]:
     path = folder / "keyring.json"
     keys = new_keys("test")
-    create_ring(path, keys)
+    create_keyring(path, keys)
     whole = path.read_bytes()
     secrets = [base64.b64encode(key.secret).decode() for key in keys]
-    running = Ring(path)
+    running = Keyring(path)
 
     def read(data: bytes) -> None:
         written = told(data, whole)
@@ -46,10 +53,10 @@ def opened(folder: Path) -> Iterator[Read]:
         os.utime(path, ns=(0, len(written)))
         try:
             found = read_keys(path)
-        except RingError as error:
+        except KeyringError as error:
             text = str(error)
             assert text.count("\n") == 0
-            assert "ring" in text
+            assert "keyring" in text
             assert not any(secret in text for secret in secrets)
         else:
             assert {key.purpose for key in found} == set(KeyPurpose)

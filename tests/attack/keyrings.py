@@ -1,0 +1,65 @@
+"""Rings: what may become of the keyring's file, while it is in use."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from service.crypto.keyring import create_keyring, new_keys
+
+from .row import Figure
+from .suffering import Sufferer, some, within
+
+LOOK_SECONDS = 8.0
+"""Within which a keyring that has changed is looked at."""
+
+
+async def keyring_in_use(sufferer: Sufferer, keyring: Path, log: Path, part: float) -> Figure:
+    """What may become of the keyring while it is in use: calls go on, and the log tells."""
+    whole = await asyncio.to_thread(keyring.read_bytes)
+    spoils = spoils_of(keyring)
+    told = well = 0
+    names = some(list(spoils), part)
+    for name in names:
+        before = _complaints(log)
+        spoils[name]()
+        told += await within(LOOK_SECONDS, partial(_complained, log, before))
+        well += await sufferer.recovered()
+        put_back(keyring, whole)
+    return Figure(
+        f"keyring {', '.join(names)}, while it is in use",
+        f"told in the log {told} of {len(names)} times; calls went on {well} of {len(names)} times",
+        told == well == len(names),
+    )
+
+
+def _complained(log: Path, before: int) -> bool:
+    return _complaints(log) > before
+
+
+def _complaints(log: Path) -> int:
+    """How often the log tells of a keyring: of one that stays as it is, at every look."""
+    return log.read_text().count("keyring cannot be read again")
+
+
+def spoils_of(keyring: Path) -> dict[str, Callable[[], object]]:
+    """What may become of a keyring's file."""
+    whole = keyring.read_bytes()
+
+    def replace() -> None:
+        keyring.unlink()
+        create_keyring(keyring, new_keys("another"))
+
+    return {
+        "open to others": lambda: put_back(keyring, whole, 0o644),
+        "gone": keyring.unlink,
+        "replaced": replace,
+        "cut": lambda: put_back(keyring, whole[: len(whole) // 2]),
+    }
+
+
+def put_back(keyring: Path, content: bytes, mode: int = 0o600) -> None:
+    draft = keyring.with_name("draft")
+    draft.write_bytes(content)
+    draft.chmod(mode)
+    draft.rename(keyring)
