@@ -15,10 +15,10 @@ import pytest
 from service.runtime import log
 from service.storage.migrations import migrate_apart
 from service.transport import boundary
-from tests.bluesky import Bluesky, RealBluesky, SandboxBluesky
 from tests.pds.server import RealServer
-from tests.postgres import Cluster, apart, binaries
-from tests.running import Running, running
+from tests.support.bluesky import Bluesky, RealBluesky, SandboxBluesky
+from tests.support.postgres import Cluster, apart, binaries
+from tests.support.running import Running, running
 
 ROOT = Path(__file__).parent.parent
 

@@ -16,8 +16,8 @@ from time import monotonic
 
 import structlog
 
-from tests.leasing import ROOT
-from tests.postgres import binaries
+from tests.support.leasing import ROOT
+from tests.support.postgres import binaries
 
 from .row import HEAD, Figure, Ground
 from .rows import ROWS

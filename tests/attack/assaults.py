@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.access.api_keys import _checksum
-from tests.http.flood import KINDS, flood
+from tests.transport.http.flood import KINDS, flood
 
 from .frames import (
     CANCEL,
@@ -158,7 +158,7 @@ async def endless_heads(grpc: str, _: str) -> None:
 
 
 def http_flood(kind: str) -> Assault:
-    """Requests of one kind without end, as `tests/http/flood.py` sends them."""
+    """Requests of one kind without end, as `tests/transport/http/flood.py` sends them."""
 
     async def assault(_: str, http: str) -> None:
         host, _, port = http.rpartition(":")

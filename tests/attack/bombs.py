@@ -20,9 +20,9 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from tests.bench import processes, seed
-from tests.leasing import ROOT
-from tests.outside.bluesky_login import PASSWORD
-from tests.running import Running, refusal_of
+from tests.platforms.bluesky_login import PASSWORD
+from tests.support.leasing import ROOT
+from tests.support.running import Running, refusal_of
 
 from .hostile import handle, plans
 from .row import Figure, Ground

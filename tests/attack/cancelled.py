@@ -21,10 +21,10 @@ from service.settings import Settings
 from service.transport.http.routes import METHODS, ROUTES
 from tests.bench.processes import Server, started
 from tests.bench.seed import plant, settings
-from tests.bluesky import Person, SandboxBluesky
-from tests.http.edge import Wire
-from tests.running import Running
-from tests.watcher import DEADLINE
+from tests.support.bluesky import Person, SandboxBluesky
+from tests.support.running import Running
+from tests.support.watcher import DEADLINE
+from tests.transport.http.edge import Wire
 
 from .row import Figure, Ground, share
 from .watched import BYTE_BY_BYTE, Held

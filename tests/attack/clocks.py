@@ -6,8 +6,8 @@ import grpc.aio
 
 from service.domain.model import DAY
 from service.storage.migrations import migrate_apart
-from tests.bluesky import SandboxBluesky
-from tests.running import MovedClock, refusal_of, running
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import MovedClock, refusal_of, running
 
 from .row import Figure, Ground
 from .suffering import REFUSED_SECONDS, within

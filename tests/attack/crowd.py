@@ -17,8 +17,8 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
-from tests.bluesky import Person, SandboxBluesky
-from tests.running import Running, refusal_of
+from tests.support.bluesky import Person, SandboxBluesky
+from tests.support.running import Running, refusal_of
 
 CALLERS = 6
 ACCOUNTS = 3

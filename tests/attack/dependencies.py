@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.markers import Marker
 
-from tests.leasing import ROOT
+from tests.support.leasing import ROOT
 
 from .row import Figure, Ground
 

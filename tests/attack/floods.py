@@ -14,9 +14,9 @@ from service.sandbox.faults import Hang
 from tests.bench.methods import PLATFORMS
 from tests.bench.processes import Server, started
 from tests.bench.seed import Owner, plant, settings
-from tests.bluesky import SandboxBluesky
-from tests.running import Running
-from tests.watcher import DEADLINE
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running
+from tests.support.watcher import DEADLINE
 
 from .keys import _forged
 from .row import Figure, Ground, share

@@ -19,20 +19,11 @@ import dns.message
 import dns.rdatatype
 
 from service.platforms.egress.egress import MOST_BYTES
-from tests.outside.bluesky_login import session
-from tests.outside.dns_server import NODATA, NXDOMAIN, DnsServer, Reply
-from tests.outside.internet import WEB, document
-from tests.outside.raw import (
-    Answer,
-    RawServer,
-    Request,
-    drip,
-    endless,
-    hang,
-    head,
-    respond,
-)
-from tests.outside.web import Authority
+from tests.platforms.bluesky_login import session
+from tests.platforms.dns_server import NODATA, NXDOMAIN, DnsServer, Reply
+from tests.platforms.internet import WEB, document
+from tests.platforms.raw import Answer, RawServer, Request, drip, endless, hang, head, respond
+from tests.platforms.web import Authority
 
 ROLES = ("well", "server", "directory", "well-known", "did-web", "names")
 """Whose answers are bad: `well` is nobody's."""

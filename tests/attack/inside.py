@@ -24,12 +24,12 @@ from service.connections.monitor import Monitor
 from service.domain.model import SECOND
 from service.platforms.egress import egress
 from service.storage.migrations import migrate_apart
-from tests.outside.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
-from tests.outside.dns_server import DnsServer, Reply
-from tests.outside.internet import UNREACHABLE, WEB, Internet
-from tests.outside.raw import RawServer, respond
-from tests.outside.web import Authority
-from tests.running import MovedClock, Running, refusal_of, running
+from tests.platforms.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
+from tests.platforms.dns_server import DnsServer, Reply
+from tests.platforms.internet import UNREACHABLE, WEB, Internet
+from tests.platforms.raw import RawServer, respond
+from tests.platforms.web import Authority
+from tests.support.running import MovedClock, Running, refusal_of, running
 
 from .forms import ADDRESSES, HOSTS, INNER_NAMES, URLS
 from .row import Figure, Ground

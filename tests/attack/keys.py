@@ -28,9 +28,9 @@ from service.storage.sqlite import SqliteEngine
 from tests.bench.methods import PLATFORMS
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
-from tests.bluesky import SandboxBluesky
-from tests.running import Running, refusal_of, running
-from tests.watcher import DEADLINE, begun
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running, refusal_of, running
+from tests.support.watcher import DEADLINE, begun
 
 from .intervals import interval
 from .row import Figure, Ground, share

@@ -16,9 +16,9 @@ from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
 from service.settings import Settings
 from tests.bench.seed import settings
-from tests.bluesky import SandboxBluesky
-from tests.engines import rows
-from tests.failpoints import SEAMS, WHEN
+from tests.support.bluesky import SandboxBluesky
+from tests.support.engines import rows
+from tests.support.failpoints import SEAMS, WHEN
 
 from .crowd import SAME, TOO_OLD, Crowd
 from .remains import HALVES, Remains, remains_of
@@ -129,7 +129,7 @@ class Kills:
 
     @asynccontextmanager
     async def _started(self, *arguments: str) -> AsyncIterator[Served]:
-        module = ("tests.failpoints", *arguments, "--", "serve")
+        module = ("tests.support.failpoints", *arguments, "--", "serve")
         async with serving(self._read, self.log, module) as served:
             yield served
 

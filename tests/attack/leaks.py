@@ -27,10 +27,10 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
-from tests.bluesky import some_password
-from tests.leasing import ROOT, environ_of
-from tests.postgres import Cluster
-from tests.running import Running
+from tests.support.bluesky import some_password
+from tests.support.leasing import ROOT, environ_of
+from tests.support.postgres import Cluster
+from tests.support.running import Running
 
 from .parrot import SHAPES, STATUSES, Parrot, handle_of, silent
 from .row import Figure, Ground

@@ -13,8 +13,8 @@ from pathlib import Path
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.bench.seed import settings
-from tests.bluesky import SandboxBluesky
-from tests.postgres import Cluster
+from tests.support.bluesky import SandboxBluesky
+from tests.support.postgres import Cluster
 
 from .clocks import clock_put_wrong
 from .keyrings import keyring_in_use

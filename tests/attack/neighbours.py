@@ -16,8 +16,8 @@ from service.sandbox.faults import Hang
 from service.storage.migrations import migrate_apart
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
-from tests.bluesky import SandboxBluesky
-from tests.running import MovedClock, Running, refusal_of, running
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import MovedClock, Running, refusal_of, running
 
 from .row import Figure, Ground, share
 

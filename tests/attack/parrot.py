@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable
 from itertools import count
 
-from tests.outside.bluesky_login import jwt
-from tests.outside.internet import NOW, document
-from tests.outside.raw import Answer, RawServer, Request, hang, respond
+from tests.platforms.bluesky_login import jwt
+from tests.platforms.internet import NOW, document
+from tests.platforms.raw import Answer, RawServer, Request, hang, respond
 
 SESSION = "/xrpc/com.atproto.server."
 LETTERS = str.maketrans("0123456789", "abcdefghij")

@@ -18,11 +18,11 @@ from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import migrate_apart
 from service.storage.migrations.postgres import upgrade
-from tests.beside import old_keys, opened_by
-from tests.bluesky import Person, SandboxBluesky
-from tests.engines import rows
-from tests.postgres import Cluster
-from tests.running import running
+from tests.support.beside import old_keys, opened_by
+from tests.support.bluesky import Person, SandboxBluesky
+from tests.support.engines import rows
+from tests.support.postgres import Cluster
+from tests.support.running import running
 
 from .row import Ground
 from .served import Owner

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from service.storage.migrations import migrate_apart
-from tests.postgres import Cluster
-from tests.racing import raced
+from tests.support.postgres import Cluster
+from tests.support.racing import raced
 
 from .row import Figure, Ground, share
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from service.domain.records import Purpose
 from service.settings import Settings
-from tests.beside import opened_by
-from tests.engines import rows
+from tests.support.beside import opened_by
+from tests.support.engines import rows
 
 from .crowd import Caller, Crowd, Promise
 

@@ -13,8 +13,8 @@ import grpc.aio
 
 from service.domain.model import Scope
 from service.settings import Settings
-from tests.leasing import ROOT, environ_of
-from tests.running import Running
+from tests.support.leasing import ROOT, environ_of
+from tests.support.running import Running
 
 DEADLINE = 60.0
 SERVE = ("service", "serve")

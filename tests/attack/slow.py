@@ -15,9 +15,9 @@ from service.settings import Settings
 from tests.bench.methods import GET, request
 from tests.bench.processes import Server, started
 from tests.bench.seed import Owner
-from tests.http.edge import Wire
-from tests.running import Running
-from tests.watcher import DEADLINE, Watcher
+from tests.support.running import Running
+from tests.support.watcher import DEADLINE, Watcher
+from tests.transport.http.edge import Wire
 
 from .row import Figure, Ground, share
 

@@ -10,13 +10,13 @@ from typing import cast
 import httpcore
 
 from service.platforms.egress import egress
-from tests.bluesky import some_password
 from tests.figures.storm import CLOSE, Site, Storm
-from tests.outside.bluesky_login import OTHER_DID, jwt, xrpc
-from tests.outside.dns_server import DnsServer, text
-from tests.outside.internet import WEB, document
-from tests.outside.raw import Answer, RawServer, Request, respond
-from tests.outside.web import Authority
+from tests.platforms.bluesky_login import OTHER_DID, jwt, xrpc
+from tests.platforms.dns_server import DnsServer, text
+from tests.platforms.internet import WEB, document
+from tests.platforms.raw import Answer, RawServer, Request, respond
+from tests.platforms.web import Authority
+from tests.support.bluesky import some_password
 
 EVIL, IMPOSTOR = "93.184.216.66", "93.184.216.67"
 """Public addresses: the attacker's own, and one where their server shows no name's certificate that

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from random import Random
 
 from service.crypto.keyring import create_keyring, new_keys
-from tests.command.home import Home
-from tests.command.pid_one import End, end_as_pid_1, has_namespaces
+from tests.cli.home import Home
+from tests.cli.pid_one import End, end_as_pid_1, has_namespaces
 
 from .row import Figure, Ground, share
 

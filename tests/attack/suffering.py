@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.settings import Settings
-from tests.running import Running
-from tests.test_outage import Load
+from tests.storage.test_postgres_outage import Load
+from tests.support.running import Running
 
 from .row import Figure
 from .served import Owner, serving

@@ -21,9 +21,9 @@ from service.app import build as app
 from service.connections import monitor
 from service.domain.model import SECOND, Scope
 from service.storage.migrations import migrate_apart
-from tests.outside.bluesky_login import OTHER_DID
-from tests.outside.web import Authority
-from tests.running import MovedClock, Running, running
+from tests.platforms.bluesky_login import OTHER_DID
+from tests.platforms.web import Authority
+from tests.support.running import MovedClock, Running, running
 
 from .row import Figure, Ground, share
 from .stolen import EVIL, EVIL_HOST, MALLORY, TAKINGS, Attacker, Home, Stolen, Taking

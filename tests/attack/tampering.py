@@ -33,10 +33,10 @@ from service.domain.records import Envelope, Purpose, SecretAddress
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.registry import ADAPTERS
 from service.storage.migrations import migrate_apart
-from tests.beside import done, people
-from tests.bluesky import SandboxBluesky
-from tests.outside.raw import RawServer
-from tests.running import Running, running
+from tests.platforms.raw import RawServer
+from tests.support.beside import done, people
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running, running
 
 from .row import Figure, Ground
 from .tamperings import KINDS, SECRETS, Change, Victim, every

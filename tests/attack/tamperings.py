@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from service.crypto.keyring import KeyPurpose, Keyring
 from service.domain.records import Purpose
-from tests.running import Running
+from tests.support.running import Running
 
 Statement = tuple[str, tuple[object, ...]]
 SECRETS = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}

@@ -20,10 +20,10 @@ from service.domain.ids import random_id
 from service.domain.model import Scope
 from service.storage.migrations import migrate_apart
 from service.transport.http.routes import METHODS, ROUTES
-from tests.bluesky import SESSION, Person, SandboxBluesky
-from tests.postgres import Cluster
-from tests.running import Running, running
-from tests.watcher import DEADLINE
+from tests.support.bluesky import SESSION, Person, SandboxBluesky
+from tests.support.postgres import Cluster
+from tests.support.running import Running, running
+from tests.support.watcher import DEADLINE
 
 from .reaches import NAME, Fields, Owner, Reach, reaches
 from .row import Figure, Ground, share

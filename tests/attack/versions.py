@@ -9,11 +9,11 @@ from pathlib import Path
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.crypto.keyring import KeyPurpose, Keyring
 from service.storage.migrations import KNOWN
-from tests.beside import age, done, opened_by
-from tests.bluesky import SandboxBluesky
-from tests.engines import rows
-from tests.postgres import Cluster
-from tests.watcher import Watcher
+from tests.support.beside import age, done, opened_by
+from tests.support.bluesky import SandboxBluesky
+from tests.support.engines import rows
+from tests.support.postgres import Cluster
+from tests.support.watcher import Watcher
 
 from .past import SQLITE, TABLES, Databases, columns, dump, past_of, table_rows
 from .row import Figure, Ground, share

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.bench.methods import GET, request
 from tests.bench.processes import Server, load_on_one_core, started
 from tests.bench.seed import Owner, plant, settings
-from tests.leasing import ROOT
+from tests.support.leasing import ROOT
 
 from .assaults import ASSAULTS
 from .row import Figure, Ground

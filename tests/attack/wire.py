@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.authority import HOUR, Authority
 from tests.bench.seed import settings
-from tests.test_tls import shown_by
+from tests.support.authority import HOUR, Authority
+from tests.transport.test_tls import shown_by
 
 from .row import Figure, Ground, share
 from .served import sentence

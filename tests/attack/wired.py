@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 from cryptography import x509
 
-from tests.authority import Authority
 from tests.bench.processes import started
 from tests.bench.seed import settings
-from tests.test_tls import health, shown_by
+from tests.support.authority import Authority
+from tests.transport.test_tls import health, shown_by
 
 from .row import Ground
 

@@ -31,10 +31,10 @@ from tests.bench.plot import drawn
 from tests.bench.processes import load_on_one_core
 from tests.bench.size import size
 from tests.bench.throughput import stage, throughput
-from tests.bluesky import RealBluesky
-from tests.leasing import ROOT
 from tests.pds.server import RealServer
-from tests.postgres import Cluster, binaries
+from tests.support.bluesky import RealBluesky
+from tests.support.leasing import ROOT
+from tests.support.postgres import Cluster, binaries
 
 HERE = Path(__file__).parent
 

@@ -11,8 +11,8 @@ from service.domain.model import Tenant
 from tests.bench.figure import Figure
 from tests.bench.load import WrongReplies
 from tests.bench.seed import login, settings
-from tests.engines import rows
-from tests.postgres import Cluster
+from tests.support.engines import rows
+from tests.support.postgres import Cluster
 
 AT_ONCE = 100
 CROWD = 50

@@ -15,8 +15,8 @@ from service.storage.migrations import migrate_apart
 from service.storage.store import SqlStore
 from tests.bench.figure import Figure
 from tests.bench.load import WrongReplies
-from tests.engines import opened, rows
-from tests.postgres import Cluster
+from tests.support.engines import opened, rows
+from tests.support.postgres import Cluster
 
 SIZES = (1_000, 100_000, 1_000_000)
 FLAT = 1.5

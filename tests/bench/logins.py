@@ -13,9 +13,9 @@ from tests.bench.figure import Figure
 from tests.bench.load import WrongReplies
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
-from tests.bluesky import CREATE, Person, RealBluesky
-from tests.leasing import Counted
-from tests.running import Running
+from tests.support.bluesky import CREATE, Person, RealBluesky
+from tests.support.leasing import Counted
+from tests.support.running import Running
 
 T = TypeVar("T")
 LEASES_A_LOGIN = 10

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from service.settings import Settings
-from tests.leasing import ROOT, environ_of
+from tests.support.leasing import ROOT, environ_of
 
 DEADLINE = 60.0
 

@@ -11,7 +11,7 @@ from tests.bench.load import Work, WrongReplies, calls, is_installed
 from tests.bench.methods import GET, request
 from tests.bench.plot import drawn
 from tests.conftest import tool
-from tests.running import Running
+from tests.support.running import Running
 
 SMALL = Extent(
     rounds=1,

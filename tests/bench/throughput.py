@@ -11,7 +11,7 @@ from tests.bench.load import rate
 from tests.bench.methods import GET, LEASE, LIST, PLATFORMS, echoes, works
 from tests.bench.processes import Server, started
 from tests.bench.seed import Owner, plant, settings
-from tests.postgres import Cluster
+from tests.support.postgres import Cluster
 
 TENANTS = 8
 PROFILES = 125

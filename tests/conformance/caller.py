@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.bluesky import Person
+from tests.support.bluesky import Person
 
 from .answers import Answer, told
 from .expected import PROFILE

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from service.sandbox.tokens import sign
-from tests.bluesky import Person, RealBluesky
 from tests.pds import server as pds
 from tests.sandbox.caller import parts
+from tests.support.bluesky import Person, RealBluesky
 
 from .servers import Session
 

@@ -9,7 +9,7 @@ from typing import Self
 from service.sandbox import sandbox
 from service.sandbox.limits import LoginWindows
 from service.sandbox.network import Network
-from tests.bluesky import Person, SandboxBluesky
+from tests.support.bluesky import Person, SandboxBluesky
 
 from .servers import Session
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from tests.bluesky import Bluesky, Person
 from tests.sandbox.caller import parts
+from tests.support.bluesky import Bluesky, Person
 
 
 @dataclass(frozen=True)

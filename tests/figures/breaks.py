@@ -16,11 +16,11 @@ import pytest
 from service.connections import monitor
 from service.domain.model import SECOND
 from service.storage.migrations import migrate_apart
-from tests.bluesky import CREATE, Person
 from tests.conformance.real import Real
 from tests.conftest import tool
 from tests.pds.server import RealServer
-from tests.running import MovedClock, Running, running
+from tests.support.bluesky import CREATE, Person
+from tests.support.running import MovedClock, Running, running
 
 STEP = 1800 * SECOND
 LONGEST = 48 * 3600 * SECOND

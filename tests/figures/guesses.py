@@ -11,11 +11,11 @@ import click
 
 from postcore.profiles.v1 import profile_pb2
 from service.storage.migrations import migrate_apart
-from tests.bluesky import CREATE, Bluesky, RealBluesky, SandboxBluesky
 from tests.conftest import tool
-from tests.leasing import end_session
 from tests.pds.server import RealServer
-from tests.running import Running, running
+from tests.support.bluesky import CREATE, Bluesky, RealBluesky, SandboxBluesky
+from tests.support.leasing import end_session
+from tests.support.running import Running, running
 
 TENANTS = 50
 AT_ONCE = 20

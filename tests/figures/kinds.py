@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.outside.bluesky_login import OTHER_DID, xrpc
-from tests.outside.raw import Answer, close_after, drip, hang, head, respond
+from tests.platforms.bluesky_login import OTHER_DID, xrpc
+from tests.platforms.raw import Answer, close_after, drip, hang, head, respond
 
 from .storm import DIRECTORY, LOGIN, REFRESH, STANDING, STANDING_AGAIN
 

@@ -15,12 +15,12 @@ import click
 import grpc.aio
 
 from service.storage.migrations import migrate_apart
-from tests.bluesky import RealBluesky
 from tests.conftest import tool
-from tests.leasing import MINUTE, Counted, environ_of
-from tests.node import TASKS, lease, nodes
 from tests.pds.server import RealServer
-from tests.running import MovedClock, Running, running
+from tests.support.bluesky import RealBluesky
+from tests.support.leasing import MINUTE, Counted, environ_of
+from tests.support.node import TASKS, lease, nodes
+from tests.support.running import MovedClock, Running, running
 
 LEASES = 10_000
 EXPIRIES = 11

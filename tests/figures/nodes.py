@@ -23,15 +23,15 @@ from service.connections.sessions import CLAIM
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros, Scope
 from tests.bench.seed import settings
-from tests.bluesky import CREATE, RealBluesky
 from tests.conftest import tool
-from tests.crowd import Crowd, Tally
-from tests.engines import rows
-from tests.fleet import Node, fleet, to_all
-from tests.leasing import REFRESH
 from tests.pds.server import RealServer
-from tests.postgres import Cluster, binaries
-from tests.running import Running
+from tests.support.bluesky import CREATE, RealBluesky
+from tests.support.crowd import Crowd, Tally
+from tests.support.engines import rows
+from tests.support.fleet import Node, fleet, to_all
+from tests.support.leasing import REFRESH
+from tests.support.postgres import Cluster, binaries
+from tests.support.running import Running
 
 NODES = 3
 PEOPLE = 6

@@ -22,8 +22,8 @@ from service.connections import health
 from service.connections.monitor import Monitor
 from service.domain.model import SECOND, Micros
 from service.storage.migrations import migrate_apart
-from tests.outside.web import Authority
-from tests.running import MovedClock, Running, running
+from tests.platforms.web import Authority
+from tests.support.running import MovedClock, Running, running
 
 from .kinds import KINDS, Kind
 from .storm import DIRECTORY, LOGIN, STANDING, STANDING_AGAIN, Site, Storm

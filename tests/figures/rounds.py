@@ -31,7 +31,7 @@ from service.domain.ids import random_id
 from service.domain.model import DAY, DEFAULT_SCOPES, SECOND, Session, Tenant
 from service.domain.records import Purpose, SecretAddress
 from service.settings import Settings
-from tests.bluesky import CREATE, SESSION, Person, SandboxBluesky
+from tests.support.bluesky import CREATE, SESSION, Person, SandboxBluesky
 
 REFRESH = f"{SESSION}refreshSession"
 ACCOUNTS = 200

@@ -19,12 +19,12 @@ from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
-from tests.bluesky import some_password
-from tests.outside.bluesky_login import jwt, xrpc
-from tests.outside.dns_server import NXDOMAIN, SERVFAIL, DnsServer, Reply
-from tests.outside.internet import WEB, document
-from tests.outside.raw import Answer, RawServer, Request, respond
-from tests.outside.web import Authority
+from tests.platforms.bluesky_login import jwt, xrpc
+from tests.platforms.dns_server import NXDOMAIN, SERVFAIL, DnsServer, Reply
+from tests.platforms.internet import WEB, document
+from tests.platforms.raw import Answer, RawServer, Request, respond
+from tests.platforms.web import Authority
+from tests.support.bluesky import some_password
 
 REFRESH, STANDING, LOGIN, STANDING_AGAIN = range(4)
 DIRECTORY = -1

@@ -17,16 +17,16 @@ from service.crypto.keyring import create_keyring
 from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import HEAD
-from tests.beside import old_keys
-from tests.bluesky import RealBluesky
 from tests.conftest import tool
-from tests.crowd import METHODS, Crowd
-from tests.engines import rows
-from tests.fleet import Node, fleet, to_all
-from tests.leasing import ROOT
 from tests.pds.server import RealServer
-from tests.postgres import Cluster, binaries
-from tests.running import Running
+from tests.support.beside import old_keys
+from tests.support.bluesky import RealBluesky
+from tests.support.crowd import METHODS, Crowd
+from tests.support.engines import rows
+from tests.support.fleet import Node, fleet, to_all
+from tests.support.leasing import ROOT
+from tests.support.postgres import Cluster, binaries
+from tests.support.running import Running
 
 from .nodes import BUDGETS, CONNECTIONS, PEOPLE, Stage, tell
 

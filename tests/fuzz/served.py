@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.domain.model import Scope
 from service.storage.migrations import migrate_apart
-from tests.running import Running, running
+from tests.support.running import Running, running
 
 NOWHERE = "http://127.0.0.1:9"
 SETTINGS = {"PLC_URL": NOWHERE, "HANDLE_RESOLVER_URL": NOWHERE, "CALLS_PER_SECOND": "1000000"}

@@ -16,7 +16,7 @@ from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey, MissingApiKey
 from service.domain.model import DEFAULT_SCOPES
 from service.domain.store import Store
-from tests.test_access import Keys
+from tests.access.test_api_keys import Keys
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from service.transport.http.routes import METHODS, ROUTES, Route
 from service.transport.status import STATUS
-from tests.running import Running, refusal_of
+from tests.support.running import Running, refusal_of
 
 from .served import served
 from .target import Read, Target

@@ -24,7 +24,7 @@ from service.domain.platform import SessionEnded
 from service.platforms.bluesky import answers, limits, tokens
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.answers import XrpcAnswer
-from tests.outside.bluesky_login import jwt
+from tests.platforms.bluesky_login import jwt
 
 from .json_texts import json_texts, with_others
 from .outside import DID, HANDLE, NOW, SERVER, Answered, wire

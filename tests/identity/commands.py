@@ -18,17 +18,17 @@ from typing import Any, cast
 import grpc
 
 from postcore.profiles.v1 import profile_service_pb2 as profiles
-from tests.command.calls import call
-from tests.command.home import Home
+from tests.cli.calls import call
+from tests.cli.home import Home
 from tests.identity import inside
 from tests.identity.inside import name_servers, silent_name_server
 from tests.identity.network import Network
 from tests.identity.places import DIRECTORY, NAME_SERVER, SILENT, SILENT_NAME_SERVER
 from tests.identity.situation import Names, Situation, document, mine, service
-from tests.outside.bluesky_login import ACCESS, CREATE, PASSWORD, REFRESH
-from tests.outside.dns_server import SERVFAIL
-from tests.outside.raw import respond
-from tests.running import refusal_of
+from tests.platforms.bluesky_login import ACCESS, CREATE, PASSWORD, REFRESH
+from tests.platforms.dns_server import SERVFAIL
+from tests.platforms.raw import respond
+from tests.support.running import refusal_of
 
 DESCRIBE = "/xrpc/com.atproto.server.describeServer"
 STANDING = "/xrpc/com.atproto.sync.getRepoStatus"

@@ -8,7 +8,7 @@ import dns.name
 import dns.rdatatype
 import dns.rrset
 
-from tests.outside.dns_server import DnsServer, Reply
+from tests.platforms.dns_server import DnsServer, Reply
 
 How = Literal[
     "truncated over UDP",

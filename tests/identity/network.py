@@ -9,18 +9,11 @@ from pathlib import Path
 from typing import Self
 
 from tests.identity.nameserver import Answering, Lie, NameServer
-from tests.identity.places import (
-    DIRECTORY,
-    LISTENING,
-    NAME_SERVER,
-    SECOND_NAME_SERVER,
-    SILENT,
-    WEB,
-)
+from tests.identity.places import DIRECTORY, LISTENING, NAME_SERVER, SECOND_NAME_SERVER, SILENT, WEB
 from tests.identity.situation import Names, Page, Situation, document
-from tests.outside.dns_server import NODATA, NXDOMAIN, Reply
-from tests.outside.raw import Answer, RawServer, Wire, close_after, hang, head, respond
-from tests.outside.web import Authority
+from tests.platforms.dns_server import NODATA, NXDOMAIN, Reply
+from tests.platforms.raw import Answer, RawServer, Wire, close_after, hang, head, respond
+from tests.platforms.web import Authority
 
 PORTS = (80, 8443)
 """Other ports of `WEB` with a server: plain HTTP, and TLS."""

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from tests.identity.nameserver import Answering
-from tests.outside.dns_server import NXDOMAIN, Reply, text
+from tests.platforms.dns_server import NXDOMAIN, Reply, text
 
 SIGNING_KEY = "zQ3shokFTS3brHcDQrn82RUDfCZESWL1ZdCEJwekUDPQiYBme"
 """A public key that stands in the specification of did:key."""

@@ -30,8 +30,8 @@ from tests.identity.places import (
     SILENT_NAME_SERVER,
     WEB,
 )
-from tests.outside.dns_server import NODATA, Reply, text
-from tests.outside.raw import respond
+from tests.platforms.dns_server import NODATA, Reply, text
+from tests.platforms.raw import respond
 
 NAME = "name.situations.net"
 NOTICED_SECONDS = 5.0

@@ -6,7 +6,7 @@ from typing import Any
 from postcore.profiles.v1 import profile_pb2
 from service.connections.health import SHARED_FOR
 from service.domain.model import DAY, SECOND, ReconnectReason
-from tests.running import Refusal
+from tests.support.running import Refusal
 
 from .clock import HeldClock
 from .house import House

@@ -13,7 +13,7 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from service.domain.model import SECOND, Micros
-from tests.running import Refusal, refusal_of
+from tests.support.running import Refusal, refusal_of
 
 from .checks import SETTINGS, Checks
 from .clock import START, HeldClock

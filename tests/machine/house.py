@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.transport.boundary import Boundary
 from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
-from tests.running import Running
+from tests.support.running import Running
 
 from .clock import HeldClock
 

@@ -9,7 +9,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.domain.model import SECOND, Micros
 from service.sandbox.accounts import Status
 from service.sandbox.fault import Fault
-from tests.running import Refusal
+from tests.support.running import Refusal
 
 from .driver import HOUR, MINUTE, Driver, latest, one
 from .house import LONG_SECONDS

@@ -22,7 +22,7 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.sandbox.faults import FAULTS
 from service.sandbox.remote import Remote
 from service.sandbox.seed import SEEDS
-from tests.running import refusal_of
+from tests.support.running import refusal_of
 
 from .page import PAGE, sections, shows
 

@@ -1,6 +1,6 @@
 """Bluesky's words: the errors that account servers are known to send, and what they mean.
 
-Read in the sources of fourteen servers; tests/outside/answers.json has the answers, by server and
+Read in the sources of fourteen servers; tests/platforms/answers.json has the answers, by server and
 version. Those without a server's name are the reference's, or those of several.
 """
 

@@ -5,7 +5,7 @@ from dns.rcode import NXDOMAIN as NO_NAME
 from tests.identity.nameserver import Answering, Lie
 from tests.identity.places import REFUSING, SILENT, UNROUTED, WEB, WEB_6
 from tests.identity.situation import ACCOUNT, NONE, Page, Situation
-from tests.outside.dns_server import NEVER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, Reply
+from tests.platforms.dns_server import NEVER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, Reply
 
 NO = "NoSuchAccount"
 DEAD = "PlatformUnavailable(ConnectError)"

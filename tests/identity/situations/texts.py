@@ -4,7 +4,7 @@ import dns.rcode
 
 from tests.identity.nameserver import Answering, Lie
 from tests.identity.situation import ACCOUNT, ERROR, NONE, Page, Situation, mine
-from tests.outside.dns_server import (
+from tests.platforms.dns_server import (
     NEVER,
     NODATA,
     NXDOMAIN,

@@ -1,0 +1,283 @@
+"""Idempotency keys: the same request again gets the first reply, without a login."""
+
+import asyncio
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from service.access.idempotency import Idempotency
+from service.crypto.keyring import Keyring, create_keyring, new_keys
+from service.crypto.tokens import Tokens
+from service.domain.clock import SystemClock
+from service.domain.errors import ServiceUnavailable
+from service.domain.model import Caller
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.runtime.tasks import OwnedTasks
+from service.storage.sqlite import SqliteEngine
+from service.storage.store import SqlStore
+from tests.support.bluesky import CREATE, Bluesky, SandboxBluesky
+from tests.support.engines import on_both
+from tests.support.running import Running, running
+
+engine = on_both
+
+
+async def test_the_same_again_gets_the_first_reply(service: Running, bluesky: Bluesky) -> None:
+    """No second login, no second profile; however the handle was typed."""
+    person = await bluesky.person()
+    before = (await bluesky.counts()).get(CREATE, 0)
+    first = await service.connect(person.handle, person.app_password, idempotency_key="k1")
+    again = await service.connect(
+        f" @{person.handle.upper()}", person.app_password, idempotency_key="k1"
+    )
+    assert again == first
+    assert (await bluesky.counts())[CREATE] == before + 1
+    assert len(service.rows("SELECT * FROM profiles")) == 1
+    other = await service.connect(person.handle, person.app_password, idempotency_key="k2")
+    assert other.profile_key != first.profile_key
+
+
+async def test_another_request_under_the_key_is_refused(service: Running, bluesky: Bluesky) -> None:
+    """A different password, handle or profile is IDEMPOTENCY_KEY_REUSED, at no cost."""
+    person, other = await bluesky.person(), await bluesky.person()
+    first = await service.connect(person.handle, person.app_password, idempotency_key="k")
+    before = (await bluesky.counts())[CREATE]
+    for refusal in (
+        await service.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k"),
+        await service.refused(other.handle, person.app_password, idempotency_key="k"),
+        await service.refused(
+            person.handle, person.app_password, profile_key=first.profile_key, idempotency_key="k"
+        ),
+    ):
+        assert refusal.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert (await bluesky.counts())[CREATE] == before
+
+
+async def test_a_call_under_way_is_waited_for(service: Running, bluesky: Bluesky) -> None:
+    """Ten at once: one login, one profile, ten equal replies."""
+    person = await bluesky.person()
+    before = (await bluesky.counts()).get(CREATE, 0)
+    replies = await asyncio.gather(
+        *(
+            service.connect(person.handle, person.app_password, idempotency_key="k")
+            for _ in range(10)
+        )
+    )
+    assert len({reply.profile_key for reply in replies}) == 1
+    assert (await bluesky.counts())[CREATE] == before + 1
+
+
+async def test_who_waits_asks_ever_more_rarely(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon at first, about once a second later: one key's many waiters leave the store to
+    others."""
+    create_keyring(tmp_path / "keyring.json", new_keys("test"))
+    store, pauses = SqlStore(await SqliteEngine.open(database)), list[float]()
+    tokens = Tokens(Keyring(tmp_path / "keyring.json"))
+    idempotency = Idempotency(store, tokens, SystemClock(), OwnedTasks())
+    caller = Caller("ten_a", "key", frozenset(), 0)
+    first, _ = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
+    assert first is not None
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 10:
+            await store.release(first)
+
+    monkeypatch.setattr("service.access.idempotency.sleep", noted)
+    second, reply = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
+    assert second is not None
+    assert reply is None
+    # each is up to a quarter shorter than planned, so that many do not ask at once
+    assert all(after > 0.74 * before for before, after in pairwise(pauses))
+    assert pauses[0] <= 0.1
+    assert 0.5 <= pauses[-1] <= 1
+    await store.close()
+
+
+async def test_a_failure_is_not_kept(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """After a refusal the key is free: for the same request, and for a corrected one."""
+    person = await sandbox.person()
+    await sandboxed.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k")
+    await sandboxed.refused("nobody-is-here.test", person.app_password, idempotency_key="k")
+    assert sandboxed.rows("SELECT * FROM idempotency_records") == []
+    await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+
+
+async def test_keys_are_a_tenants_own(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """Another tenant's key of the same text is another key."""
+    person = await sandbox.person()
+    stranger, _ = await sandboxed.new_key(tenant_id=await sandboxed.new_tenant())
+    mine = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    theirs = await sandboxed.connect(
+        person.handle, person.app_password, idempotency_key="k", api_key=stranger
+    )
+    assert mine.profile_key != theirs.profile_key
+
+
+async def test_a_key_is_forgotten_after_a_day(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """Kept for 24 hours, then free for anything, and the old record is swept away."""
+    person = await sandbox.person()
+    first = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    [record] = sandboxed.rows("SELECT * FROM idempotency_records")
+    [connection] = sandboxed.rows("SELECT * FROM connections")
+    assert record["expires_at"] - connection["connected_at"] == 24 * 3600 * 1_000_000
+    await sandboxed.execute("UPDATE idempotency_records SET expires_at = expires_at - 86400000001")
+    again = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    assert again.profile_key != first.profile_key
+    assert len(sandboxed.rows("SELECT * FROM idempotency_records")) == 1
+
+
+async def test_a_crash_frees_the_key_after_a_while(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """What a killed process had reserved runs out by itself."""
+    person = await sandbox.person()
+    await sandboxed.execute(
+        "INSERT INTO idempotency_records (tenant_id, method, idempotency_key, holder, ring_key_id,"
+        " digest, expires_at) VALUES (?, 'ConnectProfile', 'k', 'gone', 'x', ?, 1)",
+        sandboxed.tenant_id,
+        b"",
+    )
+    await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+
+
+async def test_a_start_frees_what_a_crash_had_reserved(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """At once, where nobody else serves from the store; what was done is still repeated."""
+    person = await sandbox.person()
+    async with running(database, sandbox.settings()) as service:
+        done = await service.connect(person.handle, person.app_password, idempotency_key="done")
+        await service.execute(
+            "INSERT INTO idempotency_records (tenant_id, method, idempotency_key, holder,"
+            " ring_key_id, digest, expires_at)"
+            " SELECT tenant_id, method, 'k', 'gone', ring_key_id, digest, expires_at"
+            " FROM idempotency_records"
+        )
+        key = service.api_key
+    spent = sandbox.logins
+    async with running(database, sandbox.settings()) as service:
+        again = await service.connect(
+            person.handle, person.app_password, idempotency_key="done", api_key=key
+        )
+        assert (again, sandbox.logins) == (done, spent)
+        made = await service.connect(
+            person.handle, person.app_password, idempotency_key="k", api_key=key
+        )
+        assert made.profile_key != done.profile_key
+        kept = service.rows("SELECT idempotency_key FROM idempotency_records ORDER BY 1")
+    assert [row["idempotency_key"] for row in kept] == ["done", "k"]
+
+
+async def test_the_record_holds_no_secret(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """Only an HMAC of the request is kept."""
+    person = await sandbox.person()
+    await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    [record] = sandboxed.rows("SELECT * FROM idempotency_records")
+    assert len(record["digest"]) == 32
+    assert person.app_password not in repr(record)
+
+
+@pytest.mark.parametrize("idempotency_key", ["", "k"])
+async def test_a_login_that_cannot_be_saved_is_ended(
+    sandboxed: Running,
+    sandbox: SandboxBluesky,
+    monkeypatch: pytest.MonkeyPatch,
+    idempotency_key: str,
+) -> None:
+    """The store fails after the login: SERVICE_UNAVAILABLE, the session deleted, the key freed."""
+
+    async def away(*_: object) -> object:
+        raise ServiceUnavailable
+
+    person = await sandbox.person()
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlStore, "save_login", away)
+        refusal = await sandboxed.refused(
+            person.handle, person.app_password, idempotency_key=idempotency_key
+        )
+    assert refusal.reason == "SERVICE_UNAVAILABLE"
+    assert refusal.retry_after == 1
+    async with asyncio.timeout(5):
+        while not sandbox.server.counts["/xrpc/com.atproto.server.deleteSession"]:
+            await asyncio.sleep(0.01)
+    assert sandboxed.rows("SELECT * FROM profiles") == []
+    await sandboxed.connect(person.handle, person.app_password, idempotency_key=idempotency_key)
+
+
+async def test_a_store_that_goes_away_costs_no_verdict(
+    sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong password is told as one, although its key cannot be given back just now."""
+
+    async def away(*_: object) -> object:
+        raise ServiceUnavailable
+
+    person = await sandbox.person()
+    monkeypatch.setattr(SqlStore, "release", away)
+    refusal = await sandboxed.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k")
+    assert refusal.metadata["cause"] == "REJECTED_BY_PLATFORM"
+
+
+async def test_a_caller_that_gives_up_while_waiting_holds_nothing(
+    sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gone before the login: no login is spent, and the key is free again."""
+    person = await sandbox.person()
+    entered = asyncio.Event()
+    identify = BlueskyPlatform.identify
+
+    async def slow(self: BlueskyPlatform, credentials: object) -> object:
+        entered.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(BlueskyPlatform, "identify", slow)
+    waiting = asyncio.create_task(
+        sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    )
+    await entered.wait()
+    assert len(sandboxed.rows("SELECT * FROM idempotency_records")) == 1
+    waiting.cancel()
+    async with asyncio.timeout(5):
+        while sandboxed.rows("SELECT * FROM idempotency_records"):
+            await asyncio.sleep(0.01)
+    assert sandbox.logins == 0
+    monkeypatch.setattr(BlueskyPlatform, "identify", identify)
+    await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+
+
+async def test_a_login_being_saved_when_its_caller_goes_is_saved_whole(
+    sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gone during the login: profile, connection and secrets are there, and the retry is free."""
+    person = await sandbox.person()
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    log_in = BlueskyPlatform.log_in
+
+    async def slow(self: BlueskyPlatform, *args: object) -> object:
+        login = await log_in(self, *args)  # type: ignore[arg-type]
+        entered.set()
+        await go_on.wait()
+        return login
+
+    monkeypatch.setattr(BlueskyPlatform, "log_in", slow)
+    waiting = asyncio.create_task(
+        sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    )
+    await entered.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go_on.set()
+    async with asyncio.timeout(5):
+        while not sandboxed.rows("SELECT * FROM connections"):
+            await asyncio.sleep(0.01)
+    for table in ("profiles", "connections", "credentials", "sessions"):
+        assert len(sandboxed.rows(f"SELECT * FROM {table}")) == 1
+    again = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
+    assert again.profile_key == sandboxed.rows("SELECT * FROM profiles")[0]["profile_key"]
+    assert sandbox.logins == 1

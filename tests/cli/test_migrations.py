@@ -1,0 +1,236 @@
+"""Migrations: from any state of a file to today's schema, or a sentence that says why not."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from service.storage import migrations, statements
+from service.storage.engine import StoreError
+from service.storage.migrations import HEAD, KNOWN
+from service.storage.opening import open_engine
+from service.storage.sqlite_file import Ownership, schema_revision
+from tests.cli.home import Home
+
+SQL = {
+    name: text
+    for name, text in vars(statements).items()
+    if name.isupper() and isinstance(text, str) and not name.startswith("_")
+}
+
+
+def rows(path: Path, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as database, database:
+        return list(database.execute(statement, parameters))
+
+
+def names(path: Path) -> list[tuple[Any, ...]]:
+    return rows(path, "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")
+
+
+def test_a_fresh_file_is_brought_to_the_newest_schema(empty_home: Home) -> None:
+    """By `migrate`, which a second time finds nothing to do, and keeps what is there."""
+    assert schema_revision(empty_home.database) is None
+    assert empty_home.run("migrate").code == 0
+    assert schema_revision(empty_home.database) == HEAD
+    rows(
+        empty_home.database,
+        "INSERT INTO tenants (tenant_id, name, created_at) VALUES ('ten_a', 'Jane', 1)",
+    )
+    before = names(empty_home.database)
+    again = empty_home.run("migrate")
+    assert (again.code, again.out, again.err) == (0, "", "the schema is up to date\n")
+    assert names(empty_home.database) == before
+    assert rows(empty_home.database, "SELECT name FROM tenants") == [("Jane",)]
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o660, 0o620, 0o602, 0o622])
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_a_file_that_others_may_write_is_refused(home: Home, mode: int, suffix: str) -> None:
+    """In a sentence that says how to mend it, and nothing is changed: whoever may write to it can
+    have any key and any connection there be."""
+    file = home.database.with_name(f"postcore.db{suffix}")
+    file.touch()
+    file.chmod(mode)
+    before = file.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        asyncio.run(open_engine(f"sqlite:///{home.database}", 1))
+    assert str(caught.value) == (
+        f"others may write to the database's file {file} (mode {mode:04o}); run: chmod 600 {file}"
+    )
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [("serve",), ("tenants", "list"), ("backup", "copy.db")])
+def test_every_command_refuses_a_file_that_others_may_write(
+    home: Home, command: tuple[str, ...]
+) -> None:
+    """Until the mode is what the sentence says."""
+    home.database.chmod(0o666)
+    sentence = home.run(*command).sentence
+    assert sentence == (
+        f"others may write to the database's file {home.database} (mode 0666); "
+        f"run: chmod 600 {home.database}"
+    )
+    subprocess.run(sentence.partition("run: ")[2].split(), check=True)
+    assert home.run("tenants", "list").code == 0
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_folder_that_others_may_write_is_refused(home: Home, mode: int) -> None:
+    """They could put another file in the database's place, or one for its log; so is the folder of
+    a link to it."""
+    folder = home.database.parent
+    folder.chmod(mode)
+    sentence = home.run("tenants", "list").sentence
+    assert sentence == (
+        f"others may write to {folder}, where the database is (mode {mode:04o}); "
+        f"put it in a folder of its own, or run: chmod o-w {folder}"
+    )
+    folder.chmod(mode & ~0o022)
+    assert home.run("tenants", "list").code == 0
+    folder.chmod(0o2770)  # as a volume of a container is
+    assert home.run("tenants", "list").code == 0
+    others = home.folder / "others"
+    others.mkdir()
+    others.chmod(mode)
+    (others / "link.db").symlink_to(home.database)
+    refused = home.run("tenants", "list", DATABASE_URL="sqlite:///others/link.db")
+    assert refused.sentence.startswith(f"others may write to {others}")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_file_that_others_may_read_is_warned_of(home: Home, mode: int) -> None:
+    """Its secrets are sealed, and names are not; it is used, since somebody may want it so."""
+    home.database.chmod(mode)
+    listed = home.run("tenants", "list")
+    [line] = [json.loads(line) for line in listed.err.splitlines()]
+    assert listed.code == 0
+    assert (line["level"], line["event"]) == ("warning", "others may read the database")
+    assert (line["file"], line["mode"]) == (str(home.database), f"{mode:04o}")
+
+
+def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> None:
+    """Two commands that meet a fresh file together both find it up to date in the end."""
+    with ExitStack() as stack:
+        both = [stack.enter_context(empty_home.started("migrate")) for _ in range(2)]
+        assert [each.end() for each in both] == [0, 0]
+        assert [each.errors for each in both] == ["the schema is up to date\n"] * 2
+    assert names(empty_home.database) == names(empty_database)
+    assert rows(empty_home.database, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+
+
+def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home) -> None:
+    """Without a traceback or the statement that failed, and with nothing done by halves."""
+    empty_home.database.parent.mkdir()
+    empty_home.database.touch(0o600)
+    rows(empty_home.database, "CREATE TABLE sessions (hunter2 TEXT)")
+    before = names(empty_home.database)
+    outcome = empty_home.run("migrate")
+    *told, sentence = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (1, "")
+    assert sentence == "Error: the database data/postcore.db could not be migrated"
+    assert [line[0] for line in told] == ["{"]
+    assert "Traceback" not in outcome.err
+    assert "hunter2" not in outcome.err
+    assert "CREATE TABLE" not in outcome.err
+    assert names(empty_home.database) == before
+
+
+def test_a_schema_of_a_newer_program_is_refused(home: Home) -> None:
+    """In a sentence, and nothing is changed."""
+    rows(home.database, "UPDATE alembic_version SET version_num = '9999'")
+    before = home.database.read_bytes()
+    sentence = (
+        "the database data/postcore.db was made by a newer program "
+        f"(schema 9999, this one knows {HEAD}); run that one, or restore a backup"
+    )
+    assert home.run("serve").sentence == sentence
+    assert home.database.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(home: Home) -> None:
+    """In a sentence; it is left as it is."""
+    home.database.write_text("These are a person's notes.\n" * 200)
+    before = home.database.read_bytes()
+    assert home.run("serve").sentence == "data/postcore.db is not a database of this service"
+    assert home.database.read_bytes() == before
+
+
+def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    """Such as a folder."""
+    with pytest.raises(StoreError, match="cannot be opened"):
+        schema_revision(tmp_path)
+
+
+def test_a_database_with_no_schema_yet_is_behind(tmp_path: Path) -> None:
+    """A missing file, an empty one, and one of a migration that was cut off."""
+    path = tmp_path / "postcore.db"
+    assert schema_revision(path) is None
+    assert not path.exists()
+    path.touch()
+    assert schema_revision(path) is None
+    rows(path, "CREATE TABLE alembic_version (version_num TEXT)")
+    assert schema_revision(path) is None
+
+
+@pytest.mark.parametrize("name", ["a b.db", "a%20b.db", "a?b.db", "a#b.db", "ä🎉.db", "a@b:c.db"])
+def test_the_file_asked_is_the_file_named(tmp_path: Path, name: str) -> None:
+    """Whatever characters its name has."""
+    path = tmp_path / name
+    rows(path, "CREATE TABLE alembic_version (version_num TEXT)")
+    rows(path, "INSERT INTO alembic_version VALUES (?)", [HEAD])
+    assert schema_revision(path) == HEAD
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_database_is_owned_once_by_whatever_name(tmp_path: Path) -> None:
+    """A link to the file, a link to its folder and a relative path all name the same database."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "postcore.db"
+    (tmp_path / "link.db").symlink_to(path)
+    (tmp_path / "other").symlink_to(folder)
+    paths = (
+        path,
+        tmp_path / "link.db",
+        tmp_path / "other/postcore.db",
+        Path(os.path.relpath(path)),
+    )
+    for owned in paths:
+        owner = Ownership(owned)
+        for other in paths:
+            with pytest.raises(StoreError, match="another server is running"):
+                Ownership(other)
+        owner.give_up()
+
+
+def test_an_ownership_that_cannot_be_taken_is_refused(tmp_path: Path) -> None:
+    """In a sentence, where the lock's file cannot be opened."""
+    (tmp_path / "postcore.db.serve").mkdir()
+    with pytest.raises(StoreError, match="Is a directory"):
+        Ownership(tmp_path / "postcore.db")
+
+
+def test_the_revisions_known_are_the_revisions_there_are() -> None:
+    """HEAD and KNOWN, which spare a start from loading Alembic, say what Alembic says."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [HEAD]
+    assert frozenset(script.revision for script in scripts.walk_revisions()) == KNOWN
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_every_statement_fits_the_schema(name: str, empty_database: Path) -> None:
+    """Each can be prepared on the newest schema: no table or column is missing or misspelt."""
+    parameters = {str(number): 1 for number in range(1, 101)}
+    assert rows(empty_database, f"EXPLAIN {SQL[name]}", parameters)

@@ -1,0 +1,252 @@
+"""The concurrency limit: accounts whose servers hang cost other tenants nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from service.connections import concurrency, health
+from service.connections import connect as connecting
+from service.connections.concurrency import ConcurrencyLimit
+from service.domain.model import SECOND
+from service.platforms.egress import egress
+from service.runtime import tasks
+from service.runtime.tasks import OwnedTasks
+from service.sandbox.breakages import Breakage
+from service.sandbox.faults import Hang
+from service.sandbox.server import SandboxServer
+from service.sandbox.world import World
+from service.settings import Settings
+from tests.platforms.raw import ENOUGH_SECONDS
+from tests.support.bluesky import Person, SandboxBluesky
+from tests.support.running import MovedClock, Running, refusal_of, running
+
+AT_ONCE = 2
+HOUR = 3600 * SECOND
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
+    """One that goes by the service's clock."""
+    server = SandboxServer(World(now=lambda: clock.now() / SECOND))
+    await server.start()
+    yield SandboxBluesky(server)
+    await server.stop()
+
+
+@pytest.fixture
+async def service(
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
+    """With room on the way out for a tenant's connects, its renewals, and one call more."""
+    monkeypatch.setattr(egress, "MOST_CONNECTIONS", 2 * AT_ONCE + 1)
+    # these are about the whole share: all accounts here live at one server
+    monkeypatch.setattr(concurrency, "SERVERS", 1)
+    # what hangs is let go by the test, not by a deadline
+    for module, name in ((connecting, "PLATFORM_SECONDS"), (health, "CHECK_SECONDS")):
+        monkeypatch.setattr(module, name, 60.0)
+    settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{AT_ONCE}", "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as started:
+        yield started
+
+
+async def hanging(
+    service: Running, sandbox: SandboxBluesky, method: str, count: int = AT_ONCE
+) -> tuple[list[asyncio.Task[Any]], Breakage]:
+    """So many connects that hang at *method*."""
+    people = [await sandbox.person() for _ in range(count)]
+    hang = sandbox.server.breakages.add(Hang(), method=method)
+    calls = [
+        asyncio.ensure_future(
+            service.connect(
+                person.handle, person.app_password, idempotency_key=person.handle, timeout=60
+            )
+        )
+        for person in people
+    ]
+    await until(lambda: hang.held_up == count)
+    return calls, hang
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(ENOUGH_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def ended(calls: list[asyncio.Task[Any]]) -> None:
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def stranger(service: Running) -> str:
+    """Another tenant's key."""
+    return (await service.new_key(tenant_id=await service.new_tenant()))[0]
+
+
+async def refused_at_once(service: Running, person: Person) -> None:
+    refusal = await service.refused(person.handle, person.app_password)
+    assert (refusal.code, refusal.reason, refusal.retry_after) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMIT_EXCEEDED",
+        1,
+    )
+
+
+async def test_connects_that_hang_take_their_tenants_share_alone(
+    service: Running, sandbox: SandboxBluesky
+) -> None:
+    """Beyond it a call is refused at once, and no look-up is made; another tenant connects."""
+    calls, hang = await hanging(service, sandbox, "resolveHandle")
+    person, key = await sandbox.person(), await stranger(service)
+    before = await sandbox.counts()
+    for _ in range(5):
+        await refused_at_once(service, person)
+    assert await sandbox.counts() == before
+    hang.left = 0  # it holds those that it has, and no others
+    await service.connect(person.handle, person.app_password, api_key=key)
+    hang.mend()
+    await asyncio.gather(*calls)
+    await service.connect(person.handle, person.app_password)
+
+
+async def test_a_cancelled_connect_gives_its_share_back(
+    service: Running, sandbox: SandboxBluesky
+) -> None:
+    """With its idempotency key, and whatever it was waiting for."""
+    calls, hang = await hanging(service, sandbox, "resolveHandle")
+    person = await sandbox.person()
+    await refused_at_once(service, person)
+    await ended(calls)
+    await until(lambda: hang.held_up == 0)
+    sandbox.server.breakages.clear()
+    await service.connect(person.handle, person.app_password)
+    assert len(service.rows("SELECT * FROM idempotency_records")) == 0
+
+
+async def test_a_login_that_goes_on_keeps_its_share(
+    service: Running, sandbox: SandboxBluesky
+) -> None:
+    """Callers that go away make no room for more logins than there may be at once."""
+    calls, hang = await hanging(service, sandbox, "createSession")
+    await ended(calls)
+    person = await sandbox.person()
+    await refused_at_once(service, person)
+    assert hang.held_up == AT_ONCE
+    sandbox.server.breakages.clear()
+    await until(lambda: len(service.rows("SELECT * FROM connections")) == AT_ONCE)
+    await service.connect(person.handle, person.app_password)
+
+
+async def test_renewals_that_hang_take_a_share_of_their_own(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock
+) -> None:
+    """Beyond it a lease or a check is refused at once, and is made once there is room: nothing is
+    remembered against it. The tenant connects meanwhile."""
+    people = [await sandbox.person() for _ in range(AT_ONCE + 2)]
+    keys = [
+        (await service.connect(person.handle, person.app_password)).profile_key
+        for person in people[:-1]
+    ]
+    clock.ahead += 3 * HOUR
+    hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
+    leases = [asyncio.ensure_future(service.lease(key, timeout=60)) for key in keys[:AT_ONCE]]
+    await until(lambda: hang.held_up == AT_ONCE)
+    refusal = await service.lease_refused(keys[-1])
+    assert (refusal.reason, refusal.retry_after) == ("RATE_LIMIT_EXCEEDED", 1)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await service.verify(keys[-1])
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await service.connect(people[-1].handle, people[-1].app_password)
+    hang.mend()
+    await asyncio.gather(*leases)
+    await service.lease(keys[-1])
+
+
+def test_shares_leave_nothing_behind() -> None:
+    """Of tenants that have nothing under way nothing is kept."""
+    shares = ConcurrencyLimit(1)
+    with pytest.raises(KeyError), shares.taken("a"), shares.taken("b"):
+        raise KeyError
+    with shares.taken("a"):
+        pass
+    assert not shares._taken
+
+
+async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others in their turn, and a stop ends those that have not begun."""
+    monkeypatch.setattr(tasks, "LEFT_AT_ONCE", AT_ONCE)
+    owned, go_on, begun = OwnedTasks(), asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        await go_on.wait()
+
+    for _ in range(3 * AT_ONCE):
+        owned.leave(work())
+    await until(lambda: begun == AT_ONCE)
+    await asyncio.sleep(0)
+    assert begun == AT_ONCE
+    go_on.set()
+    await until(lambda: begun == 3 * AT_ONCE)
+    go_on.clear()
+    for _ in range(2 * AT_ONCE):
+        owned.leave(work())
+    assert await owned.drain(0.01) == 2 * AT_ONCE
+
+
+async def test_what_work_leaves_behind_is_waited_for_too() -> None:
+    """Such as a session that is ended at its server once a call under way has ended."""
+    owned, done = OwnedTasks(), False
+
+    async def last() -> None:
+        nonlocal done
+        for _ in range(9):
+            await asyncio.sleep(0)
+        done = True
+
+    async def first() -> None:
+        await asyncio.sleep(0)
+        owned.leave(last())
+
+    owned.leave(first())
+    assert await owned.drain(5) == 0
+    assert done
+
+
+async def test_a_share_at_one_server_is_a_part_of_it(
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock
+) -> None:
+    """Five tenants with all that they may have at a server that hangs leave room there for a
+    sixth: egress has more places at one host than they can take."""
+    tenants, at_once, part = 5, 9, 3
+    # connects, and as many renewals and checks
+    taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.SERVERS)
+    assert taken < egress.MOST_AT_ONE_HOST
+    settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
+    async with running(database, settings, clock) as service:
+        people = [await sandbox.person() for _ in range(at_once)]
+        hang = sandbox.server.breakages.add(Hang(), method="createSession")
+        calls = [
+            asyncio.ensure_future(service.connect(each.handle, each.app_password, timeout=60))
+            for each in people
+        ]
+        # these hang there, and the others are refused before a login is debited
+        await until(lambda: sum(call.done() for call in calls) == at_once - part)
+        await until(lambda: hang.held_up == part)
+        refused = [call.exception() for call in calls if call.done()]
+        assert {refusal_of(each).reason for each in refused} == {"RATE_LIMIT_EXCEEDED"}  # type: ignore[arg-type]
+        debits = service.rows("SELECT * FROM login_debits")
+        assert len(debits) == part
+        sandbox.server.breakages.clear()
+        await ended(calls)

@@ -1,0 +1,293 @@
+"""ConnectProfile through the stub, on the sandbox and on the real Bluesky server."""
+
+import asyncio
+import re
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from service.app.startup import outside
+from service.domain.clock import SystemClock
+from service.domain.errors import AccountInactive
+from service.domain.model import Credentials
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.runtime.tasks import OwnedTasks
+from service.sandbox.faults import Hang
+from service.settings import Settings
+from tests.support.bluesky import CREATE, SESSION, Bluesky, SandboxBluesky, is_live
+from tests.support.running import Refusal, Running
+
+DELETE = f"{SESSION}deleteSession"
+
+
+async def test_connects_and_makes_a_profile(service: Running, bluesky: Bluesky) -> None:
+    """Without a profile key a profile is made, and the reply names it, platform and account."""
+    person = await bluesky.person()
+    reply = await service.connect(person.handle, person.app_password)
+    assert re.fullmatch(r"prof_[a-z0-9]{16}", reply.profile_key)
+    assert (reply.platform, reply.username) == ("bluesky", person.handle)
+    [row] = service.rows("SELECT * FROM connections")
+    assert row["account_id"] == person.did
+    assert row["origin"] == bluesky.origin
+    assert row["state"] == "HEALTHY"
+    assert row["tenant_id"] == service.tenant_id
+
+
+async def test_the_same_account_again_replaces_the_secret_in_place(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """A second connect keeps the profile and one row, with new secrets of a new generation, and
+    the replaced session is ended at the server."""
+    person = await bluesky.person()
+    first = await service.connect(person.handle, person.app_password)
+    before = service.rows("SELECT * FROM credentials JOIN connections USING (profile_key)")
+    session = service.session().refresh_token
+    again = await service.connect(person.handle, person.app_password, profile_key=first.profile_key)
+    assert again == first
+    after = service.rows("SELECT * FROM credentials JOIN connections USING (profile_key)")
+    assert len(before) == len(after) == 1
+    assert before[0]["generation"] != after[0]["generation"]
+    assert before[0]["envelope"] != after[0]["envelope"]
+    assert before[0]["connected_at"] == after[0]["connected_at"]
+    async with asyncio.timeout(5):
+        while await is_live(bluesky.origin, session):
+            await asyncio.sleep(0.02)
+    assert await is_live(bluesky.origin, service.session().refresh_token)
+
+
+async def test_another_account_is_refused_before_a_login(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """A profile stays with its account: a different one is PROFILE_ALREADY_EXISTS, at no cost."""
+    person, other = await bluesky.person(), await bluesky.person()
+    profile = await service.connect(person.handle, person.app_password)
+    before = service.rows("SELECT * FROM credentials"), await logins(bluesky)
+    refusal = await service.refused(
+        other.handle, other.app_password, profile_key=profile.profile_key
+    )
+    assert refusal == Refusal(
+        grpc.StatusCode.ALREADY_EXISTS,
+        "PROFILE_ALREADY_EXISTS",
+        "Profile for this platform already exists",
+        {"platform": "bluesky"},
+    )
+    assert before == (service.rows("SELECT * FROM credentials"), await logins(bluesky))
+
+
+async def test_wrong_and_revoked_passwords_are_rejected_by_the_platform(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """They cost a login and leave nothing behind."""
+    person = await bluesky.person()
+    rejected = Refusal(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "INVALID_CREDENTIALS",
+        "Invalid Bluesky credentials",
+        {"platform": "bluesky", "cause": "REJECTED_BY_PLATFORM"},
+        help_url="https://bsky.app/settings/app-passwords",
+    )
+    assert await service.refused(person.handle, "abcd-efgh-ijkl-mnop") == rejected
+    await bluesky.revoke(person)
+    assert await service.refused(person.handle, person.app_password) == rejected
+    assert nothing_is_stored(service)
+
+
+async def test_a_login_that_fails_leaves_a_line(service: Running, bluesky: Bluesky) -> None:
+    """What it was spent on and why it failed, and not whose account it was."""
+    person = await bluesky.person()
+    with capture_logs() as lines:
+        await service.refused(person.handle, "abcd-efgh-ijkl-mnop")
+    assert [line for line in lines if line["event"] == "login failed"] == [
+        {
+            "event": "login failed",
+            "log_level": "info",
+            "tenant": service.tenant_id,
+            "platform": "bluesky",
+            "purpose": "connect",
+            "why": "rejected_by_platform",
+        }
+    ]
+
+
+async def test_an_unknown_handle_costs_no_login(service: Running, bluesky: Bluesky) -> None:
+    """HANDLE_NOT_FOUND, by the resolver's word."""
+    before = await logins(bluesky)
+    refusal = await service.refused("nobody-is-here.test", "abcd-efgh-ijkl-mnop")
+    assert refusal.reason == "INVALID_CREDENTIALS"
+    assert refusal.metadata["cause"] == "HANDLE_NOT_FOUND"
+    assert await logins(bluesky) == before
+    assert nothing_is_stored(service)
+
+
+async def test_a_main_password_is_refused_and_its_session_ended(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """Even one in the shape of an app password: the token's scope tells."""
+    person = await bluesky.person(main_password="main-pass-word-here")
+    ended = (await bluesky.counts()).get(DELETE, 0)
+    refusal = await service.refused(person.handle, person.main_password)
+    assert refusal.metadata["cause"] == "MAIN_PASSWORD"
+    assert nothing_is_stored(service)
+    async with asyncio.timeout(5):
+        while (await bluesky.counts()).get(DELETE, 0) != ended + 1:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_log_out_that_hangs_keeps_nobody_waiting(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """A main password is told as one within a short deadline; its session is ended after that."""
+    warm = await sandbox.person()
+    await sandboxed.connect(warm.handle, warm.app_password)
+    hang = sandbox.server.breakages.add(Hang(), method="deleteSession")
+    person = await sandbox.person(main_password="main-pass-word-here")
+    refusal = await sandboxed.refused(person.handle, person.main_password, timeout=2)
+    assert (refusal.reason, refusal.metadata["cause"]) == ("INVALID_CREDENTIALS", "MAIN_PASSWORD")
+    async with asyncio.timeout(5):
+        while not hang.held_up:
+            await asyncio.sleep(0.02)
+    hang.mend()
+
+
+async def test_a_main_password_of_its_own_shape_costs_no_login(
+    service: Running, bluesky: Bluesky
+) -> None:
+    person = await bluesky.person(main_password="correct horse battery staple")
+    before = await logins(bluesky)
+    refusal = await service.refused(person.handle, person.main_password)
+    assert refusal.metadata["cause"] == "MALFORMED_APP_PASSWORD"
+    assert refusal.fields == ("credentials.app_password",)
+    assert await logins(bluesky) == before
+
+
+async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
+    """Where its handle still resolves the login works; then its session is ended and refused."""
+    person = await bluesky.person()
+    names = {f"POSTCORE_{name}": value for name, value in bluesky.settings().items()}
+    tasks = OwnedTasks()
+    way_out = outside(Settings.read(names), SystemClock(), tasks.leave)
+    platform = BlueskyPlatform(way_out)
+    credentials = Credentials(handle=person.handle, appPassword=person.app_password)
+    account = await platform.identify(credentials)
+    await bluesky.deactivate(person)
+    ended = (await bluesky.counts()).get(DELETE, 0)
+    with pytest.raises(AccountInactive) as caught:
+        await platform.log_in(credentials, account)
+    assert caught.value.metadata == {"platform": "bluesky", "status": "deactivated"}
+    assert await tasks.drain(5) == 0
+    assert (await bluesky.counts())[DELETE] == ended + 1
+    await way_out.egress.close()
+
+
+async def test_a_deactivated_handle_leads_nowhere(service: Running, bluesky: Bluesky) -> None:
+    """The server resolves it no more, so no login is spent."""
+    person = await bluesky.person()
+    await bluesky.deactivate(person)
+    before = await logins(bluesky)
+    refusal = await service.refused(person.handle, person.app_password)
+    assert refusal.metadata["cause"] == "HANDLE_NOT_FOUND"
+    assert await logins(bluesky) == before
+
+
+async def test_a_taken_down_account_cannot_be_told_from_a_wrong_password(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """That is what the server answers to its app password."""
+    person = await bluesky.person()
+    await bluesky.take_down(person)
+    refusal = await service.refused(person.handle, person.app_password)
+    assert refusal.reason == "INVALID_CREDENTIALS"
+    assert nothing_is_stored(service)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["@{}", " {} ", "\u202a{}\u202c", "at://{}", "https://bsky.app/profile/{}", "{}\u200b"],
+)
+async def test_handles_are_tidied(sandboxed: Running, sandbox: Bluesky, typed: str) -> None:
+    """What people paste around a handle is taken off, and capitals do not matter."""
+    person = await sandbox.person()
+    reply = await sandboxed.connect(
+        typed.format(person.handle.upper()), f" {person.app_password}\n"
+    )
+    assert reply.username == person.handle
+
+
+async def test_two_calls_at_once_end_as_if_one_came_after_the_other(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """Of two different accounts one wins and the other is refused; the row is the winner's."""
+    one, two, first = [await bluesky.person() for _ in range(3)]
+    empty = await service.new_profile()
+    outcomes = await asyncio.gather(
+        service.connect(one.handle, one.app_password, profile_key=empty),
+        service.connect(two.handle, two.app_password, profile_key=empty),
+        return_exceptions=True,
+    )
+    won = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    assert len(won) == 1
+    [row] = service.rows("SELECT * FROM connections")
+    assert row["username"] == won[0].username
+    assert len(service.rows("SELECT * FROM credentials")) == 1
+    same = await asyncio.gather(
+        *(service.connect(first.handle, first.app_password) for _ in range(2))
+    )
+    assert len({reply.profile_key for reply in same}) == 2
+    again = await asyncio.gather(
+        *(
+            service.connect(first.handle, first.app_password, profile_key=same[0].profile_key)
+            for _ in range(3)
+        )
+    )
+    assert set(map(str, again)) == {str(same[0])}
+    assert await is_live(bluesky.origin, service.session(same[0].profile_key).refresh_token)
+
+
+async def test_a_profile_of_another_tenant_an_absent_and_an_ill_formed_one_look_the_same(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """PROFILE_NOT_FOUND, byte for byte the same, and no login is spent."""
+    person = await bluesky.person()
+    mine = await service.connect(person.handle, person.app_password)
+    stranger, _ = await service.new_key(tenant_id=await service.new_tenant())
+    before = await logins(bluesky)
+    refusals = [
+        await service.refused(person.handle, person.app_password, profile_key=key, api_key=who)
+        for key, who in (
+            (mine.profile_key, stranger),
+            ("prof_absent0absent0", None),
+            ("no profile key at all\0", None),
+            ("prof_" + "x" * 10_000, None),
+        )
+    ]
+    assert {refusal.reason for refusal in refusals} == {"PROFILE_NOT_FOUND"}
+    assert len({refusal.wire for refusal in refusals}) == 1
+    assert await logins(bluesky) == before
+
+
+async def test_no_column_of_the_database_holds_a_secret(service: Running, bluesky: Bluesky) -> None:
+    """Password and tokens are sealed; they open with the keyring in their own place, and no
+    other."""
+    person = await bluesky.person()
+    await service.connect(person.handle, person.app_password)
+    session = service.session()
+    dump = repr(
+        [
+            service.rows(f"SELECT * FROM {table['name']}")
+            for table in service.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
+    )
+    for secret in (person.app_password, session.access_token, session.refresh_token):
+        assert secret not in dump
+        assert secret.encode().hex() not in dump
+    assert service.api_key not in dump
+
+
+async def logins(bluesky: Bluesky) -> int:
+    return (await bluesky.counts()).get(CREATE, 0)
+
+
+def nothing_is_stored(service: Running) -> bool:
+    tables = ("profiles", "connections", "credentials", "sessions", "idempotency_records")
+    return not any(service.rows(f"SELECT * FROM {table}") for table in tables)

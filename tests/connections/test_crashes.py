@@ -1,0 +1,118 @@
+"""Crashes: kill -9 at every step of a refresh, and of the login after a dead refresh token."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from tests.pds.server import RealServer
+from tests.support.bluesky import RealBluesky
+from tests.support.failpoints import WHEN
+from tests.support.leasing import MINUTE, ROOT, Counted, end_session, environ_of
+from tests.support.running import MovedClock, Running, running
+
+EXPIRING = 115 * MINUTE
+DEADLINE = 60.0
+REFRESH = ("store.claim", "platform.refresh", "store.save_session", "store.give_up_claim")
+LOGIN = (
+    "store.claim",
+    "platform.refresh",
+    "platform.look_up",
+    "platform.standing",
+    "limits.spend",
+    "platform.log_in_again",
+    "store.save_session",
+    "store.save_verdict",
+    "store.give_up_claim",
+)
+
+
+@asynccontextmanager
+async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Running]:
+    """The service on the store of *service*, which is stopped by then, until it kills itself."""
+    settings = service.settings
+    command = ("-m", "tests.support.failpoints", when, seam, "--ahead", str(EXPIRING // 1_000_000))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        "--",
+        "serve",
+        cwd=ROOT,
+        env=environ_of(service.settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(DEADLINE):
+            assert process.stdout
+            ready = (await process.stdout.readline()).decode().split()
+            [address] = [word[5:] for word in ready if word.startswith("grpc=")]
+            async with grpc.aio.insecure_channel(address) as channel:
+                yield Running(settings, address, channel, service.tenant_id)
+            assert await process.wait() == -signal.SIGKILL
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def killed(
+    pds: RealServer, database: Path, when: str, seam: str, *, dead_token: bool
+) -> tuple[int, int]:
+    """The logins and refreshes that a lease costs whose service is killed at *seam*, and the one
+    after it, which has to work."""
+    bluesky = RealBluesky(pds)
+    person = await bluesky.person()
+    settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
+    async with running(database, settings) as service:
+        key = (await service.connect(person.handle, person.app_password)).profile_key
+        await service.lease(key)
+        leasing_key = service.leasing_key
+        if dead_token:
+            await end_session(bluesky, service.session())
+    spent = await Counted.at(bluesky)
+    async with doomed(service, when, seam) as dying:
+        refusal = await dying.lease_refused(key, api_key=leasing_key, timeout=DEADLINE)
+        assert refusal.code is grpc.StatusCode.UNAVAILABLE
+        assert refusal.reason == ""  # nobody was there to give one
+    clock = MovedClock()
+    clock.ahead = EXPIRING + MINUTE // 4
+    async with running(database, settings, clock) as again:
+        lease = await again.lease(key, api_key=leasing_key, timeout=DEADLINE)
+        assert lease.access_token == again.session().access_token
+        assert lease.account_id == person.did
+        [row] = again.rows("SELECT state, reconnect_reason FROM connections")
+        assert row["reconnect_reason"] is None
+        # and so does the one after that, at no cost
+        so_far = await spent()
+        assert (await again.lease(key, api_key=leasing_key)).access_token == lease.access_token
+        assert await spent() == so_far
+    return so_far
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("seam", REFRESH)
+async def test_killed_during_a_refresh(
+    pds: RealServer, database: Path, when: str, seam: str
+) -> None:
+    """The next lease works; what the server gave in vain it gives again, and no login is spent."""
+    logins, refreshes = await killed(pds, database, when, seam, dead_token=False)
+    assert logins == 0
+    in_vain = (seam, when) in (("platform.refresh", "after"), ("store.save_session", "before"))
+    assert refreshes == (2 if in_vain else 1)
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("seam", LOGIN)
+async def test_killed_during_a_login(pds: RealServer, database: Path, when: str, seam: str) -> None:
+    """The next lease works, at one login more at the most: where the server's answer was lost."""
+    logins, _ = await killed(pds, database, when, seam, dead_token=True)
+    lost = (seam, when) in (("platform.log_in_again", "after"), ("store.save_session", "before"))
+    assert logins == (2 if lost else 1)

@@ -1,0 +1,351 @@
+"""Health: verdicts, and what they are proved by, at the sandbox and the real server."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from structlog.testing import capture_logs
+
+from postcore.profiles.v1 import profile_pb2
+from service.domain.model import SECOND
+from tests.conformance.real import Real
+from tests.conformance.sandbox import Sandbox
+from tests.support.bluesky import CREATE, SESSION, Person
+from tests.support.engines import on_each
+from tests.support.running import MovedClock, Running, refusal_of, running
+
+REFRESH = f"{SESSION}refreshSession"
+HOUR = 3600 * SECOND
+State = profile_pb2.ConnectionState
+Reason = profile_pb2.ReconnectReason
+
+
+where = on_each
+
+
+@pytest.fixture
+def engine(where: tuple[str, str]) -> str:
+    return where[1]
+
+
+@pytest.fixture
+async def bluesky(
+    where: tuple[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Sandbox | Real]:
+    """A Bluesky whose accounts can be put through anything."""
+    if where[0] == "real":
+        yield Real(request.getfixturevalue("pds"))
+        return
+    async with Sandbox.open() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def service(
+    bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
+) -> AsyncIterator[Running]:
+    # checks are asked for by the tests
+    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as started:
+        yield started
+
+
+async def logins(bluesky: Sandbox | Real) -> int:
+    return (await bluesky.counts()).get(CREATE, 0)
+
+
+def told(connection: profile_pb2.Connection) -> tuple[str, bool, str]:
+    """State, flag and reason, in short."""
+    return (
+        State.Name(connection.state).removeprefix("CONNECTION_STATE_"),
+        connection.needs_reconnect,
+        Reason.Name(connection.reconnect_reason).removeprefix("RECONNECT_REASON_")
+        if connection.HasField("reconnect_reason")
+        else "",
+    )
+
+
+HEALTHY = ("HEALTHY", False, "")
+
+
+def broken(reason: str) -> tuple[str, bool, str]:
+    return ("BROKEN", True, reason)
+
+
+UNVERIFIED = ("UNVERIFIED", False, "")
+
+
+class Watched:
+    """A connected account, and what becomes of it."""
+
+    def __init__(self, service: Running, bluesky: Sandbox | Real, clock: MovedClock) -> None:
+        self.service, self.bluesky, self.clock = service, bluesky, clock
+        self.person: Person
+        self.key = ""
+        self._logins = 0
+
+    async def connect(self) -> None:
+        self.person = await self.bluesky.person()
+        self.key = (
+            await self.service.connect(self.person.handle, self.person.app_password)
+        ).profile_key
+        self._logins = await logins(self.bluesky)
+
+    async def verdict(self, after: int = HOUR) -> tuple[str, bool, str]:
+        """What a check finds, so much later."""
+        self.clock.ahead += after
+        return told(await self.service.verify(self.key))
+
+    async def spent(self) -> int:
+        """The logins at the server since it was connected."""
+        return await logins(self.bluesky) - self._logins
+
+    def events(self) -> list[str]:
+        rows = self.service.rows(
+            "SELECT kind, connection FROM events WHERE profile_key = ? ORDER BY number", self.key
+        )
+        assert rows.pop(0)["kind"] == "CONNECTED"
+        return [row["kind"] for row in rows]
+
+    @property
+    def row(self) -> dict[str, Any]:
+        [row] = self.service.rows("SELECT * FROM connections WHERE profile_key = ?", self.key)
+        return row
+
+
+@pytest.fixture
+async def watched(service: Running, bluesky: Sandbox | Real, clock: MovedClock) -> Watched:
+    watched = Watched(service, bluesky, clock)
+    await watched.connect()
+    return watched
+
+
+async def test_healthy(watched: Watched) -> None:
+    """A refresh that works, of an account that lives where it did; no login is spent."""
+    connection = await watched.service.verify(watched.key)
+    assert told(connection) == HEALTHY
+    assert connection.last_verified_at.ToMicroseconds() > connection.connected_at.ToMicroseconds()
+    assert (await watched.spent(), watched.events()) == (0, [])
+
+
+async def test_rounds_of_a_healthy_connection(watched: Watched) -> None:
+    """Days of checks cost no login, write no event, and look at the document once a day."""
+    for _ in range(12):
+        assert await watched.verdict(6 * HOUR) == HEALTHY
+    assert (await watched.spent(), watched.events()) == (0, [])
+    assert watched.clock.now() - watched.row["document_at"] <= 24 * HOUR
+
+
+async def test_a_revoked_app_password(watched: Watched) -> None:
+    """One login proves it; the flag, the reason and the date are in the profile."""
+    await watched.bluesky.revoke(watched.person)
+    connection = await watched.service.verify(watched.key)
+    assert told(connection) == broken("APP_PASSWORD_REVOKED")
+    assert connection.last_verified_at.ToMicroseconds() > connection.connected_at.ToMicroseconds()
+    assert (await watched.spent(), watched.events()) == (1, ["BROKEN"])
+    refusal = await watched.service.lease_refused(watched.key)
+    assert refusal.reason == "NEEDS_RECONNECT"
+    assert refusal.metadata["reconnectReason"] == "APP_PASSWORD_REVOKED"
+    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def test_a_refused_password_waits(watched: Watched) -> None:
+    """1, 6, then 24 hours before its next login, however often it is checked."""
+    await watched.bluesky.revoke(watched.person)
+    minute = HOUR // 60
+    for wait, spent in ((0, 1), (59, 1), (2, 2), (5 * 60, 2), (61, 3), (23 * 60, 3), (61, 4)):
+        assert await watched.verdict(wait * minute + SECOND) == broken("APP_PASSWORD_REVOKED")
+        assert await watched.spent() == spent, wait
+    assert watched.events() == ["BROKEN"]
+
+
+async def test_connecting_again_heals(watched: Watched) -> None:
+    """With a new app password; the flag goes with the old one, and so do its waits."""
+    await watched.bluesky.revoke(watched.person)
+    assert await watched.verdict() == broken("APP_PASSWORD_REVOKED")
+    fresh = await watched.bluesky.app_password(watched.person, "fresh")
+    await watched.service.connect(watched.person.handle, fresh, profile_key=watched.key)
+    assert await watched.verdict() == HEALTHY
+    assert watched.events() == ["BROKEN", "RECONNECTED"]
+    assert (watched.row["refusals"], watched.row["login_after"]) == (0, None)
+
+
+async def test_a_changed_main_password_heals_unseen(watched: Watched) -> None:
+    """It ends every session, and no app password: one login, and nobody is told."""
+    await watched.bluesky.change_password(watched.person, "another main password")
+    assert await watched.verdict() == HEALTHY
+    assert (await watched.spent(), watched.events()) == (1, [])
+
+
+async def test_a_takedown_and_its_end(watched: Watched) -> None:
+    """The account's standing proves it, without a login; its end costs one, and nobody's help."""
+    await watched.bluesky.take_down(watched.person)
+    for _ in range(3):
+        assert await watched.verdict() == broken("ACCOUNT_TAKEN_DOWN")
+    assert await watched.spent() == 0
+    await watched.bluesky.lift(watched.person)
+    assert await watched.verdict() == HEALTHY
+    assert (await watched.spent(), watched.events()) == (1, ["BROKEN", "RECOVERED"])
+
+
+async def test_a_deactivation_and_its_end(watched: Watched) -> None:
+    """Refreshes go on working meanwhile, and prove nothing; its end costs no login."""
+    await watched.bluesky.deactivate(watched.person)
+    for _ in range(3):
+        assert await watched.verdict() == broken("ACCOUNT_DEACTIVATED")
+    refusal = await watched.service.lease_refused(watched.key)
+    assert refusal.metadata["reconnectReason"] == "ACCOUNT_DEACTIVATED"
+    await watched.bluesky.activate(watched.person)
+    assert await watched.verdict() == HEALTHY
+    assert (await watched.spent(), watched.events()) == (0, ["BROKEN", "RECOVERED"])
+
+
+async def test_a_lease_finds_a_deactivation(watched: Watched) -> None:
+    """Whoever comes first learns it, and so does the profile."""
+    await watched.bluesky.deactivate(watched.person)
+    watched.clock.ahead += 2 * HOUR
+    refusal = await watched.service.lease_refused(watched.key)
+    assert refusal.metadata["reconnectReason"] == "ACCOUNT_DEACTIVATED"
+    assert watched.events() == ["BROKEN"]
+
+
+async def test_a_deleted_account(watched: Watched) -> None:
+    """No repository at the server that the document names, and a refused login."""
+    await watched.bluesky.delete(watched.person)
+    assert await watched.verdict() == broken("ACCOUNT_DELETED")
+    assert await watched.verdict(25 * HOUR) == broken("ACCOUNT_DELETED")
+    assert (await watched.spent(), watched.events()) == (1, ["BROKEN"])
+
+
+async def test_an_ended_did(watched: Watched) -> None:
+    """A tombstone in the directory is proof by itself, whatever the server says."""
+    await watched.bluesky.tombstone(watched.person)
+    assert await watched.verdict(25 * HOUR) == broken("ACCOUNT_DELETED")
+    assert (await watched.spent(), watched.events()) == (0, ["BROKEN"])
+
+
+async def test_a_changed_handle(watched: Watched) -> None:
+    """The connection follows it within a day; nothing else changes."""
+    handle = f"new-{watched.person.handle}"
+    await watched.bluesky.rename(watched.person, handle)
+    assert await watched.verdict(25 * HOUR) == HEALTHY
+    connection = await watched.service.verify(watched.key)
+    assert (connection.username, connection.display_name) == (handle, handle)
+    assert (await watched.spent(), watched.events()) == (0, ["HANDLE_CHANGED"])
+    watched.clock.ahead = 0  # the server's own time, by which its tokens end
+    assert (await watched.service.lease(watched.key)).username == handle
+
+
+@pytest.mark.parametrize("hours", [1, 25], ids=["document-fresh", "document-old"])
+@pytest.mark.parametrize("revoked", [False, True], ids=["session-works", "session-dead"])
+async def test_a_moved_account(watched: Watched, hours: int, revoked: bool) -> None:
+    """Seen twice, ten minutes apart; its new server gets no password, and the old one no login."""
+    if revoked:
+        await watched.bluesky.revoke(watched.person)
+    await watched.bluesky.migrate(watched.person)
+    assert await watched.verdict(hours * HOUR) == UNVERIFIED
+    assert watched.row["next_check_at"] - watched.clock.now() <= 10 * 60 * SECOND
+    assert await watched.verdict(9 * 60 * SECOND) == UNVERIFIED
+    assert await watched.verdict(61 * SECOND) == broken("SERVER_MOVED")
+    assert await watched.verdict() == broken("SERVER_MOVED")
+    assert (await watched.spent(), watched.events()) == (0, ["UNVERIFIED", "BROKEN"])
+
+
+async def test_an_edited_row(watched: Watched) -> None:
+    """A secret that does not open where it stands is told as such, and nothing is sent anywhere."""
+    before = await watched.bluesky.counts()
+    await watched.service.execute("UPDATE connections SET origin = 'https://evil.example'")
+    assert await watched.verdict() == broken("CREDENTIAL_UNREADABLE")
+    assert watched.events() == ["BROKEN"]
+    await watched.service.execute("UPDATE connections SET origin = ?", watched.bluesky.origin)
+    assert await watched.bluesky.counts() == before
+    assert await watched.verdict() == HEALTHY
+    assert watched.events() == ["BROKEN", "RECOVERED"]
+
+
+@pytest.mark.parametrize("table", ["connections", "credentials"])
+async def test_an_edited_generation(watched: Watched, table: str) -> None:
+    """It is told at once, as any other edited column is, with an alarm in the log."""
+    [row] = watched.service.rows(f"SELECT generation FROM {table}")
+    await watched.service.execute(f"UPDATE {table} SET generation = 8")
+    with capture_logs() as lines:
+        assert await watched.verdict() == broken("CREDENTIAL_UNREADABLE")
+    [alarm] = [line for line in lines if line["log_level"] == "error"]
+    assert (alarm["event"], alarm["purpose"]) == ("secret does not open", "credential")
+    assert alarm["profile"] == watched.key
+    await watched.service.execute(f"UPDATE {table} SET generation = ?", row["generation"])
+    assert await watched.verdict() == HEALTHY
+
+
+async def test_a_session_of_another_generation_is_replaced(watched: Watched) -> None:
+    """With an alarm, and one login by the password, which is as it was."""
+    await watched.service.execute("UPDATE sessions SET generation = 8")
+    with capture_logs() as lines:
+        assert await watched.verdict() == HEALTHY
+    alarms = [line["purpose"] for line in lines if line["log_level"] == "error"]
+    assert alarms == ["session"]
+    assert await watched.spent() == 1
+    assert await watched.verdict() == HEALTHY
+    assert await watched.spent() == 1
+
+
+async def test_a_key_that_is_not_in_the_keyring_proves_nothing(watched: Watched) -> None:
+    """It is an alarm of ours: INTERNAL, and the connection stays as it was."""
+    await watched.service.execute("UPDATE credentials SET ring_key_id = 'seal-of-another-keyring'")
+    before = watched.row
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watched.verdict()
+    assert refusal_of(caught.value).reason == "INTERNAL"
+    assert (watched.row, watched.events()) == (before, [])
+
+
+async def test_a_spent_budget_is_no_proof(watched: Watched) -> None:
+    """Guesses use up the connects' share; then so do checks the reserve; none raises the flag."""
+    for _ in range(4):
+        await watched.service.refused(watched.person.handle, "abcd-efgh-ijkl-mnop")
+    for turn in range(6):
+        await watched.bluesky.change_password(watched.person, f"main password {turn}")
+        assert await watched.verdict(61 * SECOND) in (HEALTHY, UNVERIFIED)
+        # a refresh, if there is a session again: without one, the next login would wait
+        assert await watched.verdict(3 * SECOND) in (HEALTHY, UNVERIFIED)
+    assert await watched.spent() <= 10
+    assert await watched.verdict(6 * 60 * SECOND) == HEALTHY
+    assert "BROKEN" not in watched.events()
+
+
+@pytest.mark.parametrize(
+    ("profile_key", "platform", "reason"),
+    [
+        ("", "bluesky", "INVALID_REQUEST"),
+        ("prof_abc", "", "INVALID_REQUEST"),
+        ("prof_absent", "bluesky", "PROFILE_NOT_FOUND"),
+        ("no key", "bluesky", "PROFILE_NOT_FOUND"),
+    ],
+)
+async def test_a_check_of_what_is_not_there(
+    service: Running, profile_key: str, platform: str, reason: str
+) -> None:
+    """Is refused as any call is."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await service.verify(profile_key, platform=platform)
+    assert refusal_of(caught.value).reason == reason
+
+
+async def test_a_check_of_what_is_not_connected(watched: Watched) -> None:
+    """PLATFORM_NOT_CONNECTED; another tenant's profile is not there at all."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watched.service.verify(await watched.service.new_profile())
+    assert refusal_of(caught.value).reason == "PLATFORM_NOT_CONNECTED"
+    stranger, _ = await watched.service.new_key(tenant_id=await watched.service.new_tenant())
+    watched.service.api_key = stranger
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watched.service.verify(watched.key)
+    assert refusal_of(caught.value).reason == "PROFILE_NOT_FOUND"

@@ -1,0 +1,194 @@
+"""Changed handles: a session's answer that names another one leads to the document at once."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from service.domain.model import SECOND
+from service.sandbox.breakages import Breakages
+from service.sandbox.fault import Fault
+from service.sandbox.faults import AnyStatus, Hang
+from service.sandbox.lies import AnotherEndpoint, AnotherHandle
+from tests.conformance.sandbox import Sandbox
+from tests.connections import test_health as shared
+from tests.connections.test_health import HEALTHY, HOUR, UNVERIFIED, Watched, broken
+from tests.support.running import MovedClock, running
+
+EXPIRING = HOUR * 115 // 60
+"""How far the clock is put forward for a token of two hours to have five minutes left."""
+INVALID = "handle.invalid"
+where, engine, bluesky = shared.where, shared.engine, shared.bluesky
+clock, service, watched = shared.clock, shared.service, shared.watched
+
+
+@pytest.fixture
+async def sandboxed(database: Path, clock: MovedClock) -> AsyncIterator[Watched]:
+    """A connected account at a sandbox whose answers can be broken."""
+    async with (
+        Sandbox.open() as sandbox,
+        running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as started,
+    ):
+        watched = Watched(started, sandbox, clock)
+        await watched.connect()
+        yield watched
+
+
+def breakages(watched: Watched) -> Breakages:
+    assert isinstance(watched.bluesky, Sandbox)
+    return watched.bluesky.server.breakages
+
+
+async def documents(watched: Watched) -> int:
+    """How often the account's document was read."""
+    return (await watched.bluesky.counts()).get(f"/{watched.person.did}", 0)
+
+
+async def renamed(watched: Watched) -> str:
+    handle = f"new-{watched.person.handle}"
+    await watched.bluesky.rename(watched.person, handle)
+    return handle
+
+
+async def test_a_check_adopts_it_at_once(watched: Watched) -> None:
+    """Although the document was read within the day; it costs no login."""
+    assert await watched.verdict(0) == HEALTHY
+    handle = await renamed(watched)
+    assert await watched.verdict(3 * SECOND) == HEALTHY
+    assert (watched.row["username"], watched.row["display_name"]) == (handle, handle)
+    assert (await watched.spent(), watched.events()) == (0, ["HANDLE_CHANGED"])
+    assert await watched.verdict() == HEALTHY
+    assert watched.events() == ["HANDLE_CHANGED"]
+
+
+async def test_a_renewed_lease_adopts_it_at_once(watched: Watched) -> None:
+    """And tells it."""
+    handle = await renamed(watched)
+    watched.clock.ahead = EXPIRING
+    lease = await watched.service.lease(watched.key)
+    assert lease.access_token == watched.service.session().access_token
+    assert (lease.username, watched.row["username"]) == (handle, handle)
+    assert (await watched.spent(), watched.events()) == (0, ["HANDLE_CHANGED"])
+
+
+async def test_a_login_adopts_it_at_once(watched: Watched) -> None:
+    """As the one of a lease whose session has ended."""
+    handle = await renamed(watched)
+    await watched.bluesky.change_password(watched.person, "another main password")
+    watched.clock.ahead = EXPIRING
+    assert (await watched.service.lease(watched.key)).username == handle
+    assert (await watched.spent(), watched.events()) == (1, ["HANDLE_CHANGED"])
+
+
+@pytest.mark.parametrize("told", [INVALID, "another.test"])
+async def test_a_handle_that_is_not_proved_is_looked_for_each_time(
+    sandboxed: Watched, told: str
+) -> None:
+    """The session is as good as ever: one read of the document each time, and nothing more."""
+    breakages(sandboxed).add(AnotherHandle(told), method="refreshSession")
+    before = await documents(sandboxed)
+    for turn in range(3):
+        assert await sandboxed.verdict(HOUR // 60) == HEALTHY
+        assert await documents(sandboxed) == before + turn + 1
+    sandboxed.clock.ahead = EXPIRING
+    assert (await sandboxed.service.lease(sandboxed.key)).username == sandboxed.person.handle
+    assert await documents(sandboxed) == before + 4
+    assert await sandboxed.verdict(25 * HOUR) == HEALTHY
+    assert await documents(sandboxed) == before + 5
+    assert (await sandboxed.spent(), sandboxed.events()) == (0, [])
+
+
+async def test_the_same_handle_in_other_letters_is_no_other(sandboxed: Watched) -> None:
+    breakages(sandboxed).add(
+        AnotherHandle(sandboxed.person.handle.upper()), method="refreshSession"
+    )
+    before = await documents(sandboxed)
+    assert await sandboxed.verdict(0) == HEALTHY
+    assert await documents(sandboxed) == before
+
+
+async def test_a_document_that_claims_a_handle_it_has_not_changes_nothing(
+    sandboxed: Watched,
+) -> None:
+    """The session's answer and the document agree on it; the handle leads elsewhere."""
+    stranger = await sandboxed.bluesky.person()
+    for method in ("refreshSession", "plc"):
+        breakages(sandboxed).add(AnotherHandle(stranger.handle), method=method)
+    assert await sandboxed.verdict(0) == HEALTHY
+    assert (sandboxed.row["username"], sandboxed.events()) == (sandboxed.person.handle, [])
+
+
+FAULTS = {"500": AnyStatus(500), "429": AnyStatus(429), "hang": Hang()}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_look_that_fails_spoils_nothing(
+    sandboxed: Watched, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a verdict, while a document of the day names the server, nor a lease; the next
+    answer leads there again."""
+    handle = await renamed(sandboxed)
+    breakages(sandboxed).add(fault, method="plc")
+    with monkeypatch.context() as hurry:
+        hurry.setattr("service.connections.health.CHECK_SECONDS", 1.0)
+        assert await sandboxed.verdict(HOUR // 60) == HEALTHY
+    sandboxed.clock.ahead = EXPIRING
+    stored, begun = sandboxed.service.session(), monotonic()
+    lease = await sandboxed.service.lease(sandboxed.key)
+    assert monotonic() - begun < 4
+    assert lease.access_token == sandboxed.service.session().access_token
+    assert sandboxed.service.session() != stored
+    assert (lease.username, sandboxed.events()) == (sandboxed.person.handle, [])
+    breakages(sandboxed).clear()
+    assert await sandboxed.verdict(HOUR // 60) == HEALTHY
+    assert (sandboxed.row["username"], sandboxed.events()) == (handle, ["HANDLE_CHANGED"])
+    assert await sandboxed.spent() == 0
+
+
+async def test_a_lease_has_its_token_before_the_look_is_over(sandboxed: Watched) -> None:
+    """The session is stored first: a caller in a hurry is lent it while the look hangs."""
+    await renamed(sandboxed)
+    hang = breakages(sandboxed).add(Hang(), method="plc")
+    sandboxed.clock.ahead = EXPIRING
+    stored = sandboxed.service.session()
+    lease = await sandboxed.service.lease(sandboxed.key, timeout=1)
+    assert (hang.held_up, sandboxed.service.session() != stored) == (1, True)
+    assert lease.access_token == sandboxed.service.session().access_token
+    hang.mend()
+
+
+async def test_a_look_that_fails_leaves_an_old_document_old(sandboxed: Watched) -> None:
+    """Without a document of the day no session is proof, be it a check's or a lease's."""
+    assert await sandboxed.verdict(0) == HEALTHY
+    breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
+    breakages(sandboxed).add(AnyStatus(500), method="plc")
+    assert await sandboxed.verdict(23 * HOUR) == HEALTHY
+    assert await sandboxed.verdict(2 * HOUR) == UNVERIFIED
+    assert isinstance(sandboxed.bluesky, Sandbox)
+    sandboxed.bluesky.pass_time(sandboxed.clock.ahead / SECOND)
+    assert (await sandboxed.service.lease(sandboxed.key)).username == sandboxed.person.handle
+    assert sandboxed.events() == ["UNVERIFIED"]
+
+
+async def test_a_look_that_finds_another_server(sandboxed: Watched) -> None:
+    """Is the first of two, be it a check's or a lease's; the token is lent while it is good."""
+    breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
+    breakages(sandboxed).add(AnotherEndpoint(), method="plc")
+    sandboxed.clock.ahead = EXPIRING
+    lease = await sandboxed.service.lease(sandboxed.key)
+    assert lease.access_token == sandboxed.service.session().access_token
+    assert sandboxed.events() == ["UNVERIFIED"]
+    assert await sandboxed.verdict(9 * HOUR // 60) == UNVERIFIED
+    assert await sandboxed.verdict(2 * HOUR // 60) == broken("SERVER_MOVED")
+    assert await sandboxed.spent() == 0
+
+
+async def test_a_look_that_finds_a_tombstone(sandboxed: Watched) -> None:
+    """Is proof that the account is gone, for a lease too."""
+    breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
+    await sandboxed.bluesky.tombstone(sandboxed.person)
+    sandboxed.clock.ahead = EXPIRING
+    refusal = await sandboxed.service.lease_refused(sandboxed.key)
+    assert refusal.metadata["reconnectReason"] == "ACCOUNT_DELETED"
+    assert (await sandboxed.spent(), sandboxed.events()) == (0, ["BROKEN"])

@@ -1,0 +1,312 @@
+"""Verify means now: when a check is shared, when it asks again, and what it may cost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from postcore.profiles.v1 import profile_pb2
+from service.connections import monitor
+from service.domain.model import SECOND, Caller, Scope
+from service.sandbox.breakages import Breakages
+from service.sandbox.faults import AnyStatus, Hang
+from service.sandbox.limits import RateLimit
+from tests.conformance.sandbox import Sandbox
+from tests.connections import test_health as shared
+from tests.connections.test_health import HEALTHY, HOUR, REFRESH, UNVERIFIED, Watched, broken, told
+from tests.support.bluesky import CREATE
+from tests.support.node import nodes
+from tests.support.running import MovedClock, refusal_of, running
+
+MINUTE = HOUR // 60
+PRESSED_AGAIN = 3 * SECOND
+where, engine, bluesky = shared.where, shared.engine, shared.bluesky
+clock, service, watched = shared.clock, shared.service, shared.watched
+
+
+@pytest.fixture
+async def sandboxed(
+    database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Watched]:
+    """A connected account at a sandbox whose answers can be broken."""
+    monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
+    async with (
+        Sandbox.open() as sandbox,
+        running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as started,
+    ):
+        watched = Watched(started, sandbox, clock)
+        await watched.connect()
+        yield watched
+
+
+def breakages(watched: Watched) -> Breakages:
+    assert isinstance(watched.bluesky, Sandbox)
+    return watched.bluesky.server.breakages
+
+
+async def refreshes(watched: Watched) -> int:
+    return (await watched.bluesky.counts()).get(REFRESH, 0)
+
+
+def next_check(watched: Watched, connection: profile_pb2.Connection) -> int:
+    """How long until the next check, as a caller is told."""
+    return connection.next_check_at.ToMicroseconds() - watched.clock.now()
+
+
+async def press(
+    watched: Watched, times: int, every: int = PRESSED_AGAIN
+) -> list[profile_pb2.Connection]:
+    """What so many verifies answer, one after the other."""
+    answers = []
+    for _ in range(times):
+        watched.clock.ahead += every
+        answers.append(await watched.service.verify(watched.key))
+    return answers
+
+
+async def test_calls_that_overlap_or_follow_within_two_seconds_share_a_check(
+    watched: Watched,
+) -> None:
+    """Fifty at once and fifty right after them cost one refresh; later ones look again."""
+    before = await refreshes(watched)
+    await asyncio.gather(*(watched.service.verify(watched.key) for _ in range(50)))
+    checked_at = watched.row["checked_at"]
+    for _ in range(50):
+        await watched.service.verify(watched.key)
+    assert watched.clock.now() - checked_at < 2 * SECOND
+    assert await refreshes(watched) == before + 1
+    for turn in range(3):
+        assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
+        assert await refreshes(watched) == before + 2 + turn
+
+
+async def lifted(watched: Watched, closed: str, opened: str, reason: str, spent: int) -> None:
+    """An account that is closed, opened and closed again, verified each time."""
+    await getattr(watched.bluesky, closed)(watched.person)
+    assert await watched.verdict(0) == broken(reason)
+    await getattr(watched.bluesky, opened)(watched.person)
+    assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
+    assert (await watched.spent(), watched.events()) == (spent, ["BROKEN", "RECOVERED"])
+    await getattr(watched.bluesky, closed)(watched.person)
+    assert await watched.verdict(PRESSED_AGAIN) == broken(reason)
+
+
+async def test_the_end_of_a_takedown_is_found_at_once(watched: Watched) -> None:
+    """Three seconds after a verdict; it costs one login, since the sessions have ended."""
+    await lifted(watched, "take_down", "lift", "ACCOUNT_TAKEN_DOWN", 1)
+
+
+async def test_the_end_of_a_suspension_is_found_at_once(sandboxed: Watched) -> None:
+    """The same; the published server has no suspensions."""
+    await lifted(sandboxed, "suspend", "lift", "ACCOUNT_SUSPENDED", 1)
+
+
+async def test_the_end_of_a_deactivation_is_found_at_once(watched: Watched) -> None:
+    """Without a login: the session goes on."""
+    await lifted(watched, "deactivate", "activate", "ACCOUNT_DEACTIVATED", 0)
+
+
+async def test_a_refused_password_is_left_alone_however_often_it_is_verified(
+    watched: Watched,
+) -> None:
+    """Each answer is BROKEN, and says when the password is tried next: after 1, 6 and 24 hours."""
+    await watched.bluesky.revoke(watched.person)
+    login_at = 0
+    for turn, hours in enumerate((1, 6, 24)):
+        first = await watched.service.verify(watched.key)
+        login_at = first.next_check_at.ToMicroseconds()
+        assert hours * HOUR - 10 * SECOND < login_at - watched.clock.now() <= hours * HOUR
+        for again in (first, *await press(watched, 30)):
+            assert told(again) == broken("APP_PASSWORD_REVOKED")
+            assert abs(again.next_check_at.ToMicroseconds() - login_at) < SECOND
+        assert await watched.spent() == turn + 1
+        watched.clock.ahead += login_at - watched.clock.now() + SECOND
+    assert watched.events() == ["BROKEN"]
+
+
+async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> None:
+    """However often it was verified meanwhile: it costs no login, and the next check stays near."""
+    breakages(sandboxed).add(AnyStatus(503))
+    for answer in await press(sandboxed, 20):
+        assert told(answer) == UNVERIFIED
+        assert next_check(sandboxed, answer) < 6 * MINUTE
+    breakages(sandboxed).clear()
+    assert await sandboxed.verdict(PRESSED_AGAIN) == HEALTHY
+    assert (await sandboxed.spent(), sandboxed.events()) == (0, ["UNVERIFIED", "HEALTHY"])
+
+
+async def test_doubts_that_come_in_their_time_are_looked_at_less_and_less_often(
+    sandboxed: Watched,
+) -> None:
+    """Five minutes, ten, twenty: calls in between do not count, nor start it anew."""
+    breakages(sandboxed).add(AnyStatus(503))
+    for about in (5, 10, 20, 40):
+        [answer, *_] = await press(sandboxed, 3, every=PRESSED_AGAIN)
+        wait = next_check(sandboxed, answer)
+        assert 0.9 * about * MINUTE - SECOND < wait < 1.1 * about * MINUTE
+        sandboxed.clock.ahead += int(1.1 * about * MINUTE)
+
+
+async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:
+    """A 429 to a login: none is tried before it is over, and each answer says when that is."""
+    await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
+    breakages(sandboxed).add(RateLimit(), method="createSession")
+    first, *others = await press(sandboxed, 10)
+    assert told(first) == UNVERIFIED
+    assert await sandboxed.spent() == 1
+    for answer in others:
+        assert told(answer) == UNVERIFIED
+        assert next_check(sandboxed, answer) > 0
+    assert await sandboxed.spent() == 1
+
+
+@pytest.mark.parametrize("method", ["refreshSession", "getRepoStatus"])
+async def test_a_limit_of_other_calls_is_heeded(
+    sandboxed: Watched, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked before a 429 is over; then all is well."""
+    monkeypatch.setattr(
+        "service.connections.backoff.monotonic", lambda: sandboxed.clock.now() / SECOND
+    )
+    await sandboxed.bluesky.deactivate(sandboxed.person)
+    breakages(sandboxed).add(RateLimit(), method=method)
+    assert await sandboxed.verdict(0) == UNVERIFIED
+    before = await sandboxed.bluesky.counts()
+    for answer in await press(sandboxed, 5):
+        assert told(answer) == UNVERIFIED
+    assert await sandboxed.bluesky.counts() == before
+    await sandboxed.bluesky.activate(sandboxed.person)
+    breakages(sandboxed).clear()
+    assert await sandboxed.verdict(next_check(sandboxed, answer)) == HEALTHY
+    assert await sandboxed.spent() == 0
+
+
+async def test_a_server_that_has_moved_is_believed_after_ten_minutes(watched: Watched) -> None:
+    """Not sooner, however often it is verified; each answer says when."""
+    await watched.bluesky.migrate(watched.person)
+    assert await watched.verdict(25 * HOUR) == UNVERIFIED
+    moved_at = watched.row["moved_at"]
+    for answer in (*await press(watched, 20), *await press(watched, 7, every=MINUTE)):
+        assert told(answer) == UNVERIFIED
+        due = answer.next_check_at.ToMicroseconds() - moved_at
+        assert abs(due - 10 * MINUTE) < SECOND
+    assert await watched.verdict(2 * MINUTE) == broken("SERVER_MOVED")
+    assert await watched.spent() == 0
+
+
+async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:
+    """By whoever verifies while it is under way."""
+    before = await refreshes(sandboxed)
+    hang = breakages(sandboxed).add(Hang(), method="refreshSession", calls=1)
+    await sandboxed.service.execute("UPDATE connections SET next_check_at = 0")
+    async with asyncio.timeout(10):
+        while not hang.held_up:
+            await asyncio.sleep(0.01)
+    calls = [asyncio.create_task(sandboxed.service.verify(sandboxed.key)) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    hang.mend()
+    answers = await asyncio.gather(*calls)
+    assert {told(answer) for answer in answers} == {HEALTHY}
+    assert await refreshes(sandboxed) == before + 1
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_put_right_hides_no_check(watched: Watched, hours: int) -> None:
+    """A check of a clock that was wrong is not taken for one of the last two seconds."""
+    watched.clock.ahead = hours * HOUR
+    assert await watched.verdict(0) == HEALTHY
+    await watched.bluesky.take_down(watched.person)
+    watched.clock.ahead = 0
+    assert await watched.verdict(0) == broken("ACCOUNT_TAKEN_DOWN")
+    await watched.bluesky.lift(watched.person)
+    assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_two_nodes_share_a_check(
+    database: Path, database_url: str, clock: MovedClock
+) -> None:
+    """At once, and one right after the other; later each looks."""
+    async with Sandbox.open() as sandbox:
+        settings = {**sandbox.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
+        async with running(database, settings, clock) as service:
+            watched = Watched(service, sandbox, clock)
+            await watched.connect()
+        caller = Caller(service.tenant_id, "node", frozenset(Scope), float("inf"))
+        before = await refreshes(watched)
+        async with nodes(service.settings, 0, 2) as houses:
+            for adapter in (adapter for house in houses for adapter in house.adapters):
+                await adapter.warm_up()
+
+            async def verify(house: int) -> tuple[str, int]:
+                found = await houses[house].health.verify(caller, watched.key, "bluesky")
+                return found.state, found.last_verified_at
+
+            assert len(set(await asyncio.gather(*(verify(turn % 2) for turn in range(20))))) == 1
+            assert await verify(0) == await verify(1)
+            assert await refreshes(watched) == before + 1
+            await asyncio.sleep(2.1)
+            await verify(1)
+            assert await refreshes(watched) == before + 2
+
+
+async def test_a_tenant_cannot_have_a_server_checked_at_any_rate(
+    database: Path, clock: MovedClock
+) -> None:
+    """RATE_LIMIT_EXCEEDED with the time to wait, and the server is not asked; a check that is
+    shared counts for nothing, and another tenant is not held up."""
+    async with Sandbox.open() as sandbox:
+        few = {"LOOKUPS_PER_TENANT": "1", "LOOKUPS_PER_HOST": "1"}
+        async with running(database, {**sandbox.settings(), **few}, clock) as service:
+            watched = Watched(service, sandbox, clock)
+            await watched.connect()
+            for _ in range(50):
+                await service.verify(watched.key)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await press(watched, 30)
+            refusal = refusal_of(caught.value)
+            assert (refusal.reason, refusal.retry_after) == ("RATE_LIMIT_EXCEEDED", 1)
+            asked = await sandbox.counts()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await press(watched, 1)
+            assert await sandbox.counts() == asked
+            service.api_key, _ = await service.new_key(tenant_id=await service.new_tenant())
+            other = Watched(service, sandbox, clock)
+            await other.connect()
+            assert await other.verdict(0) == HEALTHY
+            assert asked[CREATE] == 1
+
+
+NO_STANDING = AnyStatus(501)
+
+
+async def test_a_server_without_standings_costs_one_login(sandboxed: Watched) -> None:
+    """It has no getRepoStatus. A session that has ended is replaced all the same."""
+    breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
+    await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
+    assert [told(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
+    assert await sandboxed.spent() == 1
+
+
+@pytest.mark.parametrize(
+    "refusal", [AnyStatus(401, "AuthenticationRequired"), AnyStatus(401, "AuthMissing")]
+)
+async def test_a_refusal_that_proves_nothing_is_not_asked_for_again_and_again(
+    sandboxed: Watched, refusal: AnyStatus
+) -> None:
+    """By a server without standings, or in words that may mean something else."""
+    breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
+    breakages(sandboxed).add(refusal, method="createSession")
+    await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
+    for answer in await press(sandboxed, 20):
+        assert told(answer) == UNVERIFIED
+    assert await sandboxed.spent() == 1
+    sandboxed.clock.ahead += HOUR
+    assert told(await sandboxed.service.verify(sandboxed.key)) == UNVERIFIED
+    assert await sandboxed.spent() == 2
+    breakages(sandboxed).clear()
+    sandboxed.clock.ahead += 6 * HOUR
+    assert told(await sandboxed.service.verify(sandboxed.key)) == HEALTHY
+    assert (await sandboxed.spent(), sandboxed.events()) == (3, ["UNVERIFIED", "HEALTHY"])

@@ -1,0 +1,165 @@
+"""Health while the real server is stopped, killed, replaced by a captive page, or full."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from service.connections import health
+from service.domain.model import SECOND
+from tests.conformance.real import Real
+from tests.conftest import tool
+from tests.connections.test_health import HEALTHY, UNVERIFIED, broken, told
+from tests.pds.server import RealServer
+from tests.platforms.raw import RawServer, respond
+from tests.support.bluesky import CREATE, Person
+from tests.support.running import MovedClock, Running, running
+
+HOUR = 3600 * SECOND
+LOGIN_REFUSED = {"error": "AuthenticationRequired", "message": "Invalid identifier or password"}
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def bluesky(request: pytest.FixtureRequest) -> AsyncIterator[Real]:
+    """A real server of its own; a test's *param* has it count logins as in earnest."""
+    strict = getattr(request, "param", False)
+    async with await RealServer.start(
+        tool("tests/pds/install"), login_floor=False, rate_limits=strict
+    ) as server:
+        yield Real(server)
+
+
+@pytest.fixture
+async def service(bluesky: Real, database: Path, clock: MovedClock) -> AsyncIterator[Running]:
+    settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as started:
+        yield started
+
+
+@pytest.fixture
+async def person(bluesky: Real) -> Person:
+    return await bluesky.person()
+
+
+@pytest.fixture
+async def key(service: Running, person: Person) -> str:
+    return (await service.connect(person.handle, person.app_password)).profile_key
+
+
+async def test_a_stopped_server_proves_nothing(
+    service: Running,
+    bluesky: Real,
+    person: Person,
+    key: str,
+    clock: MovedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither while it takes connections and answers none, nor once it goes on; then a password
+    that was revoked meanwhile is found."""
+    monkeypatch.setattr(health, "CHECK_SECONDS", 1.0)
+    await bluesky.revoke(person)
+    bluesky.server.signal(signal.SIGSTOP)
+    for _ in range(2):
+        assert told(await service.verify(key)) == UNVERIFIED
+        clock.ahead += HOUR
+    bluesky.server.signal(signal.SIGCONT)
+    monkeypatch.setattr(health, "CHECK_SECONDS", 9.0)
+    assert told(await service.verify(key)) == broken("APP_PASSWORD_REVOKED")
+    bluesky.server.signal(signal.SIGSTOP)
+    monkeypatch.setattr(health, "CHECK_SECONDS", 1.0)
+    clock.ahead += 2 * HOUR
+    # what was proved is proved still
+    assert told(await service.verify(key)) == ("UNVERIFIED", True, "APP_PASSWORD_REVOKED")
+    bluesky.server.signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        respond("<title>Log in to the hotel</title>"),
+        respond("<title>Log in to the hotel</title>", 401),
+        respond("<title>Log in to the hotel</title>", 302, location="https://portal.example/"),
+        respond(LOGIN_REFUSED, 401),
+        respond({"error": "ExpiredToken", "message": "Token has been revoked"}, 400),
+        respond({"error": "RepoNotFound", "message": "Could not find repo"}, 400),
+    ],
+    ids=["page", "page-401", "redirect", "login-refused", "token-expired", "no-repo"],
+)
+async def test_a_captive_page_proves_nothing(
+    service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock, page: bytes
+) -> None:
+    """Whatever answers to everything on the server's own port, even in its very words, while the
+    directory names it still."""
+    async with httpx.AsyncClient(verify=False, trust_env=False) as anybody:
+        document = (await anybody.get(f"{bluesky.plc}/{person.did}")).json()
+    bluesky.server.signal(signal.SIGKILL)
+    assert told(await service.verify(key)) == UNVERIFIED
+    ports = [urlsplit(origin).port or 0 for origin in (bluesky.origin, bluesky.plc)]
+    async with (
+        RawServer.started(port=ports[0]) as captive,
+        RawServer.started(port=ports[1]) as directory,
+    ):
+        directory.on(f"/{person.did}", respond(document))
+        for path in ("createSession", "refreshSession", "deleteSession"):
+            captive.on(f"/xrpc/com.atproto.server.{path}", page)
+        captive.on("/xrpc/com.atproto.sync.getRepoStatus", page)
+        for _ in range(2):
+            clock.ahead += 2 * HOUR
+            assert told(await service.verify(key)) == UNVERIFIED
+        assert captive.requests
+    assert not service.rows("SELECT 1 FROM events WHERE kind = 'BROKEN'")
+
+
+@pytest.mark.parametrize("bluesky", [True], indirect=True)
+async def test_a_server_that_is_full_proves_nothing(
+    service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock
+) -> None:
+    """A login that it limits is put off for as long as it says, and costs it one call."""
+    async with httpx.AsyncClient(verify=False, trust_env=False) as stranger:
+        for _ in range(31):
+            answer = await stranger.post(
+                f"{bluesky.origin}{CREATE}",
+                json={"identifier": person.did, "password": "abcd-efgh-ijkl-mnop"},
+            )
+    assert answer.status_code == 429
+    await bluesky.change_password(person, "another main password")
+    before = (await bluesky.counts())[CREATE]
+    connection = await service.verify(key)
+    assert told(connection) == UNVERIFIED
+    wait = connection.next_check_at.ToMicroseconds() - clock.now()
+    reset = int(answer.headers["ratelimit-reset"]) * SECOND - clock.now()
+    assert reset - 5 * SECOND < wait
+    clock.ahead += 61 * SECOND
+    assert told(await service.verify(key)) == UNVERIFIED
+    assert (await bluesky.counts())[CREATE] == before + 1
+
+
+async def test_a_migration_between_two_servers(
+    service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock
+) -> None:
+    """Of an account whose document names another real server, that one never hears."""
+    async with await RealServer.start(tool("tests/pds/install"), login_floor=False) as elsewhere:
+        before = await elsewhere.counts()
+        await bluesky.server.move(person.did, elsewhere.pds)
+        await bluesky.deactivate(person)
+        for wait, verdict in (
+            (25 * HOUR, UNVERIFIED),
+            (5 * 60 * SECOND, UNVERIFIED),
+            (6 * 60 * SECOND, broken("SERVER_MOVED")),
+        ):
+            clock.ahead += wait
+            assert told(await service.verify(key)) == verdict
+        assert await elsewhere.counts() == before
+        # it comes back: the document tells, and the session goes on
+        await bluesky.server.move(person.did, bluesky.origin)
+        await bluesky.activate(person)
+        clock.ahead += HOUR
+        assert told(await service.verify(key)) == HEALTHY

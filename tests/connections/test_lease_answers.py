@@ -1,0 +1,277 @@
+"""Lease answers: a platform that is away, or answers a refresh with something else, proves nothing
+and costs no login; what is left of the stored token is lent meanwhile."""
+
+import asyncio
+import sqlite3
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from postcore.profiles.v1 import profile_pb2
+from service.connections.backoff import Backoff
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import Connection, ConnectionState, PlatformUnavailableCause
+from service.domain.records import Envelope, SecretAddress, StoredConnection, Upkeep
+from service.sandbox.fault import Fault
+from service.sandbox.faults import AnyStatus, Hang, NotJson, Redirect, Reset
+from service.sandbox.lies import AnotherDid, Lie, OpaqueTokens
+from service.sandbox.limits import RateLimit
+from service.storage import sqlite
+from tests.support.bluesky import SandboxBluesky
+from tests.support.leasing import MINUTE, Counted, end_session
+from tests.support.running import MovedClock, Running, running
+
+EXPIRING = 115 * MINUTE
+ENDING = 119 * MINUTE + MINUTE // 2
+"""How far the clock is put forward for a token of two hours to have half a minute left."""
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def service(
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock
+) -> AsyncIterator[Running]:
+    async with running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as started:
+        yield started
+
+
+@pytest.fixture
+async def key(service: Running, sandbox: SandboxBluesky) -> str:
+    person = await sandbox.person()
+    return (await service.connect(person.handle, person.app_password)).profile_key
+
+
+@pytest.fixture
+async def spent(sandbox: SandboxBluesky, key: str) -> Counted:
+    return await Counted.at(sandbox)
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed may be tried again at once."""
+    monkeypatch.setattr("service.connections.backoff.FIRST_WAIT", 0)
+
+
+FAULTS: dict[str, tuple[Fault, str]] = {
+    "500": (AnyStatus(500), "PLATFORM_UNAVAILABLE"),
+    "503": (AnyStatus(503), "PLATFORM_UNAVAILABLE"),
+    "404": (AnyStatus(404), "PLATFORM_UNAVAILABLE"),
+    "no JSON": (NotJson(), "PLATFORM_UNAVAILABLE"),
+    "a redirect": (Redirect("http://127.0.0.1:9/"), "PLATFORM_UNAVAILABLE"),
+    "nothing": (Reset(), "PLATFORM_UNAVAILABLE"),
+    "another DID": (AnotherDid(), "PLATFORM_UNAVAILABLE"),
+    "too many": (RateLimit(), "PLATFORM_RATE_LIMITED"),
+}
+
+
+@pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS.keys())
+async def test_a_refresh_that_fails_proves_nothing(
+    service: Running,
+    sandbox: SandboxBluesky,
+    clock: MovedClock,
+    key: str,
+    spent: Counted,
+    no_pause: None,
+    fault: Fault,
+    reason: str,
+) -> None:
+    """What is left of the token is lent, down to a minute and never after it was refused; then the
+    reason is told. No login is spent, nothing is broken, and after it all is well."""
+    stored = service.session()
+    sandbox.server.breakages.add(fault, method="refreshSession")
+    clock.ahead = EXPIRING
+    assert (await service.lease(key)).access_token == stored.access_token
+    refusal = await service.lease_refused(key, rejected=stored.access_token)
+    assert refusal.reason == reason
+    clock.ahead = ENDING
+    assert (await service.lease_refused(key)).reason == reason
+    logins, refreshes = await spent()
+    assert logins == 0
+    assert refreshes >= 1
+    assert service.session() == stored
+    assert service.rows("SELECT reconnect_reason FROM connections") == [{"reconnect_reason": None}]
+    if reason == "PLATFORM_RATE_LIMITED":
+        assert refreshes == 1  # until the platform's time is over
+        return
+    sandbox.server.breakages.clear()
+    assert (await service.lease(key)).access_token == service.session().access_token
+    assert service.session() != stored
+    assert (await spent())[0] == 0
+
+
+async def test_a_refresh_that_hangs_keeps_nobody_beyond_the_deadline(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """The caller's: what is left of the token comes in time, or DEADLINE_EXCEEDED. All who ask
+    wait for the one refresh, and have what it brings in the end."""
+    stored = service.session()
+    hang = sandbox.server.breakages.add(Hang(), method="refreshSession", calls=1)
+    clock.ahead = EXPIRING
+    begun = monotonic()
+    assert (await service.lease(key, timeout=1)).access_token == stored.access_token
+    refusal = await service.lease_refused(key, rejected=stored.access_token, timeout=1)
+    assert refusal.reason == "DEADLINE_EXCEEDED"
+    assert monotonic() - begun < 8
+    assert await spent() == (0, 1)
+    lease = asyncio.create_task(service.lease(key, timeout=30))
+    hang.mend()
+    assert (await lease).access_token == service.session().access_token
+    assert service.session() != stored
+    assert await spent() == (0, 1)
+
+
+async def test_an_outage_is_not_hammered(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """However many leases ask for it, one refresh is tried in five seconds; they are told how long
+    there is no use in asking."""
+    sandbox.server.breakages.add(AnyStatus(500), method="refreshSession")
+    clock.ahead = ENDING
+    refusals = [await service.lease_refused(key) for _ in range(5)]
+    assert {told.reason for told in refusals} == {"PLATFORM_UNAVAILABLE"}
+    assert refusals[0].retry_after == 30
+    assert all(told.retry_after and told.retry_after <= 5 for told in refusals[1:])
+    assert await spent() == (0, 1)
+
+
+def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks all the time tries the session of a connection less and less often: at most 25
+    times in the first hour, half of a day's logins. A new session is another matter."""
+    now = 0.0
+    monkeypatch.setattr("service.connections.backoff.monotonic", lambda: now)
+    failures = Backoff()
+    tries, through = 0, set()
+    while now < 3600:
+        try:
+            failures.check(stored("one"))
+        except PlatformUnavailable as error:
+            through.add(len(list(traceback.walk_tb(error.__traceback__))))
+        else:
+            tries += 1
+            failures.note(
+                stored("one"),
+                stored("one"),
+                PlatformUnavailable(PlatformUnavailableCause.SERVER_ERROR, "status_500"),
+            )
+        now += 1
+    assert 10 <= tries <= 25
+    assert through == {2}  # and keeps nothing of those who asked before
+    failures.check(stored("another"))
+    failures.forget(stored("one"))
+    failures.check(stored("one"))
+
+
+def stored(session: str) -> StoredConnection:
+    """A connection with that session."""
+    place = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
+    connection = Connection(
+        "bluesky", "did:plc:a", "a.example", "a.example", ConnectionState.HEALTHY, None, 0, 0, None
+    )
+    sealed = Envelope("seal-1", session.encode())
+    return StoredConnection(place, connection, sealed, sealed, 0, 1, Upkeep())
+
+
+async def test_opaque_tokens_count_for_half_an_hour(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """And are refreshed ten minutes before that."""
+    sandbox.server.breakages.add(OpaqueTokens())
+    clock.ahead = EXPIRING
+    lease = await service.lease(key)
+    left = lease.expires_at.ToMicroseconds() - clock.now()
+    assert 29 * MINUTE < left <= 30 * MINUTE
+    clock.ahead += 19 * MINUTE
+    assert (await service.lease(key)).access_token == lease.access_token
+    assert await spent() == (0, 1)
+    clock.ahead += 2 * MINUTE
+    await service.lease(key)
+    assert await spent() == (0, 2)
+
+
+async def test_a_login_that_is_refused_without_proof_breaks_nothing(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """401 from a server whose public word on the account cannot be had: UNVERIFIED, for now."""
+    await end_session(sandbox, service.session())
+    sandbox.server.breakages.add(AnyStatus(401), method="createSession")
+    sandbox.server.breakages.add(AnyStatus(500), method="getRepoStatus")
+    clock.ahead = ENDING
+    refusal = await service.lease_refused(key)
+    assert refusal.reason == "PLATFORM_UNAVAILABLE"
+    assert service.rows("SELECT state, reconnect_reason FROM connections") == [
+        {"state": "UNVERIFIED", "reconnect_reason": None}
+    ]
+    logins, _ = await spent()
+    assert logins <= 1
+
+
+@dataclass
+class Inactive(Lie):
+    """A login that works, and says that the account is not active."""
+
+    name = "inactive"
+
+    def told(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value | {"active": False, "status": "suspended"}
+
+
+@pytest.mark.usefixtures("no_pause")
+async def test_an_account_that_is_inactive_to_its_owner_alone_costs_one_login(
+    service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """Where the server's public word is another: ACCOUNT_INACTIVE, and no login for an hour, be it
+    leased or checked; nothing is broken, and after it all is well."""
+    await end_session(sandbox, service.session())
+    sandbox.server.breakages.add(Inactive(), method="createSession")
+    clock.ahead = ENDING
+    refusal = await service.lease_refused(key)
+    assert (refusal.reason, refusal.metadata["status"]) == ("ACCOUNT_INACTIVE", "suspended")
+    again = await service.lease_refused(key)
+    assert again.reason == "RATE_LIMIT_EXCEEDED"
+    assert again.retry_after is not None
+    assert 3500 < again.retry_after <= 3600
+    clock.ahead += 30 * MINUTE
+    await service.verify(key)
+    assert (await spent())[0] == 1
+    assert service.rows("SELECT state, reconnect_reason FROM connections") == [
+        {"state": "UNVERIFIED", "reconnect_reason": None}
+    ]
+    sandbox.server.breakages.clear()
+    clock.ahead += 31 * MINUTE
+    assert (await service.verify(key)).state == profile_pb2.CONNECTION_STATE_HEALTHY
+    clock.ahead = 0
+    assert (await service.lease(key)).access_token == service.session().access_token
+    assert (await spent())[0] == 2
+
+
+async def test_a_store_that_takes_no_writes(
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of the token is lent; without a claim nothing is refreshed."""
+    *pragmas, _ = sqlite._WRITER
+    monkeypatch.setattr(sqlite, "_WRITER", (*pragmas, "PRAGMA busy_timeout = 10"))
+    async with running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as service:
+        person = await sandbox.person()
+        key = (await service.connect(person.handle, person.app_password)).profile_key
+        token = (await service.lease(key)).access_token
+        spent = await Counted.at(sandbox)
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            clock.ahead = EXPIRING
+            assert (await service.lease(key)).access_token == token
+            clock.ahead = ENDING
+            assert (await service.lease_refused(key)).reason == "SERVICE_UNAVAILABLE"
+            other.execute("ROLLBACK")
+        assert await spent() == (0, 0)
+        await service.lease(key)
+        assert await spent() == (0, 1)

@@ -1,0 +1,490 @@
+"""Leases: sessions on loan, counted at the server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from service.domain.model import SECOND, Scope
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.storage.store import SqlStore
+from tests.conformance.real import Real
+from tests.conformance.sandbox import Sandbox
+from tests.support.bluesky import SESSION, Person, is_live
+from tests.support.engines import on_each
+from tests.support.leasing import MINUTE, Counted, Held, another_second, end_session
+from tests.support.running import MovedClock, Running, running
+
+EXPIRING = 115 * MINUTE
+"""How far the clock is put forward for a token of two hours to have five minutes left."""
+
+
+where = on_each
+
+
+@pytest.fixture
+def engine(where: tuple[str, str]) -> str:
+    return where[1]
+
+
+@pytest.fixture
+async def bluesky(
+    where: tuple[str, str], request: pytest.FixtureRequest
+) -> AsyncIterator[Sandbox | Real]:
+    """A Bluesky whose accounts can be put through anything."""
+    if where[0] == "real":
+        yield Real(request.getfixturevalue("pds"))
+        return
+    async with Sandbox.open() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def service(
+    bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
+) -> AsyncIterator[Running]:
+    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as started:
+        yield started
+
+
+@pytest.fixture
+async def person(bluesky: Sandbox | Real) -> Person:
+    return await bluesky.person()
+
+
+@pytest.fixture
+async def key(service: Running, person: Person) -> str:
+    """The key of the person's profile, which is connected."""
+    return (await service.connect(person.handle, person.app_password)).profile_key
+
+
+@pytest.fixture
+async def spent(bluesky: Sandbox | Real, key: str) -> Counted:
+    """What is spent from here on."""
+    return await Counted.at(bluesky)
+
+
+async def test_the_stored_token_is_lent(
+    service: Running, bluesky: Sandbox | Real, person: Person, key: str, spent: Counted
+) -> None:
+    """With the account's id, its server and its name; the platform is not asked."""
+    lease = await service.lease(key)
+    assert lease.access_token == service.session().access_token
+    assert (lease.account_id, lease.username) == (person.did, person.handle)
+    assert lease.service_endpoint == bluesky.origin
+    assert lease.expires_at.ToMicroseconds() == service.session().expires_at
+    assert await spent() == (0, 0)
+
+
+async def test_the_reply_holds_no_other_secret(service: Running, person: Person, key: str) -> None:
+    """Neither the refresh token nor the password, in no field."""
+    wire = (await service.lease(key)).SerializeToString()
+    assert service.session().access_token.encode() in wire
+    assert service.session().refresh_token.encode() not in wire
+    assert person.app_password.encode() not in wire
+    fields = sessions_pb.LeaseSessionResponse.DESCRIPTOR.fields_by_name.keys()
+    assert sorted(fields) == [
+        "access_token",
+        "account_id",
+        "expires_at",
+        "service_endpoint",
+        "username",
+    ]
+
+
+async def test_a_token_is_lent_while_it_has_ten_minutes_left(
+    service: Running, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """And no refresh is made before."""
+    stored = service.session()
+    clock.ahead = 109 * MINUTE
+    assert (await service.lease(key)).access_token == stored.access_token
+    assert await spent() == (0, 0)
+    clock.ahead = 111 * MINUTE
+    assert (await service.lease(key)).access_token == service.session().access_token
+    assert service.session() != stored
+    assert await spent() == (0, 1)
+
+
+async def test_an_expiring_token_is_refreshed_once(
+    service: Running, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """Fifty that ask at once get the same next token, which is stored by then."""
+    first = service.session()
+    clock.ahead = EXPIRING
+    leases = await asyncio.gather(*(service.lease(key) for _ in range(50)))
+    [token] = {lease.access_token for lease in leases}
+    now = service.session()
+    assert (token, now.refresh_token != first.refresh_token) == (now.access_token, True)
+    assert await spent() == (0, 1)
+
+
+async def test_nobody_sees_a_token_before_it_is_stored(
+    service: Running,
+    clock: MovedClock,
+    key: str,
+    spent: Counted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the platform has given waits for the commit, and so do all who ask for it."""
+    first = service.session()
+    clock.ahead = EXPIRING
+    answered = Held(monkeypatch, BlueskyPlatform, "refresh")
+    written = Held(monkeypatch, SqlStore, "save_session")
+    leases = [asyncio.create_task(service.lease(key)) for _ in range(3)]
+    await answered.reached.wait()
+    assert service.session() == first
+    answered.let_go.set()
+    await written.reached.wait()
+    assert service.session() != first
+    assert not any(lease.done() for lease in leases)
+    written.let_go.set()
+    tokens = {lease.access_token for lease in await asyncio.gather(*leases)}
+    assert tokens == {service.session().access_token}
+    assert await spent() == (0, 1)
+
+
+async def test_a_dead_refresh_token_costs_one_login(
+    service: Running, bluesky: Sandbox | Real, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """However many ask; the new session is stored, and works."""
+    await end_session(bluesky, service.session())
+    clock.ahead = EXPIRING
+    leases = await asyncio.gather(*(service.lease(key) for _ in range(50)))
+    assert {lease.access_token for lease in leases} == {service.session().access_token}
+    assert await spent() == (1, 1)
+    assert await is_live(bluesky.origin, service.session().refresh_token)
+    profile = await service.profiles.GetProfile(
+        pb.GetProfileRequest(profile_key=key), metadata=service.metadata()
+    )
+    assert not profile.profile.connected_platforms[0].needs_reconnect
+
+
+async def test_strangers_cannot_use_up_the_logins_of_a_lease(
+    service: Running,
+    bluesky: Sandbox | Real,
+    person: Person,
+    clock: MovedClock,
+    key: str,
+    spent: Counted,
+) -> None:
+    """Guesses spend seven and are refused then; leases have three left. Once these are spent, they
+    are told how long to wait, and the platform is not asked."""
+    guesses: list[str] = []
+    clock.ahead = EXPIRING
+    for _ in range(3):
+        stranger, _ = await service.new_key(tenant_id=await service.new_tenant())
+        for _ in range(3):
+            refusal = await service.refused(person.handle, "abcd-efgh-ijkl-mnop", api_key=stranger)
+            guesses.append(refusal.reason)
+    assert guesses == ["INVALID_CREDENTIALS"] * 7 + ["RATE_LIMIT_EXCEEDED"] * 2
+    for number in range(3):
+        await end_session(bluesky, service.session())
+        clock.ahead = EXPIRING + number * 64 * SECOND
+        await service.lease(key, rejected=service.session().access_token)
+        # a refresh that works: without one, the next login would wait
+        clock.ahead += 3 * SECOND
+        await service.verify(key)
+    assert await spent() == (7 + 3, 3 + 3)
+    await end_session(bluesky, service.session())
+    clock.ahead = EXPIRING + 4 * MINUTE
+    refusal = await service.lease_refused(key, rejected=service.session().access_token)
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMIT_EXCEEDED",
+    )
+    assert refusal.retry_after is not None
+    assert 1 <= refusal.retry_after <= 60
+    assert await spent() == (7 + 3, 3 + 4)
+    again = await service.lease_refused(key, rejected=service.session().access_token)
+    assert again.reason == "RATE_LIMIT_EXCEEDED"
+    assert await spent() == (7 + 3, 3 + 4)
+
+
+async def test_a_refused_token_is_replaced_once_a_minute(
+    service: Running, bluesky: Sandbox | Real, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """If it is still the stored one: else the stored one is lent. Within the minute the same
+    comes back."""
+    first = (await service.lease(key)).access_token
+    assert (await service.lease(key, rejected=first)).access_token == first
+    assert await spent() == (0, 0)
+    clock.ahead = 61 * SECOND
+    assert (await service.lease(key, rejected="never lent")).access_token == first
+    assert await spent() == (0, 0)
+    await another_second(bluesky)
+    leases = await asyncio.gather(*(service.lease(key, rejected=first) for _ in range(20)))
+    [second] = {lease.access_token for lease in leases}
+    assert second == service.session().access_token != first
+    assert await spent() == (0, 1)
+    clock.ahead = 122 * SECOND
+    assert (await service.lease(key, rejected=first)).access_token == second
+    assert await spent() == (0, 1)
+    await another_second(bluesky)
+    third = (await service.lease(key, rejected=second)).access_token
+    assert third == service.session().access_token != second
+    assert await spent() == (0, 2)
+    assert (await service.lease(key, rejected=third)).access_token == third
+    assert await spent() == (0, 2)
+
+
+async def test_who_may_lease_what(service: Running, key: str, spent: Counted) -> None:
+    """Only a key that has the scope, and only its tenant's profiles; another tenant's is told as
+    one that does not exist, to the letter."""
+    no_scope = await service.lease_refused(key, api_key=service.api_key)
+    assert (no_scope.code, no_scope.reason, no_scope.metadata) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "INSUFFICIENT_SCOPE",
+        {"requiredScope": "sessions:lease"},
+    )
+    other, _ = await service.new_key(Scope.SESSIONS_LEASE, tenant_id=await service.new_tenant())
+    theirs = await service.lease_refused(key, api_key=other)
+    absent = await service.lease_refused("prof_0000000000000000", api_key=other)
+    assert (theirs.reason, theirs.wire) == ("PROFILE_NOT_FOUND", absent.wire)
+    assert (await service.lease_refused("nonsense")).reason == "PROFILE_NOT_FOUND"
+    assert await spent() == (0, 0)
+
+
+async def test_bad_requests(service: Running, key: str, spent: Counted) -> None:
+    """Name the field; a platform that the profile is not connected to, known or not, is told as
+    such."""
+    for arguments, field in (
+        ({"profile_key": ""}, "profile_key"),
+        ({"profile_key": key, "platform": ""}, "platform"),
+        ({"profile_key": key, "platform": "x" * 65}, "platform"),
+        ({"profile_key": key, "rejected": "x" * 8193}, "rejected_access_token"),
+    ):
+        refusal = await service.lease_refused(**arguments)
+        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", (field,))
+        assert "xxxx" not in repr(refusal)
+    empty = await service.new_profile()
+    for profile_key, platform in ((empty, "bluesky"), (key, "linkedin"), (key, "Bluesky")):
+        refusal = await service.lease_refused(profile_key, platform=platform)
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.NOT_FOUND,
+            "PLATFORM_NOT_CONNECTED",
+        )
+    assert await spent() == (0, 0)
+
+
+async def disconnect(service: Running, key: str) -> None:
+    await service.profiles.DisconnectPlatform(
+        pb.DisconnectPlatformRequest(profile_key=key, platform="bluesky"),
+        metadata=service.metadata(),
+    )
+
+
+async def delete(service: Running, key: str) -> None:
+    await service.profiles.DeleteProfile(
+        pb.DeleteProfileRequest(profile_key=key), metadata=service.metadata()
+    )
+
+
+async def break_(service: Running, key: str) -> None:
+    """As a check in another process does it."""
+    await service.execute(
+        "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
+        " WHERE profile_key = ?",
+        key,
+    )
+
+
+ENDINGS = {
+    "PLATFORM_NOT_CONNECTED": disconnect,
+    "PROFILE_NOT_FOUND": delete,
+    "NEEDS_RECONNECT": break_,
+}
+
+
+@pytest.mark.parametrize("reason", ENDINGS)
+async def test_what_is_ended_leases_nothing_from_that_moment(
+    service: Running, clock: MovedClock, key: str, spent: Counted, reason: str
+) -> None:
+    """Disconnected, deleted or broken, with a token that is good or due: the platform is not
+    asked."""
+    await service.lease(key)
+    await ENDINGS[reason](service, key)
+    assert (await service.lease_refused(key)).reason == reason
+    clock.ahead = EXPIRING
+    assert (await service.lease_refused(key, rejected="x")).reason == reason
+    assert await spent() == (0, 0)
+
+
+@pytest.mark.parametrize("reason", ENDINGS)
+async def test_what_is_ended_during_a_refresh_leases_nothing(
+    service: Running,
+    bluesky: Sandbox | Real,
+    clock: MovedClock,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+) -> None:
+    """Not even what the platform has given by then; of what is not stored no session is left."""
+    clock.ahead = EXPIRING
+    given = Held(monkeypatch, BlueskyPlatform, "refresh")
+    lease = asyncio.create_task(service.lease_refused(key))
+    await given.reached.wait()
+    await ENDINGS[reason](service, key)
+    given.let_go.set()
+    assert (await lease).reason == reason
+    [refreshed] = given.results
+    async with asyncio.timeout(20):
+        while reason != "NEEDS_RECONNECT" and await is_live(
+            bluesky.origin, refreshed.session.refresh_token
+        ):
+            # it is ended in the background, and asking brings its like back
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_broken_while_a_lease_waits_costs_nothing(
+    service: Running, clock: MovedClock, key: str, spent: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease that was let in before the verdict neither refreshes nor logs in after it."""
+    clock.ahead = EXPIRING
+    read = Held(monkeypatch, SqlStore, "connection")
+    lease = asyncio.create_task(service.lease_refused(key))
+    await read.reached.wait()
+    await break_(service, key)
+    read.let_go.set()
+    assert (await lease).reason == "NEEDS_RECONNECT"
+    assert await spent() == (0, 0)
+
+
+async def test_connected_anew_during_a_refresh(
+    service: Running,
+    person: Person,
+    clock: MovedClock,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The session of the new connection is lent, and what was refreshed is thrown away."""
+    clock.ahead = EXPIRING
+    given = Held(monkeypatch, BlueskyPlatform, "refresh")
+    lease = asyncio.create_task(service.lease(key))
+    await given.reached.wait()
+    await service.connect(person.handle, person.app_password, profile_key=key)
+    new = service.session()
+    given.let_go.set()
+    assert (await lease).access_token == new.access_token
+    assert service.session() == new
+
+
+async def test_connected_anew_while_a_lease_waits(
+    service: Running,
+    person: Person,
+    clock: MovedClock,
+    key: str,
+    spent: Counted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it is by now: connected, with the new session."""
+    clock.ahead = EXPIRING
+    read = Held(monkeypatch, SqlStore, "connection")
+    lease = asyncio.create_task(service.lease(key))
+    await read.reached.wait()
+    await service.connect(person.handle, person.app_password, profile_key=key)
+    read.let_go.set()
+    assert (await lease).access_token == service.session().access_token
+    assert await spent() == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "logins"),
+    [
+        ("revoke", "APP_PASSWORD_REVOKED", 1),
+        ("take_down", "ACCOUNT_TAKEN_DOWN", 0),
+        ("deactivate", "ACCOUNT_DEACTIVATED", 0),
+    ],
+)
+async def test_needs_reconnect_on_proof(
+    service: Running,
+    bluesky: Sandbox | Real,
+    person: Person,
+    clock: MovedClock,
+    key: str,
+    spent: Counted,
+    change: str,
+    reason: str,
+    logins: int,
+) -> None:
+    """A password that is refused while the account is active, or an account that is not; what was
+    found is written down, and the next lease costs nothing."""
+    await getattr(bluesky, change)(person)
+    clock.ahead = EXPIRING
+    refusals = await asyncio.gather(*(service.lease_refused(key) for _ in range(10)))
+    assert {(told.reason, told.metadata["reconnectReason"]) for told in refusals} == {
+        ("NEEDS_RECONNECT", reason)
+    }
+    assert await spent() == (logins, 1)
+    [row] = service.rows("SELECT state, reconnect_reason FROM connections")
+    assert row == {"state": "BROKEN", "reconnect_reason": reason}
+    assert (await service.lease_refused(key)).reason == "NEEDS_RECONNECT"
+    assert await spent() == (logins, 1)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_jumps_an_hour(
+    service: Running, clock: MovedClock, key: str, spent: Counted, hours: int
+) -> None:
+    """Either way, and back: no refresh for it, and one where a token is refused since."""
+    token = (await service.lease(key)).access_token
+    clock.ahead = hours * 60 * MINUTE
+    assert (await service.lease(key)).access_token == token
+    clock.ahead = 0
+    assert (await service.lease(key)).access_token == token
+    assert await spent() == (0, 0)
+    clock.ahead = hours * 60 * MINUTE
+    await service.lease(key, rejected=token)
+    clock.ahead = 0
+    # the last refresh lies an hour away, in whichever direction
+    await service.lease(key, rejected=service.session().access_token)
+    assert await spent() == (0, 2)
+
+
+async def test_a_claim_of_another_time_holds_nobody_up(
+    service: Running, clock: MovedClock, key: str, spent: Counted
+) -> None:
+    """One that a crash left behind before the clock was put back an hour, for one."""
+    ahead = clock.now() + 60 * MINUTE
+    await service.execute("UPDATE sessions SET claimed_until = ?", ahead)
+    clock.ahead = 61 * SECOND
+    await service.lease(key, rejected=service.session().access_token, timeout=5)
+    assert await spent() == (0, 1)
+
+
+@pytest.mark.parametrize("off", [-3650 * 24 * 60, -180, 180, 3650 * 24 * 60])
+async def test_a_server_whose_clock_is_wrong(
+    service: Running, clock: MovedClock, key: str, spent: Counted, off: int
+) -> None:
+    """Costs nothing but one refresh: a token lives from when it came, for as long as it says."""
+    clock.ahead = off * MINUTE
+    lease = await service.lease(key, rejected=service.session().access_token)
+    assert 100 * MINUTE < lease.expires_at.ToMicroseconds() - clock.now() <= 120 * MINUTE
+    for _ in range(3):
+        assert (await service.lease(key)).access_token == lease.access_token
+    assert await spent() == (0, 1)
+
+
+async def test_a_lent_token_is_good(
+    service: Running, bluesky: Sandbox | Real, person: Person, clock: MovedClock, key: str
+) -> None:
+    """At the server that comes with it, before a refresh and after one."""
+    for clock.ahead in (0, EXPIRING):
+        lease = await service.lease(key)
+        async with httpx.AsyncClient(verify=False, trust_env=False) as http:
+            answer = await http.get(
+                f"{lease.service_endpoint}{SESSION}getSession",
+                headers={"authorization": f"Bearer {lease.access_token}"},
+            )
+        assert (answer.status_code, answer.json()["did"]) == (200, person.did)

@@ -1,0 +1,429 @@
+"""Login budgets: what is spent on an account, and what is kept from those who guess."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.access.rate_limits import CallLimits
+from service.connections.login_budget import FIRST_AFTER, Budget, LoginBudget, LoginBudgets
+from service.domain.errors import PlatformRateLimited, RateLimitExceeded
+from service.domain.model import DAY, SECOND, Account, Micros
+from service.domain.records import Allow, Debit, LoginPurpose
+from service.platforms.bluesky.card import CARD
+from service.sandbox.limits import LoginWindows
+from service.storage.login_budget import DEBITS_KEPT
+from service.storage.store import SqlStore
+from tests.figures.guesses import guess
+from tests.support.bluesky import CREATE, Bluesky, SandboxBluesky
+from tests.support.engines import on_both, opened
+from tests.support.running import Running, running
+
+engine = on_both
+
+CONNECT, UPKEEP = LoginPurpose.CONNECT, LoginPurpose.UPKEEP
+ALICE = Account("did:plc:alice", "alice.test", "https://a.example")
+BOB = Account("did:plc:b", "b", "o")
+BUDGETS = LoginBudgets(Budget(10, 50), Budget(7, 35), Budget(5, 20))
+
+
+class Clock:
+    """A clock in the test's hand."""
+
+    at: Micros = 1_800_000_000 * SECOND
+
+    def now(self) -> Micros:
+        return self.at
+
+
+class Memory:
+    """As much of a store as budgets need: a list of debits, and tenants that are connected."""
+
+    def __init__(self) -> None:
+        self.spent: list[Debit] = []
+        self.connected: set[str] = set()
+
+    async def debit(self, debit: Debit, allow: Allow) -> None:
+        self.spent = [one for one in self.spent if one.at > debit.at - DEBITS_KEPT]
+        allow(self.spent, None, debit.tenant_id in self.connected)
+        self.spent.append(debit)
+
+
+async def nothing() -> None: ...
+
+
+class Limits:
+    """Login limits on a store of their own."""
+
+    def __init__(self, store: Any, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self.limits = LoginBudget(store, clock, BUDGETS)
+
+    async def spend(
+        self, purpose: LoginPurpose = CONNECT, tenant: str = "a", account: Account = ALICE
+    ) -> float:
+        """0 where a login may be made, else the seconds to wait."""
+        try:
+            await self.limits.spend(tenant, CARD, account, purpose)
+        except (RateLimitExceeded, PlatformRateLimited) as error:
+            return error.retry_after or -1
+        return 0
+
+
+@pytest.fixture
+async def limits(database_url: str) -> AsyncIterator[Limits]:
+    store = SqlStore(await opened(database_url))
+    yield Limits(store, Clock())
+    await store.close()
+
+
+@pytest.fixture
+def fast() -> Limits:
+    """Limits in memory, for days of guesses."""
+    return Limits(Memory(), Clock())
+
+
+async def test_one_tenants_connects(limits: Limits) -> None:
+    """Five in five minutes, four of them repeated ones; the sixth is refused with the time to wait,
+    and works then."""
+    for _ in range(5):
+        assert await limits.spend() == 0
+        limits.clock.at += SECOND
+    assert await limits.spend() == 296
+    limits.clock.at += 296 * SECOND - 1
+    assert await limits.spend() > 0
+    limits.clock.at += 1
+    assert await limits.spend() == 0
+
+
+async def test_all_connects_and_the_reserve(limits: Limits) -> None:
+    """Seven of strangers in all; three more are kept for connections that exist."""
+    spent = [await limits.spend(tenant=str(number)) for number in range(20)]
+    assert spent.count(0) == 7
+    assert [await limits.spend(UPKEEP) for _ in range(4)].count(0) == 3
+    assert await limits.spend(tenant="fresh", account=BOB) == 0
+    other_server = Account(ALICE.account_id, ALICE.username, "https://b.example")
+    assert await limits.spend(account=other_server) == 0
+
+
+async def test_a_day(limits: Limits) -> None:
+    """35 by connects and 50 in all within 24 hours; then what was spent first frees first."""
+    start = limits.clock.at
+    connects = upkeep = 0
+    for burst in range(10):
+        for number in range(12):
+            connects += await limits.spend(tenant=f"{burst}-{number}") == 0
+        for _ in range(6):
+            upkeep += await limits.spend(UPKEEP) == 0
+        limits.clock.at += 300 * SECOND
+    assert (connects, upkeep) == (35, 15)
+    wait = await limits.spend(tenant="late")
+    assert limits.clock.at + wait * SECOND == start + DAY
+    limits.clock.at = start + DAY
+    assert await limits.spend(tenant="late") == 0
+
+
+async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
+    """Nothing of an account is kept longer than it counts: a day, and before that the 20 hours in
+    which an earlier connect makes a later one of that day a repeated one."""
+    await limits.spend()
+    limits.clock.at += DAY + FIRST_AFTER
+    await limits.spend(account=BOB)
+    rows = await limits.limits._store._engine.read(  # type: ignore[attr-defined]
+        "SELECT account_id FROM login_debits"
+    )
+    assert [row["account_id"] for row in rows] == ["did:plc:b"]
+
+
+async def guess_for_days(
+    limits: Limits, tenants: int, days: int, *, others: Callable[[], Awaitable[None]] = nothing
+) -> list[float]:
+    """The waits that a newcomer is refused with at its first try of each day, at hours that differ,
+    while so many tenants guess as fast as they may; 0: it passed."""
+    waits, start = [], limits.clock.at
+    tries = {day * 24 * 60 + (day * 7 + 9) % 24 * 60 + 3 for day in range(days)}
+    for minute in range(days * 24 * 60):
+        limits.clock.at = start + minute * 60 * SECOND
+        for number in range(tenants):
+            while await limits.spend(tenant=f"guesser-{number}") == 0:
+                pass
+        await others()
+        if minute in tries:
+            waits.append(await limits.spend(tenant="newcomer"))
+    return waits
+
+
+async def test_two_guessing_tenants_keep_nobody_out(fast: Limits) -> None:
+    """A third tenant's first connect of each day passes on its first try."""
+    assert await guess_for_days(fast, 2, 3) == [0, 0, 0]
+
+
+async def test_two_connected_tenants_keep_nobody_out(fast: Limits) -> None:
+    """Nor do two that have proved the account, whatever they spend on connects and upkeep."""
+    fast.store.connected = {"guesser-0", "guesser-1"}
+
+    async def upkeep() -> None:
+        while await fast.spend(UPKEEP, tenant="guesser-0") == 0:
+            pass
+
+    assert await guess_for_days(fast, 2, 3, others=upkeep) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("tenants", [3, 5])
+async def test_a_few_guessing_tenants_delay_a_first_connect(fast: Limits, tenants: int) -> None:
+    """By five minutes at most, where they make their own first connects together."""
+    waits = await guess_for_days(fast, tenants, 3)
+    assert max(waits) <= 300
+
+
+async def test_a_lone_tenant_has_all_of_its_own(fast: Limits) -> None:
+    """Five in five minutes and 20 a day, whether the first of them are reserved or not."""
+    spent = []
+    for _ in range(24 * 12):
+        spent.append([await fast.spend() for _ in range(9)].count(0))
+        fast.clock.at += 300 * SECOND
+    assert spent[:6] == [5, 4, 4, 4, 3, 0]
+    assert sum(spent) == 20
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 44 * 3600), st.sampled_from("abcd"), st.sampled_from(LoginPurpose)
+        ),
+        max_size=80,
+    ).map(sorted),
+    st.sampled_from("abcd"),
+    st.sampled_from(LoginPurpose),
+    st.booleans(),
+)
+def test_every_wait_is_true(
+    times: list[tuple[int, str, LoginPurpose]], tenant: str, purpose: LoginPurpose, connected: bool
+) -> None:
+    """After exactly that long the same login may be made, if nothing else was spent meanwhile, and
+    never before."""
+    limits = LoginBudget(Memory(), Clock(), BUDGETS)  # type: ignore[arg-type]
+    place = (ALICE.account_id, ALICE.origin)
+    spent = [Debit(*place, by, why, at * SECOND) for at, by, why in times]
+
+    def wait(now: Micros) -> float:
+        debit = Debit(*place, tenant, purpose, now)
+        kept = [one for one in spent if one.at > now - DAY - FIRST_AFTER]
+        try:
+            limits._rule(CARD, debit)(kept, None, connected)
+        except RateLimitExceeded as error:
+            return error.retry_after or 0
+        return 0
+
+    now = 44 * 3600 * SECOND
+    if told := wait(now):
+        assert wait(now + round(told * SECOND)) == 0
+        assert wait(now + round(told * SECOND) - 1) > 0
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 365])
+async def test_a_clock_that_was_set_back(limits: Limits, hours: int) -> None:
+    """What was spent before counts as of now: longer than its window nobody waits, and no login is
+    given back. A pause that lasts longer than any is none."""
+    for number in range(7):
+        await limits.spend(tenant=str(number))
+    await limits.limits.pause(BOB, limits.clock.at + DAY)
+    limits.clock.at -= hours * 3600 * SECOND
+    assert await limits.spend(tenant="fresh") == 300
+    assert await limits.spend(account=BOB) == 0
+    limits.clock.at += 300 * SECOND
+    assert await limits.spend(tenant="fresh") == 0
+    limits.clock.at += DAY
+    assert await limits.spend(account=BOB) == 0
+
+
+async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
+    """The platform's word holds for that account, upkeep included, and ends by itself."""
+    await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
+    assert await limits.spend() == 90
+    assert await limits.spend(UPKEEP) == 90
+    assert await limits.spend(account=BOB) == 0
+    limits.clock.at += 90 * SECOND
+    assert await limits.spend() == 0
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one(limits: Limits) -> None:
+    """Two logins at once may each be told of another wait."""
+    for seconds in (90, 30, 60):
+        await limits.limits.pause(ALICE, limits.clock.at + seconds * SECOND)
+        assert await limits.spend() == 90
+    await limits.limits.pause(ALICE, limits.clock.at + 120 * SECOND)
+    assert await limits.spend() == 120
+
+
+@pytest.mark.parametrize("years", [0.01, 10])
+async def test_a_pause_of_a_wrong_clock_keeps_no_right_one_out(
+    limits: Limits, years: float
+) -> None:
+    """Though nothing is spent before, and whichever way the clock was wrong."""
+    wrong = int(years * 365 * DAY)
+    limits.clock.at += wrong
+    await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
+    limits.clock.at -= wrong
+    await limits.limits.pause(ALICE, limits.clock.at + 120 * SECOND)
+    assert await limits.spend() == 120
+    await limits.limits.pause(ALICE, limits.clock.at + 60 * SECOND)
+    assert await limits.spend() == 120
+    limits.clock.at -= wrong
+    assert await limits.spend() == 0
+    await limits.limits.pause(ALICE, limits.clock.at + 60 * SECOND)
+    limits.clock.at += wrong
+    assert await limits.spend() == 0
+
+
+def test_a_pause_longer_than_any_is_none(fast: Limits) -> None:
+    """Whatever a store makes of it."""
+    debit = Debit(ALICE.account_id, ALICE.origin, "a", UPKEEP, fast.clock.at)
+    allow = fast.limits._rule(CARD, debit)
+    allow([], fast.clock.at + DAY + 1, False)
+    allow([], fast.clock.at, False)
+    for ahead in (1, DAY):
+        with pytest.raises(PlatformRateLimited):
+            allow([], fast.clock.at + ahead, False)
+
+
+async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:
+    """The debit is made before the login, in the store."""
+    spent = await asyncio.gather(*(limits.spend(tenant=str(number)) for number in range(100)))
+    assert spent.count(0) == 7
+
+
+@given(
+    st.lists(st.integers(0, 2 * DAY // SECOND), max_size=60).map(sorted),
+    st.integers(0, 12),
+    st.integers(0, 60),
+)
+def test_what_was_waited_for_fits(times: list[int], short: int, long: int) -> None:
+    """After the wait one more fits, and never before."""
+    spent = [at * SECOND for at in times]
+    now = 2 * DAY
+    budget = Budget(short or 1, long or 1)
+    wait = budget.wait(spent, now)
+    assert budget.wait(spent, now + wait) == 0
+    if wait:
+        assert budget.wait(spent, now + wait - 1) > 0
+
+
+async def test_beyond_the_budget_no_call_is_made(service: Running, bluesky: Bluesky) -> None:
+    """RATE_LIMIT_EXCEEDED with RetryInfo, counted at the server."""
+    person = await bluesky.person()
+    before = (await bluesky.counts()).get(CREATE, 0)
+    for _ in range(5):
+        refusal = await service.refused(person.handle, "abcd-efgh-ijkl-mnop")
+        assert refusal.reason == "INVALID_CREDENTIALS"
+    refusal = await service.refused(person.handle, person.app_password)
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMIT_EXCEEDED",
+    )
+    assert refusal.retry_after is not None
+    assert 1 <= refusal.retry_after <= 300
+    assert (await bluesky.counts())[CREATE] == before + 5
+
+
+async def test_guesses_never_lock_the_owner_out(service: Running, bluesky: Bluesky) -> None:
+    """Wrong passwords from 50 tenants while the owner connects again and is verified: the owner's
+    logins work, and at most 10 in all reach the server."""
+    guessed = await guess(service, bluesky, 1_000 if isinstance(bluesky, SandboxBluesky) else 200)
+    assert guessed.reasons.keys() <= {"INVALID_CREDENTIALS", "RATE_LIMIT_EXCEEDED"}
+    assert guessed.reasons["INVALID_CREDENTIALS"] <= 6  # the owner's was the first of seven
+    assert guessed.logins <= 10
+
+
+async def test_the_platforms_429_pauses_the_account(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """After it, no call is made for that account until the platform's time is over."""
+    person, other = await sandbox.person(), await sandbox.person()
+    sandbox.rate_limit(person)
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert refusal.reason == "PLATFORM_RATE_LIMITED"
+    before = sandbox.logins
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert (refusal.code, refusal.reason, refusal.metadata) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "PLATFORM_RATE_LIMITED",
+        {"platform": "bluesky"},
+    )
+    assert refusal.retry_after is not None
+    assert refusal.retry_after > 100
+    assert sandbox.logins == before
+    await sandboxed.connect(other.handle, other.app_password)
+
+
+async def test_the_last_login_that_the_platform_allows_is_heeded(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """One that works and leaves none (`ratelimit-remaining: 0`): no call runs into the 429."""
+    person = await sandbox.person()
+    sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
+    for _ in range(2):
+        await sandboxed.connect(person.handle, person.app_password)
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert refusal.reason == "PLATFORM_RATE_LIMITED"
+    assert refusal.retry_after is not None
+    assert 100 < refusal.retry_after <= 300
+    assert sandbox.logins == 2
+
+
+async def test_the_last_login_is_heeded_though_it_is_refused(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """The refusal is told as it is; the next call waits as after a login that works."""
+    person = await sandbox.person()
+    sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
+    for _ in range(2):
+        refusal = await sandboxed.refused(person.handle, "aaaa-bbbb-cccc-dddd")
+        assert refusal.reason == "INVALID_CREDENTIALS"
+    refusal = await sandboxed.refused(person.handle, person.app_password)
+    assert refusal.reason == "PLATFORM_RATE_LIMITED"
+    assert refusal.retry_after is not None
+    assert 100 < refusal.retry_after <= 300
+    assert sandbox.logins == 2
+
+
+async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Path) -> None:
+    """By default a thousand a second; here two: the third waits a second, another key does not."""
+    settings = {**sandbox.settings(), "CALLS_PER_SECOND": "2"}
+    async with running(database, settings) as service:
+        other, _ = await service.new_key()
+        reasons = [(await service.refused("a", "b")).reason for _ in range(3)]
+        assert reasons == ["INVALID_CREDENTIALS"] * 2 + ["RATE_LIMIT_EXCEEDED"]
+        refusal = await service.refused("a", "b")
+        assert refusal.retry_after == 1
+        assert (await service.refused("a", "b", api_key=other)).reason == "INVALID_CREDENTIALS"
+
+
+def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the rate that was set, and never beyond it; the keys it remembers are bounded."""
+    now = 0.0
+    monkeypatch.setattr("service.runtime.token_buckets.monotonic", lambda: now)
+    monkeypatch.setattr("service.runtime.token_buckets.MAX_KEYS", 10)
+    limits = CallLimits(10)
+    for _ in range(10):
+        limits.take("a")
+    with pytest.raises(RateLimitExceeded):
+        limits.take("a")
+    now = 0.1
+    limits.take("a")
+    with pytest.raises(RateLimitExceeded):
+        limits.take("a")
+    now = 1000.0
+    for _ in range(10):
+        limits.take("a")
+    with pytest.raises(RateLimitExceeded):
+        limits.take("a")
+    for number in range(100):
+        limits.take(str(number))
+    assert len(limits._buckets._left) == 10

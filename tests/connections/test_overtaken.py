@@ -1,0 +1,259 @@
+"""Overtaken: answers that come back when whoever they are about has gone on, and calls at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.connections import health
+from service.domain.model import SECOND
+from service.sandbox.breakages import Breakage
+from service.sandbox.faults import Hang
+from service.sandbox.server import SandboxServer
+from service.sandbox.world import World
+from tests.support.bluesky import CREATE, SESSION, Person, SandboxBluesky, is_live
+from tests.support.running import MovedClock, Running, refusal_of, running
+
+HOUR = 3600 * SECOND
+ENOUGH_SECONDS = 20
+REFRESH = f"{SESSION}refreshSession"
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
+    """One that goes by the service's clock."""
+    server = SandboxServer(World(now=lambda: clock.now() / SECOND))
+    await server.start()
+    yield SandboxBluesky(server)
+    await server.stop()
+
+
+@pytest.fixture
+async def service(
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Running]:
+    # what is held is let go by the test, not by a deadline
+    monkeypatch.setattr(health, "CHECK_SECONDS", 60.0)
+    settings = {**sandbox.settings(), "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as started:
+        yield started
+
+
+@pytest.fixture
+async def person(sandbox: SandboxBluesky) -> Person:
+    return await sandbox.person()
+
+
+@pytest.fixture
+async def key(service: Running, person: Person) -> str:
+    return (await service.connect(person.handle, person.app_password)).profile_key
+
+
+@asynccontextmanager
+async def held_up(sandbox: SandboxBluesky, method: str) -> AsyncIterator[Breakage]:
+    """The next answer to *method* is held until the end of the block."""
+    breakage = sandbox.server.breakages.add(Hang(), method=method, calls=1)
+    yield breakage
+    breakage.mend()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(ENOUGH_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def reconnect(service: Running, sandbox: SandboxBluesky, person: Person, key: str) -> None:
+    """With another app password."""
+    password = sandbox.world.add_app_password(person.did, "another")
+    await service.connect(person.handle, password, profile_key=key)
+
+
+async def disconnect(service: Running, _: SandboxBluesky, __: Person, key: str) -> None:
+    await service.profiles.DisconnectPlatform(
+        pb.DisconnectPlatformRequest(profile_key=key, platform="bluesky"),
+        metadata=service.metadata(),
+    )
+
+
+async def delete(service: Running, _: SandboxBluesky, __: Person, key: str) -> None:
+    await service.profiles.DeleteProfile(
+        pb.DeleteProfileRequest(profile_key=key), metadata=service.metadata()
+    )
+
+
+Act = Callable[[Running, SandboxBluesky, Person, str], Awaitable[None]]
+ACTS: dict[str, tuple[Act, str | None]] = {
+    "reconnected": (reconnect, None),
+    "disconnected": (disconnect, "PLATFORM_NOT_CONNECTED"),
+    "deleted": (delete, "PROFILE_NOT_FOUND"),
+}
+
+
+async def outcome(call: Awaitable[object]) -> str | None:
+    """The reason that *call* is refused for, if it is."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return refusal_of(error).reason
+    return None
+
+
+def story(service: Running) -> list[tuple[object, ...]]:
+    """What stands of connections, their secrets and their events."""
+    connections = service.rows(
+        "SELECT c.*, s.envelope AS session, r.envelope AS credential FROM connections c"
+        " JOIN sessions s USING (tenant_id, profile_key, platform)"
+        " JOIN credentials r USING (tenant_id, profile_key, platform)"
+    )
+    events = service.rows("SELECT * FROM events ORDER BY number")
+    return [tuple(row.values()) for row in (*connections, *events)]
+
+
+@pytest.mark.parametrize("method", ["refreshSession", "createSession", "getRepoStatus"])
+@pytest.mark.parametrize("act", ACTS)
+async def test_a_verdict_that_comes_back_too_late_is_thrown_away(
+    service: Running,
+    sandbox: SandboxBluesky,
+    person: Person,
+    key: str,
+    method: str,
+    act: str,
+) -> None:
+    """The password was revoked, and the check is about to prove it, when the connection is made
+    anew or ended: nothing of what it finds is written, be it a verdict, an event or a session."""
+    await sandbox.revoke(person)
+    do, reason = ACTS[act]
+    async with held_up(sandbox, method) as held:
+        verdict = asyncio.create_task(outcome(service.verify(key)))
+        await until(lambda: held.held_up == 1)
+        await do(service, sandbox, person, key)
+        before = story(service)
+    assert await verdict == reason
+    assert story(service) == before
+    assert not service.rows("SELECT 1 FROM connections WHERE reconnect_reason IS NOT NULL")
+
+
+@pytest.mark.parametrize("method", ["refreshSession", "createSession"])
+@pytest.mark.parametrize("act", ACTS)
+async def test_a_session_that_comes_back_too_late_is_ended(
+    service: Running,
+    sandbox: SandboxBluesky,
+    person: Person,
+    key: str,
+    method: str,
+    act: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A login or a refresh that works all the same leaves no session open that nobody keeps."""
+    opened: list[str] = []
+    of_world = sandbox.world.sessions
+    make = of_world._tokens
+
+    def note(did: str, scope: str, token_id: str) -> object:
+        tokens = make(did, scope, token_id)
+        opened.append(tokens.refresh)
+        return tokens
+
+    monkeypatch.setattr(of_world, "_tokens", note)
+    if method == "createSession":
+        # ends every session; the app password is as good as before
+        sandbox.world.change_password(person.did, "another main password")
+    do, reason = ACTS[act]
+    async with held_up(sandbox, method) as held:
+        verdict = asyncio.create_task(outcome(service.verify(key)))
+        await until(lambda: held.held_up == 1)
+        await do(service, sandbox, person, key)
+        kept = {service.session(key).refresh_token} if act == "reconnected" else set()
+    assert await verdict == reason
+    assert len(set(opened) - kept) == 1
+    for token in set(opened) - kept:
+        async with asyncio.timeout(ENOUGH_SECONDS):
+            while await is_live(sandbox.origin, token):
+                await asyncio.sleep(0.01)
+    for token in kept:
+        assert await is_live(sandbox.origin, token)
+
+
+@pytest.mark.parametrize("method", ["refreshSession", "createSession", "getRepoStatus"])
+@pytest.mark.parametrize("act", ACTS)
+async def test_a_lease_that_comes_back_too_late_lends_nothing_that_has_ended(
+    service: Running,
+    sandbox: SandboxBluesky,
+    person: Person,
+    key: str,
+    clock: MovedClock,
+    method: str,
+    act: str,
+) -> None:
+    """What was to be renewed is gone by then: what is lent is of the connection that there is now,
+    if there is one."""
+    if method != "refreshSession":
+        sandbox.world.change_password(person.did, "another main password")
+    clock.ahead += 2 * HOUR
+    do, reason = ACTS[act]
+    async with held_up(sandbox, method) as held:
+        lease = asyncio.create_task(service.lease(key, timeout=ENOUGH_SECONDS))
+        await until(lambda: held.held_up == 1)
+        await do(service, sandbox, person, key)
+    if reason is None:
+        assert (await lease).access_token == service.session(key).access_token
+    else:
+        assert await outcome(lease) == reason
+        assert await outcome(service.lease(key)) == reason
+
+
+async def test_everything_at_once(
+    service: Running, sandbox: SandboxBluesky, person: Person, key: str, clock: MovedClock
+) -> None:
+    """Verdicts, leases and a connect of one connection end as if one came after the other: it is
+    healthy, its session works, and whoever was overtaken has spent one login at the most."""
+    for turn in range(5):
+        clock.ahead += 2 * HOUR
+        logins, refreshes = sandbox.logins, sandbox.server.counts[REFRESH]
+        calls = [
+            *(outcome(service.verify(key)) for _ in range(8)),
+            *(outcome(service.lease(key, timeout=ENOUGH_SECONDS)) for _ in range(8)),
+            outcome(service.connect(person.handle, person.app_password, profile_key=key)),
+        ]
+        if turn % 2:
+            calls.reverse()
+        reasons = await asyncio.gather(*calls)
+        assert set(reasons) == {None}
+        assert logins + 1 <= sandbox.logins <= logins + 2
+        assert sandbox.server.counts[REFRESH] <= refreshes + 3
+        lent = await service.lease(key)
+        assert lent.access_token == service.session(key).access_token
+        assert await is_live(sandbox.origin, service.session(key).refresh_token)
+    kinds = {row["kind"] for row in service.rows("SELECT kind FROM events")}
+    assert kinds == {"CONNECTED", "RECONNECTED"}
+    [profile] = service.rows("SELECT state, reconnect_reason FROM connections")
+    assert profile == {"state": "HEALTHY", "reconnect_reason": None}
+
+
+async def test_everything_at_once_of_what_is_revoked(
+    service: Running, sandbox: SandboxBluesky, person: Person, key: str, clock: MovedClock
+) -> None:
+    """One login proves it to all that ask; none of them is lent a session."""
+    await sandbox.revoke(person)
+    clock.ahead += 2 * HOUR
+    before = sandbox.server.counts[CREATE]
+    leases = [outcome(service.lease(key, timeout=ENOUGH_SECONDS)) for _ in range(8)]
+    verdicts = [outcome(service.verify(key)) for _ in range(8)]
+    reasons = await asyncio.gather(*verdicts, *leases)
+    assert set(reasons[8:]) == {"NEEDS_RECONNECT"}
+    assert set(reasons[:8]) == {None}
+    assert sandbox.server.counts[CREATE] == before + 1
+    assert [row["kind"] for row in service.rows("SELECT kind FROM events ORDER BY number")] == [
+        "CONNECTED",
+        "BROKEN",
+    ]

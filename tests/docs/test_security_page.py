@@ -1,0 +1,43 @@
+"""SECURITY.md: what it names is there, and its rows are those that are attacked."""
+
+import re
+from pathlib import Path
+
+from tests.attack.rows import ROWS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "SECURITY.md").read_text()
+PROMISED = re.compile(r"^\| (\d+) \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
+
+
+def test_what_keeps_the_promises_is_there() -> None:
+    """Every path that is named exists, and holds tests or an attack."""
+    promises = PROMISED.findall(PAGE.partition("## What it promises")[2].partition("\n## ")[0])
+    assert [int(number) for number, _, _ in promises] == list(range(1, 21))
+    for _, _, kept_by in promises:
+        modules = re.findall(r"`(tests/[\w/]+\.py)`", kept_by)
+        assert modules
+        assert all(re.search(r"\bdef (test|attack)", (ROOT / name).read_text()) for name in modules)
+    paths = re.findall(r"`(tests/[\w/]+(?:\.py)?)`", PAGE)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_settings_and_commands_are_those_that_there_are() -> None:
+    """Of what the page tells operators and contributors to use."""
+    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    for name in set(re.findall(r"POSTCORE_\w+", PAGE)):
+        assert name in readme
+    for target in set(re.findall(r"`make (\w+)", PAGE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_every_promise_is_attacked() -> None:
+    """Each row of the page is a row of `make attack`, in the same words."""
+    promised = {int(number): threat for number, threat, _ in PROMISED.findall(PAGE)}
+    assert {row.number: row.threat for row in ROWS} == promised
+
+
+def test_it_can_be_found() -> None:
+    """From the pages that people read first."""
+    for name in ("README.md", "CONTRIBUTING.md"):
+        assert "(SECURITY.md)" in (ROOT / name).read_text()

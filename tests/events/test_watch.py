@@ -1,0 +1,365 @@
+"""WatchConnections through the stub: what is told, in which order, and from where."""
+
+import asyncio
+import base64
+import random
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from postcore.profiles.v1 import profile_pb2
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.crypto.keyring import Keyring
+from service.crypto.tokens import Tokens
+from service.domain.model import DAY, Place
+from service.events.retention import Retention
+from tests.support.bluesky import SandboxBluesky
+from tests.support.engines import on_both
+from tests.support.running import MovedClock, Running, running
+from tests.support.watcher import DEADLINE, Beside, Watcher, begun, beside, narrow
+
+Kind = profile_pb2.ConnectionEvent
+engine = on_both
+
+
+def kinds(events: "list[Kind]") -> list[str]:
+    return [Kind.Kind.Name(event.kind).removeprefix("KIND_") for event in events]
+
+
+async def test_changes_are_told_as_they_are_made(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """The first message is a cursor alone; then each change, with the connection as it stood,
+    soon after it was made."""
+    person = await sandbox.person()
+    watcher = Watcher(sandboxed)
+    assert not (await watcher.message()).events
+    reply = await sandboxed.connect(person.handle, person.app_password)
+    started = asyncio.get_running_loop().time()
+    [connected] = await watcher.events(1)
+    assert asyncio.get_running_loop().time() - started < 0.9, "it waited for the next look"
+    key = pb.GetProfileRequest(profile_key=reply.profile_key)
+    got = await sandboxed.profiles.GetProfile(key, metadata=sandboxed.metadata())
+    assert kinds([connected]) == ["CONNECTED"]
+    assert connected.profile_key == reply.profile_key
+    assert connected.connection == got.profile.connected_platforms[0]
+    assert connected.occurred_at == connected.connection.connected_at
+    await sandboxed.connect(person.handle, person.app_password, profile_key=reply.profile_key)
+    place = pb.DisconnectPlatformRequest(profile_key=reply.profile_key, platform="bluesky")
+    await sandboxed.profiles.DisconnectPlatform(place, metadata=sandboxed.metadata())
+    events = await watcher.events(2)
+    assert kinds(events) == ["RECONNECTED", "DISCONNECTED"]
+    assert events[1].connection.username == person.handle
+    assert events[1].occurred_at.seconds >= connected.occurred_at.seconds
+
+
+async def test_a_deleted_profile_is_told_without_its_connection(sandboxed: Running) -> None:
+    """Of all its events, those of before included, only kind and key are left."""
+    async with beside(sandboxed) as others:
+        watcher = await begun(sandboxed)
+        key = await others.connect()
+        [before] = await watcher.events(1)
+        assert before.HasField("connection")
+        await others.delete(key)
+        for events in (
+            await watcher.events(1),
+            await Watcher(sandboxed, from_oldest=True).events(2),
+        ):
+            assert events[-1] == Kind(kind="KIND_DISCONNECTED", profile_key=key)
+        assert events[0] == Kind(kind="KIND_CONNECTED", profile_key=key)
+
+
+async def test_a_watch_goes_on_after_any_cursor(sandboxed: Running) -> None:
+    """From each cursor that was ever sent, exactly what came after it: nothing is missed, nothing
+    comes twice; `from_oldest` is without effect then."""
+    async with beside(sandboxed) as others:
+        watcher = await begun(sandboxed)
+        sent: list[tuple[str, int]] = [(watcher.cursor, 0)]
+        keys: list[str] = []
+        for _ in range(6):
+            for _ in range(random.randint(1, 4)):
+                keys += [await others.connect()]
+            await watcher.events(len(keys) - sent[-1][1])
+            sent.append((watcher.cursor, len(keys)))
+        for cursor, told in sent:
+            again = Watcher(sandboxed, cursor, from_oldest=True)
+            if told == len(keys):
+                assert not (await again.message()).events
+            rest = await again.events(len(keys) - told)
+            assert [event.profile_key for event in rest] == keys[told:]
+
+
+async def test_a_watch_may_begin_at_the_oldest_event(sandboxed: Running) -> None:
+    """All that is kept, in order, in messages of bounded size; without it, from now on."""
+    async with beside(sandboxed) as others:
+        keys = [await others.connect() for _ in range(250)]
+        watcher = Watcher(sandboxed, from_oldest=True)
+        sizes: list[int] = []
+        told: list[str] = []
+        while len(told) < len(keys):
+            message = await watcher.message()
+            sizes.append(len(message.events))
+            told += [event.profile_key for event in message.events]
+        assert told == keys
+        assert sizes == [100, 100, 50]
+        assert not (await Watcher(sandboxed).message()).events
+
+
+async def all_profiles(service: Running) -> dict[str, profile_pb2.Connection | None]:
+    """What ListProfiles tells: each profile's connection."""
+    found: dict[str, profile_pb2.Connection | None] = {}
+    token = ""
+    while True:
+        request = pb.ListProfilesRequest(page_size=7, page_token=token)
+        page = await service.profiles.ListProfiles(request, metadata=service.metadata())
+        for profile in page.profiles:
+            found[profile.profile_key] = next(iter(profile.connected_platforms), None)
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def connected(copy: dict[str, profile_pb2.Connection | None]) -> dict[str, profile_pb2.Connection]:
+    return {key: connection for key, connection in copy.items() if connection is not None}
+
+
+async def change_a_lot(others: Beside, rounds: int) -> None:
+    keys: list[str] = []
+    for _ in range(rounds):
+        match random.randrange(5) if keys else 0:
+            case 0 | 1:
+                keys.append(await others.connect())
+            case 2:
+                await others.connect(random.choice(keys), again=True)
+            case 3:
+                key = keys.pop(random.randrange(len(keys)))
+                await others.disconnect(key)
+            case 4:
+                await others.delete(keys.pop(random.randrange(len(keys))))
+        await asyncio.sleep(0)
+
+
+async def test_list_after_the_first_message_gives_a_full_copy(sandboxed: Running) -> None:
+    """While others change things, and although the stream ends again and again: once all is
+    applied, the copy is what ListProfiles tells."""
+    async with beside(sandboxed) as others:
+        await change_a_lot(others, 40)
+        changing = asyncio.gather(*(change_a_lot(others, 60) for _ in range(3)))
+        watcher = await begun(sandboxed)
+        copy = connected(await all_profiles(sandboxed))
+        cursor = watcher.cursor
+        last = ""
+        messages = 0
+        while True:
+            if changing.done() and not last:
+                last = await others.connect()
+            message = await watcher.message()
+            for event in message.events:
+                if event.kind == Kind.KIND_DISCONNECTED or not event.HasField("connection"):
+                    copy.pop(event.profile_key, None)
+                else:
+                    copy[event.profile_key] = event.connection
+            cursor = message.cursor
+            if last in copy:
+                break
+            messages += 1
+            if messages % 3 == 0:
+                watcher.call.cancel()
+                watcher = Watcher(sandboxed, cursor)
+        await changing
+        assert copy == connected(await all_profiles(sandboxed))
+
+
+async def test_a_message_comes_though_nothing_happens(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor alone, again and again, each as good as the other; and there is no deadline but the
+    caller's."""
+    from service.events import watch
+
+    assert watch.HEARTBEAT_SECONDS < 30
+    monkeypatch.setattr("service.events.watch.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.01)
+    watcher = Watcher(sandboxed)
+    cursors = set()
+    for _ in range(5):
+        message = await watcher.message()
+        assert not message.events
+        cursors.add(message.cursor)
+    assert len(cursors) == 1
+    limited = Watcher(sandboxed, timeout=0.5)
+    assert (await limited.refusal()).code is grpc.StatusCode.DEADLINE_EXCEEDED
+    async with beside(sandboxed) as others:
+        await others.connect()
+        while not (message := await watcher.message()).events:
+            assert message.cursor in cursors
+        assert message.cursor not in cursors
+
+
+async def test_two_streams_of_a_tenant_are_told_the_same(sandboxed: Running) -> None:
+    """And those of another tenant nothing of it."""
+    stranger, _ = await sandboxed.new_key(tenant_id=await sandboxed.new_tenant())
+    theirs = await begun(sandboxed, api_key=stranger)
+    ours = [await begun(sandboxed) for _ in range(2)]
+    their_id = sandboxed.rows(
+        "SELECT tenant_id FROM tenants WHERE tenant_id != ?", sandboxed.tenant_id
+    )[0]["tenant_id"]
+    async with beside(sandboxed) as others:
+        keys = [await others.connect() for _ in range(3)]
+        for watcher in ours:
+            assert [event.profile_key for event in await watcher.events(3)] == keys
+        their_key = await others.connect(tenant_id=their_id)
+        [event] = await theirs.events(1)
+        assert event.profile_key == their_key
+        [event] = await Watcher(sandboxed, from_oldest=True, api_key=stranger).events(1)
+        assert event.profile_key == their_key
+
+
+async def test_what_is_no_cursor_of_this_watch_is_refused(sandboxed: Running) -> None:
+    """Forged, cut, lengthened, re-encoded, another tenant's, another use's, of events that are
+    still to come: INVALID_REQUEST, naming `cursor`."""
+    async with beside(sandboxed) as others:
+        await others.connect()
+    cursor = (await begun(sandboxed)).cursor
+    stranger, _ = await sandboxed.new_key(tenant_id=await sandboxed.new_tenant())
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    flipped = [
+        base64.urlsafe_b64encode(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]).decode()
+        for at in range(len(raw))
+    ]
+    tokens = Tokens(Keyring(sandboxed.settings.keyring_file))
+    tenant = sandboxed.tenant_id
+    wrong = [
+        *(text.rstrip("=") for text in flipped),
+        *(cursor[:length] for length in range(1, len(cursor), 7)),
+        cursor + "A",
+        cursor + "=",
+        cursor + "\n",
+        f" {cursor}",
+        base64.b64encode(raw).decode() + "====",
+        raw.hex(),
+        "x" * 10_000,
+        "é",
+        "0",
+        tokens.cursor(2, tenant, "WatchConnections"),  # to come
+        tokens.cursor(2**63, tenant, "WatchConnections"),
+        tokens.cursor(1, tenant, "ListProfiles"),
+        tokens.page(Place(1, ""), tenant, "WatchConnections"),
+    ]
+    for text in wrong:
+        refusal = await Watcher(sandboxed, text).refusal()
+        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("cursor",)), text
+    refusal = await Watcher(sandboxed, cursor, api_key=stranger).refusal()
+    assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", ("cursor",))
+    assert tokens.cursor(1, tenant, "WatchConnections") == cursor
+    await begun(sandboxed, cursor)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+async def test_a_cursor_older_than_what_is_kept_has_expired(
+    sandbox: SandboxBluesky,
+    database: Path,
+    database_url: str,
+    clock: MovedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After seven days, deleted profiles' events included: OUT_OF_RANGE, CURSOR_EXPIRED; what came
+    later is kept; a cursor right before that is good; and so is the newest, however old."""
+    monkeypatch.setattr("service.events.retention.EVERY_SECONDS", 0.05)
+    settings = {**sandbox.settings(), "DATABASE_URL": database_url}
+    async with running(database, settings, clock) as service, beside(service) as others:
+        start = (await begun(service)).cursor
+        watcher = await begun(service)
+        old = [await others.connect() for _ in range(3)]
+        await others.delete(old[1])
+        await watcher.events(4)
+        four = watcher.cursor
+        await until_marked(service, 4)
+        clock.ahead += 6 * DAY
+        new = await others.connect()
+        await watcher.events(1)
+        await until_marked(service, 5)
+        assert len(await Watcher(service, start).events(5)) == 5
+        clock.ahead += DAY + DAY // 24
+        async with asyncio.timeout(DEADLINE):
+            while len(service.rows("SELECT * FROM events")) > 1:
+                await asyncio.sleep(0.02)
+        refusal = await Watcher(service, start).refusal()
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.OUT_OF_RANGE,
+            "CURSOR_EXPIRED",
+        )
+        for kept in (Watcher(service, four), Watcher(service, from_oldest=True)):
+            [event] = await kept.events(1)
+            assert event.profile_key == new
+        clock.ahead += 7 * DAY
+        async with asyncio.timeout(DEADLINE):
+            while service.rows("SELECT number FROM events UNION SELECT number FROM event_marks"):
+                await asyncio.sleep(0.02)
+        assert (await Watcher(service, four).refusal()).reason == "CURSOR_EXPIRED"
+        last = watcher.cursor
+        resumed, oldest = await begun(service, last), await begun(service, from_oldest=True)
+        assert resumed.cursor == oldest.cursor == last
+        newest = await others.connect()
+        for stream in (watcher, resumed, oldest):
+            [event] = await stream.events(1)
+            assert event.profile_key == newest
+
+
+async def until_marked(service: Running, number: int) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not service.rows("SELECT * FROM event_marks WHERE number = ?", number):
+            await asyncio.sleep(0.02)
+
+
+async def test_events_are_pruned_in_batches(
+    sandboxed: Running, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, of however many tenants; the number that counts them goes on."""
+    monkeypatch.setattr("service.storage.events.BATCH", 3)
+    monkeypatch.setattr("service.events.retention.REST_SECONDS", 0)
+    tenants = [sandboxed.tenant_id, *[await sandboxed.new_tenant() for _ in range(7)]]
+    async with beside(sandboxed) as others:
+        for count, tenant_id in enumerate(tenants):
+            for _ in range(count):
+                await others.connect(tenant_id=tenant_id)
+        retention = Retention(others.store, clock, 7)
+        await retention.prune()
+        marks = sandboxed.rows("SELECT tenant_id, number FROM event_marks")
+        assert {mark["tenant_id"]: mark["number"] for mark in marks} == {
+            tenant_id: count for count, tenant_id in enumerate(tenants) if count
+        }
+        clock.ahead += 7 * DAY - 1_000_000
+        await retention.prune()
+        assert len(sandboxed.rows("SELECT * FROM events")) == sum(range(8))
+        late = await others.connect(tenant_id=tenants[-1])
+        clock.ahead += 60 * 1_000_000
+        await retention.prune()
+        [event] = sandboxed.rows("SELECT * FROM events")
+        assert (event["profile_key"], event["number"]) == (late, 8)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])  # it takes thousands of one tenant's events
+async def test_a_reader_that_is_overtaken_by_the_pruning_is_told(
+    sandboxed: Running, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that went while its stream was open end it with CURSOR_EXPIRED: there is no gap that
+    is not told."""
+    monkeypatch.setattr("service.events.watch.MOST_AT_ONCE", 1)
+    async with beside(sandboxed) as others:
+        await others.connect_many(5_000)
+        async with narrow(sandboxed) as channel:
+            slow = Watcher(sandboxed, from_oldest=True, channel=channel)
+            first = await slow.message()
+            retention = Retention(others.store, clock, 7)
+            await retention.prune()
+            clock.ahead += 8 * DAY
+            await retention.prune()
+            assert not sandboxed.rows("SELECT * FROM events")
+            assert (await slow.refusal()).reason == "CURSOR_EXPIRED"
+            assert len(first.events) + slow.told < 2_500

@@ -1,0 +1,74 @@
+"""Background: work that nobody waits for, and that goes on whatever befalls it."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from postcore.profiles.v1 import profile_pb2
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.runtime import tasks
+from service.storage.store import SqlStore
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running, running
+
+LONG = 30.0
+
+
+def failing_once(patch: pytest.MonkeyPatch, name: str) -> Callable[[], int]:
+    """Let that method of the store raise, once, what nobody foresees; how often it was called."""
+    method = getattr(SqlStore, name)
+    called = 0
+
+    async def fails(*arguments: Any) -> Any:
+        nonlocal called
+        called += 1
+        if called == 1:
+            raise LookupError("nobody thought of that")
+        return await method(*arguments)
+
+    patch.setattr(SqlStore, name, fails)
+    return lambda: called
+
+
+@pytest.mark.parametrize("name", ["newest_events", "pick_due", "add_leases", "mark_events"])
+async def test_work_that_fails_begins_anew(
+    sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Watches are told, connections are checked and leases are written down all the same; the log
+    tells of the fault."""
+    monkeypatch.setattr(tasks, "BEGIN_AGAIN_SECONDS", 0.01)
+    called = failing_once(monkeypatch, name)
+    with capture_logs() as lines:
+        async with running(database, sandbox.settings()) as service, asyncio.timeout(LONG):
+            person = await sandbox.person()
+            key = (await service.connect(person.handle, person.app_password)).profile_key
+            stream = service.profiles.WatchConnections(
+                pb.WatchConnectionsRequest(), metadata=service.metadata()
+            )
+            await stream.read()
+            await service.lease(key)
+            while called() < 2:
+                await asyncio.sleep(0.01)
+            await service.execute("UPDATE connections SET next_check_at = 0")
+            await checked(service)
+            await service.profiles.DeleteProfile(
+                pb.DeleteProfileRequest(profile_key=key), metadata=service.metadata()
+            )
+            told: list[str] = []
+            while "KIND_DISCONNECTED" not in told:
+                message: Any = await stream.read()
+                told += [profile_pb2.ConnectionEvent.Kind.Name(one.kind) for one in message.events]
+            stream.cancel()
+        assert len(service.rows("SELECT * FROM leases")) == 1
+    [line] = [line for line in lines if line["log_level"] == "critical"]
+    assert line["event"] == "work in the background has failed"
+
+
+async def checked(service: Running) -> None:
+    """Wait until the monitor has been there."""
+    while not service.rows("SELECT 1 FROM connections WHERE checked_at IS NOT NULL"):
+        await asyncio.sleep(0.05)

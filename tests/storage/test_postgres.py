@@ -1,0 +1,441 @@
+"""The engine on PostgreSQL: its types and its order, its bounds and its faults."""
+
+import asyncio
+import random
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from service.domain.errors import (
+    ServiceUnavailable,
+)
+from service.domain.model import Profile, Tenant
+from service.storage import lease_audit_statements as lease_statements
+from service.storage import postgres as engines
+from service.storage import statements, upkeep_statements
+from service.storage.engine import StoreError, Transaction
+from service.storage.postgres import PostgresEngine, schema_revision
+from service.storage.store import SqlStore
+from tests.storage.test_store import NOW, login
+from tests.support.engines import POOL_SIZE, rows
+from tests.support.postgres import Cluster
+
+PLACE = ("ten_a", "prof_a", "bluesky")
+
+
+@pytest.fixture
+async def engine(postgres_url: str) -> AsyncIterator[PostgresEngine]:
+    engine = await PostgresEngine.open(postgres_url, POOL_SIZE)
+    yield engine
+    await engine.close()
+
+
+async def test_every_statement_fits_its_types(postgres_url: str) -> None:
+    """Each parameter is taken as text, bytes or a number that holds any time: as the model has
+    them, and as SQLite takes anything."""
+    connection = await asyncpg.connect(postgres_url)
+    texts = {
+        name: text
+        for part in (statements, upkeep_statements, lease_statements)
+        for name, text in vars(part).items()
+        if name.isupper() and isinstance(text, str | tuple) and not name.startswith("_")
+    }
+    texts["made"] = (
+        lease_statements.add_leases(2),
+        statements.sealed_otherwise("sessions"),
+        statements.rewrap("sessions"),
+    )
+    for name, text in texts.items():
+        for each in (text,) if isinstance(text, str) else text:
+            prepared = await connection.prepare(each)
+            types = {parameter.name for parameter in prepared.get_parameters()}
+            assert types <= {"text", "int8", "bytea"}, name
+    await connection.close()
+
+
+async def test_text_is_compared_byte_by_byte(engine: PostgresEngine, postgres_url: str) -> None:
+    """Every column, so that pages come in the order they have on SQLite, whatever the language
+    that the database was made for."""
+    store = SqlStore(engine)
+    await store.create_tenant(Tenant("ten_a", "A", NOW))
+    keys = ["prof_0", "prof_A", "prof_B", "prof_a", "prof_b", "prof_ä"]
+    for key in random.sample(keys, len(keys)):
+        await store.create_profile("ten_a", Profile(key, None, NOW))
+    connection = await asyncpg.connect(postgres_url)
+    in_that_language = await connection.fetchval("SELECT 'prof_a' < 'prof_B'")
+    columns = await connection.fetch(
+        "SELECT collation_name FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND data_type = 'text'"
+    )
+    await connection.close()
+    assert in_that_language
+    assert {column["collation_name"] for column in columns} == {"C"}
+    found = rows(postgres_url, "SELECT profile_key FROM profiles ORDER BY created_at, profile_key")
+    assert [row["profile_key"] for row in found] == keys
+    first = Profile("prof_A", None, NOW)
+    page = await store.profiles("ten_a", first, 10, to_reconnect=False)  # type: ignore[arg-type]
+    assert [profile.profile_key for profile in page] == keys[2:]
+
+
+async def test_a_job_that_meets_others_for_ever_gives_up(
+    engine: PostgresEngine, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many attempts it is SERVICE_UNAVAILABLE, and nothing of it is written."""
+    monkeypatch.setattr(engines, "MAX_ATTEMPTS", 3)
+    store = SqlStore(engine)
+    await store.remember("a", "0")
+    attempts = 0
+
+    async def job(transaction: Transaction) -> None:
+        nonlocal attempts
+        attempts += 1
+        await transaction.run("SELECT value FROM facts WHERE name = $1", "a")
+        rows(postgres_url, "UPDATE facts SET value = ? WHERE name = 'a'", str(attempts))
+        await transaction.run("UPDATE facts SET value = $1 WHERE name = 'a'", "ours")
+
+    with pytest.raises(ServiceUnavailable) as caught:
+        await engine.write(job)
+    assert (caught.value.why, attempts) == ("too_many_conflicts", 4)
+    assert await store.remembered("a") == "4"
+
+
+async def test_a_fault_of_ours_is_not_taken_for_an_outage(engine: PostgresEngine) -> None:
+    """A statement or a value that can never work is no SERVICE_UNAVAILABLE."""
+    for statement, parameters in (
+        ("SELECT nothing FROM nowhere", ()),
+        ("SELECT value FROM facts WHERE name = $1", (1,)),
+    ):
+        with pytest.raises((asyncpg.UndefinedTableError, asyncpg.DataError)):
+            await engine.read(statement, *parameters)
+
+
+CONFLICTS = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
+    asyncpg.UniqueViolationError,
+    asyncpg.ForeignKeyViolationError,
+    asyncpg.ExclusionViolationError,
+)
+
+
+@pytest.mark.parametrize("second", CONFLICTS)
+@pytest.mark.parametrize("first", [asyncpg.SerializationError, asyncpg.UniqueViolationError])
+async def test_a_conflict_in_any_attempt_is_repeated(
+    engine: PostgresEngine, first: type[Exception], second: type[Exception]
+) -> None:
+    """Whatever kind it is of, in the first attempt and in later ones."""
+    raised = [first("hunter2"), second("hunter2"), second("hunter2")]
+
+    async def job(transaction: Transaction) -> str:
+        await transaction.run("INSERT INTO facts VALUES ('a', 'a')")
+        if raised:
+            raise raised.pop(0)
+        return "done"
+
+    assert await engine.write(job) == "done"
+    assert len(await engine.read("SELECT * FROM facts")) == 1
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+async def test_a_conflict_that_stays_is_service_unavailable(
+    engine: PostgresEngine, monkeypatch: pytest.MonkeyPatch, conflict: type[Exception]
+) -> None:
+    """And never INTERNAL."""
+    monkeypatch.setattr(engines, "MAX_ATTEMPTS", 10)
+    monkeypatch.setattr(engines, "MAX_PAUSE_SECONDS", 0)
+
+    async def job(_: Transaction) -> None:
+        raise conflict("hunter2")
+
+    with pytest.raises(ServiceUnavailable):
+        await engine.write(job)
+
+
+async def test_a_constraint_that_stays_violated_is_logged(engine: PostgresEngine) -> None:
+    """Once, at level error, by its type: its text holds what is in the database."""
+    attempts = 0
+
+    async def twice(transaction: Transaction) -> None:
+        nonlocal attempts
+        attempts += 1
+        for _ in range(2):
+            await transaction.run("INSERT INTO facts VALUES ('hunter2', 'hunter2')")
+
+    with capture_logs() as lines, pytest.raises(ServiceUnavailable) as caught:
+        await engine.write(twice)
+    assert caught.value.why == "UniqueViolationError"
+    assert lines == [
+        {
+            "event": "constraint violated",
+            "exception": "UniqueViolationError",
+            "log_level": "error",
+        }
+    ]
+    assert attempts == 1 + engines.MAX_VIOLATIONS
+    assert await engine.read("SELECT * FROM facts") == []
+
+
+async def test_an_outcome_that_is_not_known_is_not_tried_again(engine: PostgresEngine) -> None:
+    """Since it may have been written."""
+    attempts = 0
+
+    async def job(_: Transaction) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise asyncpg.StatementCompletionUnknownError
+
+    with pytest.raises(ServiceUnavailable):
+        await engine.write(job)
+    assert attempts == 1
+
+
+@pytest.mark.parametrize("conflict", [*CONFLICTS[:5], asyncpg.InvalidSQLStatementNameError])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_read_that_meets_a_conflict_is_repeated_once(
+    engine: PostgresEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    conflict: type[Exception],
+    count: int,
+) -> None:
+    """A plan that a migration has made invalid, or a standby's conflict; then it is
+    SERVICE_UNAVAILABLE."""
+    raised = [conflict("hunter2") for _ in range(count)]
+    fetch = asyncpg.Connection.fetch
+
+    async def failing(self: asyncpg.Connection, *arguments: Any) -> Any:
+        if raised:
+            raise raised.pop()
+        return await fetch(self, *arguments)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetch", failing)
+    if count == 1:
+        assert await engine.read("SELECT * FROM facts") == []
+    else:
+        with pytest.raises(ServiceUnavailable):
+            await engine.read("SELECT * FROM facts")
+
+
+async def test_two_that_add_one_profile_violate_nothing(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile's key is unique by two indexes; a statement that names one of them violates the
+    other in a race, which is then repeated again and again."""
+    engine = await PostgresEngine.open(postgres_url, 20)
+    other = await PostgresEngine.open(postgres_url, 20)
+    stores = [SqlStore(engine), SqlStore(other)]
+    await stores[0].create_tenant(Tenant("ten_a", "A", NOW))
+    violated = Counter[str]()
+    for each in (engine, other):
+        attempt = each._attempt
+
+        async def counted(job: Any, attempt: Any = attempt) -> Any:
+            try:
+                return await attempt(job)
+            except asyncpg.IntegrityConstraintViolationError as error:
+                violated[error.constraint_name] += 1
+                raise
+
+        monkeypatch.setattr(each, "_attempt", counted)
+    for number in range(100):
+        profile = Profile(f"prof_{number}", None, NOW)
+        await asyncio.gather(*(store.create_profile("ten_a", profile) for store in stores * 5))
+    assert violated == {}
+    for each in (engine, other):
+        await each.close()
+
+
+async def test_connections_are_waited_for_in_bounds(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all are in use for too long, or too many wait, it is SERVICE_UNAVAILABLE; then all
+    goes on."""
+    engine = await PostgresEngine.open(postgres_url, 1)
+    store = SqlStore(engine)
+    go_on = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def job(transaction: Transaction) -> str:
+        begun.set()
+        await go_on.wait()
+        await transaction.run("INSERT INTO facts VALUES ('a', 'a')")
+        return "done"
+
+    slow = asyncio.create_task(engine.write(job))
+    await begun.wait()
+    monkeypatch.setattr(engines, "WAIT_SECONDS", 0.2)
+    with pytest.raises(ServiceUnavailable):
+        await store.remembered("a")
+    monkeypatch.setattr(engines, "MOST_ASKED", 1)
+    with pytest.raises(ServiceUnavailable, match="not available") as caught:
+        await store.remembered("a")
+    assert caught.value.why == "callers_waiting"
+    monkeypatch.undo()
+    go_on.set()
+    assert await slow == "done"
+    assert await store.remembered("a") == "a"
+    await engine.close()
+
+
+async def test_reads_go_on_while_writers_wait(engine: PostgresEngine, postgres_url: str) -> None:
+    """Writers that wait for somebody's row leave connections for reads."""
+    store = SqlStore(engine)
+    await store.create_tenant(Tenant("ten_a", "A", NOW))
+    holder = await asyncpg.connect(postgres_url)
+    held = holder.transaction()
+    await held.start()
+    await holder.execute("UPDATE tenants SET last_event = 0")
+    writers = [
+        asyncio.create_task(store.save_login(login(profile_key=f"prof_{number}")))
+        for number in range(2 * POOL_SIZE)
+    ]
+    async with asyncio.timeout(3):
+        for _ in range(20):
+            assert [tenant.name for tenant in await store.tenants()] == ["A"]
+    assert not any(writer.done() for writer in writers)
+    await held.rollback()
+    await holder.close()
+    assert await asyncio.gather(*writers) == [None] * len(writers)
+
+
+async def test_what_takes_too_long_is_ended(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement by the server, a transaction by us: SERVICE_UNAVAILABLE, and on it goes."""
+    monkeypatch.setitem(engines._SESSION, "statement_timeout", "100ms")
+    monkeypatch.setattr(engines, "WRITE_SECONDS", 0.5)
+    engine = await PostgresEngine.open(postgres_url, 1)
+    with pytest.raises(ServiceUnavailable) as caught:
+        await engine.read("SELECT pg_sleep(100)")
+    assert caught.value.why == "QueryCanceledError"
+
+    async def job(transaction: Transaction) -> None:
+        await transaction.run("INSERT INTO facts VALUES ('a', 'a')")
+        await asyncio.Event().wait()
+
+    with pytest.raises(ServiceUnavailable):
+        await engine.write(job)
+    assert await engine.read("SELECT * FROM facts") == []
+    await engine.close()
+
+
+async def test_callers_that_are_gone_leave_the_pool_whole(engine: PostgresEngine) -> None:
+    """Cancelled while they wait, read or write, they leave neither a transaction nor a gap."""
+    store = SqlStore(engine)
+    for delay in range(40):
+        tasks = [asyncio.create_task(store.remember(f"n{number}", "v")) for number in range(20)]
+        await asyncio.sleep(delay / 4000)
+        for task in tasks[::2]:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert outcomes[1::2] == ["v"] * 10
+    found = await asyncio.gather(*(store.remembered("n1") for _ in range(POOL_SIZE)))
+    assert found == ["v"] * POOL_SIZE
+    [idle] = await engine.read(
+        "SELECT count(*) AS left_open FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+    )
+    assert idle["left_open"] == 0
+
+
+async def test_a_connection_is_handed_on_as_it_is(
+    engine: PostgresEngine, postgres_url: str
+) -> None:
+    """The driver's reset is not run between two calls: a read costs one statement."""
+    await SqlStore(engine).remembered("a")
+    found = rows(
+        postgres_url, "SELECT query FROM pg_stat_activity WHERE application_name = 'postcore'"
+    )
+    assert [row["query"] for row in found] == [statements.REMEMBERED]
+
+
+async def test_a_database_that_takes_no_writes(
+    postgres: Cluster, postgres_url: str, engine: PostgresEngine
+) -> None:
+    """Is refused at the start in a sentence; later it is SERVICE_UNAVAILABLE for writes alone,
+    until it takes them again."""
+    name = postgres_url.rpartition("/")[2]
+    store = SqlStore(engine)
+    await postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(StoreError, match="is read-only; name the one that takes writes"):
+        await schema_revision(postgres_url)
+    with pytest.raises(ServiceUnavailable) as caught:
+        await store.remember("a", "1")
+    assert caught.value.why == "ReadOnlySQLTransactionError"
+    assert await store.remembered("a") is None
+    readers = [store.remembered("a") for _ in range(POOL_SIZE)]
+    await asyncio.gather(*readers)  # connections from before it takes writes again
+    await postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert await store.remember("a", "1") == "1"
+
+
+async def test_a_database_that_is_full(
+    postgres: Cluster, postgres_url: str, engine: PostgresEngine
+) -> None:
+    """With the server's own error for a disk without room: SERVICE_UNAVAILABLE for writes alone,
+    until there is room again. (With such a disk: the attack by misfortunes.)"""
+    name = postgres_url.rpartition("/")[2]
+    store = SqlStore(engine)
+    await postgres.execute(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END $$;"
+        " CREATE TRIGGER no_room BEFORE INSERT ON facts EXECUTE FUNCTION no_room()",
+        name,
+    )
+    with pytest.raises(ServiceUnavailable) as caught:
+        await store.remember("a", "1")
+    assert caught.value.why == "DiskFullError"
+    assert await store.remembered("a") is None
+    await postgres.execute("DROP TRIGGER no_room ON facts", name)
+    assert await store.remember("a", "1") == "1"
+
+
+async def test_a_database_in_another_encoding_is_refused(postgres: Cluster) -> None:
+    """Since there are names that it could not hold."""
+    await postgres.execute(
+        "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc"
+    )
+    with pytest.raises(StoreError, match="has another encoding than UTF8"):
+        await schema_revision(postgres.url("latin"))
+    await postgres.drop("latin")
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is taken and not answered is a sentence, or SERVICE_UNAVAILABLE."""
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 0.2)
+    with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        url = f"postgresql://u:p@127.0.0.1:{mute.getsockname()[1]}/d"
+        with pytest.raises(StoreError, match=r"cannot be reached \(TimeoutError\)"):
+            await schema_revision(url)
+        engine = await PostgresEngine.open(url, 1)
+        for _ in range(2):
+            with pytest.raises(ServiceUnavailable):
+                await engine.read("SELECT 1")
+        await engine.close()
+
+
+async def test_an_old_program_goes_on_beside_a_newer_schema(
+    engine: PostgresEngine, postgres_url: str
+) -> None:
+    """Statements that are prepared are so again where a migration has changed their tables."""
+    store = SqlStore(engine)
+    statement = "SELECT * FROM facts"
+
+    async def job(transaction: Transaction) -> list[Any]:
+        return [dict(row) for row in await transaction.run(statement)]
+
+    await store.remember("a", "1")
+    assert await engine.write(job) == [{"name": "a", "value": "1"}]
+    rows(postgres_url, "ALTER TABLE facts ADD COLUMN more BIGINT")
+    assert await engine.write(job) == [{"name": "a", "value": "1", "more": None}]
+    assert [dict(row) for row in await engine.read(statement)] == await engine.write(job)

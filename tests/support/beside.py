@@ -1,0 +1,148 @@
+"""Beside a running service: commands, what they find in its store, and what fills that."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from service.app.startup import open_store
+from service.crypto.keyring import Key, Keyring, Wrap, new_keys
+from service.crypto.vault import Vault
+from service.domain.clock import SystemClock
+from service.domain.model import DAY, Session
+from service.domain.records import Envelope, LoginWrite, Purpose, SecretAddress
+from service.settings import Settings
+from tests.support.bluesky import Person, SandboxBluesky
+from tests.support.engines import rows
+from tests.support.running import Running
+
+
+@dataclass
+class Command:
+    """How a command beside the service has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@asynccontextmanager
+async def started(service: Running, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    kept = {name: value for name, value in os.environ.items() if "POSTCORE_" not in name}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "service",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={
+            **kept,
+            "POSTCORE_DATABASE_URL": service.settings.database_url,
+            "POSTCORE_KEYRING_FILE": str(service.settings.keyring_file),
+        },
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def command(service: Running, *arguments: str) -> Command:
+    async with started(service, *arguments) as process, asyncio.timeout(60):
+        out, err = await process.communicate()
+        assert process.returncode is not None
+    return Command(process.returncode, out.decode(), err.decode())
+
+
+async def done(service: Running, *arguments: str) -> str:
+    """What a command prints that has to work."""
+    ended = await command(service, *arguments)
+    assert ended.code == 0, ended
+    return ended.out.strip()
+
+
+def old_keys(created_at: str) -> list[Key]:
+    """New keys as the program before `derived` ones made them: it reads a keyring of these."""
+    return [replace(key, wrap=Wrap.DIRECT) for key in new_keys(created_at)]
+
+
+def age(keyring: Path) -> None:
+    """Have all keys be in their states for long, so that no test waits for that."""
+    written = json.loads(keyring.read_text())
+    for key in written["keys"]:
+        key["since"] = "2026-01-02T03:04:05+00:00"
+    draft = keyring.with_name("aged")
+    draft.touch(0o600)
+    draft.write_text(json.dumps(written))
+    draft.rename(keyring)
+
+
+def opened(service: Running) -> dict[tuple[str, str], str]:
+    """Every secret of the store, by profile and purpose; raises where one does not open."""
+    return opened_by(service.settings)
+
+
+def opened_by(read: Settings) -> dict[tuple[str, str], str]:
+    """The same of the store that *read* names, whether it is served or not."""
+    vault = Vault(Keyring(read.keyring_file))
+    found = {}
+    for purpose, table in ((Purpose.CREDENTIAL, "credentials"), (Purpose.SESSION, "sessions")):
+        for row in rows(
+            read.database_url,
+            "SELECT c.tenant_id, c.profile_key, c.platform, c.account_id, c.origin, c.generation,"
+            f" s.ring_key_id, s.envelope FROM connections c JOIN {table} s"
+            " USING (tenant_id, profile_key, platform)",
+        ):
+            sealed = Envelope(row.pop("ring_key_id"), row.pop("envelope"))
+            found[row["profile_key"], purpose.value] = vault.open(
+                sealed, purpose, SecretAddress(**row)
+            )
+    return found
+
+
+async def plant(service: Running, count: int) -> None:
+    """So many connections, as a login would have left them."""
+    vault, now = Vault(Keyring(service.settings.keyring_file)), SystemClock().now()
+
+    def saved(number: int) -> LoginWrite:
+        context = SecretAddress(
+            service.tenant_id,
+            f"prof_planted{number:06}",
+            "bluesky",
+            f"did:plc:{number:024}",
+            "https://planted.example",
+            number,
+        )
+        return LoginWrite(
+            context,
+            f"u{number}.example",
+            vault.seal(f"password {number}", Purpose.CREDENTIAL, context),
+            vault.seal_session(Session("access", f"refresh {number}", now + DAY), context),
+            now + DAY,
+            now + DAY,
+            create_profile=True,
+            reservation=None,
+            at=now,
+        )
+
+    async with open_store(service.settings) as store:
+        for start in range(0, count, 500):
+            some = range(start, min(start + 500, count))
+            await asyncio.gather(*(store.save_login(saved(number)) for number in some))
+
+
+async def people(service: Running, sandbox: SandboxBluesky, count: int) -> dict[str, Person]:
+    """So many connected accounts, by profile."""
+    found = {}
+    for _ in range(count):
+        person = await sandbox.person()
+        reply = await service.connect(person.handle, person.app_password)
+        found[reply.profile_key] = person
+    return found

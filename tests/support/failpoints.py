@@ -1,0 +1,101 @@
+"""Failpoints: `postcore` in a process that kills itself at a seam, of which its code knows nothing.
+
+    python -m tests.support.failpoints before store.save_session -- serve
+
+The seam's first call kills (or the one that `--call` counts), before it does its work or after.
+`--ahead SECONDS` puts the clock of the process forward, so that tokens expire. Without a seam
+nothing kills.
+"""
+
+import argparse
+import functools
+import os
+import signal
+import sys
+from typing import Any
+
+from service.cli import main as cli
+from service.connections.login_budget import LoginBudget
+from service.domain.clock import SystemClock
+from service.domain.model import SECOND
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.storage import profiles
+from service.storage.sqlite import SqliteEngine
+from service.storage.store import SqlStore
+
+SEAMS: dict[str, tuple[Any, str]] = {
+    "store.reserve": (SqlStore, "reserve"),
+    "platform.identify": (BlueskyPlatform, "identify"),
+    "limits.spend": (LoginBudget, "spend"),
+    "platform.log_in": (BlueskyPlatform, "log_in"),
+    "store.save_login": (SqlStore, "save_login"),
+    # within the transaction: rows are written, and not yet committed
+    "transaction.add_event": (profiles, "add_event"),
+    "transaction.complete": (profiles, "complete"),
+    "engine.commit": (SqliteEngine, "_commit"),
+    "store.save_display_name": (SqlStore, "save_display_name"),
+    "store.create_profile": (SqlStore, "create_profile"),
+    "store.disconnect": (SqlStore, "disconnect"),
+    "store.delete_profile": (SqlStore, "delete_profile"),
+    "platform.log_out": (BlueskyPlatform, "log_out"),
+    "store.connection": (SqlStore, "connection"),
+    "store.claim": (SqlStore, "claim"),
+    "platform.refresh": (BlueskyPlatform, "refresh"),
+    "platform.look_up": (BlueskyPlatform, "look_up"),
+    "platform.standing": (BlueskyPlatform, "standing"),
+    "platform.log_in_again": (BlueskyPlatform, "log_in_again"),
+    "store.save_session": (SqlStore, "save_session"),
+    "store.save_verdict": (SqlStore, "save_verdict"),
+    "store.give_up_claim": (SqlStore, "give_up_claim"),
+    "store.add_leases": (SqlStore, "add_leases"),
+    "store.delete_part_of_tenant": (SqlStore, "delete_part_of_tenant"),
+}
+WHEN = ("before", "after")
+
+
+def set_off(when: str, seam: str, call: int) -> None:
+    """Let the process die at that call of *seam*."""
+    owner, name = SEAMS[seam]
+    method = getattr(owner, name)
+    left = call
+
+    @functools.wraps(method)
+    async def deadly(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left > 0:
+            return await method(*arguments, **named)
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            return await method(*arguments, **named)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, deadly)
+
+
+def put_forward(seconds: float) -> None:
+    """Let the process live so many seconds later."""
+    now = SystemClock.now
+    SystemClock.now = lambda self: now(self) + int(seconds * SECOND)  # type: ignore[method-assign]
+
+
+def main() -> None:
+    at = sys.argv.index("--")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("when", nargs="?", choices=WHEN)
+    parser.add_argument("seam", nargs="?", choices=SEAMS)
+    parser.add_argument("--call", type=int, default=1)
+    parser.add_argument("--ahead", type=float, default=0)
+    given = parser.parse_args(sys.argv[1:at])
+    if given.seam:
+        set_off(given.when, given.seam, given.call)
+    if given.ahead:
+        put_forward(given.ahead)
+    sys.argv[1:] = sys.argv[at + 1 :]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

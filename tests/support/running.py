@@ -1,0 +1,264 @@
+"""Running: the whole service in this process, and a client of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from postcore.profiles.v1 import platform_service_pb2_grpc as platforms_grpc
+from postcore.profiles.v1 import profile_pb2
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
+from service.access.api_keys import Access
+from service.app.build import serving
+from service.app.startup import open_store
+from service.crypto.keyring import Keyring, create_keyring, new_keys
+from service.crypto.vault import Vault
+from service.domain.clock import Clock, SystemClock
+from service.domain.ids import random_id
+from service.domain.model import DEFAULT_SCOPES, Micros, Profile, Scope, Session, Tenant
+from service.domain.records import Envelope, SecretAddress, SessionEnvelope
+from service.settings import Settings
+from tests.support.engines import rows
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A call's error as a caller sees it."""
+
+    code: grpc.StatusCode
+    reason: str
+    message: str
+    metadata: dict[str, str]
+    fields: tuple[str, ...] = ()
+    retry_after: int | None = None
+    help_url: str = ""
+    trailers: dict[str, str] = field(default_factory=dict, compare=False)
+    wire: bytes = field(default=b"", compare=False, repr=False)
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    """What *error* says, decoded from its details."""
+    trailers = dict(error.trailing_metadata() or ())
+    status = rpc_status.from_call(error)
+    if status is None:
+        return Refusal(error.code(), "", error.details() or "", {}, trailers=trailers)
+    info = error_details_pb2.ErrorInfo()
+    bad, retry, help_ = (
+        error_details_pb2.BadRequest(),
+        error_details_pb2.RetryInfo(),
+        error_details_pb2.Help(),
+    )
+    for detail in status.details:
+        for kind in (info, bad, retry, help_):
+            detail.Unpack(kind)
+    assert info.domain == "profiles.postcore.dev"
+    return Refusal(
+        error.code(),
+        info.reason,
+        status.message,
+        dict(info.metadata),
+        tuple(violation.field for violation in bad.field_violations),
+        retry.retry_delay.seconds or None,
+        help_.links[0].url if help_.links else "",
+        {key: value for key, value in trailers.items() if not key.endswith("-bin")},
+        status.SerializeToString(),
+    )
+
+
+class MovedClock:
+    """The machine's clock, put forward by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead: Micros = 0
+
+    def now(self) -> Micros:
+        return SystemClock().now() + self.ahead
+
+
+@dataclass
+class Running:
+    """A service that takes calls, with a tenant and its key."""
+
+    settings: Settings
+    address: str
+    channel: grpc.aio.Channel
+    tenant_id: str = ""
+    api_key: str = field(default="", repr=False)
+    leasing_key: str = field(default="", repr=False)
+    http: str = ""
+
+    def __post_init__(self) -> None:
+        self.profiles = profiles_grpc.ProfileServiceStub(self.channel)
+        self.platforms = platforms_grpc.PlatformServiceStub(self.channel)
+        self.sessions = sessions_grpc.SessionServiceStub(self.channel)
+        self._making_key = asyncio.Lock()
+
+    @property
+    def database(self) -> Path:
+        return self.settings.database_file
+
+    def metadata(self, api_key: str | None = None) -> tuple[tuple[str, str], ...]:
+        return (("x-api-key", api_key or self.api_key),)
+
+    async def connect(
+        self,
+        handle: str,
+        app_password: str,
+        *,
+        profile_key: str | None = None,
+        platform: str = "bluesky",
+        idempotency_key: str = "",
+        api_key: str | None = None,
+        timeout: float | None = 10,  # noqa: ASYNC109 - grpc's own
+    ) -> pb.ConnectProfileResponse:
+        return await self.profiles.ConnectProfile(
+            pb.ConnectProfileRequest(
+                profile_key=profile_key,
+                platform=platform,
+                credentials=pb.Credentials(handle=handle, app_password=app_password),
+                idempotency_key=idempotency_key,
+            ),
+            metadata=self.metadata(api_key),
+            timeout=timeout,
+        )
+
+    async def refused(self, *args: Any, **kwargs: Any) -> Refusal:
+        """What `connect` is refused with."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.connect(*args, **kwargs)
+        return refusal_of(caught.value)
+
+    async def lease(
+        self,
+        profile_key: str,
+        *,
+        rejected: str = "",
+        platform: str = "bluesky",
+        api_key: str | None = None,
+        timeout: float | None = 10,  # noqa: ASYNC109 - grpc's own
+    ) -> sessions_pb.LeaseSessionResponse:
+        if api_key is None:
+            async with self._making_key:  # one does for all that ask at once
+                self.leasing_key = self.leasing_key or (await self.new_key(Scope.SESSIONS_LEASE))[0]
+            api_key = self.leasing_key
+        return await self.sessions.LeaseSession(
+            sessions_pb.LeaseSessionRequest(
+                profile_key=profile_key, platform=platform, rejected_access_token=rejected
+            ),
+            metadata=self.metadata(api_key),
+            timeout=timeout,
+        )
+
+    async def lease_refused(self, *args: Any, **kwargs: Any) -> Refusal:
+        """What `lease` is refused with."""
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.lease(*args, **kwargs)
+        return refusal_of(caught.value)
+
+    async def verify(
+        self, profile_key: str, *, platform: str = "bluesky"
+    ) -> profile_pb2.Connection:
+        reply = await self.profiles.VerifyConnection(
+            pb.VerifyConnectionRequest(profile_key=profile_key, platform=platform),
+            metadata=self.metadata(),
+            timeout=15,
+        )
+        return reply.connection
+
+    async def new_key(self, *scopes: Scope, tenant_id: str = "") -> tuple[str, str]:
+        """A new key (and its id), made beside the server as the command line makes it."""
+        async with open_store(self.settings) as store:
+            keyring = Keyring(self.settings.keyring_file)
+            plain, key = Access(store, keyring, SystemClock()).mint(
+                tenant_id or self.tenant_id, "test", frozenset(scopes) or DEFAULT_SCOPES
+            )
+            assert await store.add_api_key(key)
+        return plain, key.key_id
+
+    async def new_tenant(self) -> str:
+        async with open_store(self.settings) as store:
+            tenant = Tenant(f"ten_{random_id()}", "another", SystemClock().now())
+            await store.create_tenant(tenant)
+        return tenant.tenant_id
+
+    async def new_profile(self) -> str:
+        """An empty profile of the tenant's."""
+        key = f"prof_{random_id()}"
+        async with open_store(self.settings) as store:
+            await store.create_profile(self.tenant_id, Profile(key, None, SystemClock().now()))
+        return key
+
+    def session(self, profile_key: str = "") -> Session:
+        """The session that is stored for a profile, or for the only one, opened with the
+        keyring."""
+        [row] = self.rows(
+            "SELECT * FROM connections JOIN sessions USING (tenant_id, profile_key, platform)"
+            " WHERE ? IN ('', profile_key)",
+            profile_key,
+        )
+        context = SecretAddress(
+            row["tenant_id"],
+            row["profile_key"],
+            row["platform"],
+            row["account_id"],
+            row["origin"],
+            row["generation"],
+        )
+        sealed = Envelope(row["ring_key_id"], row["envelope"])
+        vault = Vault(Keyring(self.settings.keyring_file))
+        return vault.open_session(SessionEnvelope(context, sealed))
+
+    async def revoke_key(self, key_id: str) -> None:
+        async with open_store(self.settings) as store:
+            assert await store.revoke_api_key(key_id, SystemClock().now())
+
+    async def execute(self, statement: str, *parameters: object) -> None:
+        """Change the database beside the server."""
+        # in a thread: the server, which it may have to wait for, runs in this one
+        await asyncio.to_thread(self.rows, statement, *parameters)
+
+    def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
+        """What stands in the database, read beside the server."""
+        return rows(self.settings.database_url, statement, *parameters)
+
+
+FAST = {"LOOKUPS_PER_TENANT": "100000", "LOOKUPS_PER_HOST": "100000"}
+"""For tests, which connect faster than a caller may."""
+
+
+@asynccontextmanager
+async def running(
+    database: Path, settings: Mapping[str, str], clock: Clock | None = None
+) -> AsyncIterator[Running]:
+    """The service on *database* (which is in today's schema) with *settings* by name."""
+    read = Settings.read(
+        {
+            "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
+            "POSTCORE_KEYRING_FILE": str(database.with_name("keyring.json")),
+            "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
+            **{f"POSTCORE_{name}": value for name, value in {**FAST, **settings}.items()},
+        }
+    )
+    if not read.keyring_file.exists():
+        create_keyring(read.keyring_file, new_keys("test"))
+    async with (
+        serving(read, clock=clock or SystemClock()) as started,
+        grpc.aio.insecure_channel(started.grpc) as channel,
+    ):
+        service = Running(read, started.grpc, channel, http=started.http)
+        service.tenant_id = await service.new_tenant()
+        service.api_key, _ = await service.new_key()
+        yield service

@@ -1,0 +1,201 @@
+"""Bounds of calls that have a key: by tenant and in all, by time, and by the life of the key."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from service.connections.logins import Logins
+from service.domain.model import Scope
+from service.sandbox.faults import Hang
+from service.transport.admission import SMALL_TENANT
+from tests.support.bluesky import SESSION, SandboxBluesky
+from tests.support.running import Running, refusal_of, running
+
+CREATE = "/postcore.profiles.v1.ProfileService/CreateProfile"
+GET = "/postcore.profiles.v1.ProfileService/GetProfile"
+SECONDS = 20.0
+
+
+def silent(service: Running, method: str, api_key: str = "") -> Any:
+    """A call whose message does not come."""
+    raw: Any = service.channel.stream_unary(method)
+    return raw(metadata=service.metadata(api_key or None), timeout=SECONDS)
+
+
+async def admitted(service: Running, api_key: str = "") -> bool:
+    """Whether a call of the key finds a place."""
+    raw: Any = service.channel.unary_unary(GET)
+    code = await raw(b"", metadata=service.metadata(api_key or None), timeout=SECONDS).code()
+    assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    return code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_tenant_has_so_many_calls_at_once(sandbox: SandboxBluesky, database: Path) -> None:
+    """Beyond them RATE_LIMIT_EXCEEDED, while another tenant's calls pass; one that ends makes
+    room."""
+    limits = {"CONCURRENT_CALLS_PER_TENANT": "5", "MAX_CONCURRENT_CALLS": "100"}
+    async with running(database, {**sandbox.settings(), **limits}) as service:
+        other, _ = await service.new_key(tenant_id=await service.new_tenant())
+        held = [silent(service, GET) for _ in range(5)]
+        await asyncio.sleep(0.2)
+        raw: Any = service.channel.unary_unary(GET)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw(b"", metadata=service.metadata(), timeout=SECONDS)
+        refusal = refusal_of(caught.value)
+        assert (refusal.reason, refusal.retry_after) == ("RATE_LIMIT_EXCEEDED", 1)
+        assert await admitted(service, other)
+        held[0].cancel()
+        async with asyncio.timeout(SECONDS):
+            while not await admitted(service):
+                await asyncio.sleep(0.01)
+        for call in held:
+            call.cancel()
+
+
+async def test_small_tenants_find_a_place_in_a_full_room(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """One tenant fills it; another has SMALL_TENANT calls all the same, and no more."""
+    limits = {"CONCURRENT_CALLS_PER_TENANT": "100", "MAX_CONCURRENT_CALLS": "40"}
+    async with running(database, {**sandbox.settings(), **limits}) as service:
+        other, _ = await service.new_key(tenant_id=await service.new_tenant())
+        held = [silent(service, GET) for _ in range(60)]
+        await asyncio.sleep(0.3)
+        assert sum(call.done() for call in held) == 20
+        assert not await admitted(service)
+        held += [silent(service, GET, other) for _ in range(SMALL_TENANT - 1)]
+        await asyncio.sleep(0.2)
+        assert await admitted(service, other)
+        held.append(silent(service, GET, other))
+        await asyncio.sleep(0.2)
+        assert not await admitted(service, other)
+        for call in held:
+            call.cancel()
+
+
+async def test_a_message_has_its_time(sandboxed: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not come is INVALID_REQUEST; a stream that ends without one is, too."""
+    monkeypatch.setattr("service.transport.messages.MESSAGE_SECONDS", 0.2)
+    for method in (GET, CREATE, "/postcore.profiles.v1.ProfileService/WatchConnections"):
+        late = silent(sandboxed, method)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await late
+        assert refusal_of(caught.value).reason == "INVALID_REQUEST"
+        ended = silent(sandboxed, method)
+        await ended.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ended
+        assert refusal_of(caught.value).reason == "INVALID_REQUEST"
+    assert sandboxed.rows("SELECT * FROM profiles") == []
+
+
+async def test_a_message_that_is_too_long_does_nothing(sandboxed: Running) -> None:
+    """grpc refuses it: it is never taken for an empty one."""
+    raw: Any = sandboxed.channel.unary_unary(CREATE)
+    call = raw(b"\x0a" + bytes(70_000), metadata=sandboxed.metadata(), timeout=SECONDS)
+    assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert sandboxed.rows("SELECT * FROM profiles") == []
+
+
+async def test_a_call_lasts_a_minute_at_most(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its caller allows."""
+    monkeypatch.setattr("service.transport.grpc.methods.MAX_SECONDS", 0.3)
+
+    async def hang(*_: object) -> object:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("service.profiles.profiles.Profiles.get", hang)
+    raw: Any = sandboxed.channel.unary_unary(GET)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await raw(b"", metadata=sandboxed.metadata(), timeout=3600)
+    assert refusal_of(caught.value).reason == "DEADLINE_EXCEEDED"
+
+
+async def test_repeats_of_an_idempotency_key_wait_in_their_tenants_room(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """A thousand of them leave another tenant's calls alone, and read rather than write."""
+    limits = {"CONCURRENT_CALLS_PER_TENANT": "20"}
+    async with running(database, {**sandbox.settings(), **limits}) as service:
+        other, _ = await service.new_key(tenant_id=await service.new_tenant())
+        person = await sandbox.person()
+        sandbox.server.breakages.add(Hang())
+        calls = [
+            asyncio.create_task(
+                service.connect(
+                    person.handle, person.app_password, idempotency_key="k", timeout=SECONDS
+                )
+            )
+            for _ in range(300)
+        ]
+        await asyncio.sleep(1)
+        raw: Any = service.channel.unary_unary(CREATE)
+        began = monotonic()
+        for _ in range(20):
+            assert await raw(b"", metadata=service.metadata(other), timeout=SECONDS) is not None
+        assert monotonic() - began < SECONDS / 4
+        sandbox.server.breakages.clear()
+        for call in calls:
+            call.cancel()
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [one for one in ended if isinstance(one, grpc.aio.AioRpcError)]
+        assert sum(one.code() is grpc.StatusCode.RESOURCE_EXHAUSTED for one in refused) >= 280
+
+
+async def test_a_revoked_key_ends_its_calls(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """Within 5 s, and nothing is stored: not by the connect under way, and not behind it."""
+    person = await sandbox.person()
+    key, key_id = await sandboxed.new_key(Scope.PROFILES_WRITE)
+    sandbox.server.breakages.add(Hang())
+    calls = [
+        asyncio.create_task(
+            sandboxed.refused(
+                person.handle,
+                person.app_password,
+                idempotency_key="k",
+                api_key=key,
+                timeout=60,
+            )
+        )
+        for _ in range(10)
+    ]
+    await asyncio.sleep(0.5)
+    began = monotonic()
+    await sandboxed.revoke_key(key_id)
+    refusals = await asyncio.gather(*calls)
+    assert monotonic() - began < 5
+    assert {refusal.reason for refusal in refusals} == {"INVALID_API_KEY"}
+    sandbox.server.breakages.clear()
+    await asyncio.sleep(1)
+    assert sandboxed.rows("SELECT * FROM profiles") == []
+    assert sandboxed.rows("SELECT * FROM connections") == []
+
+
+async def test_a_login_of_a_key_that_was_revoked_meanwhile_is_not_stored(
+    sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session is ended at the server."""
+    person = await sandbox.person()
+    key, key_id = await sandboxed.new_key(Scope.PROFILES_WRITE)
+    monkeypatch.setattr("service.connections.connect.KEY_SECONDS", 0.0)
+    heed = Logins.heed
+
+    async def revoking(self: Logins, *arguments: Any) -> None:
+        await sandboxed.revoke_key(key_id)
+        await heed(self, *arguments)
+
+    monkeypatch.setattr(Logins, "heed", revoking)
+    refusal = await sandboxed.refused(person.handle, person.app_password, api_key=key)
+    assert refusal.reason == "INVALID_API_KEY"
+    assert sandboxed.rows("SELECT * FROM connections") == []
+    async with asyncio.timeout(SECONDS):
+        while (await sandbox.counts()).get(f"{SESSION}deleteSession", 0) < 1:
+            await asyncio.sleep(0.02)

@@ -1,0 +1,120 @@
+"""Floods of the HTTP edge by callers without a key: others are served by the process that ships."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from statistics import quantiles
+
+import grpc.aio
+import pytest
+
+from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
+from postcore.profiles.v1 import platform_service_pb2_grpc as platforms_grpc
+from tests.cli.home import DEADLINE, Home, Started
+from tests.transport.http.edge import LONG, Wire
+from tests.transport.http.flood import KINDS
+
+ROUNDS, CALLS = 3, 100
+SLACK_SECONDS = (0.001, 0.025)
+"""For half and for 99 of 100 calls: the machine is busy with other tests, too."""
+CONNECTIONS = 5000
+HEALTH = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+@contextmanager
+def flooded(server: Started, kind: str) -> Iterator[None]:
+    """Beside a process that floods."""
+    host, _, port = server.http.rpartition(":")
+    flood = subprocess.Popen([sys.executable, "-m", "tests.transport.http.flood", kind, host, port])
+    try:
+        yield
+        assert flood.poll() is None
+    finally:
+        flood.kill()
+        flood.wait()
+
+
+async def taken(server: Started, key: str) -> list[float]:
+    """The seconds that half and 99 of 100 calls take at most, over HTTP and over gRPC."""
+    ask = f"GET /profiles HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n"
+    async with Wire.to(server.http) as wire, grpc.aio.insecure_channel(server.address) as channel:
+        stub = platforms_grpc.PlatformServiceStub(channel)
+
+        async def over_http() -> None:
+            await wire.send(ask)
+            assert (await wire.answer())[0] == 200
+
+        async def over_grpc() -> None:
+            request = platforms_pb.ListPlatformsRequest()
+            await stub.ListPlatforms(request, metadata=(("x-api-key", key),), timeout=LONG)
+
+        found = []
+        for call in (over_http, over_grpc):
+            await call()  # the first one opens a connection
+            each = []
+            for _ in range(CALLS):
+                started = time.perf_counter()
+                await call()
+                each.append(time.perf_counter() - started)
+                await asyncio.sleep(0.002)
+            parts = quantiles(each, n=100)
+            found += [parts[49], parts[98]]
+        return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_one_flooding_client_slows_down_no_other(home: Home, api_key: str, kind: str) -> None:
+    """Calls of others take less than three times as long, in the best of the rounds, which take
+    turns with and without the flood."""
+    with home.serve(CALLS_PER_SECOND="100000") as server:
+        await taken(server, api_key)
+        alone, beside = [], []
+        for _ in range(ROUNDS):
+            alone.append(await taken(server, api_key))
+            with flooded(server, kind):
+                await asyncio.sleep(0.3)
+                beside.append(await taken(server, api_key))
+        usual, slower = (
+            [min(each) for each in zip(*all_, strict=True)] for all_ in (alone, beside)
+        )
+        print(kind, *(f"{1000 * each:.2f}" for each in (*usual, *slower)))  # noqa: T201
+        for before, now, slack in zip(usual, slower, 2 * SLACK_SECONDS, strict=True):
+            assert now < 3 * before + slack
+        assert "failed" not in server.errors
+
+
+async def test_thousands_of_connections_make_room(home: Home) -> None:
+    """Beyond the limit the longest-waiting are closed; a new one is served at once, and a call
+    under way to its end."""
+    with home.serve(MAX_HTTP_CONNECTIONS="100") as server:
+        async with AsyncExitStack() as stack:
+            for number in range(CONNECTIONS):
+                wire = await stack.enter_async_context(Wire.to(server.http))
+                wire.writer.write(b"GET /health HTTP/1.1\r\nx: "[: number % 24])
+                if number % 500 == 499:
+                    async with asyncio.timeout(5), Wire.to(server.http) as other:
+                        await other.send(HEALTH)
+                        assert (await other.answer())[0] == 200
+        assert "failed" not in server.errors
+
+
+async def test_a_process_without_descriptors_goes_on_later(home: Home) -> None:
+    """New connections wait until there are some again; the log says so once."""
+    with home.serve() as server:
+        pid = server.process.pid
+        async with AsyncExitStack() as stack:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (64, 4096))
+            wires = [await stack.enter_async_context(Wire.to(server.http)) for _ in range(100)]
+            async with asyncio.timeout(DEADLINE):
+                while "cannot accept connections" not in server.errors:
+                    await asyncio.sleep(0.1)
+            for wire in wires[:90]:
+                wire.writer.transport.abort()
+            async with asyncio.timeout(DEADLINE), Wire.to(server.http) as wire:
+                await wire.send(HEALTH)
+                assert (await wire.answer())[0] == 200
+        assert server.errors.count("cannot accept connections") == 1

@@ -1,0 +1,406 @@
+"""Parity: what is done over gRPC and over HTTP ends alike, in its replies and in what is stored."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import grpc.aio
+import pytest
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from service.domain.model import Scope
+from service.transport.http.routes import METHODS, ROUTES
+from tests.connections.test_bad_input import CASES as BAD_INPUT
+from tests.support.bluesky import Bluesky, Person, SandboxBluesky
+from tests.support.running import Running, refusal_of
+from tests.transport.http.edge import Edge
+
+TABLES = (
+    "profiles",
+    "connections",
+    "credentials",
+    "sessions",
+    "idempotency_records",
+    "login_debits",
+    "events",
+)
+RANDOM = re.compile(r"prof_[a-z0-9]{16}\b|req_[a-z0-9]{16}\b")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+UNEQUAL = {
+    # drawn, sealed, or of one tenant or account alone
+    "account_id",
+    "connection",
+    "digest",
+    "display_name",
+    "envelope",
+    "generation",
+    "holder",
+    "tenant_id",
+    "username",
+}
+
+Fields = dict[str, Any]
+
+
+class Way:
+    """One of the two ways, each with a tenant of its own, and what came of its calls."""
+
+    def __init__(self, service: Running, api_key: str, tenant_id: str) -> None:
+        self.service = service
+        self.api_key = api_key
+        self.tenant_id = tenant_id
+        self.outcomes: list[Any] = []
+        self._names: dict[str, str] = {}
+
+    async def reply(self, method: str, request: Fields) -> Fields:
+        """The reply in JSON, or {"error", "message"}."""
+        raise NotImplementedError
+
+    async def call(self, method: str, request: Fields | None = None, **more: Any) -> Fields:
+        reply = await self.reply(method, {**(request or {}), **more})
+        self.outcomes.append((method, self._plain(reply)))
+        return reply
+
+    def known_as(self, name: str, text: str) -> None:
+        """Let *text*, which is this way's own, count as *name* in what came of its calls."""
+        self._names[text] = name
+
+    def _plain(self, value: Any) -> Any:
+        """*value* without what is random: such names are numbered as they come up."""
+        if isinstance(value, dict):
+            return {
+                # a token is drawn anew each time
+                key: bool(one) if key == "nextPageToken" else self._plain(one)
+                for key, one in value.items()
+            }
+        if isinstance(value, list):
+            return [self._plain(one) for one in value]
+        if not isinstance(value, str):
+            return value
+        for found in RANDOM.findall(value):
+            self._names.setdefault(found, f"random-{len(self._names)}")
+        for text, name in self._names.items():
+            value = value.replace(text, name)
+        return TIME.sub("TIME", value)
+
+    def state(self) -> Any:
+        """What is stored of the tenant, without what is random, a time or sealed."""
+        return {
+            table: sorted(
+                (
+                    {
+                        name: self._plain(value)
+                        for name, value in row.items()
+                        if name not in UNEQUAL and not name.endswith("_at") and name != "at"
+                    }
+                    for row in self.service.rows(
+                        f"SELECT * FROM {table} WHERE tenant_id = ?", self.tenant_id
+                    )
+                ),
+                key=repr,
+            )
+            for table in TABLES
+        }
+
+
+class OverGrpc(Way):
+    async def reply(self, method: str, request: Fields) -> Fields:
+        contract = METHODS[method]
+        stub = {
+            "ProfileService": self.service.profiles,
+            "PlatformService": self.service.platforms,
+        }[contract.containing_service.name]
+        message = ParseDict(request, GetMessageClass(contract.input_type)())
+        try:
+            reply: Message = await getattr(stub, method)(
+                message, metadata=(("x-api-key", self.api_key),), timeout=30
+            )
+        except grpc.aio.AioRpcError as error:
+            refusal = refusal_of(error)
+            told = {"error": refusal.reason, "message": refusal.message}
+            if refusal.reason == "RATE_LIMIT_EXCEEDED":
+                told["retry_after"] = "some"
+            return told
+        [route] = [route for route in ROUTES if route.method == method]
+        if route.message:
+            return {"message": route.message}
+        shown = getattr(reply, route.shown) if route.shown else reply
+        return MessageToDict(shown, always_print_fields_with_no_presence=True)
+
+
+class OverHttp(Way):
+    edge: Edge
+
+    async def reply(self, method: str, request: Fields) -> Fields:
+        [route] = [route for route in ROUTES if route.method == method]
+        rest = dict(request)
+        path = re.sub(r"{(\w+)}", lambda name: quote(rest.pop(name[1], ""), safe=""), route.path)
+        sent: Fields = {"json": rest} if route.body else {"params": _as_query(rest)}
+        answer = await self.edge.ask(route.verb, path, headers={"x-api-key": self.api_key}, **sent)
+        told: Fields = answer.json()
+        if answer.status_code >= 400:
+            return {**told, **({"retry_after": "some"} if "retry_after" in told else {})}
+        assert answer.status_code == route.status
+        shown: Fields = _without_nulls(told)
+        return shown
+
+
+def _as_query(fields: Fields) -> Fields:
+    return {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in fields.items()
+    }
+
+
+def _without_nulls(value: Any) -> Any:
+    """What protobuf's own mapping leaves out."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return value
+
+
+@dataclass
+class Stage:
+    """What a scenario plays on: one way, and people of its own."""
+
+    way: Way
+    bluesky: Bluesky
+    people: list[Person] = field(default_factory=list)
+
+    async def person(self, main_password: str = "") -> Person:
+        person = await self.bluesky.person(main_password)
+        self.people.append(person)
+        self.way.known_as(f"handle-{len(self.people)}", person.handle)
+        self.way.known_as(f"did-{len(self.people)}", person.did)
+        return person
+
+    async def connect(self, person: Person, password: str = "", **more: Any) -> Fields:
+        credentials = {
+            "handle": person.handle,
+            "appPassword": password or person.app_password,
+        }
+        return await self.way.call(
+            "ConnectProfile", platform="bluesky", credentials=credentials, **more
+        )
+
+    async def profile(self, **fields: Any) -> str:
+        return str((await self.way.call("CreateProfile", fields))["profileKey"])
+
+
+WRONG = "wxyz-wxyz-wxyz-wxyz"
+
+
+async def connects(on: Stage) -> None:
+    person, other = await on.person(), await on.person()
+    key = (await on.connect(person))["profileKey"]
+    await on.connect(person, profileKey=key)
+    await on.connect(other, profileKey=key)
+    await on.connect(other)
+    await on.way.call("GetProfile", profileKey=key)
+
+
+async def fails_to_connect(on: Stage) -> None:
+    person = await on.person()
+    await on.connect(person, WRONG)
+    await on.connect(person, profileKey="prof_absent")
+    await on.connect(person, profileKey="")
+    await on.bluesky.revoke(person)
+    await on.connect(person)
+    credentials = {"handle": "nobody-is-here.test", "appPassword": WRONG}
+    await on.way.call("ConnectProfile", platform="bluesky", credentials=credentials)
+
+
+async def connects_by_the_main_password(on: Stage) -> None:
+    person = await on.person("main-pass-word-here")
+    await on.connect(person, person.main_password)
+
+
+async def connects_accounts_that_are_away(on: Stage) -> None:
+    down, asleep = await on.person(), await on.person()
+    await on.bluesky.take_down(down)
+    await on.bluesky.deactivate(asleep)
+    await on.connect(down)
+    await on.connect(asleep)
+
+
+async def spends_the_budget(on: Stage) -> None:
+    person = await on.person()
+    for _ in range(6):
+        await on.connect(person, WRONG)
+
+
+async def repeats(on: Stage) -> None:
+    person, other = await on.person(), await on.person()
+    await on.connect(person, idempotencyKey="k")
+    await on.connect(person, idempotencyKey="k")
+    await on.connect(other, idempotencyKey="k")
+    await on.profile(idempotencyKey="k")
+    await on.profile(idempotencyKey="k")
+    await on.way.call("CreateProfile", profileName="another", idempotencyKey="k")
+
+
+async def creates(on: Stage) -> None:
+    named, unnamed = await on.profile(profileName="Mine ☺"), await on.profile()
+    for key in (named, unnamed):
+        await on.way.call("GetProfile", profileKey=key)
+    for name in ("", "   ", "x" * 201, "a\nb", "\x1b[31m", "a\u2028b"):
+        await on.way.call("CreateProfile", profileName=name)
+
+
+async def lists(on: Stage) -> None:
+    for _ in range(5):
+        await on.profile()
+    page = await on.way.call("ListProfiles", pageSize=2)
+    await on.way.call("ListProfiles", pageSize=2, pageToken=page["nextPageToken"])
+    for size in (0, 1, 5, 1001, 2147483647, -1, -2147483648):
+        found = await on.way.reply("ListProfiles", {"pageSize": size})
+        on.way.outcomes.append(found.get("message") or len(found["profiles"]))
+    await on.way.call("ListProfiles", pageToken=page["nextPageToken"], needsReconnectOnly=True)
+    for token in ("x", "é", "x" * 5000, "\0"):
+        await on.way.call("ListProfiles", pageToken=token)
+
+
+async def lists_what_is_to_be_reconnected(on: Stage) -> None:
+    person = await on.person()
+    key = (await on.connect(person))["profileKey"]
+    await on.profile()
+    await on.way.service.execute(
+        "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
+        " WHERE profile_key = ?",
+        key,
+    )
+    await on.way.call("ListProfiles", needsReconnectOnly=True)
+    await on.way.call("ListProfiles", needsReconnectOnly=False)
+
+
+async def takes_apart(on: Stage) -> None:
+    person = await on.person()
+    key = (await on.connect(person))["profileKey"]
+    for platform in ("linkedin", "myspace", "x" * 65, "bluesky\0", "é/ü"):
+        await on.way.call("DisconnectPlatform", profileKey=key, platform=platform)
+    await on.way.call("DisconnectPlatform", profileKey=key, platform="bluesky")
+    await on.way.call("DisconnectPlatform", profileKey=key, platform="bluesky")
+    await on.connect(person, profileKey=key)
+    await on.way.call("DeleteProfile", profileKey=key)
+    for method in ("GetProfile", "DeleteProfile"):
+        await on.way.call(method, profileKey=key)
+    await on.way.call("ListProfiles")
+
+
+async def asks_for_what_is_not_there(on: Stage) -> None:
+    for key in ("prof_absent", "no profile key", "../prof", "x" * 5000, "\0", "%2F", "é"):
+        await on.way.call("GetProfile", profileKey=key)
+        await on.way.call("DeleteProfile", profileKey=key)
+        await on.way.call("DisconnectPlatform", profileKey=key, platform="bluesky")
+
+
+async def verifies(on: Stage) -> None:
+    person = await on.person()
+    key = (await on.connect(person))["profileKey"]
+    await on.way.call("VerifyConnection", profileKey=key, platform="bluesky")
+    await on.way.call("VerifyConnection", profileKey=key, platform="linkedin")
+    await on.way.call("VerifyConnection", profileKey="prof_absent", platform="bluesky")
+
+
+async def lists_platforms(on: Stage) -> None:
+    await on.way.call("ListPlatforms")
+
+
+async def has_no_key(on: Stage) -> None:
+    for key in ("", "x", f"{on.way.api_key}x"):
+        on.way.api_key = key
+        for route in ROUTES:
+            request = dict.fromkeys(re.findall(r"{(\w+)}", route.path), "prof_x")
+            await on.way.call(route.method, request)
+
+
+async def lacks_a_scope(on: Stage) -> None:
+    on.way.api_key, _ = await on.way.service.new_key(
+        Scope.SESSIONS_LEASE, tenant_id=on.way.tenant_id
+    )
+    for route in ROUTES:
+        request = dict.fromkeys(re.findall(r"{(\w+)}", route.path), "prof_x")
+        await on.way.call(route.method, request)
+
+
+def bad_input(name: str) -> Callable[[Stage], Awaitable[None]]:
+    async def play(on: Stage) -> None:
+        request = {
+            METHODS["ConnectProfile"].input_type.fields_by_name[field].json_name: (
+                MessageToDict(value) if isinstance(value, Message) else value
+            )
+            for field, value in BAD_INPUT[name].request.items()
+        }
+        await on.way.call("ConnectProfile", request)
+
+    return play
+
+
+SCENARIOS = {
+    play.__name__: play
+    for play in (
+        connects,
+        fails_to_connect,
+        connects_by_the_main_password,
+        connects_accounts_that_are_away,
+        spends_the_budget,
+        repeats,
+        creates,
+        lists,
+        lists_what_is_to_be_reconnected,
+        takes_apart,
+        asks_for_what_is_not_there,
+        verifies,
+        lists_platforms,
+        has_no_key,
+        lacks_a_scope,
+    )
+}
+
+
+async def compare(
+    service: Running, bluesky: Bluesky, play: Callable[[Stage], Awaitable[None]]
+) -> list[Any]:
+    """What came of *play*, which was the same both ways."""
+    ways: list[Way] = []
+    async with Edge.of(service) as edge:
+        for kind in (OverGrpc, OverHttp):
+            tenant_id = await service.new_tenant()
+            way = kind(service, (await service.new_key(tenant_id=tenant_id))[0], tenant_id)
+            if isinstance(way, OverHttp):
+                way.edge = edge
+            await play(Stage(way, bluesky))
+            ways.append(way)
+    over_grpc, over_http = ways
+    assert over_http.outcomes == over_grpc.outcomes
+    assert over_http.state() == over_grpc.state()
+    return over_http.outcomes
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_both_ways_end_alike(service: Running, bluesky: Bluesky, name: str) -> None:
+    """Replies, reasons, messages, and what is stored in the end."""
+    assert await compare(service, bluesky, SCENARIOS[name])
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+async def test_bad_input_is_refused_alike(
+    sandboxed: Running, sandbox: SandboxBluesky, name: str
+) -> None:
+    """Every case of the gRPC suite, with the same reason and message, and nothing is stored."""
+    [(_, refusal)] = await compare(sandboxed, sandbox, bad_input(name))
+    assert refusal["error"] == BAD_INPUT[name].reason
+
+
+def test_every_route_is_played() -> None:
+    """No method is served over HTTP that the scenarios leave out."""
+    played = "".join(inspect.getsource(play) for play in SCENARIOS.values())
+    source = played + inspect.getsource(Stage)
+    assert all(f'"{route.method}"' in source for route in ROUTES)

@@ -1,0 +1,318 @@
+"""The boundary: what every call meets, whatever it asks for."""
+
+import asyncio
+import json
+import logging
+from time import monotonic
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from postcore.profiles.v1 import platform_service_pb2, session_service_pb2
+from service.access import api_keys as access_module
+from service.access.api_keys import Access
+from service.crypto.keyring import UnknownKey
+from service.domain.model import Scope
+from service.platforms.bluesky.adapter import BlueskyPlatform
+from service.transport.servicers import SERVICES
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running, refusal_of
+
+CONNECT = "/postcore.profiles.v1.ProfileService/ConnectProfile"
+
+
+async def call(service: Running, encoded: bytes, *metadata: tuple[str, str]) -> bytes:
+    """ConnectProfile with bytes of one's own."""
+    raw: Any = service.channel.unary_unary(CONNECT)
+    return bytes(await raw(encoded, metadata=metadata, timeout=10))
+
+
+def flip(key: str, place: int) -> str:
+    return key[:place] + ("A" if key[place] != "A" else "B") + key[place + 1 :]
+
+
+@pytest.mark.parametrize("metadata", [(), (("x-api-key", ""),)])
+async def test_a_call_without_a_key_is_refused(
+    sandboxed: Running, metadata: tuple[tuple[str, str], ...]
+) -> None:
+    """MISSING_API_KEY, in the specification's words."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(sandboxed, b"", *metadata)
+    refusal = refusal_of(caught.value)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAUTHENTICATED, "MISSING_API_KEY")
+    assert refusal.message == "API key is required in x-api-key header"
+
+
+async def test_every_method_asks_for_a_key(sandboxed: Running) -> None:
+    """Each that the contract has, those of one that is added too: none is reached around the
+    boundary."""
+    methods = [
+        f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods
+    ]
+    assert CONNECT in methods
+    for method in methods:
+        # of a stream, too, the refusal is the first that comes
+        raw: Any = sandboxed.channel.unary_unary(method)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw(b"", timeout=10)
+        assert refusal_of(caught.value).reason == "MISSING_API_KEY", method
+
+
+async def test_malformed_unknown_and_revoked_keys_look_the_same(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INVALID_API_KEY, byte for byte; a bad checksum never reaches the store."""
+    monkeypatch.setattr(access_module, "CACHE_SECONDS", 0)
+    asked: list[str] = []
+    look_up = Access._look_up
+
+    async def noted(self: Access, key_id: str, within: float) -> object:
+        asked.append(key_id)
+        return await look_up(self, key_id, within)
+
+    monkeypatch.setattr(Access, "_look_up", noted)
+    key = sandboxed.api_key
+    revoked, revoked_id = await sandboxed.new_key()
+    await sandboxed.revoke_key(revoked_id)
+    forged_id = key.replace(key.split("_")[2], "a" * 16)
+    body = forged_id[:-6]
+    unknown = body + access_module._checksum(body)
+    local = [
+        "x",
+        "pc_live_",
+        key[:-1],
+        key + "0",
+        f" {key}",
+        key.upper(),
+        flip(key, 30),
+        flip(key, len(key) - 1),
+        f"{key}, {key}",
+        "pc_live_" + "?" * 70,
+        "x" * 5000,
+    ]
+    wires = set()
+    for wrong in (*local, revoked, unknown):
+        refusal = await sandboxed.refused("a.test", "p", api_key=wrong)
+        assert refusal.reason == "INVALID_API_KEY", wrong
+        wires.add(refusal.wire)
+    assert len(wires) == 1
+    assert asked == [revoked_id, "a" * 16]
+
+
+async def test_a_key_sent_twice_is_no_key(sandboxed: Running) -> None:
+    """Which of two would count? Neither."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(sandboxed, b"", *sandboxed.metadata(), *sandboxed.metadata())
+    assert refusal_of(caught.value).reason == "INVALID_API_KEY"
+
+
+async def test_a_revoked_key_stops_within_the_life_of_the_cache(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verifiers are kept for 5 s at most: with time moved on, the revocation is seen."""
+    key, key_id = await sandboxed.new_key()
+    request = platform_service_pb2.ListPlatformsRequest()
+    await sandboxed.platforms.ListPlatforms(request, metadata=sandboxed.metadata(key))
+    await sandboxed.revoke_key(key_id)
+    await sandboxed.platforms.ListPlatforms(request, metadata=sandboxed.metadata(key))
+    later = monotonic() + 5.001
+    monkeypatch.setattr(access_module, "monotonic", lambda: later)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await sandboxed.platforms.ListPlatforms(request, metadata=sandboxed.metadata(key))
+    assert refusal_of(caught.value).reason == "INVALID_API_KEY"
+
+
+async def test_scopes(sandboxed: Running) -> None:
+    """A key without the scope is told which one is missing; ListPlatforms takes any key."""
+    reader, _ = await sandboxed.new_key(Scope.PROFILES_READ)
+    refusal = await sandboxed.refused("a.test", "p", api_key=reader)
+    assert (refusal.code, refusal.reason, refusal.metadata) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "INSUFFICIENT_SCOPE",
+        {"requiredScope": "profiles:write"},
+    )
+    request = platform_service_pb2.ListPlatformsRequest()
+    await sandboxed.platforms.ListPlatforms(request, metadata=sandboxed.metadata(reader))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await sandboxed.sessions.LeaseSession(
+            session_service_pb2.LeaseSessionRequest(), metadata=sandboxed.metadata()
+        )
+    assert refusal_of(caught.value).metadata == {"requiredScope": "sessions:lease"}
+
+
+@pytest.mark.parametrize(
+    ("encoded", "field"),
+    [
+        (b"\xff\xff\xff", ""),
+        (b"\x12\x07blue", ""),  # truncated
+        (b"\x12\x02\xc3\x28", "platform"),  # invalid UTF-8
+        (b"\x1a\x05\x0a\x03\xed\xa0\x80", "credentials.handle"),  # a lone surrogate
+        (b"\x1a\x04\x12\x02\xff\xfe", "credentials.app_password"),
+    ],
+)
+async def test_an_undecodable_message_fails_inside_the_wall(
+    sandboxed: Running, encoded: bytes, field: str
+) -> None:
+    """INVALID_REQUEST, naming the field where it can be told; without a key the key is missed."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(sandboxed, encoded, *sandboxed.metadata())
+    refusal = refusal_of(caught.value)
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_REQUEST",
+    )
+    assert refusal.fields == (field,)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(sandboxed, encoded)
+    assert refusal_of(caught.value).reason == "MISSING_API_KEY"
+
+
+async def test_a_message_over_the_limit_is_refused_by_grpc_itself(sandboxed: Running) -> None:
+    """RESOURCE_EXHAUSTED over 64 KiB, before it is decoded, and the next call works."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(sandboxed, bytes(70 * 1024), *sandboxed.metadata())
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await sandboxed.refused("a.test", "p")).reason == "INVALID_CREDENTIALS"
+
+
+async def test_health_reflection_and_unknown_methods_need_no_key(sandboxed: Running) -> None:
+    """Health knows "" and every service; a method that is none is UNIMPLEMENTED."""
+    health = health_pb2_grpc.HealthStub(sandboxed.channel)
+    for name in (
+        "",
+        *(f"postcore.profiles.v1.{kind}Service" for kind in ("Profile", "Platform", "Session")),
+    ):
+        reply = await health.Check(health_pb2.HealthCheckRequest(service=name))
+        assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    for unknown in ("/postcore.profiles.v1.ProfileService/Nothing", "/no.Such/Method"):
+        raw: Any = sandboxed.channel.unary_unary(unknown)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw(b"", timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_request_ids_travel_in_and_out(
+    sandboxed: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is fit to be logged comes back, any other is replaced; never in the status."""
+    request = platform_service_pb2.ListPlatformsRequest()
+    for given, expected in (
+        ("abc-123", "abc-123"),
+        ("evil id {}", None),
+        ("x" * 200, None),
+        ("", None),
+    ):
+        metadata = (*sandboxed.metadata(), ("x-request-id", given))
+        done = sandboxed.platforms.ListPlatforms(request, metadata=metadata)
+        await done
+        got = str(dict(await done.trailing_metadata())["x-request-id"])
+        assert got == expected or (expected is None and got.startswith("req_"))
+    metadata = (("x-api-key", "wrong"), ("x-request-id", "abc-124"))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(sandboxed, b"", *metadata)
+    refusal = refusal_of(caught.value)
+    assert refusal.trailers["x-request-id"] == "abc-124"
+    assert b"abc-124" not in refusal.wire
+
+
+async def test_every_call_leaves_one_line(
+    sandboxed: Running, sandbox: SandboxBluesky, calls: "list[dict[str, object]]"
+) -> None:
+    """Method, tenant, key, outcome and time; no message, no handle, no DID."""
+    person = await sandbox.person()
+    await sandboxed.connect(person.handle, person.app_password)
+    await sandboxed.refused(person.handle, "wrong")
+    await sandboxed.refused(person.handle, "wrong", api_key="wrong")
+    assert [line["outcome"] for line in calls] == ["ok", "INVALID_CREDENTIALS", "INVALID_API_KEY"]
+    assert calls[0]["tenant"] == sandboxed.tenant_id
+    assert calls[0]["method"] == "ConnectProfile"
+    assert calls[2]["tenant"] is None
+    text = json.dumps(calls)
+    for absent in (person.handle, person.did, person.app_password, sandboxed.api_key):
+        assert absent not in text
+
+
+async def test_an_exceptions_text_stays_inside(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong in our code is INTERNAL, "internal error", and no more."""
+
+    async def broken(*_: object) -> object:
+        raise ValueError("a secret in an exception")
+
+    monkeypatch.setattr(BlueskyPlatform, "identify", broken)
+    refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop")
+    assert (refusal.code, refusal.reason, refusal.message) == (
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL",
+        "internal error",
+    )
+    assert refusal.metadata == {}
+
+
+async def test_an_unknown_keyring_key_is_internal_and_no_verdict(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keyring that lacks a key proves nothing of the caller's key."""
+
+    async def lacking(*_: object) -> object:
+        raise UnknownKey("apikey-00000000")
+
+    monkeypatch.setattr(Access, "check", lacking)
+    assert (await sandboxed.refused("a.test", "p")).reason == "INTERNAL"
+
+
+async def test_the_callers_deadline_is_kept(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that hangs in our own code ends as DEADLINE_EXCEEDED, not as a cancelled call."""
+    monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.1)
+
+    async def hang(*_: object) -> object:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("service.connections.connect.Connect._account_of", hang)
+    refusal = await sandboxed.refused(
+        "a.test", "abcd-efgh-ijkl-mnop", profile_key="prof_abc123", timeout=None
+    )
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "DEADLINE_EXCEEDED",
+    )
+
+
+async def test_a_deadline_is_whose_it_is(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller's own is DEADLINE_EXCEEDED, though a platform took the time; ours says that the
+    platform did, and asks clients not to retry by themselves."""
+
+    async def hang(*_: object) -> object:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(BlueskyPlatform, "identify", hang)
+    for seconds in (0.001, 0.1, 0.6):
+        refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop", timeout=seconds)
+        assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert refusal.reason in ("DEADLINE_EXCEEDED", "")  # grpc's own, at the very end
+        assert refusal.retry_after is None
+    assert refusal.reason == "DEADLINE_EXCEEDED"
+    monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.6)
+    refusal = await sandboxed.refused("a.test", "abcd-efgh-ijkl-mnop", timeout=None)
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "PLATFORM_UNAVAILABLE",
+    )
+    assert refusal.retry_after == 30
+    assert refusal.trailers["grpc-retry-pushback-ms"] == "-1"
+
+
+def test_libraries_are_quiet_at_debug_level() -> None:
+    """Their records at debug level hold requests and SQL parameters."""
+    for name in ("httpcore", "httpx", "aiosqlite", "grpc", "asyncio", "uvicorn"):
+        assert logging.getLogger(name).getEffectiveLevel() >= logging.WARNING

@@ -1,0 +1,167 @@
+"""The contract and the code that stands behind it hold each other."""
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from postcore.profiles.v1 import error_reason_pb2, platform_service_pb2, profile_pb2
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.domain import errors, model
+from service.domain.errors import ServiceError
+from service.transport.servicers import (
+    SCOPES,
+    SERVICES,
+    PlatformServicer,
+    ProfileServicer,
+    SessionServicer,
+)
+from service.transport.status import STATUS
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running
+
+
+def test_every_error_has_a_status_and_every_reason_an_error() -> None:
+    """The table is total both ways, and says each reason once."""
+    family = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, ServiceError) and kind is not ServiceError
+    }
+    assert STATUS.keys() == family
+    reasons = [status.reason for status in STATUS.values()]
+    assert sorted(reasons) == sorted(set(error_reason_pb2.ErrorReason.values()) - {0})
+
+
+def test_errors_are_a_flat_family() -> None:
+    """One level, so that a lookup by type finds every one."""
+    for kind in STATUS:
+        assert kind.__bases__ == (ServiceError,)
+
+
+def test_every_method_has_a_scope_and_a_servicer() -> None:
+    """Registration by protoc's code finds each, and none is without a rule on who may call it."""
+    methods = [method.name for service in SERVICES for method in service.methods]
+    assert sorted(methods) == sorted(SCOPES)
+    for service, servicer in zip(
+        SERVICES, (ProfileServicer, PlatformServicer, SessionServicer), strict=True
+    ):
+        for method in service.methods:
+            is_one = (
+                inspect.isasyncgenfunction
+                if method.server_streaming
+                else inspect.iscoroutinefunction
+            )
+            assert is_one(getattr(servicer, method.name))
+
+
+@pytest.mark.parametrize(
+    ("ours", "contract", "prefix"),
+    [
+        (model.ConnectionState, profile_pb2.ConnectionState, "CONNECTION_STATE_"),
+        (
+            model.InvalidCredentialsCause,
+            error_reason_pb2.InvalidCredentialsCause,
+            "INVALID_CREDENTIALS_CAUSE_",
+        ),
+        (
+            model.PlatformUnavailableCause,
+            error_reason_pb2.PlatformUnavailableCause,
+            "PLATFORM_UNAVAILABLE_CAUSE_",
+        ),
+        (
+            model.PlatformUnavailableStep,
+            error_reason_pb2.PlatformUnavailableStep,
+            "PLATFORM_UNAVAILABLE_STEP_",
+        ),
+        (model.AuthMethod, platform_service_pb2.AuthMethod, "AUTH_METHOD_"),
+    ],
+)
+def test_names_are_the_contracts(ours: type, contract: object, prefix: str) -> None:
+    """What we send as text is named as in the contract."""
+    names = {name.removeprefix(prefix) for name in contract.keys()}  # type: ignore[attr-defined]  # noqa: SIM118
+    assert {member.value for member in ours} == names - {"UNSPECIFIED"}  # type: ignore[attr-defined]
+
+
+def test_secrets_are_marked() -> None:
+    """Each field that holds one has debug_redact set."""
+    marked = {
+        field.full_name.removeprefix("postcore.profiles.v1.")
+        for service in SERVICES
+        for message in service.file.message_types_by_name.values()
+        for field in message.fields
+        if field.GetOptions().debug_redact
+    }
+    assert marked == {
+        "Credentials.app_password",
+        "LeaseSessionRequest.rejected_access_token",
+        "LeaseSessionResponse.access_token",
+    }
+
+
+def test_the_reply_is_the_specifications_in_json() -> None:
+    """{"profileKey", "platform", "username"} and nothing else."""
+    reply = pb.ConnectProfileResponse(
+        profile_key="prof_abc123", platform="bluesky", username="user.bsky.social"
+    )
+    assert MessageToDict(reply, always_print_fields_with_no_presence=True) == {
+        "profileKey": "prof_abc123",
+        "platform": "bluesky",
+        "username": "user.bsky.social",
+    }
+
+
+async def test_platforms_are_listed_with_their_forms(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """Bluesky's form is what ConnectProfile takes; OAuth platforms are listed as such."""
+    reply = await sandboxed.platforms.ListPlatforms(
+        platform_service_pb2.ListPlatformsRequest(), metadata=sandboxed.metadata()
+    )
+    methods = {platform.id: platform.auth_method for platform in reply.platforms}
+    assert methods == {
+        "bluesky": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
+        "facebook": platform_service_pb2.AUTH_METHOD_OAUTH,
+        "instagram": platform_service_pb2.AUTH_METHOD_OAUTH,
+        "linkedin": platform_service_pb2.AUTH_METHOD_OAUTH,
+        "twitter": platform_service_pb2.AUTH_METHOD_OAUTH,
+    }
+    assert list(methods) == sorted(methods)
+    bluesky = reply.platforms[0]
+    assert bluesky.help_url == "https://bsky.app/settings/app-passwords"
+    assert len(bluesky.instructions) == 5
+    handle, app_password = bluesky.fields
+    assert app_password.placeholder == "xxxx-xxxx-xxxx-xxxx"
+    assert (handle.secret, app_password.secret) == (False, True)
+    json_names = {field.json_name for field in pb.Credentials.DESCRIPTOR.fields}
+    assert {handle.name, app_password.name} <= json_names
+
+
+def test_patterns_mean_the_same_in_javascript_and_here() -> None:
+    """The patterns that forms are given accept the placeholders' shapes and refuse the usual
+    slips."""
+    import re
+
+    from service.platforms.bluesky.card import CARD
+
+    handle, app_password = (re.compile(field.pattern) for field in CARD.fields)
+    assert handle.fullmatch("user.bsky.social")
+    assert not handle.fullmatch("alice")
+    assert app_password.fullmatch("abcd-efgh-ijkl-mnop")
+    assert not app_password.fullmatch("abcdefghijklmnop")
+    for field in CARD.fields:
+        assert field.pattern.startswith("^")
+        assert field.pattern.endswith("$")
+        assert "(?" not in field.pattern
+        assert json.loads(json.dumps(field.pattern)) == field.pattern
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    """Names that users type are written down."""
+    from service.settings import Settings
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for name in Settings.model_fields:
+        assert f"POSTCORE_{name.upper()}" in readme

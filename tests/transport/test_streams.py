@@ -1,0 +1,320 @@
+"""Streams at the boundary: who may have one, how many, and how each of them ends."""
+
+import asyncio
+import gc
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from service.domain.errors import ServiceUnavailable
+from service.domain.model import Scope
+from service.storage.store import SqlStore
+from service.transport.admission import KEY_SECONDS
+from tests.support.bluesky import SandboxBluesky
+from tests.support.running import Running, running
+from tests.support.watcher import DEADLINE, Watcher, begun, beside, narrow
+
+WATCH = "/postcore.profiles.v1.ProfileService/WatchConnections"
+MANY = 5_000
+"""Events that are more than what can be on its way to a reader."""
+
+
+async def refused(service: Running, encoded: bytes, *metadata: tuple[str, str]) -> Any:
+    """What a stream with bytes of one's own ends with."""
+    watcher = Watcher(service)
+    watcher.call.cancel()
+    raw: Any = service.channel.unary_stream(WATCH)
+    watcher.call = raw(encoded, metadata=metadata)
+    return await watcher.refusal()
+
+
+async def test_a_stream_meets_the_same_wall_as_a_call(sandboxed: Running) -> None:
+    """Key, scope, decoding inside it, the request's id in the trailers alone."""
+    key, _ = await sandboxed.new_key(Scope.PROFILES_WRITE)
+    refusal = await Watcher(sandboxed, api_key=key).refusal()
+    assert (refusal.code, refusal.reason, refusal.metadata) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "INSUFFICIENT_SCOPE",
+        {"requiredScope": "profiles:read"},
+    )
+    assert (await Watcher(sandboxed, api_key="x").refusal()).reason == "INVALID_API_KEY"
+    assert (await refused(sandboxed, b"")).reason == "MISSING_API_KEY"
+    for encoded, field in ((b"\xff", ""), (b"\x0a\x02\xc3\x28", "cursor")):
+        metadata = (*sandboxed.metadata(), ("x-request-id", "abc-1"))
+        refusal = await refused(sandboxed, encoded, *metadata)
+        assert (refusal.reason, refusal.fields) == ("INVALID_REQUEST", (field,))
+        assert refusal.trailers["x-request-id"] == "abc-1"
+        assert b"abc-1" not in refusal.wire
+
+
+async def test_a_key_has_so_many_calls_streams_among_them(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """Beyond them RATE_LIMIT_EXCEEDED, with the time to wait."""
+    async with running(database, {**sandbox.settings(), "CALLS_PER_SECOND": "1"}) as service:
+        await begun(service)
+        refusal = await Watcher(service).refusal()
+        assert (refusal.code, refusal.reason, refusal.retry_after) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "RATE_LIMIT_EXCEEDED",
+            1,
+        )
+
+
+async def test_there_are_so_many_streams_of_a_tenant_and_in_all(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """Beyond them RATE_LIMIT_EXCEEDED; one that ends makes room; and calls have room of their
+    own."""
+    limits = {"MAX_STREAMS": "3", "STREAMS_PER_TENANT": "2", "MAX_CONCURRENT_CALLS": "1"}
+    async with running(database, {**sandbox.settings(), **limits}) as service:
+        stranger, _ = await service.new_key(tenant_id=await service.new_tenant())
+        third, _ = await service.new_key(tenant_id=await service.new_tenant())
+        ours = [await begun(service) for _ in range(2)]
+        refusal = await Watcher(service).refusal()
+        assert (refusal.reason, refusal.retry_after) == ("RATE_LIMIT_EXCEEDED", 10)
+        theirs = await begun(service, api_key=stranger)
+        refusal = await Watcher(service, api_key=third).refusal()
+        assert refusal.reason == "RATE_LIMIT_EXCEEDED"
+        assert (await service.refused("a.test", "p")).reason == "INVALID_CREDENTIALS"
+        for ended in (theirs, ours[0]):
+            ended.call.cancel()
+            await begun_in_the_end(service, third)
+
+
+async def begun_in_the_end(service: Running, api_key: str) -> None:
+    """A stream that begins once another's end has come through."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            watcher = Watcher(service, api_key=api_key)
+            try:
+                await watcher.call.read()
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_seconds(
+    sandboxed: Running,
+) -> None:
+    """INVALID_API_KEY, also for a reader that takes nothing; other streams go on."""
+    revoked, revoked_id = await sandboxed.new_key()
+    gone = await sandboxed.new_tenant()
+    of_gone, _ = await sandboxed.new_key(tenant_id=gone)
+    other = await begun(sandboxed)
+    async with beside(sandboxed) as others, narrow(sandboxed) as channel:
+        await others.connect_many(MANY)
+        stuck = await begun(sandboxed, from_oldest=True, api_key=revoked, channel=channel)
+        ending = [await begun(sandboxed, api_key=key) for key in (revoked, of_gone)]
+        started = monotonic()
+        await sandboxed.revoke_key(revoked_id)
+        while await others.store.delete_part_of_tenant(gone) is not None:
+            pass
+        refusals = await asyncio.gather(*(watcher.refusal() for watcher in ending))
+        assert monotonic() - started < 5
+        assert [refusal.reason for refusal in refusals] == ["INVALID_API_KEY"] * 2
+        assert (await stuck.refusal()).reason == "INVALID_API_KEY"
+        assert stuck.told < MANY / 2
+        await other.events(MANY)
+
+
+async def test_a_store_that_is_away_proves_nothing_of_a_key(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that has no need of it goes on; one that has ends with SERVICE_UNAVAILABLE, and can
+    be taken up where it was."""
+    watcher = await begun(sandboxed)
+    asked = asyncio.Event()
+    api_key = SqlStore.api_key
+
+    async def away(*_: object) -> Any:
+        asked.set()
+        raise ServiceUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlStore, "api_key", away)
+        patch.setattr(SqlStore, "newest_events", away)
+        async with asyncio.timeout(DEADLINE):
+            await asked.wait()
+            await asyncio.sleep(2 * KEY_SECONDS)
+    assert SqlStore.api_key is api_key
+    async with beside(sandboxed) as others:
+        await others.connect()
+        await watcher.events(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(SqlStore, "events", away)
+            await others.connect()
+            refusal = await watcher.refusal()
+        assert (refusal.code, refusal.reason, refusal.retry_after) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "SERVICE_UNAVAILABLE",
+            1,
+        )
+        await Watcher(sandboxed, watcher.cursor).events(1)
+
+
+@pytest.mark.parametrize("name", ["events", "api_key"])
+async def test_an_exceptions_text_stays_inside(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever goes wrong while a stream is open is INTERNAL, and no more."""
+    watcher = await begun(sandboxed)
+
+    async def broken(*_: object) -> Any:
+        raise ValueError("a secret in an exception")
+
+    async with beside(sandboxed) as others:
+        await others.connect()
+        monkeypatch.setattr(SqlStore, name, broken)
+        refusal = await watcher.refusal()
+    assert (refusal.code, refusal.reason, refusal.message) == (
+        grpc.StatusCode.INTERNAL,
+        "INTERNAL",
+        "internal error",
+    )
+
+
+async def test_a_slow_reader_holds_up_nobody(sandboxed: Running) -> None:
+    """While one takes nothing, another is told everything; and what the slow one takes later is
+    all there, in order."""
+    async with beside(sandboxed) as others, narrow(sandboxed) as channel:
+        slow = await begun(sandboxed, channel=channel)
+        fast = await begun(sandboxed)
+        await others.connect_many(MANY)
+        await fast.events(MANY)
+        started = monotonic()
+        key = await others.connect()
+        [event] = await fast.events(1)
+        assert event.profile_key == key
+        assert monotonic() - started < 5
+        events = await slow.events(MANY + 1)
+        assert events[-1] == event
+        assert slow.cursor == fast.cursor
+
+
+def descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+async def until(held: Any) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not held():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_thousand_streams_at_once(sandboxed: Running, calls: list[dict[str, Any]]) -> None:
+    """Each is told what happens, calls are answered meanwhile, and nothing of them is left."""
+    await sandboxed.refused("a.test", "p")  # the channel that stays is open from here on
+    tasks, files = len(asyncio.all_tasks()), descriptors()
+    async with beside(sandboxed) as others:
+        async with AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(
+                    grpc.aio.insecure_channel(
+                        # a connection each: one carries no more than a thousand streams
+                        sandboxed.address,
+                        [("grpc.use_local_subchannel_pool", 1)],
+                    )
+                )
+                for _ in range(10)
+            ]
+            watchers = [Watcher(sandboxed, channel=channels[i % 10]) for i in range(1000)]
+            await asyncio.gather(*(watcher.message() for watcher in watchers))
+            key = await others.connect()
+            told = await asyncio.gather(*(watcher.events(1) for watcher in watchers))
+            assert {event.profile_key for [event] in told} == {key}
+            assert (await sandboxed.refused("a.test", "p")).reason == "INVALID_CREDENTIALS"
+            for watcher in watchers:
+                watcher.call.cancel()
+        del watchers, told, channels, watcher
+    gc.collect()
+    await until(lambda: len(asyncio.all_tasks()) <= tasks)
+    await until(lambda: descriptors() <= files)
+    assert [line["outcome"] for line in calls[2:]] == ["cancelled"] * 1000
+
+
+async def until_stuck(reads: list[int]) -> None:
+    """Wait until no more events are read for the one who takes nothing."""
+    seen = -1
+    while seen != len(reads):
+        seen = len(reads)
+        await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number that each look for events begins at."""
+    noted: list[int] = []
+    events = SqlStore.events
+
+    async def noting(self: SqlStore, tenant_id: str, after: int, most: int) -> Any:
+        noted.append(after)
+        return await events(self, tenant_id, after, most)
+
+    monkeypatch.setattr(SqlStore, "events", noting)
+    return noted
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closed"])
+async def test_a_caller_that_goes_away_leaves_nothing_behind(
+    sandboxed: Running, calls: list[dict[str, Any]], reads: list[int], how: str
+) -> None:
+    """Neither one that waits nor one that takes nothing leaves a task; each leaves one line, and
+    it is no fault of ours."""
+    async with beside(sandboxed) as others:
+        await others.connect_many(MANY)
+        tasks = len(asyncio.all_tasks())
+        async with narrow(sandboxed) as channel:
+            waiting = await begun(sandboxed, channel=channel)
+            stuck = await begun(sandboxed, from_oldest=True, channel=channel)
+            await until_stuck(reads)
+            assert max(reads) < MANY / 2
+            assert not calls
+            if how == "cancelled":
+                waiting.call.cancel()
+                stuck.call.cancel()
+                await until(lambda: len(calls) == 2)
+        await until(lambda: len(calls) == 2)
+        del waiting, stuck
+        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+    for line in calls:
+        assert (line["method"], line["outcome"]) == ("WatchConnections", "cancelled")
+        assert line["tenant"] == sandboxed.tenant_id
+
+
+async def test_a_server_that_stops_ends_its_streams_at_once(
+    sandbox: SandboxBluesky, database: Path, calls: list[dict[str, Any]]
+) -> None:
+    """UNAVAILABLE, so that the caller goes on elsewhere from their cursor; a reader that takes
+    nothing does not hold it up either."""
+    settings = {**sandbox.settings(), "DRAIN_SECONDS": "60"}
+    async with AsyncExitStack() as stack:
+        async with running(database, settings) as service:
+            channel = await stack.enter_async_context(narrow(service))
+            async with beside(service) as others:
+                watcher = await begun(service, channel=channel)
+                await others.connect_many(MANY)
+                await watcher.events(MANY)
+                stuck = await begun(service, from_oldest=True, channel=channel)
+            started = monotonic()
+        assert monotonic() - started < 10
+        refusal = await watcher.refusal()
+        assert (refusal.code, refusal.reason) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "SERVICE_UNAVAILABLE",
+        )
+        assert (await stuck.refusal()).code is grpc.StatusCode.UNAVAILABLE
+        assert stuck.told < MANY / 2
+        assert [(line["outcome"], line["why"]) for line in calls] == [
+            ("SERVICE_UNAVAILABLE", "stopping")
+        ] * 2
+    async with running(database, settings) as service:
+        stranger = Watcher(service, watcher.cursor)
+        assert (await stranger.refusal()).reason == "INVALID_REQUEST"
