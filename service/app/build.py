@@ -105,7 +105,8 @@ async def house(
         registry = Registry(adapters)
         tokens = Tokens(keyring)
         idempotency = Idempotency(store, tokens, clock, tasks)
-        logouts = Logouts(registry, vault, tasks)
+        servers_here = frozenset(map(str, way_out.account_servers))
+        logouts = Logouts(registry, vault, tasks, servers_here if mode == "sandbox" else None)
         logins = Logins(LoginBudget(store, clock, login_budgets(settings)), clock)
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         # two shares: connects that hang keep no session from being renewed

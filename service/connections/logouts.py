@@ -19,12 +19,23 @@ log = structlog.get_logger()
 
 
 class Logouts:
-    """Ends sessions as best it can: a server that is away keeps nobody waiting."""
+    """Ends sessions as best it can: a server that is away keeps nobody waiting.
 
-    def __init__(self, registry: Registry, vault: Vault, tasks: OwnedTasks) -> None:
+    *only_at* is for a sandbox: the servers that there are. A session at any other was one of an
+    earlier sandbox, and ended with that.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        vault: Vault,
+        tasks: OwnedTasks,
+        only_at: frozenset[str] | None = None,
+    ) -> None:
         self._registry = registry
         self._vault = vault
         self._tasks = tasks
+        self._only_at = only_at
 
     def later(self, stored: SessionEnvelope) -> None:
         """End a session that is stored no more, some time soon."""
@@ -45,6 +56,8 @@ class Logouts:
         self._tasks.leave(self._end(platform, session, origin))
 
     async def _end(self, platform: CredentialPlatform, session: Session, origin: str) -> None:
+        if self._only_at is not None and origin not in self._only_at:
+            return
         try:
             async with asyncio.timeout(SECONDS):
                 await platform.log_out(session, origin)

@@ -79,7 +79,8 @@ def demo(home: Home) -> Iterator[Demo]:
 
 def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
     """It prints call, reply and a key that works; a second run in the same folder has a new key,
-    and the former is revoked. Ctrl+C and SIGTERM end it with exit code 0 and no process left."""
+    the former is revoked, and nothing is warned of. Ctrl+C and SIGTERM end it with exit code 0 and
+    no process left."""
     with demo(empty_home) as first:
         name, request, reply = re.findall(
             r"^(\S+)\n(\{.*?^\})\n\n→ (\{.*?^\})$", first.text, re.MULTILINE | re.DOTALL
@@ -93,6 +94,8 @@ def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
         assert list_platforms(second.address, first.api_key) == "UNAUTHENTICATED"
         assert json.loads(second.paste(buf)) == REPLY
         second.end(signal.SIGTERM, to_all=False)
+        # the sandbox of the first is gone, on ports of its own, and its sessions with it
+        assert not re.search(r"\[(warning|error|critical) *\]", second.started.errors)
     data = {path.name for path in (empty_home.folder / "data").iterdir()}
     assert {"keyring.json", "sandbox.db"} <= data
     assert "postcore.db" not in data

@@ -1,0 +1,48 @@
+"""Logouts: which sessions are ended at their servers, and what the log says where one is not."""
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.domain.errors import PlatformUnavailable
+from service.connections.logouts import Logouts
+from service.domain.model import PlatformUnavailableCause, Session
+from service.runtime.tasks import OwnedTasks
+
+HERE, ELSEWHERE = "http://127.0.0.1:2580", "http://127.0.0.1:2590"
+SESSION = Session("access", "refresh", 0)
+
+
+class Away:
+    """A platform whose servers are all away."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def log_out(self, _: Session, origin: str) -> None:
+        self.asked.append(origin)
+        raise PlatformUnavailable(PlatformUnavailableCause.SERVER_UNREACHABLE, "refused")
+
+
+@pytest.mark.parametrize(
+    ("only_at", "asked"),
+    [
+        pytest.param(None, [HERE, ELSEWHERE], id="live"),
+        pytest.param(frozenset({HERE}), [HERE], id="sandbox"),
+    ],
+)
+async def test_only_a_sandbox_lets_sessions_at_other_servers_be(
+    only_at: frozenset[str] | None, asked: list[str]
+) -> None:
+    """These ended with an earlier sandbox. Any other that is not ended is in the log."""
+    tasks, platform = OwnedTasks(), Away()
+    unused: Any = None
+    logouts = Logouts(unused, unused, tasks, only_at)
+    with capture_logs() as lines:
+        for origin in (HERE, ELSEWHERE):
+            logouts.unsaved(platform, SESSION, origin)  # type: ignore[arg-type]
+        assert await tasks.drain(10) == 0
+    assert platform.asked == asked
+    expected = [("session not ended at the server", "refused")] * len(asked)
+    assert [(line["event"], line["why"]) for line in lines] == expected
