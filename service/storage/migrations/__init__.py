@@ -50,7 +50,8 @@ def migrate(database_url: str) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    # a per cent sign would begin a name to be replaced
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     if database_url.startswith("sqlite:"):
         config.attributes["url"] = database_url
         command.upgrade(config, HEAD)
