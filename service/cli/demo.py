@@ -133,7 +133,7 @@ x-api-key: $POSTCORE_API_KEY
 {body}
 END
 
-curl -H 'content-type: application/json' -H @/dev/fd/3 -d @- 3<<<"x-api-key: $POSTCORE_API_KEY" \
+curl -H 'content-type: application/json' -H @/dev/fd/3 -d @- 3<<<"x-api-key: $POSTCORE_API_KEY" \\
   http://{http_address}/profiles/connect <<'END'
 {body}
 END

@@ -268,9 +268,13 @@ def sandbox(context: click.Context) -> None:
     context.obj = lambda: settings().sandbox_control_address
 
 
-@cli.command(hidden=True)
+@cli.command()
 def demo() -> None:
-    """What `make run` runs: a sandbox with a key and a connected sample account."""
+    """Serve a sandbox, with a key and a connected sample account.
+
+    Shows the call that connects it, and how to make it from another terminal. What it keeps is in
+    the folder `data` of the current one. Ctrl+C ends it. This is what `make run` runs.
+    """
     from service.cli.demo import show
     from service.runtime import log
 
