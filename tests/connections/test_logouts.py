@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.domain.errors import PlatformUnavailable
 from service.connections.logouts import Logouts
+from service.domain.errors import PlatformUnavailable
 from service.domain.model import PlatformUnavailableCause, Session
 from service.runtime.tasks import OwnedTasks
 
