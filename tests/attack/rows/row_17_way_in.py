@@ -16,13 +16,12 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.attack.assaults import ASSAULTS
+from tests.attack.row import Figure, Ground
 from tests.bench.methods import GET, request
 from tests.bench.processes import Server, load_on_one_core, started
 from tests.bench.seed import Owner, plant, settings
 from tests.support.leasing import ROOT
-
-from .assaults import ASSAULTS
-from .row import Figure, Ground
 
 ROUNDS, SECONDS = 3, 3.0
 """Calls without an assault and beside it take turns, of so many seconds each: a part has one round.

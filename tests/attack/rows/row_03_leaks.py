@@ -27,14 +27,13 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
+from tests.attack.parrot import SHAPES, STATUSES, Parrot, handle_of, silent
+from tests.attack.row import Figure, Ground
+from tests.attack.spilling import CONNECT, ERRORS, LEASE, VERIFY, name_of
 from tests.support.bluesky import some_password
 from tests.support.leasing import ROOT, environ_of
 from tests.support.postgres import Cluster
 from tests.support.running import Running
-
-from .parrot import SHAPES, STATUSES, Parrot, handle_of, silent
-from .row import Figure, Ground
-from .spilling import CONNECT, ERRORS, LEASE, VERIFY, name_of
 
 FORMS = ("json", "console")
 PROFILES = "/postcore.profiles.v1.ProfileService/"

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from service.storage.migrations import migrate_apart
+from tests.attack.row import Figure, Ground, share
 from tests.support.postgres import Cluster
 from tests.support.racing import raced
-
-from .row import Figure, Ground, share
 
 ROUNDS = 200
 

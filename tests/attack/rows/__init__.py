@@ -1,28 +1,27 @@
 """The rows, in the order of SECURITY.md."""
 
-from . import (
-    bombs,
-    cancelled,
-    dependencies,
-    floods,
-    inside,
-    keys,
-    kills,
-    leaks,
-    misfortunes,
-    neighbours,
-    races,
-    rotation,
-    stops,
-    takeover,
-    tampering,
-    tenants,
-    theft,
-    versions,
-    way_in,
-    wire,
-)
-from .row import Row
+from tests.attack.row import Row
+
+from . import row_01_theft as theft
+from . import row_02_tampering as tampering
+from . import row_03_leaks as leaks
+from . import row_04_inside as inside
+from . import row_05_bombs as bombs
+from . import row_06_takeover as takeover
+from . import row_07_keys as keys
+from . import row_08_tenants as tenants
+from . import row_09_kills as kills
+from . import row_10_rotation as rotation
+from . import row_11_floods as floods
+from . import row_12_cancelled as cancelled
+from . import row_13_wire as wire
+from . import row_14_misfortunes as misfortunes
+from . import row_15_dependencies as dependencies
+from . import row_16_versions as versions
+from . import row_17_way_in as way_in
+from . import row_18_neighbours as neighbours
+from . import row_19_stops as stops
+from . import row_20_races as races
 
 ROWS = (
     Row(1, "The database, its log or a backup is stolen", theft.attack),

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from packaging.markers import Marker
 
+from tests.attack.row import Figure, Ground
 from tests.support.leasing import ROOT
-
-from .row import Figure, Ground
 
 PINNED = re.compile(r"([A-Za-z0-9._-]+(?:\[[^]]+\])?)==(\S+?)(?: ; (.+?))?(?: \\)?")
 DIGEST = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")

@@ -9,15 +9,14 @@ from pathlib import Path
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.crypto.keyring import KeyPurpose, Keyring
 from service.storage.migrations import KNOWN
+from tests.attack.past import SQLITE, TABLES, Databases, columns, dump, past_of, table_rows
+from tests.attack.row import Figure, Ground, share
+from tests.attack.served import beside, sentence, serving
 from tests.support.beside import age, done, opened_by
 from tests.support.bluesky import SandboxBluesky
 from tests.support.engines import rows
 from tests.support.postgres import Cluster
 from tests.support.watcher import Watcher
-
-from .past import SQLITE, TABLES, Databases, columns, dump, past_of, table_rows
-from .row import Figure, Ground, share
-from .served import beside, sentence, serving
 
 CONNECTIONS = 200
 REWRITTEN = {"0001": {("connections", "next_check_at")}}

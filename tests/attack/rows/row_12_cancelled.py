@@ -19,15 +19,14 @@ from service.sandbox.call import Call, Gone
 from service.sandbox.faults import Hang
 from service.settings import Settings
 from service.transport.http.routes import METHODS, ROUTES
+from tests.attack.row import Figure, Ground, share
+from tests.attack.watched import BYTE_BY_BYTE, Held
 from tests.bench.processes import Server, started
 from tests.bench.seed import plant, settings
 from tests.support.bluesky import Person, SandboxBluesky
 from tests.support.running import Running
 from tests.support.watcher import DEADLINE
 from tests.transport.http.edge import Wire
-
-from .row import Figure, Ground, share
-from .watched import BYTE_BY_BYTE, Held
 
 CALLS = 20_000
 MOST_BYTES = 150

@@ -20,13 +20,12 @@ from service.domain.ids import random_id
 from service.domain.model import Scope
 from service.storage.migrations import migrate_apart
 from service.transport.http.routes import METHODS, ROUTES
+from tests.attack.reaches import NAME, Fields, Owner, Reach, reaches
+from tests.attack.row import Figure, Ground, share
 from tests.support.bluesky import SESSION, Person, SandboxBluesky
 from tests.support.postgres import Cluster
 from tests.support.running import Running, running
 from tests.support.watcher import DEADLINE
-
-from .reaches import NAME, Fields, Owner, Reach, reaches
-from .row import Figure, Ground, share
 
 TABLES = (
     *("tenants", "api_keys", "profiles", "connections", "credentials", "sessions", "events"),

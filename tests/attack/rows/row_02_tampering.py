@@ -33,13 +33,12 @@ from service.domain.records import Envelope, Purpose, SecretAddress
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.registry import ADAPTERS
 from service.storage.migrations import migrate_apart
+from tests.attack.row import Figure, Ground
+from tests.attack.tamperings import KINDS, SECRETS, Change, Victim, every
 from tests.platforms.raw import RawServer
 from tests.support.beside import done, people
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
-
-from .row import Figure, Ground
-from .tamperings import KINDS, SECRETS, Change, Victim, every
 
 Opened = tuple[Purpose, str, bytes]
 """What was opened: its purpose, its profile and its envelope."""

@@ -14,12 +14,11 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.domain.model import DAY, Scope
 from service.sandbox.faults import Hang
 from service.storage.migrations import migrate_apart
+from tests.attack.row import Figure, Ground, share
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import MovedClock, Running, refusal_of, running
-
-from .row import Figure, Ground, share
 
 REPEATS = 3_300
 CREATES = 400

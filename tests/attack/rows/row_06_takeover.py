@@ -21,12 +21,11 @@ from service.app import build as app
 from service.connections import monitor
 from service.domain.model import SECOND, Scope
 from service.storage.migrations import migrate_apart
+from tests.attack.row import Figure, Ground, share
+from tests.attack.stolen import EVIL, EVIL_HOST, MALLORY, TAKINGS, Attacker, Home, Stolen, Taking
 from tests.platforms.bluesky_login import OTHER_DID
 from tests.platforms.web import Authority
 from tests.support.running import MovedClock, Running, running
-
-from .row import Figure, Ground, share
-from .stolen import EVIL, EVIL_HOST, MALLORY, TAKINGS, Attacker, Home, Stolen, Taking
 
 EACH_TIME = ("lease", "verify", "monitor")
 WAYS = (*EACH_TIME, "disconnect", "delete the tenant", "reconnect")

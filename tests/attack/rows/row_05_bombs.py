@@ -19,13 +19,12 @@ from typing import Any
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
+from tests.attack.hostile import handle, plans
+from tests.attack.row import Figure, Ground
 from tests.bench import processes, seed
 from tests.platforms.bluesky_login import PASSWORD
 from tests.support.leasing import ROOT
 from tests.support.running import Running, refusal_of
-
-from .hostile import handle, plans
-from .row import Figure, Ground
 
 MOST_MIB = 20
 DEADLINE = 4.0

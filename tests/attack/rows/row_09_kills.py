@@ -15,15 +15,14 @@ from time import monotonic
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
 from service.settings import Settings
+from tests.attack.crowd import SAME, TOO_OLD, Crowd
+from tests.attack.remains import HALVES, Remains, remains_of
+from tests.attack.row import Figure, Ground, share
+from tests.attack.served import Ended, Owner, Served, serving
 from tests.bench.seed import settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.engines import rows
 from tests.support.failpoints import SEAMS, WHEN
-
-from .crowd import SAME, TOO_OLD, Crowd
-from .remains import HALVES, Remains, remains_of
-from .row import Figure, Ground, share
-from .served import Ended, Owner, Served, serving
 
 KILLS = 200
 NAMED = 0.7

@@ -25,15 +25,14 @@ from service.domain.model import DEFAULT_SCOPES, Scope
 from service.storage import statements
 from service.storage.migrations import migrate_apart
 from service.storage.sqlite import SqliteEngine
+from tests.attack.intervals import interval
+from tests.attack.row import Figure, Ground, share
 from tests.bench.methods import PLATFORMS
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, refusal_of, running
 from tests.support.watcher import DEADLINE, begun
-
-from .intervals import interval
-from .row import Figure, Ground, share
 
 GUESSES = 2_000
 KEYS = 20

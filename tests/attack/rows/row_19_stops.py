@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from random import Random
 
 from service.crypto.keyring import create_keyring, new_keys
+from tests.attack.row import Figure, Ground, share
 from tests.cli.home import Home
 from tests.cli.pid_one import End, end_as_pid_1, has_namespaces
-
-from .row import Figure, Ground, share
 
 TRIES = 50
 MIN_DELAY, MAX_DELAY = 0.05, 1.0

@@ -24,15 +24,14 @@ from service.connections.monitor import Monitor
 from service.domain.model import SECOND
 from service.platforms.egress import egress
 from service.storage.migrations import migrate_apart
+from tests.attack.forms import ADDRESSES, HOSTS, INNER_NAMES, URLS
+from tests.attack.row import Figure, Ground
 from tests.platforms.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
 from tests.platforms.dns_server import DnsServer, Reply
 from tests.platforms.internet import UNREACHABLE, WEB, Internet
 from tests.platforms.raw import RawServer, respond
 from tests.platforms.web import Authority
 from tests.support.running import MovedClock, Running, refusal_of, running
-
-from .forms import ADDRESSES, HOSTS, INNER_NAMES, URLS
-from .row import Figure, Ground
 
 GOOD = "good.example.com"
 TARGET = "target.example.com"

@@ -12,16 +12,15 @@ from pathlib import Path
 
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
+from tests.attack.clocks import clock_put_wrong
+from tests.attack.keyrings import keyring_in_use
+from tests.attack.row import Figure, Ground
+from tests.attack.served import sentence
+from tests.attack.starts import starts
+from tests.attack.suffering import Misfortune, some, suffering
 from tests.bench.seed import settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.postgres import Cluster
-
-from .clocks import clock_put_wrong
-from .keyrings import keyring_in_use
-from .row import Figure, Ground
-from .served import sentence
-from .starts import starts
-from .suffering import Misfortune, some, suffering
 
 DISK = 24 * 1024 * 1024
 

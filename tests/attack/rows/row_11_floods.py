@@ -11,6 +11,9 @@ import grpc.aio
 
 from service.domain.ids import random_id
 from service.sandbox.faults import Hang
+from tests.attack.row import Figure, Ground, share
+from tests.attack.slow import beside_slow_ones
+from tests.attack.watched import BYTE_BY_BYTE, Held
 from tests.bench.methods import PLATFORMS
 from tests.bench.processes import Server, started
 from tests.bench.seed import Owner, plant, settings
@@ -18,10 +21,7 @@ from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running
 from tests.support.watcher import DEADLINE
 
-from .keys import _forged
-from .row import Figure, Ground, share
-from .slow import beside_slow_ones
-from .watched import BYTE_BY_BYTE, Held
+from .row_07_keys import _forged
 
 LIMIT = 200
 """Calls a second of the key that is flooded with."""

@@ -23,15 +23,14 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.sandbox.tokens import Tokens
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
+from tests.attack.row import Figure, Ground, share
+from tests.attack.traces import Traces, files_in, spellings
 from tests.cli.home import Home, Started
 from tests.support.beside import age, done
 from tests.support.bluesky import Person, SandboxBluesky, some_password
 from tests.support.engines import rows
 from tests.support.postgres import Cluster
 from tests.support.running import FAST, Running
-
-from .row import Figure, Ground, share
-from .traces import Traces, files_in, spellings
 
 ACCOUNTS = 360
 KEPT_FOR_A_WHILE = ("leases", "login_debits", "login_pauses")
