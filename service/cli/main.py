@@ -36,7 +36,6 @@ HEALTH_RETRIES = """
 
 def main() -> None:
     """Run the command; a fault that an operator can mend is one sentence and exit code 1."""
-    standard_streams.open_missing()
     core_dumps.turn_off()
     # what grpc's core has to say would stand between the lines of the log
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -72,6 +72,10 @@ class StopSignals:
 def main() -> None:
     """The command `postcore`: handles stop signals first, and loads everything else after that."""
     signals = StopSignals.handle()
+    from service.runtime import standard_streams
+
+    # what is loaded next opens files: libffi keeps one
+    standard_streams.open_missing()
     from service.cli import main as cli
 
     signals.unwind()
