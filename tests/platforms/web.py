@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.authority import FOR_CERTIFICATES
+
 DAY = datetime.timedelta(days=1)
 
 
@@ -86,6 +88,8 @@ class Authority:
                 critical=False,
             )
         )
+        if authority:  # what Python 3.13 and newer ask of one
+            builder = builder.add_extension(FOR_CERTIFICATES, critical=True)
         if host:
             names = x509.SubjectAlternativeName([x509.DNSName(host)])
             builder = builder.add_extension(names, critical=False)

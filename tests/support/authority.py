@@ -15,18 +15,35 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 HOUR = timedelta(hours=1)
+FOR_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What the key of an authority is for."""
 
 
 class Authority:
-    """A root of its own; what it issues goes to files in *folder*."""
+    """A root of its own; what it issues goes to files in *folder*.
+
+    All are as RFC 5280 wants them: Python 3.13 and newer take no others.
+    """
 
     def __init__(self, folder: Path, name: str = "root") -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._issued = 0
-        root = self._certificate(self._name, self._key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        root = (
+            self._certificate(self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(FOR_CERTIFICATES, critical=True)
         )
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(root.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
@@ -83,6 +100,13 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + begins)
             .not_valid_after(now + ends)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
 
 
