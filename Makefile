@@ -1,8 +1,8 @@
-# `make run` and `make test` need Python 3.11 or newer and make, and nothing else.
+# `make run` and `make test` need Python 3.11 to 3.14 and make, and nothing else.
 
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))'
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& echo $$python && break; done)
+	$$python $(FITS) 2>/dev/null && echo $$python && break; done)
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 BUF := ../.venv/bin/buf
@@ -84,19 +84,21 @@ clean: ## remove what the other targets made; data/ stays
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
-	@[ -n "$(PYTHON)" ] || { echo 'Python 3.11 or newer is needed, as python3 or PYTHON=…' >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] && $(PYTHON) $(FITS) || \
+	{ echo 'Python 3.11 to 3.14 is needed, as python3 or PYTHON=…' >&2; exit 1; }
 	@echo 'making .venv …' >&2
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	echo 'this Python cannot make virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
 
 # Two steps: pip takes no project of ours when it is to check hashes. The plain paths replace the
-# import hook that setuptools installs: loading it doubled the time until a signal is handled.
+# import hook that setuptools installs: loading it doubled the time until a signal is handled. They
+# begin at the file that they stand in, so that a checkout may be moved, and have any name.
 .venv/run: requirements.txt pyproject.toml | .venv/bin/python
 	@echo 'installing what the service needs …' >&2
 	@$(PIP) --require-hashes -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --no-index -e .
 	@for path in .venv/lib/python*/site-packages/__editable__.postcore_profiles-*.pth; do \
-	printf '%s\n' "$(CURDIR)" "$(CURDIR)/generated" >"$$path"; done
+	printf '%s\n' ../../../.. ../../../../generated >"$$path"; done
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/run
