@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.authority import FOR_CERTIFICATES
+from tests.support.authority import FOR_CERTIFICATES
 
 DAY = datetime.timedelta(days=1)
 
