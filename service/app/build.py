@@ -53,7 +53,7 @@ from service.transport import servers
 from service.transport.admission import Admission
 from service.transport.boundary import Boundary
 from service.transport.grpc.server import GrpcServer
-from service.transport.http.app import HttpEdge
+from service.transport.http.edge import HttpEdge
 from service.transport.http.server import HttpServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 

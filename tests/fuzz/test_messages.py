@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from service.domain.errors import InvalidRequest
 from service.transport.boundary import request_id
-from service.transport.decoding import undecodable
+from service.transport.grpc.decoding import undecodable
 from service.transport.http import json_form
 from service.transport.http.json_form import KINDS
 from service.transport.http.routes import METHODS

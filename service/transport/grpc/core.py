@@ -12,7 +12,7 @@ from typing import Any
 from grpc._cython import cygrpc
 from grpc.aio import _server
 
-from service.transport.messages import Handler
+from service.transport.grpc.messages import Handler
 
 UNKNOWN = "unknown"
 REQUESTED_AT_ONCE = 32

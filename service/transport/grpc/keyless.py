@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from service.domain.errors import RateLimitExceeded
 from service.transport.admission import full
 from service.transport.deadline import Deadline
-from service.transport.messages import Context, Handler, MessageLate, read_message, refuse
+from service.transport.grpc.messages import Context, Handler, MessageLate, read_message, refuse
 
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 """Its messages are those of v1alpha under another package, and the same on the wire."""

@@ -17,9 +17,9 @@ from google.protobuf.message import DecodeError, Message
 from service.domain.errors import InvalidRequest, NotImplementedYet, ServiceError
 from service.domain.model import Caller
 from service.transport.boundary import DEFAULT_SECONDS, Boundary, Call, request_id
-from service.transport.decoding import undecodable
 from service.transport.grpc.core import Server
-from service.transport.messages import (
+from service.transport.grpc.decoding import undecodable
+from service.transport.grpc.messages import (
     MESSAGE_SECONDS,
     Context,
     Handler,

@@ -21,10 +21,10 @@ from service.transport.boundary import Boundary
 from service.transport.grpc.connections import Connections
 from service.transport.grpc.core import Server
 from service.transport.grpc.keyless import REFLECTION_V1, Health, Reflection
+from service.transport.grpc.messages import Handler
 from service.transport.grpc.methods import LAST_WORDS_SECONDS, Methods, unknown
-from service.transport.grpc.reflected import with_json_names
+from service.transport.grpc.reflection_pool import with_json_names
 from service.transport.listening import PortTaken
-from service.transport.messages import Handler
 from service.transport.servicers import (
     SERVICES,
     PlatformServicer,

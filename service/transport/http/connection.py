@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message
 from service.domain.errors import InvalidRequest, ServiceError, ServiceUnavailable
 from service.runtime.turns import Turns
 from service.transport.boundary import request_id
-from service.transport.http.app import common_headers, refused
+from service.transport.http.edge import common_headers, refused
 from service.transport.http.exchange import SEND_SECONDS, HttpExchange
 from service.transport.http.head import end_of_head
 from service.transport.http.request import READ_SECONDS

@@ -8,8 +8,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.transport.http.accept import Acceptor
-from service.transport.http.app import HttpEdge
 from service.transport.http.connection import Connections, HttpConnection
+from service.transport.http.edge import HttpEdge
 from service.transport.listening import PortTaken, listen
 
 BACKLOG = 256

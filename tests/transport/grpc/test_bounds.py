@@ -80,7 +80,7 @@ async def test_small_tenants_find_a_place_in_a_full_room(
 
 async def test_a_message_has_its_time(sandboxed: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """What does not come is INVALID_REQUEST; a stream that ends without one is, too."""
-    monkeypatch.setattr("service.transport.messages.MESSAGE_SECONDS", 0.2)
+    monkeypatch.setattr("service.transport.grpc.messages.MESSAGE_SECONDS", 0.2)
     for method in (GET, CREATE, "/postcore.profiles.v1.ProfileService/WatchConnections"):
         late = silent(sandboxed, method)
         with pytest.raises(grpc.aio.AioRpcError) as caught:

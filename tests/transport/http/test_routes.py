@@ -440,7 +440,7 @@ async def test_what_goes_wrong_inside_stays_inside(
     def broken(*_: object) -> object:
         raise ValueError("a secret in an exception")
 
-    monkeypatch.setattr("service.transport.http.app._shown", broken)
+    monkeypatch.setattr("service.transport.http.edge._shown", broken)
     answer = await edge.ask("GET", "/platforms")
     assert (answer.status_code, answer.json()) == (
         500,
