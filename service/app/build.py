@@ -218,7 +218,7 @@ async def serving(
         )
         http = HttpServer(
             HttpEdge(boundary, profiles, platforms),
-            most_connections=room.http,
+            max_connections=room.http,
             origins=settings.http_cors_origins,
             tls=certified.http_server if certified else None,
         )

@@ -1,4 +1,4 @@
-"""Readiness: health checks hear of it while the store is away, and once it is back."""
+"""Readiness: health checks report the service as not serving while the store is unavailable."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,50 +9,49 @@ import structlog
 from service.domain.errors import ServiceUnavailable
 from service.domain.store import Store
 
-EVERY_SECONDS = 1.0
-ANSWER_SECONDS = 3.0
+INTERVAL_SECONDS = 1.0
+STORE_TIMEOUT_SECONDS = 3.0
 
 log = structlog.get_logger()
 
 
 class Server(Protocol):
-    """What answers health checks."""
+    """Answers health checks."""
 
-    async def tell_to_go_elsewhere(self) -> None: ...
-
-    async def tell_to_come(self) -> None: ...
+    def set_serving(self, serving: bool) -> None: ...
 
 
 class Readiness:
-    """Asks the store again and again, and has the servers tell what came of it."""
+    """Probes the store periodically and sets the health status of the servers."""
 
     def __init__(self, store: Store, servers: Iterable[Server]) -> None:
         self._store = store
         self._servers = tuple(servers)
 
     async def run(self) -> None:
-        """Keep the servers' word true, until cancelled."""
-        there = True
+        """Update the servers whenever the store's availability changes, until cancelled."""
+        was_available = True
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            why = await self._away()
-            if there and why:
-                log.warning("store is away", why=why)
-                for server in self._servers:
-                    await server.tell_to_go_elsewhere()
-            elif not there and not why:
-                log.warning("store is back")
-                for server in self._servers:
-                    await server.tell_to_come()
-            there = not why
+            await asyncio.sleep(INTERVAL_SECONDS)
+            why = await self._probe()
+            is_available = not why
+            if is_available == was_available:
+                continue
+            if is_available:
+                log.warning("store is available again")
+            else:
+                log.warning("store is unavailable", why=why)
+            for server in self._servers:
+                server.set_serving(is_available)
+            was_available = is_available
 
-    async def _away(self) -> str:
-        """Why the store does not answer, empty if it does."""
+    async def _probe(self) -> str:
+        """Return why the store does not answer; empty if it does."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
                 await self._store.remembered("mode")
         except ServiceUnavailable as error:
             return error.why
-        except Exception as error:  # whatever it is, nobody gets an answer
+        except Exception as error:  # any failure means that no call can be answered
             return type(error).__name__
         return ""

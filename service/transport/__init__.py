@@ -1,1 +1,1 @@
-"""The transports: the one boundary, the one table of statuses, and what speaks gRPC."""
+"""Transports: gRPC and HTTP servers around one boundary and one table of statuses."""

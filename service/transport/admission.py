@@ -1,7 +1,7 @@
-"""Admission: how many calls and streams may be under way, and what ends one early.
+"""Admission: limits concurrent calls and streams, and ends calls whose key is revoked.
 
-Every call that has a valid key is counted here, for all of its life. A call whose key is revoked
-meanwhile ends within 5 s, before it logs in, stores or lends.
+Every call with a valid key holds a slot here until it ends. A call whose key is revoked ends
+within 5 s, before it logs in, stores or leases anything.
 """
 
 import asyncio
@@ -21,61 +21,62 @@ from service.domain.model import ApiKey
 from service.runtime.log import Occasional
 from service.transport.deadline import Deadline
 
-KEY_SECONDS = 2.0
-"""Between two looks at a key, and the age of what is known of it: together less than 5 s."""
-SMALL_TENANT = 8
-"""Calls that a tenant can have under way although others have filled the room."""
-SPARE = 4
-"""One part in so many is added to a full room, for small tenants alone."""
+KEY_CHECK_SECONDS = 2.0
+"""Interval between checks of a key, and the maximum age of a cached result: together below 5 s."""
+MIN_CALLS_PER_TENANT = 8
+"""Concurrent calls that a tenant can have although other tenants hold all regular slots."""
+RESERVE_FRACTION = 1 / 4
+"""Slots above the limit, as a part of it; only for tenants below MIN_CALLS_PER_TENANT."""
 
 log = structlog.get_logger()
-full = Occasional()
+rejections = Occasional()
 
 
-class Room:
-    """The calls of one kind: at most *max_calls* in all, and *max_per_tenant* of one tenant.
+class CallSlots:
+    """Slots for one kind of call: at most *max_calls*, and *max_per_tenant* for one tenant.
 
-    Tenants with few calls still find a place once the room is full, in a spare quarter.
-    Refusals ask the caller to wait for *retry_seconds*.
+    When all slots are taken, tenants with few calls still get one from a reserve. Rejected callers
+    are asked to wait for *retry_seconds*.
     """
 
     def __init__(self, kind: str, max_calls: int, max_per_tenant: int, retry_seconds: int) -> None:
         self._kind = kind
         self._max_calls = max_calls
+        self._max_with_reserve = max_calls + int(max_calls * RESERVE_FRACTION)
         self._max_per_tenant = max_per_tenant
         self._retry_seconds = retry_seconds
         self._by_tenant: Counter[str] = Counter()
-        self.under_way: dict[Deadline, str] = {}
-        """The key's id of each call."""
+        self.key_ids: dict[Deadline, str] = {}
+        """The key of each call in progress."""
 
-    def enter(self, key: ApiKey, deadline: Deadline) -> None:
-        """Take a place. Raises RateLimitExceeded."""
-        total, of_tenant = len(self.under_way), self._by_tenant[key.tenant_id]
+    def acquire(self, key: ApiKey, deadline: Deadline) -> None:
+        """Take a slot. Raise RateLimitExceeded at the limit."""
+        total, of_tenant = len(self.key_ids), self._by_tenant[key.tenant_id]
         if of_tenant >= self._max_per_tenant:
-            self._refuse("tenant")
+            self._reject("tenant")
         if total >= self._max_calls and (
-            of_tenant >= SMALL_TENANT or total >= self._max_calls + self._max_calls // SPARE
+            of_tenant >= MIN_CALLS_PER_TENANT or total >= self._max_with_reserve
         ):
-            self._refuse("service")
+            self._reject("service")
         self._by_tenant[key.tenant_id] = of_tenant + 1
-        self.under_way[deadline] = key.key_id
+        self.key_ids[deadline] = key.key_id
 
-    def leave(self, key: ApiKey, deadline: Deadline) -> None:
-        """Give the place back."""
-        del self.under_way[deadline]
-        left = self._by_tenant[key.tenant_id] - 1
-        if left:
-            self._by_tenant[key.tenant_id] = left
+    def release(self, key: ApiKey, deadline: Deadline) -> None:
+        """Return the slot that *deadline* holds."""
+        del self.key_ids[deadline]
+        remaining = self._by_tenant[key.tenant_id] - 1
+        if remaining:
+            self._by_tenant[key.tenant_id] = remaining
         else:
             del self._by_tenant[key.tenant_id]
 
-    def _refuse(self, limit: str) -> None:
-        full.warning("calls are refused for want of room", kind=self._kind, limit=limit)
+    def _reject(self, limit: str) -> None:
+        rejections.warning("calls rejected at a limit", kind=self._kind, limit=limit)
         raise RateLimitExceeded(self._retry_seconds)
 
 
 class Admission:
-    """All calls and streams that have a valid key, in this process."""
+    """All calls and streams of this process that have a valid key."""
 
     def __init__(
         self,
@@ -87,45 +88,46 @@ class Admission:
         max_streams_per_tenant: int,
     ) -> None:
         self._access = access
-        self.calls = Room("call", max_calls, max_calls_per_tenant, 1)
-        self.streams = Room("stream", max_streams, max_streams_per_tenant, 10)
+        self._calls = CallSlots("call", max_calls, max_calls_per_tenant, 1)
+        self._streams = CallSlots("stream", max_streams, max_streams_per_tenant, 10)
         self._is_closed = False
 
-    def room(self, *, stream: bool) -> Room:
-        """The room for a call. Raises ServiceUnavailable for a stream once the server stops."""
+    def slots(self, *, stream: bool) -> CallSlots:
+        """Return the slots for a call. Raise ServiceUnavailable for a stream after `close`."""
         if not stream:
-            return self.calls
+            return self._calls
         if self._is_closed:
             raise _stopping()
-        return self.streams
+        return self._streams
 
     def close(self) -> None:
-        """End all streams and refuse new ones: the server stops."""
+        """End all streams and reject new ones, because the server stops."""
         self._is_closed = True
-        for deadline in list(self.streams.under_way):
+        for deadline in list(self._streams.key_ids):
             deadline.end(_stopping())
 
     async def run(self) -> None:
         """End the calls of revoked keys and deleted tenants within 5 s, until cancelled."""
         while True:
-            await asyncio.sleep(KEY_SECONDS)
-            for key_id in {*self.calls.under_way.values(), *self.streams.under_way.values()}:
-                if refusal := await self._refusal(key_id):
+            await asyncio.sleep(KEY_CHECK_SECONDS)
+            for key_id in {*self._calls.key_ids.values(), *self._streams.key_ids.values()}:
+                if refusal := await self._check(key_id):
                     self._end(key_id, refusal)
 
     def _end(self, key_id: str, refusal: ServiceError) -> None:
-        for room in (self.calls, self.streams):
-            for deadline, other in list(room.under_way.items()):
+        for slots in (self._calls, self._streams):
+            for deadline, other in list(slots.key_ids.items()):
                 if other == key_id:
                     deadline.end(refusal)
 
-    async def _refusal(self, key_id: str) -> ServiceError | None:
+    async def _check(self, key_id: str) -> ServiceError | None:
+        """Return the error that ends the calls of *key_id*; None while the key may be valid."""
         try:
-            await self._access.require_valid(key_id, KEY_SECONDS)
+            await self._access.require_valid(key_id, KEY_CHECK_SECONDS)
         except InvalidApiKey as refusal:
             return refusal
         except ServiceUnavailable:
-            return None  # this proves nothing about the key
+            return None  # the store is unavailable: the key may still be valid
         except Exception:
             log.exception("the key of a call cannot be checked")
             return InternalError()

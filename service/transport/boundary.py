@@ -1,7 +1,7 @@
-"""The boundary: what happens around every call, whatever transport it came by.
+"""Boundary: the pipeline around every call, for gRPC and HTTP alike.
 
-API key → tenant and scopes, deadline, one log line, every exception to a ServiceError. The gRPC
-server and, beside it, the HTTP edge are thin skins over this one pipeline.
+It resolves the API key to tenant and scopes, applies limits and the deadline, turns every
+exception into a ServiceError, and logs one line per call.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ calls = Frequent()
 
 @dataclass(slots=True)  # and not frozen, which would take four times as long for every call
 class Call:
-    """One call as it arrived. *scope* None: any key will do. *seconds*: until its deadline, None
-    where it has none."""
+    """A received call. *scope*: None accepts any key. *seconds*: until its deadline; None: no
+    deadline."""
 
     method: str
     transport: str
@@ -51,33 +51,33 @@ class Call:
     scope: Scope | None
     seconds: float | None = DEFAULT_SECONDS
     own_deadline: bool = False
-    """Whether the caller has set *seconds*."""
+    """Whether the caller set *seconds*."""
 
 
 def request_id(given: str | None) -> str:
-    """The id that the caller gave, where it is fit to be logged, or else a new one."""
+    """Return the caller's id if it is safe to log, else a new one."""
     if given and REQUEST_ID.fullmatch(given):
         return given
-    # told apart from all others, and no secret
+    # unique, but not a secret: a cryptographic generator would cost more on every call
     return f"req_{getrandbits(80):020x}"
 
 
 class Boundary:
-    """Lets calls in, and nothing out but replies, ServiceError and cancellation."""
+    """Runs calls. Nothing leaves it but replies, ServiceError and cancellation."""
 
     def __init__(self, access: Access, limits: CallLimits, admission: Admission) -> None:
         self._access = access
         self._limits = limits
         self._admission = admission
 
-    async def may_know(self, call: Call) -> bool:
-        """Whether the key of *call* may be valid; False if `run` is certain to refuse it."""
+    async def may_have_valid_key(self, call: Call) -> bool:
+        """Return False only if `run` would certainly reject the key of *call*."""
         try:
             await self._access.check(call.api_key)
         except (MissingApiKey, InvalidApiKey):
             return False
         except ServiceError:
-            return True  # the store is away: this proves nothing about the key
+            return True  # the store is unavailable: the key may still be valid
         return True
 
     async def stream(
@@ -86,29 +86,30 @@ class Boundary:
         work: Callable[[Caller], AsyncGenerator[T, None]],
         send: Callable[[T], Awaitable[None]],
     ) -> None:
-        """Let *send* have one after the other what *work* yields for the caller behind *call*.
+        """Pass each message that *work* yields to *send*, one at a time. Raise as `run` does.
 
-        All of it runs in the caller's own task, which ends with the call, however that ends.
+        All of it runs in the task of the call, so it ends when the call is cancelled.
         """
 
-        async def all_of_it(caller: Caller) -> None:
+        async def send_all(caller: Caller) -> None:
             async with aclosing(work(caller)) as messages:
                 async for message in messages:
                     await send(message)
 
-        await self.run(call, all_of_it, stream=True)
+        await self.run(call, send_all, stream=True)
 
     async def run(
         self,
         call: Call,
         work: Callable[[Caller], Awaitable[T]],
-        tell: Callable[[Allowance], None] | None = None,
+        on_allowance: Callable[[Allowance], None] | None = None,
         *,
         stream: bool = False,
     ) -> T:
-        """What *work* returns for the caller behind *call*; decoding belongs into *work*.
+        """Authenticate *call* and return the result of *work*; raise ServiceError.
 
-        *tell* is told what the key may still call, once it is known whose it is.
+        *work* also decodes the request, so that a decoding error is handled like any other.
+        *on_allowance* receives the key's remaining rate limit as soon as the key is known.
         """
         started = perf_counter()
         caller: Caller | None = None
@@ -122,15 +123,15 @@ class Boundary:
                 try:
                     self._limits.take(key.key_id)
                 finally:
-                    if tell:
-                        tell(self._limits.allowance(key.key_id))
+                    if on_allowance:
+                        on_allowance(self._limits.allowance(key.key_id))
                 require(key, call.scope)
-                room = self._admission.room(stream=stream)
-                room.enter(key, timeout)
+                slots = self._admission.slots(stream=stream)
+                slots.acquire(key, timeout)
                 try:
                     return await work(caller)
                 finally:
-                    room.leave(key, timeout)
+                    slots.release(key, timeout)
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
@@ -138,7 +139,7 @@ class Boundary:
             refusal = _refusal(error, timeout, call)
             outcome, why = STATUS[type(refusal)].name, refusal.why
             step = refusal.metadata.get("step")
-            # from None: a cause may hold what must not travel
+            # from None: a cause may contain credentials
             raise refusal from None
         finally:
             calls.info(

@@ -1,8 +1,8 @@
-"""Certificates: what the server shows, and whose callers it asks for, read again when they change.
+"""Certificates: the server's certificate and its client authority, reloaded when the files change.
 
-New connections get the new ones; those that stand go on. Files that do not fit together, as while
-they are being replaced one by one, leave the former in use, and so does a certificate whose time is
-over or has not come.
+New connections get the new certificate; open connections keep the old one. If the new files do not
+match each other, as during a replacement one by one, or the certificate is not valid now, the
+previous certificate stays in use.
 """
 
 import ssl
@@ -26,12 +26,12 @@ log = structlog.get_logger()
 
 
 class CertificateError(Exception):
-    """The certificates cannot be used; its text is a sentence that names the variable."""
+    """The certificates cannot be used. The text is a sentence that names the setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Certificate chain, key and the authorities of callers, in PEM, that fit together."""
+    """A matching certificate chain, private key and client authority, in PEM."""
 
     chain: bytes
     key: bytes = field(repr=False)
@@ -40,7 +40,7 @@ class Loaded:
 
 
 class Certificates:
-    """Certificates in files. Raises CertificateError where they cannot be used at first."""
+    """Certificates in files. The constructor raises CertificateError if they cannot be used."""
 
     def __init__(self, cert_file: Path, key_file: Path, client_ca_file: Path | None) -> None:
         self._cert_file = cert_file
@@ -52,12 +52,12 @@ class Certificates:
         self._context = self._new_context()
 
     @property
-    def asks_callers(self) -> bool:
-        """Whether callers have to show a certificate, too."""
+    def requires_client_certificate(self) -> bool:
+        """Whether callers must present a certificate."""
         return self._client_ca_file is not None
 
     def current(self) -> Loaded:
-        """What the files hold by now, or held when they last fitted together."""
+        """Return the latest usable content of the files; reload it if they changed."""
         with self._lock:
             seen = self._identity()
             if seen != self._seen:
@@ -75,7 +75,7 @@ class Certificates:
             return self._loaded
 
     def grpc_server(self) -> grpc.ServerCredentials:
-        """For a gRPC server: looked at again for each connection. Never below TLS 1.2."""
+        """Return credentials that a gRPC server reloads for each connection. TLS 1.2 or later."""
         served = self._loaded
 
         def fetch() -> grpc.ServerCertificateConfiguration | None:
@@ -88,22 +88,23 @@ class Certificates:
 
         return grpc.dynamic_ssl_server_credentials(
             _configuration(served),
-            # None, where nothing has changed; of which the stubs know nothing
+            # grpc accepts None for "unchanged"; its stubs do not say so
             cast("Any", fetch),
-            require_client_authentication=self.asks_callers,
+            require_client_authentication=self.requires_client_certificate,
         )
 
     def grpc_client(self) -> tuple[grpc.ChannelCredentials, str]:
-        """For a call to the server itself: what to trust and show, and the name to expect."""
+        """Return credentials for a call to this server itself, and the name to expect in its
+        certificate."""
         loaded = self._loaded
-        shown = (loaded.key, loaded.chain) if self.asks_callers else (None, None)
+        shown = (loaded.key, loaded.chain) if self.requires_client_certificate else (None, None)
         return grpc.ssl_channel_credentials(loaded.chain, *shown), _name(loaded.leaf)
 
     def http_server(self) -> ssl.SSLContext:
-        """For the next connection to an HTTP server. Never below TLS 1.2.
+        """Return the context for the next connection of an HTTP server. TLS 1.2 or later.
 
-        Another one after each change: a session of before, whose caller would show no certificate
-        again, is not taken up.
+        Each change makes a new context, so that no session from before is resumed: its caller
+        would not present a certificate again.
         """
         self.current()
         return self._context
@@ -140,7 +141,7 @@ class Certificates:
             private = load_pem_private_key(key, None)
             belongs = private.public_key() == leaf.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            # from None: a library's words on a key are for nobody
+            # from None: the library's message may quote the key
             raise CertificateError(
                 f"{KEY}: {self._key_file} holds no private key, or one with a password"
             ) from None
@@ -182,7 +183,7 @@ def _configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
 
 
 def _name(leaf: x509.Certificate) -> str:
-    """A name that *leaf* is for."""
+    """Return a host name or address that *leaf* is valid for; empty if it names none."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -1,4 +1,8 @@
-"""Conversion: messages from and to the words of the model."""
+"""Conversion between the contract's messages and the domain model.
+
+Functions with a *message* parameter write into it: a message built separately would be copied into
+the message that contains it.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,38 +41,35 @@ KINDS: Mapping[EventKind, Any] = {
 
 
 def credentials(message: profiles_pb.Credentials) -> Credentials:
-    """What was sent, by JSON name."""
+    """Return the fields that were set, by JSON name."""
     return Credentials({field.json_name: value for field, value in message.ListFields()})
 
 
-def profile(kept: Profile, message: profile_pb2.Profile) -> None:
-    """*kept*, written into *message*: one that is built apart is copied into what it is part of."""
-    message.profile_key = kept.profile_key
-    if kept.profile_name is not None:
-        message.profile_name = kept.profile_name
-    timestamp(kept.created_at, message.created_at)
-    for one in kept.connections:
-        connection(one, message.connected_platforms.add())
+def profile(source: Profile, message: profile_pb2.Profile) -> None:
+    message.profile_key = source.profile_key
+    if source.profile_name is not None:
+        message.profile_name = source.profile_name
+    timestamp(source.created_at, message.created_at)
+    for each in source.connections:
+        connection(each, message.connected_platforms.add())
 
 
-def connection(kept: Connection, message: profile_pb2.Connection) -> None:
-    """*kept*, written into *message*."""
-    message.platform = kept.platform
-    message.display_name = kept.display_name
-    message.username = kept.username
-    timestamp(kept.connected_at, message.connected_at)
-    message.needs_reconnect = kept.needs_reconnect
-    message.state = STATES[kept.state]
-    if kept.reconnect_reason is not None:
-        message.reconnect_reason = REASONS[kept.reconnect_reason]
-    message.account_id = kept.account_id
-    timestamp(kept.last_verified_at, message.last_verified_at)
-    if kept.next_check_at is not None:
-        timestamp(kept.next_check_at, message.next_check_at)
+def connection(source: Connection, message: profile_pb2.Connection) -> None:
+    message.platform = source.platform
+    message.display_name = source.display_name
+    message.username = source.username
+    timestamp(source.connected_at, message.connected_at)
+    message.needs_reconnect = source.needs_reconnect
+    message.state = STATES[source.state]
+    if source.reconnect_reason is not None:
+        message.reconnect_reason = REASONS[source.reconnect_reason]
+    message.account_id = source.account_id
+    timestamp(source.last_verified_at, message.last_verified_at)
+    if source.next_check_at is not None:
+        timestamp(source.next_check_at, message.next_check_at)
 
 
 def timestamp(at: Micros, message: Timestamp) -> None:
-    """*at*, written into *message*."""
     message.seconds, micros = divmod(at, SECOND)
     message.nanos = micros * 1000
 
@@ -84,14 +85,13 @@ def lease(lent: Lease) -> sessions_pb.LeaseSessionResponse:
     return message
 
 
-def event(kept: ConnectionEvent, message: profile_pb2.ConnectionEvent) -> None:
-    """*kept*, written into *message*."""
-    message.kind = KINDS[kept.kind]
-    message.profile_key = kept.profile_key
-    if kept.connection is not None:
-        connection(kept.connection, message.connection)
-    if kept.occurred_at is not None:
-        timestamp(kept.occurred_at, message.occurred_at)
+def event(source: ConnectionEvent, message: profile_pb2.ConnectionEvent) -> None:
+    message.kind = KINDS[source.kind]
+    message.profile_key = source.profile_key
+    if source.connection is not None:
+        connection(source.connection, message.connection)
+    if source.occurred_at is not None:
+        timestamp(source.occurred_at, message.occurred_at)
 
 
 def platform(card: PlatformCard) -> platforms_pb.Platform:

@@ -1,18 +1,18 @@
-"""Listening: the socket that a server takes its calls on."""
+"""Listening: binds the socket on which a server accepts connections."""
 
 import asyncio
 import socket
 
 
 class PortTaken(Exception):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""
 
     def __init__(self, address: str) -> None:
         super().__init__(f"cannot listen on {address}; is the port taken?")
 
 
 async def listen(address: str) -> socket.socket:
-    """A socket bound to *address* (HOST:PORT, port 0: any); raises PortTaken."""
+    """Return a socket bound to *address* (HOST:PORT, port 0: any). Raise PortTaken."""
     host, _, port = address.rpartition(":")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -24,7 +24,7 @@ async def listen(address: str) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # accepted connections inherit it; without it an answer waits 40 ms for the client's ACK
+        # inherited by accepted connections; without it a response may wait 40 ms for an ACK
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(place)
     except OSError:

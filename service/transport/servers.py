@@ -1,4 +1,4 @@
-"""The servers: all that take calls, started one by one and stopped together."""
+"""Servers: started one by one and stopped together."""
 
 import asyncio
 from typing import Protocol
@@ -7,31 +7,34 @@ from service.transport.admission import Admission
 
 
 class Server(Protocol):
-    """Takes calls on an address."""
+    """Accepts calls on an address."""
 
     async def start(self, address: str) -> int:
-        """Take calls on *address* (HOST:PORT, port 0: any); returns the port. Raises PortTaken."""
+        """Accept calls on *address* (HOST:PORT, port 0: any); return the port. Raise PortTaken."""
 
-    async def tell_to_go_elsewhere(self) -> None:
-        """Say so to health checks; calls are still taken."""
+    def set_serving(self, serving: bool) -> None:
+        """Answer health checks with *serving* from now on; calls are accepted either way."""
 
     async def stop(self, grace: float) -> None:
-        """End, once the calls under way have ended or *grace* seconds are over; also where it
-        has not begun."""
+        """Stop when the calls in progress have ended, after *grace* seconds at the latest. No-op
+        before `start`."""
 
 
 async def start(server: Server, address: str) -> str:
-    """The address that *server* can be reached at, once it takes calls on *address*."""
+    """Start *server* on *address* and return the address with the actual port."""
     return f"{address.rpartition(':')[0]}:{await server.start(address)}"
 
 
 async def stop(
     servers: tuple[Server, ...], admission: Admission, pause: float, grace: float
 ) -> None:
-    """Health checks are told first; after *pause* seconds no more calls are taken, streams end,
-    and calls under way have *grace* seconds to do so."""
+    """Drain and stop *servers*.
+
+    Health checks fail at once. After *pause* seconds streams end, no call is accepted any more, and
+    calls in progress have *grace* seconds to finish.
+    """
     for server in servers:
-        await server.tell_to_go_elsewhere()
+        server.set_serving(False)
     await asyncio.sleep(pause)
-    admission.close()  # by themselves they would go on for all of the grace
+    admission.close()  # streams would otherwise last for the whole grace period
     await asyncio.gather(*(server.stop(grace) for server in servers))

@@ -1,5 +1,7 @@
-"""The servicers: a message in, a message out, or a stream of them. They see no transport and choose
-no status."""
+"""Servicers: translate each message of the contract into a call of a use case, and back.
+
+They are independent of the transport and choose no status.
+"""
 
 # ruff: noqa: N802 - methods are named as in the contract
 
@@ -34,7 +36,7 @@ SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "LeaseSession": Scope.SESSIONS_LEASE,
     }
 )
-"""What a key needs for each method; None: any key will do."""
+"""The scope that each method requires; None accepts any key."""
 
 
 class ProfileServicer:
@@ -76,9 +78,9 @@ class ProfileServicer:
     async def GetProfile(
         self, request: pb.GetProfileRequest, caller: Caller
     ) -> pb.GetProfileResponse:
-        kept = await self._profiles.get(caller, request.profile_key)
+        profile = await self._profiles.get(caller, request.profile_key)
         response = pb.GetProfileResponse()
-        conversion.profile(kept, response.profile)
+        conversion.profile(profile, response.profile)
         return response
 
     async def ListProfiles(
@@ -91,8 +93,8 @@ class ProfileServicer:
             to_reconnect=request.needs_reconnect_only,
         )
         response = pb.ListProfilesResponse(next_page_token=page.next_page_token)
-        for kept in page.profiles:
-            conversion.profile(kept, response.profiles.add())
+        for profile in page.profiles:
+            conversion.profile(profile, response.profiles.add())
         return response
 
     async def DeleteProfile(
@@ -110,24 +112,24 @@ class ProfileServicer:
     async def VerifyConnection(
         self, request: pb.VerifyConnectionRequest, caller: Caller
     ) -> pb.VerifyConnectionResponse:
-        kept = await self._health.verify(
+        connection = await self._health.verify(
             caller,
             required_profile_key(request.profile_key),
             required_platform_id(request.platform),
         )
         response = pb.VerifyConnectionResponse()
-        conversion.connection(kept, response.connection)
+        conversion.connection(connection, response.connection)
         return response
 
     async def WatchConnections(
         self, request: pb.WatchConnectionsRequest, caller: Caller
     ) -> AsyncGenerator[pb.WatchConnectionsResponse, None]:
-        told = self._watch.changes(caller, request.cursor, from_oldest=request.from_oldest)
-        async with aclosing(told):
-            async for changes in told:
+        batches = self._watch.changes(caller, request.cursor, from_oldest=request.from_oldest)
+        async with aclosing(batches):
+            async for changes in batches:
                 response = pb.WatchConnectionsResponse(cursor=changes.cursor)
-                for kept in changes.events:
-                    conversion.event(kept, response.events.add())
+                for event in changes.events:
+                    conversion.event(event, response.events.add())
                 yield response
 
 

@@ -1,4 +1,4 @@
-"""THE table: which status each error becomes, over gRPC and over HTTP. It stands nowhere else."""
+"""Status: the one table that maps each error to its status over gRPC and HTTP."""
 
 import math
 from collections.abc import Mapping
@@ -22,21 +22,21 @@ Code = grpc.StatusCode
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a refusal is told: its gRPC code, its HTTP status, its reason in the contract.
+    """The gRPC code, HTTP status and contract reason of an error.
 
-    *no_retry*: clients are asked not to try again by themselves, since each try may cost a login.
-    *tells_wait*: over HTTP the body says how long to wait, in `retry_after`.
+    *no_retry*: clients are asked not to retry automatically, since each attempt may cost a login.
+    *has_retry_after*: the HTTP body gives the seconds to wait in `retry_after`.
     """
 
     code: grpc.StatusCode
     http: int
     reason: reasons.ErrorReason
     no_retry: bool = False
-    tells_wait: bool = False
+    has_retry_after: bool = False
 
     @property
     def name(self) -> str:
-        """The reason as callers see it."""
+        """Return the reason as callers see it."""
         full: str = reasons.ErrorReason.Name(self.reason)
         return full.removeprefix("ERROR_REASON_")
 
@@ -82,7 +82,10 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
         ),
         errors.CursorExpired: Status(Code.OUT_OF_RANGE, 400, reasons.ERROR_REASON_CURSOR_EXPIRED),
         errors.RateLimitExceeded: Status(
-            Code.RESOURCE_EXHAUSTED, 429, reasons.ERROR_REASON_RATE_LIMIT_EXCEEDED, tells_wait=True
+            Code.RESOURCE_EXHAUSTED,
+            429,
+            reasons.ERROR_REASON_RATE_LIMIT_EXCEEDED,
+            has_retry_after=True,
         ),
         errors.PlatformRateLimited: Status(
             Code.RESOURCE_EXHAUSTED, 429, reasons.ERROR_REASON_PLATFORM_RATE_LIMITED
@@ -118,37 +121,39 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
 
 
 CONSTANT = frozenset({errors.MissingApiKey, errors.InvalidApiKey, errors.NotImplementedYet})
-"""Those that are the same each time. Callers without a key can have any number of them."""
+"""Errors without variable parts. They are encoded once, since callers without a key can cause any
+number of them."""
 
 
 def seconds_to_wait(error: ServiceError) -> int | None:
-    """Whole seconds after which another try may help, at least 1; None where waiting does not."""
+    """Return after how many whole seconds, at least 1, a retry may succeed; None if waiting does
+    not help."""
     return None if error.retry_after is None else max(1, math.ceil(error.retry_after))
 
 
 def rich_status(error: ServiceError) -> grpc.Status:
-    """*error* as a google.rpc.Status with its details, ready for grpc."""
+    """Return *error* as a google.rpc.Status with its details, encoded for grpc."""
     kind = type(error)
     if kind not in CONSTANT:
         return _rich_status(error)
-    if kind not in _known:
-        _known[kind] = _rich_status(error)
-    return _known[kind]
+    if kind not in _cache:
+        _cache[kind] = _rich_status(error)
+    return _cache[kind]
 
 
-_known: dict[type[ServiceError], grpc.Status] = {}
+_cache: dict[type[ServiceError], grpc.Status] = {}
 
 
 def _rich_status(error: ServiceError) -> grpc.Status:
     status = STATUS[type(error)]
-    told: grpc.Status = rpc_status.to_status(
+    encoded: grpc.Status = rpc_status.to_status(
         status_pb2.Status(
             code=status.code.value[0],
             message=error.message,
             details=[_packed(detail) for detail in _details(error, status)],
         )
     )
-    return told
+    return encoded
 
 
 def _details(error: ServiceError, status: Status) -> list[Message]:

@@ -56,7 +56,7 @@ def as_json(body: bytes, kind: Any) -> None:
         return
     # what was read is read again from how it is shown
     assert json_form.message(MessageToDict(message), kind) == message
-    assert json_form.message(json_form.shown(message), kind) == message
+    assert json_form.message(json_form.encoded(message), kind) == message
 
 
 def as_protobuf(encoded: bytes, kind: Any) -> None:

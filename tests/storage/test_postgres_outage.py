@@ -144,25 +144,22 @@ async def refused(service: Running, profile_key: str) -> Refusal:
 async def test_a_store_on_a_file_is_watched_too(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is told once that it is away, and once that it is back."""
-    monkeypatch.setattr("service.app.readiness.EVERY_SECONDS", 0.01)
-    told: asyncio.Queue[str] = asyncio.Queue()
+    """The health status changes once when the store fails, and once when it recovers."""
+    monkeypatch.setattr("service.app.readiness.INTERVAL_SECONDS", 0.01)
+    statuses: asyncio.Queue[bool] = asyncio.Queue()
 
     class Server:
-        async def tell_to_go_elsewhere(self) -> None:
-            told.put_nowait("elsewhere")
-
-        async def tell_to_come(self) -> None:
-            told.put_nowait("come")
+        def set_serving(self, serving: bool) -> None:
+            statuses.put_nowait(serving)
 
     store = SqlStore(await SqliteEngine.open(database))
     watch = asyncio.create_task(Readiness(store, [Server()]).run())
     async with asyncio.timeout(60):
         await store.close()
-        assert await told.get() == "elsewhere"
+        assert await statuses.get() is False
         store._engine = await SqliteEngine.open(database)
-        assert await told.get() == "come"
+        assert await statuses.get() is True
     watch.cancel()
     await asyncio.wait([watch])
-    assert told.empty()
+    assert statuses.empty()
     await store.close()

@@ -15,7 +15,7 @@ import pytest
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import Scope
 from service.storage.store import SqlStore
-from service.transport.admission import KEY_SECONDS
+from service.transport.admission import KEY_CHECK_SECONDS
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 from tests.support.watcher import DEADLINE, Watcher, begun, beside, narrow
@@ -143,7 +143,7 @@ async def test_a_store_that_is_away_proves_nothing_of_a_key(
         patch.setattr(SqlStore, "newest_events", away)
         async with asyncio.timeout(DEADLINE):
             await asked.wait()
-            await asyncio.sleep(2 * KEY_SECONDS)
+            await asyncio.sleep(2 * KEY_CHECK_SECONDS)
     assert SqlStore.api_key is api_key
     async with beside(sandboxed) as others:
         await others.connect()

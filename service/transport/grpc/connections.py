@@ -1,8 +1,8 @@
-"""The connections of the gRPC port: bounded, with those that nobody uses closed first.
+"""Connections of the gRPC port: caps their number, and closes unused ones first.
 
-grpc accepts connections by itself and offers no way to close one. So the process looks at its own
-descriptors for those of the port, and shuts down the sockets of the connections to be closed:
-grpc then sees their end, as if the caller had closed them.
+grpc accepts connections itself and offers no way to close one. So this module finds the port's
+connections among the descriptors of the process, and shuts down their sockets. To grpc it looks as
+if the client had closed them.
 """
 
 import asyncio
@@ -16,31 +16,32 @@ from urllib.parse import unquote
 from service.runtime.log import Occasional
 
 DESCRIPTORS = "/dev/fd"
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 IN_USE_SECONDS = 60.0
-"""After a call with a valid key a connection counts as used for so long: no call takes longer."""
-BEGIN, END = 0.9, 0.75
-"""Parts of the limit: from the first on connections are closed, down to the second."""
+"""How long a connection counts as used after a call with a valid key; covers any unary call."""
+HIGH_WATER, LOW_WATER = 0.9, 0.75
+"""Fractions of the limit: at the first, connections are closed down to the second."""
 MAX_PEERS = 10_000
 
-full = Occasional()
+closures = Occasional()
 Peer = tuple[str, int]
 
 
 class Connections:
-    """The connections to a port: about *most* at once. Those without a valid key go first."""
+    """The connections to a port, about *limit* at most. Connections in use are never closed."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._port = 0
         self._streams: Counter[str] = Counter()
         self._used: OrderedDict[str, float] = OrderedDict()
         self._seen: dict[Peer, float] = {}
         self._known: dict[int, tuple[int, Peer | None]] = {}
-        """Of each descriptor: its inode, and the other end if it is a connection to the port."""
+        """By descriptor: its inode, and the peer if it is a connection to the port."""
 
     def note(self, peer: str, streams: int) -> None:
-        """A call with a valid key by *peer*, as grpc spells it, and by how many *streams* more."""
+        """Record a call with a valid key by *peer*, in grpc's spelling, and add *streams* to its
+        open streams."""
         if streams:
             self._streams[peer] += streams
             if not self._streams[peer]:
@@ -54,28 +55,28 @@ class Connections:
         """Keep the connections to *port* below the limit, until cancelled."""
         self._port = port
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             self.trim()
 
     def trim(self) -> int:
-        """Close connections if there are too many; returns how many were closed."""
+        """Close unused connections if there are too many; return how many were closed."""
         try:
             names = os.listdir(DESCRIPTORS)
         except OSError:
-            return 0  # no descriptor is left to look with, or the system shows none
-        if len(names) < BEGIN * self._most:
+            return 0  # no free descriptor, or the system does not list them
+        if len(names) < HIGH_WATER * self._limit:
             self._seen.clear()
             self._known.clear()
             return 0
         now = monotonic()
-        self._known = dict(self._look(names))
+        self._known = dict(self._scan(names))
         found = {peer: number for number, (_, peer) in self._known.items() if peer is not None}
         self._seen = {peer: self._seen.get(peer, now) for peer in found}
-        over = len(found) - int(END * self._most)
-        if len(found) < BEGIN * self._most:
+        over = len(found) - int(LOW_WATER * self._limit)
+        if len(found) < HIGH_WATER * self._limit:
             return 0
-        used = {_peer(name): at for name, at in self._used.items()}
-        held = {_peer(name) for name in self._streams}
+        used = {_parse_peer(name): at for name, at in self._used.items()}
+        held = {_parse_peer(name) for name in self._streams}
         idle = [
             peer
             for peer in found
@@ -83,39 +84,39 @@ class Connections:
         ]
         idle.sort(key=lambda peer: self._seen[peer])
         closed = sum(_shut_down(found[peer], peer) for peer in idle[:over])
-        full.warning("gRPC connections are closed for want of room", closed=closed, of=len(found))
+        closures.warning("gRPC connections closed at the limit", closed=closed, of=len(found))
         return closed
 
-    def _look(self, names: list[str]) -> Iterator[tuple[int, tuple[int, Peer | None]]]:
+    def _scan(self, names: list[str]) -> Iterator[tuple[int, tuple[int, Peer | None]]]:
         for number in map(int, names):
             try:
                 inode = os.fstat(number).st_ino
             except OSError:
-                continue  # it was closed meanwhile
+                continue  # closed in the meantime
             known = self._known.get(number)
-            # a socket keeps its inode, and to look at it again would cost ten times as much
+            # a socket keeps its inode; reading its addresses again would cost ten times as much
             same = known is not None and known[0] == inode
             yield number, known if same and known else (inode, _peer_of(number, self._port))
 
 
 def _peer_of(descriptor: int, port: int) -> Peer | None:
-    """The other end of *descriptor*, if it is an accepted connection to *port*."""
+    """Return the peer of *descriptor* if it is an accepted connection to *port*."""
     try:
         with _copy(descriptor) as connection:
             if connection.family not in (socket.AF_INET, socket.AF_INET6):
                 return None
             if connection.getsockname()[1] != port:
                 return None
-            return _other_end(connection)
-    except OSError:  # no socket, a listening one, or gone
+            return _peer_address(connection)
+    except OSError:  # not a socket, a listening socket, or closed
         return None
 
 
 def _shut_down(descriptor: int, peer: Peer) -> bool:
     try:
         with _copy(descriptor) as connection:
-            # it may be another connection's by now: the copy is looked at, and shut down
-            if _other_end(connection) != peer:
+            # the number may be reused: check the copy, then shut down the copy
+            if _peer_address(connection) != peer:
                 return False
             connection.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -123,9 +124,9 @@ def _shut_down(descriptor: int, peer: Peer) -> bool:
     return True
 
 
-def _other_end(connection: socket.socket) -> Peer:
+def _peer_address(connection: socket.socket) -> Peer:
     host, port = connection.getpeername()[:2]
-    # a socket that takes both families shows IPv4 so; grpc does not
+    # a dual-stack socket maps IPv4 addresses; grpc does not
     return host.removeprefix("::ffff:"), port
 
 
@@ -138,7 +139,7 @@ def _copy(descriptor: int) -> socket.socket:
         raise
 
 
-def _peer(name: str) -> Peer:
-    """`ipv6:%5B::1%5D:5000`, as grpc spells it, as the system does."""
+def _parse_peer(name: str) -> Peer:
+    """Parse grpc's spelling of a peer, such as `ipv6:%5B::1%5D:5000`."""
     host, _, port = unquote(name).partition(":")[2].rpartition(":")
     return host.strip("[]"), int(port) if port.isdigit() else 0

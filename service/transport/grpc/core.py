@@ -1,8 +1,8 @@
-"""The server of grpc.aio, but for calls to methods that it does not know.
+"""The server of grpc.aio with another loop that accepts calls.
 
-grpc.aio (1.85) decodes the path of such a call as UTF-8, outside of any guard: one call with a
-byte that is not UTF-8, and no key, ends the whole server. Here these calls are answered before
-that. Their paths are never decoded, since grpc offers no safe way to read them.
+grpc.aio (1.85) decodes the path of a call to an unknown method as UTF-8 without handling errors:
+one such call, without a key, stops the whole server. Here these calls are answered without decoding
+the path, since grpc offers no safe way to read it.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from grpc.aio import _server
 from service.transport.grpc.messages import Handler
 
 UNKNOWN = "unknown"
-REQUESTED_AT_ONCE = 32
-"""Calls of one method that grpc may hand over together."""
+REQUESTS_PER_METHOD = 32
+"""Calls of one method that grpc may deliver at once."""
 
 
 class _Always:
@@ -30,8 +30,8 @@ class _Always:
 
 
 class _Core(cygrpc.AioServer):  # type: ignore[misc]
-    """Takes its calls method by method. grpc.aio's own loop waits for all methods anew with each
-    call, and takes one call of a method at a time."""
+    """Requests calls in one loop per method. grpc.aio's own loop waits for all methods again after
+    each call, and accepts one call of a method at a time."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, options: Sequence[tuple[str, int]], unknown: Handler
@@ -48,8 +48,8 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
             self._registered[name.encode()] = _Always(handler)
 
     async def _request_registered_call(self, method: bytes) -> None:
-        """Answer all calls of *method*, until the server stops: that is raised."""
-        await asyncio.gather(*(self._registered_calls(method) for _ in range(REQUESTED_AT_ONCE)))
+        """Answer the calls of *method* until the server stops, which raises."""
+        await asyncio.gather(*(self._registered_calls(method) for _ in range(REQUESTS_PER_METHOD)))
 
     async def _registered_calls(self, method: bytes) -> None:
         name, resolver = method.decode(), self._registered[method]
@@ -57,7 +57,7 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
             self._answer(await super()._request_registered_call(method), name, resolver)
 
     async def _request_call(self) -> None:
-        """The same for all methods that are not registered."""
+        """Answer the calls of methods that are not registered."""
         while True:
             self._answer(await super()._request_call(), UNKNOWN, self._unknown)
 
@@ -65,14 +65,14 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
         loop = self._own_loop
         answer = cygrpc._handle_rpc(name, resolver, (), state, loop, False)
         task = loop.create_task(cygrpc._schedule_rpc_coro(answer, state, loop, name))
-        self._tasks.add(task)  # the loop holds no reference of its own
+        self._tasks.add(task)  # the loop keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
 
 
 class Server(_server.Server):
-    """A grpc.aio server. *unknown* answers all calls to methods that are not registered."""
+    """A grpc.aio server; *unknown* answers the calls of methods that are not registered."""
 
     def __init__(self, options: Sequence[tuple[str, int]], unknown: Handler) -> None:
-        # not super's, which makes the server that ends
+        # without super().__init__(), which would create grpc's own core
         self._loop = cygrpc.get_working_loop()
         self._server: Any = _Core(self._loop, options, unknown)

@@ -1,4 +1,4 @@
-"""Decoding: what is wrong with a message that cannot be read."""
+"""Decoding: explains why a message cannot be decoded."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ LENGTH_DELIMITED = 2
 
 
 def undecodable(encoded: bytes, kind: Descriptor) -> InvalidRequest:
-    """The refusal of *encoded*, which is no *kind*: names the text that is not UTF-8, if it is
-    that."""
+    """Return the error for *encoded*, which is not a valid *kind*. It names the first field that is
+    not UTF-8, if there is one."""
     path = _not_utf8(encoded, kind)
     return (
         InvalidRequest(path, "is not valid UTF-8")
@@ -24,7 +24,7 @@ def undecodable(encoded: bytes, kind: Descriptor) -> InvalidRequest:
 
 
 def _not_utf8(encoded: bytes, kind: Descriptor) -> str:
-    # to an empty message every field is unknown, and unknown ones are kept as they came
+    # to Empty every field is unknown, and unknown fields are preserved as raw bytes
     reader = Empty()
     try:
         reader.MergeFromString(encoded)

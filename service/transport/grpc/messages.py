@@ -1,4 +1,4 @@
-"""Messages of gRPC calls: read after the headers were judged, and within their time; refusals."""
+"""Messages of gRPC calls: read with a time limit; and statuses that reject a call."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,21 +11,22 @@ import grpc.aio
 from service.transport.deadline import Deadline
 
 MESSAGE_SECONDS = 10.0
-"""In which the message of a call, or the next one of a stream, has to arrive."""
+"""Time limit for the message of a call, or for the next message of a stream."""
 
-# as text: these are generic to the type checker alone
+# quoted: these classes are generic only for the type checker
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class MessageLate(Exception):
-    """A message that did not arrive within MESSAGE_SECONDS."""
+    """A message did not arrive within MESSAGE_SECONDS."""
 
 
 async def read_message(context: Context) -> bytes | None:
-    """The next message of a call, encoded; None at the end of the stream. Raises MessageLate.
+    """Return the next message of a call, encoded; None at the end of the stream. Raise MessageLate.
 
-    A call that grpc itself has refused, such as one with a message that is too long, ends so too.
+    The result is also None for a call that grpc itself rejected, such as one whose message is too
+    long.
     """
     deadline = Deadline(asyncio.get_running_loop().time() + MESSAGE_SECONDS)
     try:
@@ -44,7 +45,8 @@ async def refuse(
     details: str,
     trailing_metadata: Sequence[tuple[str, str | bytes]] = (),
 ) -> NoReturn:
-    """End the call with a status. Raises what ends the handler, also if the call is over by now."""
+    """End the call with a status. Always raise, to end the handler; the call may have ended
+    before."""
     with suppress(grpc.aio.InternalError):
         await context.abort(code, details, tuple(trailing_metadata))
     raise asyncio.CancelledError

@@ -1,7 +1,7 @@
-"""What reflection tells: the contract with its JSON names.
+"""Descriptors for reflection, with JSON names.
 
-protoc strips the JSON names from the descriptors in generated code, and clients that learn the
-contract by reflection then show `profile_key` where the contract says `profileKey`.
+protoc strips the JSON names from the descriptors in generated code. Clients that use reflection
+would show `profile_key` instead of the contract's `profileKey`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 
 def with_json_names(files: Iterable[FileDescriptor]) -> DescriptorPool:
-    """A pool of *files*, and all they import, in which every field has its JSON name."""
+    """Return a pool of *files* and their imports in which every field has its JSON name."""
     pool = DescriptorPool()
     added: set[str] = set()
 

@@ -1,1 +1,1 @@
-"""The HTTP/JSON server."""
+"""The HTTP server: JSON over HTTP/1.1."""

@@ -1,4 +1,4 @@
-"""Accepting connections of an HTTP server, and their TLS handshakes, by the loop's own means."""
+"""Accepts the connections of the HTTP server. The event loop does the TLS handshakes."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from service.runtime.turns import Turns
 
 HANDSHAKE_TIMEOUT_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
-"""After the operating system had no resources for another connection."""
+"""Pause after the operating system has run out of resources for connections."""
 
 log = structlog.get_logger()
 unaccepted = Occasional()
@@ -21,8 +21,8 @@ unaccepted = Occasional()
 class Acceptor:
     """Accepts connections on *listener*, each served by a protocol that *make* returns.
 
-    With *tls*, which returns the context for the next connection, at most *max_handshakes* are
-    under way; beyond that the oldest is closed. A handshake has HANDSHAKE_TIMEOUT_SECONDS.
+    *tls* returns the context for the next connection. At most *max_handshakes* are in progress; at
+    that limit the oldest is closed. A handshake times out after HANDSHAKE_TIMEOUT_SECONDS.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Acceptor:
         self._task = asyncio.create_task(self._accept())
 
     async def close(self) -> None:
-        """Accept no more, and end the handshakes under way."""
+        """Stop accepting, and abort the handshakes in progress."""
         tasks = [self._task, *self._opening]
         for task in tasks:
             task.cancel()
@@ -75,8 +75,8 @@ class Acceptor:
         self._opening.pop(task, None)
 
     async def _open(self, sock: socket.socket) -> None:
-        # from here on the loop closes the socket, whatever happens: its number may be another's
-        # by the time that we would
+        # The loop now owns the socket and closes it in every case. Closing it here could close
+        # another connection that has reused its number.
         loop = asyncio.get_running_loop()
         try:
             if self._tls is None:
@@ -89,6 +89,6 @@ class Acceptor:
                     ssl_handshake_timeout=HANDSHAKE_TIMEOUT_SECONDS,
                 )
         except OSError:
-            pass  # a TLS error or a time-out: the client's fault
+            pass  # a TLS error or a time-out, which the client caused
         except Exception as error:
             log.error("connection failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""An HTTP connection: its requests one after the other, and what it may cost in time and number."""
+"""HTTP connections: serve requests one by one, with limits on time and on their number."""
 
 import asyncio
 import contextlib
@@ -18,17 +18,17 @@ from service.transport.http.request import READ_SECONDS
 from service.transport.http.wire import HttpWire
 
 KEEP_ALIVE_SECONDS = 60.0
-"""Between an answer and the first byte of the next request."""
+"""Time-out from a response to the first byte of the next request."""
 LINGER_SECONDS = 1.0
-"""For a client to read a last answer while it still sends: a close at once would destroy it."""
+"""Time for a client that still sends to read the last response, which closing would discard."""
 TLS_CLOSE_SECONDS = 5.0
-"""For a client to read what is buffered of a last answer, and to end TLS from its side."""
-BEHIND_SECONDS = 0.001
-"""Between two pieces of input that were sent ahead: a request before the answer to the one before
-it, or many small chunks. It leaves the processor to others, on all connections together."""
-PIECES_EACH_TURN = 2
-"""Bounded steps of parsing in each turn of the event loop, of all connections together: each takes
-about 0.5 ms at most."""
+"""Time for a client to read the rest of the last response, and to close TLS."""
+BACKLOG_PAUSE_SECONDS = 0.001
+"""Pause before each step of parsing input that was sent ahead: pipelined requests, or many small
+chunks. All connections share the pause, so such input leaves the processor to other work."""
+PARSE_STEPS_PER_TURN = 2
+"""Steps of parsing per iteration of the event loop, for all connections together. A step takes at
+most about 0.5 ms."""
 MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 
 log = structlog.get_logger()
@@ -36,22 +36,24 @@ log = structlog.get_logger()
 
 @dataclass
 class Connections:
-    """All open connections to *application*, at most *limit* and one that is being refused."""
+    """The open connections to *application*: at most *limit*, and one that is being rejected."""
 
     application: ASGIApp
     limit: int
-    turns: Turns = field(default_factory=lambda: Turns(PIECES_EACH_TURN))
-    behind: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the one connection that is about to parse more than the first of its input."""
+    turns: Turns = field(default_factory=lambda: Turns(PARSE_STEPS_PER_TURN))
+    backlog: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the connection that pauses before it parses input that was sent ahead."""
     open: "dict[HttpConnection, asyncio.Task[None]]" = field(default_factory=dict)
     waiting: "dict[HttpConnection, None]" = field(default_factory=dict)
-    """Those without a whole request, the longest-waiting first."""
+    """Connections without a complete request, the longest-idle first."""
     unread: "dict[HttpConnection, None]" = field(default_factory=dict)
-    """Those whose client does not read its answers, the longest first."""
+    """Connections whose client does not read its responses, the longest-stalled first."""
 
     def make_room(self) -> bool:
-        """Close those that have waited longest while the limit is reached; False if there is still
-        no room, since every other connection has a call under way."""
+        """At the limit, close the longest-idle connection; requests in progress never are.
+
+        Return False if the limit is still reached.
+        """
         while len(self.open) >= self.limit and (oldest := self._oldest()):
             oldest.abort()
         return len(self.open) < self.limit
@@ -65,13 +67,13 @@ class Connections:
 
 
 class HttpConnection(HttpWire):
-    """Serves HTTP/1.1 with deadlines; every error is JSON."""
+    """Serves HTTP/1.1 with deadlines. Every error is JSON."""
 
     def __init__(self, connections: Connections) -> None:
         super().__init__()
         self._all = connections
         self._is_stopping = False
-        self._is_behind = False
+        self._has_backlog = False
         self._exchange: HttpExchange | None = None
         self._until = asyncio.get_running_loop().time() + READ_SECONDS
 
@@ -90,12 +92,12 @@ class HttpConnection(HttpWire):
         self._all.unread.pop(self, None)
 
     def abort(self) -> None:
-        """Close at once, and count no longer."""
+        """Close at once, and stop counting towards the limit."""
         self._all.forget(self)
         self.transport.abort()
 
     def stop(self) -> None:
-        """Close once the call under way, if there is one, has its answer."""
+        """Close after the response to the request in progress, if there is one."""
         self._is_stopping = True
         if self._exchange is not None:
             self._exchange.is_last = True
@@ -121,7 +123,7 @@ class HttpConnection(HttpWire):
     async def _serve(self) -> None:
         """Serve requests until the client, a limit or `stop` ends them."""
         while not self._is_stopping and (head := await self._head()):
-            await self._turn(self._is_behind)
+            await self._turn(self._has_backlog)
             if self.transport.is_closing():
                 return
             self._exchange = exchange = HttpExchange(self, self._turn, head)
@@ -133,19 +135,18 @@ class HttpConnection(HttpWire):
             self._exchange = None
             self._all.waiting[self] = None
             self._until = 0.0
-            self._is_behind = bool(self.received)
+            self._has_backlog = bool(self.received)
 
-    async def _turn(self, is_behind: bool) -> None:
-        """Wait until a piece of input may be parsed: later where more input was sent than this
-        connection had turns for."""
-        if is_behind:
-            async with self._all.behind:
+    async def _turn(self, has_backlog: bool) -> None:
+        """Wait for a step of parsing; pause first if the input was sent ahead."""
+        if has_backlog:
+            async with self._all.backlog:
                 if not self.closed.is_set():
-                    await asyncio.sleep(BEHIND_SECONDS)
+                    await asyncio.sleep(BACKLOG_PAUSE_SECONDS)
         await self._all.turns.take()
 
     async def _head(self) -> bytes:
-        """The next request's head; empty at the end. Raises InvalidRequest or TimeoutError."""
+        """Return the next head; empty at the end. Raise InvalidRequest or TimeoutError."""
         loop = asyncio.get_running_loop()
         if not self._until:
             if not self.received:
@@ -176,7 +177,7 @@ class HttpConnection(HttpWire):
         return message
 
     async def _refuse(self, error: ServiceError) -> None:
-        """Answer in place of the application, and close."""
+        """Answer without the application, and close."""
         headers = {"connection": "close", **common_headers(request_id(None))}
         response = refused(error, headers)
         http = h11.Connection(h11.SERVER)
@@ -189,12 +190,12 @@ class HttpConnection(HttpWire):
         await self._finish()
 
     async def _finish(self) -> None:
-        """Let the client read the last answer; what it still sends is discarded, not parsed."""
+        """Let the client read the last response. Input is discarded, not parsed."""
         if self.transport.is_closing():
             return
         self._all.waiting[self] = None
         if self.is_tls:
-            # whose closing handshake sends what is buffered, and reads what still comes
+            # TLS flushes the buffer and discards input in its closing handshake
             self.transport.close()
             is_whole = self._exchange is not None and self._exchange.is_whole
             with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""The page that shows the document: three files of our own, and nothing from elsewhere."""
+"""The page that shows the OpenAPI document. It loads nothing from other servers."""
 
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ FILES = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-"""By the rest of the path."""
+"""File name and media type, by the rest of the path."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -18,7 +18,7 @@ POLICY = (
 
 
 def response(path: str) -> Response:
-    """The file at *path*, which is one of FILES."""
+    """Return the file at *path*, a key of FILES."""
     name, media_type = FILES[path]
     headers = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
     return Response(_content(name), media_type=media_type, headers=headers)

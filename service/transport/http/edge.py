@@ -1,7 +1,7 @@
-"""The HTTP edge: the boundary's skin over HTTP and JSON, as an ASGI application.
+"""The HTTP edge: an ASGI application that serves the contract as JSON.
 
-It has no rules of its own: keys, limits, deadlines, the log and errors are the boundary's, what
-calls do is the servicers'. Bodies are `{"error", "message"}` where a call is refused.
+The boundary handles keys, limits, deadlines, the log and errors; the servicers handle the calls.
+The body of an error is `{"error": REASON, "message": TEXT}`.
 """
 
 import math
@@ -42,12 +42,12 @@ log = structlog.get_logger()
 
 
 class HttpEdge:
-    """Answers the routes, and beside them health, the document and the page that shows it."""
+    """Serves the routes of the contract, health, the OpenAPI document and its page."""
 
     def __init__(self, boundary: Boundary, *servicers: object) -> None:
         self._boundary = boundary
-        self.going = False
-        """Whether health checks are told to go elsewhere."""
+        self.draining = False
+        """Whether health checks are answered with 503."""
         answers: dict[str, dict[str, Answer]] = {}
         for route in ROUTES:
             [behaviour] = [
@@ -61,9 +61,9 @@ class HttpEdge:
         answers[DOCUMENT] = {"GET": self._document}
         for path in docs.FILES:
             answers[DOCS + path] = {"GET": partial(self._docs, path)}
-        # those with a name in them come last: no profile is called `connect`
+        # fixed paths first: `connect` is not a profile key
         self._answers = [
-            (compile_path(path)[0], answers[path]) for path in sorted(answers, key=_named)
+            (compile_path(path)[0], answers[path]) for path in sorted(answers, key=_has_parameter)
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +82,7 @@ class HttpEdge:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, sent_id: str) -> Response:
-        # as it was sent: once decoded, a slash within a part of it could not be told
+        # still percent-encoded: a decoded slash in a segment would look like a separator
         path = request.scope["raw_path"].decode()
         for pattern, answers in self._answers:
             if found := pattern.fullmatch(path):
@@ -109,9 +109,9 @@ class HttpEdge:
             route.method, "http", header(request, "x-api-key"), sent_id, SCOPES[route.method]
         )
         body: bytes | ServiceError = http_request.NO_BODY
-        # nothing is read for a caller without a key, whom the boundary refuses; else it is read
-        # before the boundary, so that its deadline is for the work alone
-        if route.body and await self._boundary.may_know(call):
+        # Read the body before the boundary, so that its deadline covers only the work. Without a
+        # valid key the boundary rejects the call, and the body is not read.
+        if route.body and await self._boundary.may_have_valid_key(call):
             body = await http_request.body_of(request)
 
         async def work(caller: Caller) -> Message:
@@ -132,7 +132,7 @@ class HttpEdge:
         raise OAuthNotAvailable
 
     async def _health(self, *_: object) -> Response:
-        if self.going:
+        if self.draining:
             raise ServiceUnavailable("draining")
         return JSONResponse({"status": "SERVING"})
 
@@ -144,7 +144,7 @@ class HttpEdge:
 
 
 def common_headers(sent_id: str) -> dict[str, str]:
-    """The headers of every response; *sent_id* is the request's id."""
+    """Return the headers of every response; *sent_id* is the request's id."""
     return {
         "x-request-id": sent_id,
         "cache-control": "no-store",
@@ -154,13 +154,13 @@ def common_headers(sent_id: str) -> dict[str, str]:
 
 
 def refused(error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
-    """The response that tells *error*."""
+    """Return the response for *error*."""
     status = STATUS[type(error)]
     body: dict[str, Any] = {"error": status.name, "message": error.message}
     sent = dict(headers or {})
     if (seconds := seconds_to_wait(error)) is not None:
         sent["retry-after"] = str(seconds)
-        if status.tells_wait:
+        if status.has_retry_after:
             body["retry_after"] = seconds
     return JSONResponse(body, status.http, sent)
 
@@ -168,7 +168,7 @@ def refused(error: ServiceError, headers: Mapping[str, str] | None = None) -> Re
 def _shown(route: Route, reply: Message) -> dict[str, Any]:
     if route.message:
         return {"message": route.message}
-    return json_form.shown(getattr(reply, route.shown) if route.shown else reply)
+    return json_form.encoded(getattr(reply, route.shown) if route.shown else reply)
 
 
 def _rate_limit(allowance: Allowance) -> dict[str, str]:
@@ -179,5 +179,5 @@ def _rate_limit(allowance: Allowance) -> dict[str, str]:
     }
 
 
-def _named(path: str) -> bool:
+def _has_parameter(path: str) -> bool:
     return "{" in path

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, between h11 and the ASGI application."""
+"""One HTTP request and its response, between h11 and the ASGI application."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -13,26 +13,27 @@ from service.transport.http.head import END, check_head, not_http
 from service.transport.http.wire import HttpWire
 
 MAX_BODY_WIRE_BYTES = 128 * 1024
-"""The chunks of a body with all that frames them, for a body of at most 64 KiB."""
+"""Limit for a body including its chunk framing; the body itself has at most 64 KiB."""
 MAX_CHUNKS = 1024
 MAX_CHUNK_HEAD_BYTES = 512
-"""The size line of a chunk, extensions included, and all trailers together."""
-EVENTS_PER_TURN = 16
-"""Parsed chunks until another connection has its turn."""
+"""Limit for the size line of a chunk with its extensions, and for all trailers together."""
+EVENTS_PER_STEP = 16
+"""Chunks parsed in one step, before other connections can parse."""
 SEND_SECONDS = 30.0
-"""Limit for a client to read an answer, so that those before it on the connection are gone."""
+"""Time limit for a client to read a response."""
 AUTHORITY = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 VERSIONS = (b"1.0", b"1.1")
-"""The first has no chunks."""
+"""HTTP/1.0 has no chunked bodies."""
 REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 DISCONNECT: Message = {"type": "http.disconnect"}
 
 
 class HttpExchange:
-    """Parses *head*, and its body from *wire* as the application asks for it; writes the answer.
+    """Parses a request and writes the response.
 
-    *turn* waits for a turn to parse, a later one if its argument is true. Raises InvalidRequest
-    where the head is malformed.
+    It parses *head* at once, and the body from *wire* when the application asks for it. *turn*
+    waits for a step of parsing; its argument says whether the input was sent ahead. The
+    constructor raises InvalidRequest if the head is malformed.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class HttpExchange:
         self._wire = wire
         self._turn = turn
         self.is_whole = False
-        """Whether all of the request has been parsed."""
+        """Whether the whole request has been parsed."""
         self.is_last = False
-        """Whether the connection is to be closed after this answer, whatever the client asks."""
+        """Whether the server closes the connection after this response."""
         self._is_given = False
-        self._is_behind = False
+        self._has_backlog = False
         self._tail = b""
         self._wire_bytes = self._chunks = 0
         check_head(head)
@@ -61,12 +62,12 @@ class HttpExchange:
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether the connection takes another request: both ends have said all of this one."""
+        """Whether the connection can serve another request."""
         done = h11.DONE
         return self._http.our_state is done and self._http.their_state is done
 
     def scope(self, state: dict[str, Any]) -> Scope:
-        """The request as ASGI has it; an absolute-form target is reduced to path and query."""
+        """Return the ASGI scope. An absolute-form target is reduced to path and query."""
         target = self._request.target
         if found := AUTHORITY.match(target):
             target = target[found.end() :]
@@ -87,17 +88,17 @@ class HttpExchange:
         }
 
     async def receive(self) -> Message:
-        """The next part of the body. Raises InvalidRequest where it is malformed, or framed by
-        more than MAX_BODY_WIRE_BYTES or MAX_CHUNKS allow."""
+        """Return the next part of the body. Raise InvalidRequest if it is malformed, or exceeds
+        MAX_BODY_WIRE_BYTES or MAX_CHUNKS."""
         if self._is_given:
             await self._wire.closed.wait()
             return DISCONNECT
         if self._http.they_are_waiting_for_100_continue:
             self._write(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
         part = bytearray()
-        await self._turn(self._is_behind)
-        self._is_behind = False
-        for _ in range(EVENTS_PER_TURN):
+        await self._turn(self._has_backlog)
+        self._has_backlog = False
+        for _ in range(EVENTS_PER_STEP):
             if self.is_whole:
                 break
             event = self._event()
@@ -115,12 +116,12 @@ class HttpExchange:
             else:
                 self._feed()
         else:
-            self._is_behind = True
+            self._has_backlog = True
         self._is_given = self.is_whole
         return {"type": "http.request", "body": bytes(part), "more_body": not self.is_whole}
 
     async def send(self, message: Message) -> None:
-        """Write a part of the answer, and wait until the client has read most of it."""
+        """Write a part of the response, and wait until the client has read most of it."""
         if self._wire.transport.is_closing():
             return
         if message["type"] == "http.response.start":
@@ -156,7 +157,7 @@ class HttpExchange:
     def _end_body(self, event: h11.EndOfMessage) -> None:
         rest, _ = self._http.trailing_data
         self._wire.received[:0] = rest
-        # h11 takes a bare LF for the line that ends the trailers; a proxy may not
+        # h11 accepts a bare LF at the end of the trailers; a proxy may not
         consumed = self._tail[: len(self._tail) - len(rest)]
         if self._is_chunked and (event.headers or not consumed.endswith(END)):
             raise not_http()

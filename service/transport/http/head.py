@@ -1,7 +1,7 @@
-"""The head of an HTTP request: its end, and the rules that it has to follow before it is parsed.
+"""The head of an HTTP request: finds its end and validates it before h11 parses it.
 
-They are stricter than those of RFC 9112 where leniency lets a proxy and this server disagree on
-where a request ends.
+The rules are stricter than RFC 9112 where its leniency lets a proxy and this server disagree about
+the end of a request.
 """
 
 import re
@@ -17,17 +17,17 @@ FRAMING = (b"content-length", b"transfer-encoding")
 
 
 def not_http() -> InvalidRequest:
-    """The error for bytes that are not a request that this server reads."""
+    """Return the error for input that is not a request this server accepts."""
     return InvalidRequest(
         "", f"is not HTTP/1.1, or has a head of more than 16 KiB or {MAX_HEADERS} headers"
     )
 
 
 def end_of_head(received: bytearray, checked: int) -> int:
-    """The length of the head that *received* begins with; 0 if it is not whole yet.
+    """Return the length of the head at the start of *received*; 0 while it is incomplete.
 
-    *checked* bytes were seen by earlier calls. Raises InvalidRequest once the head cannot become
-    valid.
+    Earlier calls have checked the first *checked* bytes. Raise InvalidRequest as soon as the head
+    cannot become valid.
     """
     found = received.find(END, max(0, checked - len(END)))
     end = found + len(END) if found >= 0 else len(received)
@@ -37,7 +37,7 @@ def end_of_head(received: bytearray, checked: int) -> int:
 
 
 def check_head(head: bytes) -> None:
-    """Raise InvalidRequest for too many headers, or for a body whose length is ambiguous."""
+    """Raise InvalidRequest for too many headers, or for an ambiguous body length."""
     lines = head.split(b"\r\n")[1:-2]
     if len(lines) > MAX_HEADERS:
         raise not_http()

@@ -1,7 +1,7 @@
-"""The JSON form: messages as JSON, by protobuf's own mapping.
+"""JSON form: converts messages from and to JSON by protobuf's mapping.
 
-Of a request, fields that the contract does not know are ignored, and null counts as unset. A
-reply shows every field: those of false, zero or no length as they are, unset ones as null.
+In a request, unknown fields are ignored and null counts as unset. A reply has every field: false,
+zero and empty values as they are, unset ones as null.
 """
 
 import json
@@ -32,22 +32,22 @@ class _Twice(ValueError):
 
 
 def read(body: bytes, kind: Descriptor) -> Message:
-    """The message of *kind* that *body* is the JSON form of; raises InvalidRequest."""
+    """Decode *body* as a message of *kind*. Raise InvalidRequest."""
     return message(_parsed(body, kind), kind)
 
 
 def message(given: dict[str, Any], kind: Descriptor) -> Message:
-    """The message of *kind* with the fields of *given*; raises InvalidRequest."""
+    """Return a message of *kind* with the fields of *given*. Raise InvalidRequest."""
     _check_objects(given, kind)
     try:
         return ParseDict(given, GetMessageClass(kind)(), ignore_unknown_fields=True)
     except (ParseError, ValueError, TypeError, RecursionError):
-        # from None, and in words of our own: the library's would hold what was sent
+        # from None: the library's message quotes the request
         raise _fault(given, kind) from None
 
 
-def shown(reply: Message) -> dict[str, Any]:
-    """*reply* with every field, in the contract's order."""
+def encoded(reply: Message) -> dict[str, Any]:
+    """Return *reply* with every field, in the contract's order."""
     return _whole(MessageToDict(reply, always_print_fields_with_no_presence=True), reply.DESCRIPTOR)
 
 
@@ -80,12 +80,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(_: str) -> NoReturn:
-    # NaN and Infinity, which are not JSON though Python reads them
+    # NaN and Infinity, which Python's parser accepts although they are not JSON
     raise ValueError
 
 
 def _path_of(key: str, kind: Descriptor) -> str:
-    """Where the contract has a field of that JSON name; empty, where it has none."""
+    """Return the path of the first field in *kind* that is called *key*; empty if there is none."""
     for field in kind.fields:
         if key in (field.json_name, field.name):
             return str(field.name)
@@ -95,8 +95,8 @@ def _path_of(key: str, kind: Descriptor) -> str:
 
 
 def _check_objects(given: dict[str, Any], kind: Descriptor) -> None:
-    # the library accepts a text or a list as an object without known fields, and a field in both
-    # spellings, of which the second wins
+    # The library accepts a string or a list as an object without known fields. It also accepts a
+    # field in both spellings, and the second wins.
     for field in kind.fields:
         if field.name != field.json_name and field.name in given and field.json_name in given:
             raise InvalidRequest(field.name, "is named twice")
@@ -117,7 +117,7 @@ def _within(field: FieldDescriptor, error: InvalidRequest) -> InvalidRequest:
 
 
 def _fault(given: dict[str, Any], kind: Descriptor) -> InvalidRequest:
-    """What is wrong with *given*, found by trying its fields one by one."""
+    """Return the error of *given*. Parse its fields one by one to find it."""
     for field in kind.fields:
         for name in {field.json_name, field.name} & given.keys():
             if not _fits(kind, field, given[name]):
@@ -152,7 +152,7 @@ def _whole(found: dict[str, Any], kind: Any) -> dict[str, Any]:
 
 
 def _whole_value(value: Any, field: FieldDescriptor) -> Any:
-    # a timestamp is a message to protobuf, and text in JSON
+    # a timestamp is a message in protobuf and a string in JSON
     if not field.message_type or not isinstance(value, dict | list):
         return value
     if isinstance(value, list):

@@ -179,8 +179,8 @@ def _error(names: Iterable[str]) -> Schema:
         "error": {"type": "string", "enum": names},
         "message": {"type": "string", "description": "For people; it may change."},
     }
-    if any(STATUSES[name].tells_wait for name in names):
-        waits = " or ".join(name for name in names if STATUSES[name].tells_wait)
+    if any(STATUSES[name].has_retry_after for name in names):
+        waits = " or ".join(name for name in names if STATUSES[name].has_retry_after)
         properties["retry_after"] = {
             "type": "integer",
             "minimum": 1,

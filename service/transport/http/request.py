@@ -1,4 +1,4 @@
-"""An HTTP request, read: the message that its path, query, headers and body make."""
+"""Requests: build the contract's message from path, query, headers and body."""
 
 import asyncio
 import re
@@ -19,15 +19,15 @@ from service.domain.errors import (
 from service.transport.http import json_form
 from service.transport.http.routes import Route
 
-LARGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 READ_SECONDS = 10.0
-"""In which a request is to be sent, head and body together."""
+"""Time limit for receiving a request, head and body together."""
 IDEMPOTENCY_KEY = "idempotency_key"
 WORD = r"[!#$%&'*+.^_`|~0-9a-z-]++"
 EQUALS = r"[ \t]*+=[ \t]*+"
 OTHER_CHARSET = rf'charset{EQUALS}(?!"?utf-8"?[ \t]*+(?:;|$))'
 PARAMETER = rf'(?!{OTHER_CHARSET}){WORD}{EQUALS}(?:{WORD}|"(?:[^"\\]|\\.)*+")'
-# possessive throughout, so that a hostile header takes linear time
+# possessive quantifiers, so that matching takes linear time
 JSON = re.compile(
     rf"application/json(?:[ \t]*+;[ \t]*+(?:{PARAMETER})?+)*+[ \t]*+", re.ASCII | re.IGNORECASE
 )
@@ -36,14 +36,14 @@ NO_BODY = b""
 
 
 def header(request: Request, name: str) -> str | None:
-    """The header; of one that is there twice, what both say, which then fits nothing."""
+    """Return the header. A repeated one has its values joined, so that none is accepted alone."""
     return ", ".join(found) if (found := request.headers.getlist(name)) else None
 
 
 async def body_of(request: Request) -> bytes | ServiceError:
-    """The body, or what it is to be refused with once it is known who is calling.
+    """Return the body, or the error to raise once the caller is authenticated.
 
-    Raises ClientDisconnect where the caller goes away before it is sent.
+    Raise ClientDisconnect if the caller disconnects before the end of the body.
     """
     try:
         return await _body(request)
@@ -53,7 +53,7 @@ async def body_of(request: Request) -> bytes | ServiceError:
 
 async def _body(request: Request) -> bytes:
     length = request.headers.get("content-length", "0")
-    if int(length) > LARGEST_BODY:  # digits alone: the HTTP library has seen to that
+    if int(length) > MAX_BODY_BYTES:  # head.py accepts digits only
         raise PayloadTooLarge
     parts: list[bytes] = []
     size = 0
@@ -61,7 +61,7 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout_at(request.state.until):
             async for part in request.stream():
                 size += len(part)
-                if size > LARGEST_BODY:
+                if size > MAX_BODY_BYTES:
                     raise PayloadTooLarge
                 parts.append(part)
     except TimeoutError:
@@ -80,7 +80,7 @@ def _is_json(request: Request) -> bool:
 def message(
     route: Route, request: Request, segments: Mapping[str, str], body: bytes | ServiceError
 ) -> Message:
-    """The request's message; raises ServiceError."""
+    """Return the message of *request*. Raise ServiceError."""
     kind = route.contract.input_type
     if not route.body:
         return json_form.message({**_query(route, request, segments), **segments}, kind)
@@ -93,7 +93,7 @@ def message(
     for key in keys:
         if key == "":
             raise InvalidRequest(IDEMPOTENCY_KEY, "must not be empty; leave it out for none")
-        # the contract has a field for it, which the JSON form has too
+        # the body may also set the field, but only to the same value
         if getattr(sent, IDEMPOTENCY_KEY) not in ("", key):
             raise InvalidRequest(IDEMPOTENCY_KEY, "is another one in the header")
         setattr(sent, IDEMPOTENCY_KEY, key)
@@ -101,8 +101,8 @@ def message(
 
 
 def segments(found: Mapping[str, str]) -> dict[str, str]:
-    """The parts of the path, decoded one by one: a slash in one of them is none between two."""
-    # what is no UTF-8 becomes a sign that no key and no platform holds
+    """Percent-decode the parameters of a path, so that they may contain a slash."""
+    # invalid UTF-8 becomes U+FFFD, which no key and no platform contains
     return {name: unquote(part, errors="replace") for name, part in found.items()}
 
 
@@ -124,7 +124,7 @@ def _query(route: Route, request: Request, segments: Mapping[str, str]) -> dict[
 
 
 def query_fields(route: Route) -> list[FieldDescriptor]:
-    """The fields of the request that come in the query."""
+    """Return the fields of the request that come from the query."""
     fields: list[FieldDescriptor] = list(route.contract.input_type.fields)
     return [
         field for field in fields if not route.body and f"{{{field.json_name}}}" not in route.path
@@ -132,10 +132,10 @@ def query_fields(route: Route) -> list[FieldDescriptor]:
 
 
 def _typed(field: FieldDescriptor, text: str) -> Any:
-    """*text* as JSON would have it; left as it is, where it is not of the field's type."""
+    """Return *text* as a JSON value of the field's type, or a string that the type rejects."""
     if field.type == FieldDescriptor.TYPE_BOOL:
         return {"true": True, "false": False}.get(text, text)
     if field.type == FieldDescriptor.TYPE_INT32:
-        # not as the library reads numbers, which takes them with underscores and other digits
+        # int() alone would accept underscores and non-ASCII digits
         return int(text) if WHOLE_NUMBER.fullmatch(text) else "no number"
     return text

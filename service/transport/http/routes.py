@@ -1,4 +1,4 @@
-"""The routes: which path and verb is which method of the contract, and how its reply is shown."""
+"""Routes: map verbs and paths to methods of the contract."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ METHODS: Mapping[str, MethodDescriptor] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of the contract over HTTP.
+    """A method of the contract over HTTP.
 
-    The request's fields come from the path, and the others from the body where *body* is set,
-    from the query where it is not. *required* are those that it has to hold. *shown* is the field
-    of the reply that is the body, empty: the whole reply; *message* stands in place of a reply
-    without fields.
+    The fields of the request come from the path, and from the body if *body* is set, else from
+    the query. *required* are the required fields of the body. *shown* is the field of the reply
+    that becomes the response body; empty: the whole reply. *message* replaces a reply without
+    fields.
     """
 
     verb: str
@@ -66,7 +66,7 @@ ROUTES = (
     ),
     Route("GET", "/platforms", "ListPlatforms"),
 )
-"""Leases and watches are for services of one's own, over gRPC alone."""
+"""Leases and watches are served over gRPC only, to the operator's own services."""
 
 OAUTH_ENTRANCE = "/profiles/connect"
 HEALTH = "/health"

@@ -1,4 +1,4 @@
-"""The HTTP server: the edge on an address, from its start to its drained end."""
+"""The HTTP server: serves the edge on an address, and drains it."""
 
 import asyncio
 import ssl
@@ -13,9 +13,9 @@ from service.transport.http.edge import HttpEdge
 from service.transport.listening import PortTaken, listen
 
 BACKLOG = 256
-"""Connections that the operating system keeps until they are accepted."""
-HEADERS_IN = ("x-api-key", "content-type", "idempotency-key", "x-request-id")
-HEADERS_OUT = (
+"""Connections that the operating system queues until they are accepted."""
+REQUEST_HEADERS = ("x-api-key", "content-type", "idempotency-key", "x-request-id")
+RESPONSE_HEADERS = (
     "x-request-id",
     "retry-after",
     "x-ratelimit-limit",
@@ -25,18 +25,17 @@ HEADERS_OUT = (
 
 
 class HttpServer:
-    """Serves the edge over HTTP/1.1, at most *most_connections* at once, and as many again in their
-    TLS handshake.
+    """Serves the edge over HTTP/1.1, on at most *max_connections*, and as many TLS handshakes.
 
-    *origins* are those whose pages may call it from a browser. *tls* returns the context for the
-    next connection; without it the server speaks plain text.
+    Pages of *origins* may call it from a browser. *tls* returns the context for the next
+    connection; without it the server speaks plain text.
     """
 
     def __init__(
         self,
         edge: HttpEdge,
         *,
-        most_connections: int,
+        max_connections: int,
         origins: tuple[str, ...] = (),
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
@@ -48,14 +47,14 @@ class HttpServer:
                 edge,
                 allow_origins=origins,
                 allow_methods=("GET", "POST", "DELETE"),
-                allow_headers=HEADERS_IN,
-                expose_headers=HEADERS_OUT,
+                allow_headers=REQUEST_HEADERS,
+                expose_headers=RESPONSE_HEADERS,
             )
-        self._connections = Connections(application, most_connections)
+        self._connections = Connections(application, max_connections)
         self._acceptor: Acceptor | None = None
 
     async def start(self, address: str) -> int:
-        """Take calls on *address* (HOST:PORT, port 0: any); returns the port. Raises PortTaken."""
+        """Accept calls on *address* (HOST:PORT, port 0: any); return the port. Raise PortTaken."""
         listener = await listen(address)
         try:
             listener.listen(BACKLOG)
@@ -72,16 +71,12 @@ class HttpServer:
         )
         return port
 
-    async def tell_to_go_elsewhere(self) -> None:
-        """Answer health checks with 503; calls are still taken."""
-        self._edge.going = True
-
-    async def tell_to_come(self) -> None:
-        """Answer health checks with 200."""
-        self._edge.going = False
+    def set_serving(self, serving: bool) -> None:
+        """Answer health checks with 200 or 503; calls are accepted either way."""
+        self._edge.draining = not serving
 
     async def stop(self, grace: float) -> None:
-        """End, once the calls under way have ended or *grace* seconds are over."""
+        """Stop when the requests in progress have ended, after *grace* seconds at the latest."""
         if self._acceptor is None:
             return
         await self._acceptor.close()

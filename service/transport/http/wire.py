@@ -1,25 +1,25 @@
-"""The bytes of one HTTP connection: read a little at a time, and written with flow control."""
+"""The bytes of one HTTP connection: bounded reads, and writes with flow control."""
 
 import asyncio
 from typing import cast
 
 READ_BYTES = 8 * 1024
 MAX_BUFFERED_BYTES = 16 * 1024
-"""Beyond it reading pauses, until what was received is consumed."""
+"""At this size reading pauses until the received bytes are consumed."""
 
 MAX_UNREAD_BYTES = 64 * 1024
-"""Of answers, beyond what the operating system buffers; beyond it writers wait."""
+"""At this size writers wait for the client to read; the system's own buffers do not count."""
 
 
 class HttpWire(asyncio.BufferedProtocol):
-    """A connection as a buffer of received bytes and a transport to write to."""
+    """A buffer of received bytes and a transport to write to."""
 
     transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.received = bytearray()
         self.ended = False
-        """Whether nothing more will be received."""
+        """Whether the input has ended."""
         self.closed = asyncio.Event()
         self._space = bytearray(READ_BYTES)
         self._arrival: asyncio.Future[None] | None = None
@@ -49,7 +49,7 @@ class HttpWire(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         self.ended = True
         self._wake()
-        return not self.is_tls  # a client that has closed its half still reads the answer
+        return not self.is_tls  # a client that closed its half still reads the response
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
@@ -64,7 +64,7 @@ class HttpWire(asyncio.BufferedProtocol):
         self._writable.set()
 
     async def more(self) -> bool:
-        """Wait until more has been received; False if nothing more will be."""
+        """Wait for input. Return False at its end."""
         if self.ended:
             return False
         if self._paused and not self.transport.is_closing():
@@ -79,8 +79,8 @@ class HttpWire(asyncio.BufferedProtocol):
         return len(self.received) > before
 
     async def written(self, seconds: float) -> None:
-        """Wait until the peer has read most of what was written; close the connection if it has
-        not after *seconds*."""
+        """Wait until the peer has read most of what was written. Abort the connection after
+        *seconds*."""
         if self._writable.is_set():
             return
         try:
@@ -90,7 +90,7 @@ class HttpWire(asyncio.BufferedProtocol):
             self.transport.abort()
 
     def end_input(self) -> None:
-        """Treat the input as ended, so that a reader that waits for more goes on."""
+        """End the input, and wake a reader that waits for it."""
         self.ended = True
         self._wake()
 

@@ -12,7 +12,7 @@ import pytest
 from service.connections.logins import Logins
 from service.domain.model import Scope
 from service.sandbox.faults import Hang
-from service.transport.admission import SMALL_TENANT
+from service.transport.admission import MIN_CALLS_PER_TENANT
 from tests.support.bluesky import SESSION, SandboxBluesky
 from tests.support.running import Running, refusal_of, running
 
@@ -60,7 +60,7 @@ async def test_a_tenant_has_so_many_calls_at_once(sandbox: SandboxBluesky, datab
 async def test_small_tenants_find_a_place_in_a_full_room(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """One tenant fills it; another has SMALL_TENANT calls all the same, and no more."""
+    """One tenant fills it; another has MIN_CALLS_PER_TENANT calls all the same, and no more."""
     limits = {"CONCURRENT_CALLS_PER_TENANT": "100", "MAX_CONCURRENT_CALLS": "40"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())
@@ -68,7 +68,7 @@ async def test_small_tenants_find_a_place_in_a_full_room(
         await asyncio.sleep(0.3)
         assert sum(call.done() for call in held) == 20
         assert not await admitted(service)
-        held += [silent(service, GET, other) for _ in range(SMALL_TENANT - 1)]
+        held += [silent(service, GET, other) for _ in range(MIN_CALLS_PER_TENANT - 1)]
         await asyncio.sleep(0.2)
         assert await admitted(service, other)
         held.append(silent(service, GET, other))

@@ -118,7 +118,7 @@ async def test_three_thousand_calls_that_never_come_take_no_room(service: Served
         reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
     events = [line["event"] for line in service.lines("warning")]
-    assert events == ["calls are refused for want of room"]
+    assert events == ["calls rejected at a limit"]
     connection.close()
 
 
@@ -251,6 +251,6 @@ async def test_idle_connections_give_way(tmp_path: Path) -> None:
             await stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS, wait_for_ready=True)
         assert silent[0].is_closed
         events = {line["event"] for line in service.lines("warning")}
-        assert "gRPC connections are closed for want of room" in events
+        assert "gRPC connections closed at the limit" in events
         for one in silent:
             one.close()
