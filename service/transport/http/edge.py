@@ -29,10 +29,10 @@ from service.domain.errors import (
 )
 from service.domain.model import Caller
 from service.transport.boundary import Boundary, Call, request_id
-from service.transport.http import docs, json_form, openapi
+from service.transport.http import docs, json_form
 from service.transport.http import request as http_request
 from service.transport.http.request import header
-from service.transport.http.routes import DOCS, DOCUMENT, HEALTH, OAUTH_ENTRANCE, ROUTES, Route
+from service.transport.http.routes import HEALTH, OAUTH_ENTRANCE, ROUTES, Route
 from service.transport.servicers import SCOPES
 from service.transport.status import STATUS, seconds_to_wait
 
@@ -58,9 +58,8 @@ class HttpEdge:
             answers.setdefault(route.path, {})[route.verb] = partial(self._call, route, behaviour)
         answers[OAUTH_ENTRANCE]["GET"] = self._oauth_entrance
         answers[HEALTH] = {"GET": self._health}
-        answers[DOCUMENT] = {"GET": self._document}
         for path in docs.FILES:
-            answers[DOCS + path] = {"GET": partial(self._docs, path)}
+            answers[path] = {"GET": partial(self._docs, path)}
         # fixed paths first: `connect` is not a profile key
         self._answers = [
             (compile_path(path)[0], answers[path]) for path in sorted(answers, key=_has_parameter)
@@ -135,9 +134,6 @@ class HttpEdge:
         if self.draining:
             raise ServiceUnavailable("draining")
         return JSONResponse({"status": "SERVING"})
-
-    async def _document(self, *_: object) -> Response:
-        return Response(openapi.text(), media_type="application/json")
 
     async def _docs(self, path: str, *_: object) -> Response:
         return docs.response(path)

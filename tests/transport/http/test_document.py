@@ -1,4 +1,4 @@
-"""The document: whole, true to the contract, and held against the service by schemathesis."""
+"""The OpenAPI document: complete, true to the contract, and checked by schemathesis."""
 
 import asyncio
 import json
@@ -8,14 +8,16 @@ from pathlib import Path
 
 import jsonschema_rs
 
-from service.transport.http.comments import comments, reasons
-from service.transport.http.openapi import document
+from protos.openapi.comments import comments, reasons
+from protos.openapi.document import document
+from protos.openapi.page import page
+from service.transport.http.docs import OPENAPI_JSON
 from service.transport.http.routes import METHODS, ROUTES
 from service.transport.status import STATUS
 from tests.support.running import Running
 from tests.transport.http.edge import LONG, Edge
 
-# no body that it could make up would log in anywhere, so not every good one is accepted
+# no generated body holds working credentials, so not every valid one is accepted
 SCHEMATHESIS = """
 headers = { x-api-key = "${POSTCORE_API_KEY}" }
 color = false
@@ -32,14 +34,23 @@ not_a_server_error.expected-statuses = ["2xx", "4xx", "501"]
 ALL_ERRORS = {status.name: status.http for status in STATUS.values()}
 
 
-async def test_it_is_served_as_it_is(edge: Edge) -> None:
-    """Without a key, as JSON."""
+async def test_it_is_served_without_a_key(edge: Edge) -> None:
+    """The response is the generated file, byte for byte."""
     del edge.client.headers["x-api-key"]
-    assert (await edge.ask("GET", "/openapi.json")).json() == document()
+    response = await edge.ask("GET", "/openapi.json")
+    assert response.content == OPENAPI_JSON.read_bytes()
+    assert response.headers["content-type"] == "application/json"
 
 
-def test_every_route_is_described_as_the_contract_says() -> None:
-    """With its summary, every parameter of its path, and all the reasons it can fail with."""
+def test_the_generated_files_are_fresh() -> None:
+    """They are what the contract, the routes and the statuses yield now."""
+    built = document()
+    assert OPENAPI_JSON.read_text("utf-8") == json.dumps(built, ensure_ascii=False)
+    assert OPENAPI_JSON.with_suffix(".html").read_text("utf-8") == page(built)
+
+
+def test_every_route_is_described_as_in_the_contract() -> None:
+    """Each has its summary, the parameters of its path, and all reasons for failure."""
     paths = document()["paths"]
     for route in ROUTES:
         operation = paths[route.path][route.verb.lower()]
@@ -49,7 +60,7 @@ def test_every_route_is_described_as_the_contract_says() -> None:
         assert "Fails with" not in operation["description"]
         in_path = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
         assert in_path == set(re.findall(r"{(\w+)}", route.path))
-        told = {
+        described = {
             name: int(status)
             for status, answer in operation["responses"].items()
             if status.isdigit() and int(status) >= 400
@@ -58,8 +69,8 @@ def test_every_route_is_described_as_the_contract_says() -> None:
             ]
         }
         assert len(reasons(comment)) >= 7
-        assert set(told) >= set(reasons(comment))
-        assert told.items() <= ALL_ERRORS.items()
+        assert set(described) >= set(reasons(comment))
+        assert described.items() <= ALL_ERRORS.items()
 
 
 def test_the_readme_lists_the_routes_and_the_reasons() -> None:
@@ -69,14 +80,14 @@ def test_the_readme_lists_the_routes_and_the_reasons() -> None:
     http, _, _ = http.partition("\n## ")
     for route in ROUTES:
         assert f"| `{route.verb} {route.path}` | {route.status} |" in http
-    unserved = {"NEEDS_RECONNECT", "CURSOR_EXPIRED"}  # of leases and watches
+    unserved = {"NEEDS_RECONNECT", "CURSOR_EXPIRED"}  # only for leases and watches
     for status in set(STATUS.values()):
         [row] = [row for row in http.splitlines() if f"`{status.name}`" in row] or [""]
         assert (str(status.http) in row.split("|")[1:2][0]) if row else status.name in unserved
 
 
 def test_all_of_the_contract_is_commented() -> None:
-    """Comments are found by the full names of what they stand at."""
+    """Every method, message and field has a comment under its full name."""
     described = [
         name
         for method in METHODS.values()
@@ -90,13 +101,13 @@ def test_all_of_the_contract_is_commented() -> None:
     assert [name for name in described if not comments().get(name)] == []
 
 
-def test_names_of_fields_are_those_of_json() -> None:
-    """Also in prose."""
+def test_fields_have_their_json_names() -> None:
+    """The descriptions use them, too."""
     assert re.findall(r"`[a-z]+_[a-z_]+`", json.dumps(document())) == []
 
 
-def test_every_reference_leads_somewhere() -> None:
-    """And every schema is one."""
+def test_every_reference_resolves() -> None:
+    """Every schema is a valid JSON Schema."""
     whole = document()
     for reference in set(re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(whole))):
         found = whole
@@ -110,7 +121,7 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 async def test_schemathesis_finds_no_fault(sandboxed: Running, tmp_path: Path) -> None:
-    """Whatever it makes of the document, good requests and bad ones, each reply is in it."""
+    """The replies to its valid and invalid requests all conform to the document."""
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS)
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("schemathesis"),

@@ -1,17 +1,15 @@
-"""The document: the HTTP edge in OpenAPI 3.1, from the contract, the routes and the statuses."""
+"""The OpenAPI 3.1 document, built from the contract, the routes and the statuses."""
 
-import json
 import re
 from collections.abc import Iterable
-from functools import cache
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from protos.openapi.comments import comments, first_sentence, reasons, without_reasons
+from protos.openapi.schemas import Schema, comment_on, reference_to, type_of, with_json_names
 from service import __version__
-from service.transport.http.comments import comments, first_sentence, reasons, without_reasons
 from service.transport.http.request import IDEMPOTENCY_KEY, query_fields
 from service.transport.http.routes import DOCS, DOCUMENT, HEALTH, OAUTH_ENTRANCE, ROUTES, Route
-from service.transport.http.schemas import Schema, comment_on, reference_to, spoken, type_of
 from service.transport.status import STATUS
 
 STATUSES = {status.name: status for status in STATUS.values()}
@@ -34,14 +32,8 @@ HEADERS = {
 }
 
 
-@cache
-def text() -> str:
-    """The document, as it is sent."""
-    return json.dumps(document(), ensure_ascii=False)
-
-
 def document() -> Schema:
-    """The document."""
+    """Build the document."""
     schemas: dict[str, Schema] = {}
     paths: dict[str, Schema] = {}
     for route in ROUTES:
@@ -51,7 +43,7 @@ def document() -> Schema:
     paths[DOCUMENT] = {"get": _open("This document", JSON, {"type": "object"})}
     paths[DOCS] = {"get": _open("This document as a page", "text/html", {"type": "string"})}
     error = _error(STATUSES)
-    del error["properties"]["error"]["enum"]  # there will be others
+    del error["properties"]["error"]["enum"]  # later versions add values
     schemas["Error"] = {**error, "description": "Why a call failed."}
     return {
         "openapi": "3.1.0",
@@ -66,8 +58,8 @@ def document() -> Schema:
         "components": {
             "schemas": dict(sorted(schemas.items())),
             "headers": {
-                name: {"description": told, "schema": {"type": kind}}
-                for name, (told, kind) in HEADERS.items()
+                name: {"description": description, "schema": {"type": kind}}
+                for name, (description, kind) in HEADERS.items()
             },
             "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
         },
@@ -80,8 +72,8 @@ def _operation(route: Route, schemas: dict[str, Schema]) -> Schema:
     operation: Schema = {
         "operationId": method.name,
         "tags": [method.containing_service.name],
-        "summary": spoken(first_sentence(comment)),
-        "description": spoken(without_reasons(comment)),
+        "summary": with_json_names(first_sentence(comment)),
+        "description": with_json_names(without_reasons(comment)),
     }
     if parameters := list(_parameters(route)):
         operation["parameters"] = parameters
@@ -108,18 +100,18 @@ def _parameters(route: Route) -> Iterable[Schema]:
     if IDEMPOTENCY_KEY in route.contract.input_type.fields_by_name:
         field = route.contract.input_type.fields_by_name[IDEMPOTENCY_KEY]
         schema = {"type": "string", "minLength": 1, "maxLength": 255}
-        said = f"{first_sentence(comment_on(field))}. Printable ASCII characters."
-        yield _parameter("Idempotency-Key", "header", said, schema)
+        description = f"{first_sentence(comment_on(field))}. Printable ASCII characters."
+        yield _parameter("Idempotency-Key", "header", description, schema)
 
 
 def _parameter(
-    name: str, place: str, told: str, schema: Schema, *, required: bool = False
+    name: str, place: str, description: str, schema: Schema, *, required: bool = False
 ) -> Schema:
     return {
         "name": name,
         "in": place,
         "required": required,
-        "description": told,
+        "description": description,
         "schema": schema,
     }
 
@@ -154,7 +146,7 @@ def _refusals(names: Iterable[str]) -> dict[str, Schema]:
     by_status: dict[int, list[str]] = {}
     for name in names:
         by_status.setdefault(STATUSES[name].http, []).append(name)
-    told = {
+    responses = {
         str(http): _response(
             "\n".join(f"- `{name}`: {_why(name)}" for name in sorted(by_status[http])),
             _error(sorted(by_status[http])),
@@ -162,15 +154,15 @@ def _refusals(names: Iterable[str]) -> dict[str, Schema]:
         )
         for http in sorted(by_status)
     }
-    told["default"] = _response(
+    responses["default"] = _response(
         "Any other refusal.", {"$ref": "#/components/schemas/Error"}, _headers(None)
     )
-    return told
+    return responses
 
 
 def _why(name: str) -> str:
     comment = comments()[f"postcore.profiles.v1.ErrorReason.ERROR_REASON_{name}"]
-    return f"{spoken(first_sentence(comment))}."
+    return f"{with_json_names(first_sentence(comment))}."
 
 
 def _error(names: Iterable[str]) -> Schema:
@@ -189,8 +181,8 @@ def _error(names: Iterable[str]) -> Schema:
     return {"type": "object", "properties": properties, "required": ["error", "message"]}
 
 
-def _response(told: str, schema: Schema, headers: Schema) -> Schema:
-    return {"description": told, "headers": headers, "content": {JSON: {"schema": schema}}}
+def _response(description: str, schema: Schema, headers: Schema) -> Schema:
+    return {"description": description, "headers": headers, "content": {JSON: {"schema": schema}}}
 
 
 def _headers(more: str | None = None) -> Schema:

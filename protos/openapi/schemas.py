@@ -1,4 +1,4 @@
-"""Schemas: the contract's messages in the words of JSON Schema, with their comments."""
+"""Schemas: the contract's messages as JSON Schema, with their comments."""
 
 import re
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from postcore.profiles.v1 import profile_pb2
-from service.transport.http.comments import comments
+from protos.openapi.comments import comments
 from service.transport.servicers import SERVICES
 
 Schema = dict[str, Any]
@@ -15,9 +15,13 @@ FILES = (profile_pb2.DESCRIPTOR, *(service.file for service in SERVICES))
 
 
 def reference_to(kind: Descriptor, schemas: dict[str, Schema], *, whole: bool) -> Schema:
-    """A reference to the schema of *kind*; *whole*: all its fields are there, as in replies."""
+    """Return a reference to the schema of *kind*, which is added to *schemas*. *whole*: all fields
+    are present, as in replies."""
     if kind.name not in schemas:
-        schema: Schema = {"type": "object", "description": spoken(comments()[kind.full_name])}
+        schema: Schema = {
+            "type": "object",
+            "description": with_json_names(comments()[kind.full_name]),
+        }
         schemas[kind.name] = schema
         schema["properties"] = {
             field.json_name: {
@@ -38,7 +42,7 @@ def _property(field: FieldDescriptor, schemas: dict[str, Schema], *, whole: bool
     if field.GetOptions().debug_redact:
         schema["writeOnly"] = True
         schema["format"] = "password"
-    # in a request null is as good as nothing
+    # in a request null counts as unset
     if field.has_presence and (whole or not field.message_type):
         return _or_null(schema)
     return schema
@@ -51,6 +55,7 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def type_of(field: FieldDescriptor, schemas: dict[str, Schema], *, whole: bool = True) -> Schema:
+    """Return the schema of one value of *field*; those it refers to are added to *schemas*."""
     if field.enum_type:
         schemas[field.enum_type.name] = _enum(field.enum_type)
         return {"$ref": f"#/components/schemas/{field.enum_type.name}"}
@@ -66,19 +71,20 @@ def type_of(field: FieldDescriptor, schemas: dict[str, Schema], *, whole: bool =
 
 
 def _enum(kind: EnumDescriptor) -> Schema:
-    named = [one for one in kind.values if one.number]  # the first is never sent
+    named = [one for one in kind.values if one.number]  # zero is never sent
     each = "\n".join(
-        f"- `{one.name}`: {spoken(comments()[f'{kind.full_name}.{one.name}'])}" for one in named
+        f"- `{one.name}`: {with_json_names(comments()[f'{kind.full_name}.{one.name}'])}"
+        for one in named
     )
     return {
         "type": "string",
         "enum": [one.name for one in named],
-        "description": f"{spoken(comments()[kind.full_name])}\n\n{each}",
+        "description": f"{with_json_names(comments()[kind.full_name])}\n\n{each}",
     }
 
 
 def comment_on(field: FieldDescriptor) -> str:
-    return spoken(comments()[field.full_name])
+    return with_json_names(comments()[field.full_name])
 
 
 @cache
@@ -91,6 +97,6 @@ def _json_names() -> dict[str, str]:
     }
 
 
-def spoken(comment: str) -> str:
-    """*comment* with the JSON names of fields."""
+def with_json_names(comment: str) -> str:
+    """Return *comment* with the names of fields as in JSON."""
     return re.sub(r"`([a-z_]+)`", lambda name: f"`{_json_names().get(name[1], name[1])}`", comment)

@@ -1,0 +1,1 @@
+"""Builds the OpenAPI document, and the page that shows it, from the contract."""
