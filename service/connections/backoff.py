@@ -4,6 +4,7 @@ Callers ask again and again while a server is away; each time may cost the accou
 wait doubles, so that an outage of hours does not use up the logins of the day.
 """
 
+import copy
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
@@ -38,8 +39,10 @@ class Backoff:
             return
         wait = failure.until - monotonic()
         if wait > 0:
-            told = failure.error.retry_after
-            raise failure.error.again(None if told is None else wait)
+            error = copy.copy(failure.error)
+            if error.retry_after is not None:
+                error.retry_after = wait
+            raise error
 
     def limit(self, stored: StoredConnection) -> PlatformRateLimited | None:
         """The platform's own limit, if the latest attempt met one that is not over."""
@@ -64,7 +67,8 @@ class Backoff:
         if not is_outage:
             # the error says how long it lasts
             wait = max(wait, error.retry_after or 0)
-        kept = error.again(error.retry_after)
+        # a copy has no traceback, whose frames may hold secrets
+        kept = copy.copy(error)
         self._all[tried.context.key] = _Failure(left.session, times, monotonic() + wait, kept)
         if len(self._all) > MOST:
             self._all.popitem(last=False)

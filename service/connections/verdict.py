@@ -291,11 +291,14 @@ class Examination:
             error.retry_after = max(error.retry_after, (after - now) / SECOND)
 
 
-def _refused(error: ServiceError, before: AccountStatus, after: AccountStatus) -> Finding:
+def _refused(
+    error: InvalidCredentials | AccountInactive, before: AccountStatus, after: AccountStatus
+) -> Finding:
     """What a login that was refused proves, between two words on the account."""
     if after in NOT_ACTIVE:
         return Finding(NOT_ACTIVE[after])
-    if error.metadata.get("cause") == InvalidCredentialsCause.REJECTED_BY_PLATFORM:
+    rejected = InvalidCredentialsCause.REJECTED_BY_PLATFORM
+    if isinstance(error, InvalidCredentials) and error.cause is rejected:
         if before is after is AccountStatus.ACTIVE:
             return Finding(ReconnectReason.APP_PASSWORD_REVOKED)
         if before is after is AccountStatus.NOT_FOUND:

@@ -1,9 +1,9 @@
-"""Everything a call can be refused with: one flat family.
+"""The errors that a call can end with: one flat family.
 
     ServiceError
-    ├── InvalidCredentials      the platform, or a look at them, says that they are wrong
-    ├── ProfileNotFound         absent, ill-formed, or another tenant's: no difference is told
-    ├── UseGetForOAuth          the platform is joined by OAuth, elsewhere
+    ├── InvalidCredentials      rejected by the platform, or malformed
+    ├── ProfileNotFound         absent, malformed, or another tenant's: the error is the same
+    ├── UseGetForOAuth          the platform is connected by OAuth, elsewhere
     ├── MissingApiKey · InvalidApiKey · InsufficientScope
     ├── UnsupportedPlatform · InvalidRequest
     ├── ProfileAlreadyExists    the profile is connected to a different account there
@@ -11,12 +11,12 @@
     ├── CursorExpired
     ├── RateLimitExceeded · PlatformRateLimited
     ├── PlatformUnavailable     the platform's answer proves nothing
-    ├── ServiceUnavailable      our own store is away
+    ├── ServiceUnavailable      our own store is unavailable
     ├── DeadlineExceeded · NotImplementedYet · InternalError
     └── OAuthNotAvailable · PathNotFound · MethodNotAllowed · PayloadTooLarge ·
         UnsupportedMediaType    (over HTTP only)
 
-Which status each becomes stands in one table, transport/status.py, and nowhere else.
+transport/status.py has the only table of the statuses that they become.
 """
 
 from collections.abc import Mapping
@@ -33,45 +33,39 @@ from service.domain.model import (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A request's field at fault: its path in the contract's names, and what is wrong with it."""
+    """An invalid field of a request: its path in the contract's names, and the fault."""
 
     path: str
     fault: str
 
 
 class ServiceError(Exception):
-    """A refusal: a message for people and metadata for programs, neither holding a secret.
+    """An error for the caller: a message for people and metadata for programs, without secrets.
 
-    *retry_after* is in seconds, where waiting helps. *help_url* is a page that helps.
-    *why* is one word for our own log; it is never sent. *pause_until* is for our limits: until when
-    the platform wants no further login, if it said so as it refused one.
+    *retry_after* is in seconds; None if waiting does not help. *why* is one word for the log; it is
+    never sent. `args` stay the constructor's arguments, as `copy.copy` needs them.
     """
 
+    fields: tuple[Field, ...] = ()
+    help_url = ""
     pause_until: Micros | None = None
+    """When the platform accepts the next login of this account, if it rejected one and said so."""
 
     def __init__(
         self,
         message: str,
         *,
         metadata: Mapping[str, str] | None = None,
-        fields: tuple[Field, ...] = (),
         retry_after: float | None = None,
-        help_url: str = "",
         why: str = "",
     ) -> None:
-        super().__init__(message)
         self.message = message
         self.metadata = dict(metadata or {})
-        self.fields = fields
         self.retry_after = retry_after
-        self.help_url = help_url
         self.why = why
 
-    def again(self, retry_after: float | None) -> Self:
-        """The same refusal once more, without the frames that this one came through."""
-        same = type(self).__new__(type(self), *self.args)
-        same.__dict__.update(self.__dict__, retry_after=retry_after)
-        return same
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvalidCredentials(ServiceError):
@@ -83,21 +77,24 @@ class InvalidCredentials(ServiceError):
         *,
         help_url: str = "",
     ) -> None:
-        fields = {
-            InvalidCredentialsCause.MALFORMED_HANDLE: (
-                Field("credentials.handle", "is not a full handle, such as user.bsky.social"),
-            ),
-            InvalidCredentialsCause.MALFORMED_APP_PASSWORD: (
-                Field("credentials.app_password", "is not of the form xxxx-xxxx-xxxx-xxxx"),
-            ),
-        }
         super().__init__(
             f"Invalid {display_name} credentials",
             metadata={"platform": platform, "cause": cause.value},
-            fields=fields.get(cause, ()),
-            help_url=help_url,
             why=cause.value.lower(),
         )
+        self.cause = cause
+        self.fields = MALFORMED.get(cause, ())
+        self.help_url = help_url
+
+
+MALFORMED: Mapping[InvalidCredentialsCause, tuple[Field, ...]] = {
+    InvalidCredentialsCause.MALFORMED_HANDLE: (
+        Field("credentials.handle", "is not a full handle, such as user.bsky.social"),
+    ),
+    InvalidCredentialsCause.MALFORMED_APP_PASSWORD: (
+        Field("credentials.app_password", "is not of the form xxxx-xxxx-xxxx-xxxx"),
+    ),
+}
 
 
 class ProfileNotFound(ServiceError):
@@ -140,15 +137,14 @@ class UnsupportedPlatform(ServiceError):
 
 
 class InvalidRequest(ServiceError):
-    """*path* is the field's path in the contract's names; no path, where no field can be told."""
+    """*path*: the field's path in the contract's names; empty if the fault has no single field."""
 
     def __init__(self, path: str, fault: str) -> None:
         spoken = camel_case(path) or "The request"
         super().__init__(
-            f"{spoken} {fault}",
-            metadata={"field": camel_case(path)} if path else None,
-            fields=(Field(path, fault),),
+            f"{spoken} {fault}", metadata={"field": camel_case(path)} if path else None
         )
+        self.fields = (Field(path, fault),)
 
 
 class ProfileAlreadyExists(ServiceError):
@@ -209,8 +205,7 @@ class PlatformRateLimited(ServiceError):
 class PlatformUnavailable(ServiceError):
     """The platform's answer proves nothing.
 
-    *retry_after* None: waiting alone will not help. *http_status*: the one that was not expected,
-    where that is what is wrong.
+    *http_status*: the status that was not expected, if that is the fault.
     """
 
     def __init__(
@@ -228,7 +223,7 @@ class PlatformUnavailable(ServiceError):
         self._describe()
 
     def at(self, step: PlatformUnavailableStep) -> Self:
-        """This refusal, with the step that it happened at, unless it has one."""
+        """Set the step that failed, unless one is set; return this error."""
         if self.step is None:
             self.step = step
             self._describe()
@@ -242,7 +237,6 @@ class PlatformUnavailable(ServiceError):
             self.metadata["httpStatus"] = str(self.http_status)
         said = CAUSES[self.cause].format(server=SERVERS[self.step], status=self.http_status)
         self.message = f"{said[0].upper()}{said[1:]}. This proves nothing about the credentials."
-        self.args = (self.message,)
 
 
 CAUSES: Mapping[PlatformUnavailableCause, str] = {
@@ -325,7 +319,6 @@ class InternalError(ServiceError):
 
 
 def camel_case(path: str) -> str:
-    """*path* in the contract's JSON names: `credentials.app_password` as
-    `credentials.appPassword`."""
+    """Return *path* in JSON names: `credentials.app_password` as `credentials.appPassword`."""
     head, *rest = path.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in rest)

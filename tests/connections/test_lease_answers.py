@@ -15,7 +15,12 @@ import pytest
 
 from postcore.profiles.v1 import profile_pb2
 from service.connections.backoff import Backoff
-from service.domain.errors import PlatformUnavailable
+from service.domain.errors import (
+    PlatformRateLimited,
+    PlatformUnavailable,
+    RateLimitExceeded,
+    ServiceError,
+)
 from service.domain.model import Connection, ConnectionState, PlatformUnavailableCause
 from service.domain.records import Envelope, SecretAddress, StoredConnection, Upkeep
 from service.sandbox.fault import Fault
@@ -275,3 +280,24 @@ async def test_a_store_that_takes_no_writes(
         assert await spent() == (0, 0)
         await service.lease(key)
         assert await spent() == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PlatformUnavailable(PlatformUnavailableCause.SERVER_ERROR, "status_500", http_status=500),
+        PlatformRateLimited("bluesky", "Bluesky", 30),
+        RateLimitExceeded(30),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_remembered_error_is_raised_with_the_time_that_is_left(error: ServiceError) -> None:
+    """The message and the metadata are the same; the first error is not changed."""
+    backoff = Backoff()
+    backoff.note(stored("one"), stored("one"), error)
+    with pytest.raises(type(error)) as caught:
+        backoff.check(stored("one"))
+    again = caught.value
+    assert again is not error
+    assert (again.retry_after or 0) < (error.retry_after or 0) == 30
+    assert {**vars(again), "retry_after": 30} == vars(error)
