@@ -10,8 +10,8 @@ from service.crypto.tokens import Tokens
 from service.domain.clock import Clock
 from service.domain.errors import IdempotencyKeyReused, InvalidRequest, ServiceUnavailable
 from service.domain.ids import random_id
-from service.domain.model import Caller
-from service.domain.records import EarlierRequest, Reservation
+from service.domain.model import Caller, Micros
+from service.domain.records import EarlierRequest, Fingerprint, Reservation
 from service.domain.store import Store
 from service.runtime.tasks import OwnedTasks
 
@@ -31,11 +31,14 @@ def check_key(idempotency_key: str) -> None:
 class Idempotency:
     """Reserves keys before the work, and tells the replies of work that was done."""
 
-    def __init__(self, store: Store, tokens: Tokens, clock: Clock, tasks: OwnedTasks) -> None:
+    def __init__(
+        self, store: Store, tokens: Tokens, clock: Clock, tasks: OwnedTasks, reserved_for: Micros
+    ) -> None:
         self._store = store
         self._tokens = tokens
         self._clock = clock
         self._tasks = tasks
+        self._reserved_for = reserved_for
 
     async def claim(
         self, caller: Caller, method: str, idempotency_key: str, request: Iterable[str]
@@ -51,10 +54,16 @@ class Idempotency:
         fingerprint = self._tokens.fingerprint(parts)
         reservation = Reservation(caller.tenant_id, method, idempotency_key, random_id())
         async with self.released_on_failure(reservation):
-            while earlier := await self._store.reserve(reservation, fingerprint, self._clock.now()):
+            while earlier := await self._reserve(reservation, fingerprint):
                 if reply := await self._reply(reservation, earlier, parts):
                     return None, reply
         return reservation, None
+
+    async def _reserve(
+        self, reservation: Reservation, fingerprint: Fingerprint
+    ) -> EarlierRequest | None:
+        now = self._clock.now()
+        return await self._store.reserve(reservation, fingerprint, now, now + self._reserved_for)
 
     async def _reply(
         self, reservation: Reservation, earlier: EarlierRequest, parts: list[str]

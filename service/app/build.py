@@ -35,6 +35,7 @@ from service.connections.lookup_limits import LookupLimits
 from service.connections.monitor import Monitor
 from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions
+from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.crypto.keyring import Keyring, read_keys
 from service.crypto.tokens import Tokens
 from service.domain.clock import Clock, SystemClock
@@ -85,7 +86,10 @@ class House:
 
 @asynccontextmanager
 async def house(
-    settings: Settings, mode: str = "", clock: Clock = SYSTEM_CLOCK
+    settings: Settings,
+    mode: str = "",
+    clock: Clock = SYSTEM_CLOCK,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[House]:
     """Everything built for *settings*, and drained at the end of the block.
 
@@ -104,7 +108,7 @@ async def house(
         adapters = tuple(make(way_out) for make in ADAPTERS)
         registry = Registry(adapters)
         tokens = Tokens(keyring)
-        idempotency = Idempotency(store, tokens, clock, tasks)
+        idempotency = Idempotency(store, tokens, clock, tasks, int(timeouts.reservation * SECOND))
         servers_here = frozenset(map(str, way_out.account_servers))
         logouts = Logouts(registry, vault, tasks, servers_here if mode == "sandbox" else None)
         logins = Logins(LoginBudget(store, clock, login_budgets(settings)), clock)
@@ -129,13 +133,14 @@ async def house(
             tasks,
             access,
             lookups,
+            timeouts,
         )
         profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
-        sessions = Sessions(store, registry, vault, logouts, clock)
-        health = Health(store, sessions, logins, renewals, schedule, clock, tasks, checks)
+        sessions = Sessions(store, registry, vault, logouts, clock, timeouts)
+        health = Health(store, sessions, logins, renewals, schedule, clock, tasks, checks, timeouts)
         audit = Audit(store, clock, settings.lease_audit_days * DAY)
         leases = Leases(store, sessions, health, audit, clock)
-        monitor = Monitor(store, health, clock, settings.checks_per_second)
+        monitor = Monitor(store, health, clock, settings.checks_per_second, timeouts)
         heads = Heads(store)
         watch = Watch(store, tokens, heads)
         retention = Retention(store, clock, settings.event_retention_days)
@@ -177,7 +182,11 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, sandbox: bool = False, clock: Clock = SYSTEM_CLOCK
+    settings: Settings,
+    *,
+    sandbox: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[Serving]:
     """The service, taking calls inside the block and drained at its end.
 
@@ -194,7 +203,7 @@ async def serving(
         if sandbox:
             settings = await stack.enter_async_context(open_sandbox(settings))
         mode = "sandbox" if sandbox else "live"
-        built = await stack.enter_async_context(house(settings, mode, clock))
+        built = await stack.enter_async_context(house(settings, mode, clock, timeouts))
         if sandbox:
             await seed(built.store, clock)
         if not settings.is_postgres:

@@ -15,6 +15,7 @@ from service.connections.logins import Logins
 from service.connections.logouts import Logouts
 from service.connections.lookup_limits import LookupLimits
 from service.connections.schedule import Schedule
+from service.connections.timeouts import Timeouts
 from service.crypto.vault import Vault
 from service.domain.clock import Clock
 from service.domain.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
@@ -28,8 +29,6 @@ from service.domain.store import Store
 from service.platforms.registry import Registry
 from service.runtime.tasks import OwnedTasks
 
-PLATFORM_SECONDS = 15.0
-"""What identity and login may take together, whatever the caller allows."""
 DISPLAY_NAME_SECONDS = 5.0
 KEY_SECONDS = 2.0
 """The age of what is known of the caller's key when a login is made, and when it is saved."""
@@ -64,6 +63,7 @@ class Connect:
         tasks: OwnedTasks,
         access: Access,
         lookups: LookupLimits,
+        timeouts: Timeouts,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -77,6 +77,7 @@ class Connect:
         self._tasks = tasks
         self._access = access
         self._lookups = lookups
+        self.timeouts = timeouts
 
     async def connect(self, caller: Caller, request: ConnectRequest) -> Connected:
         """Prove the credentials, seal them, and connect the profile to their account.
@@ -100,7 +101,7 @@ class Connect:
         )
         if reply is not None:
             return Connected(*map(str, reply))
-        limit = PlatformTime.of(caller, PLATFORM_SECONDS)
+        limit = PlatformTime.of(caller, self.timeouts.connect)
         async with self._idempotency.released_on_failure(reservation):
             with ExitStack() as taken:
                 taken.enter_context(self._shares.taken(caller.tenant_id))

@@ -17,6 +17,7 @@ from service.connections.logins import Logins
 from service.connections.lookup_limits import LookupLimits
 from service.connections.schedule import Schedule
 from service.connections.sessions import Overtaken, Sessions
+from service.connections.timeouts import Timeouts
 from service.connections.verdict import Examination, Finding, doubt_of
 from service.domain.clock import Clock
 from service.domain.errors import (
@@ -42,8 +43,6 @@ from service.domain.store import Store
 from service.runtime.tasks import OwnedTasks
 
 T = TypeVar("T")
-CHECK_SECONDS = 9.0
-"""For all that one check asks of the platform: less than a call has by default."""
 SHARED_FOR: Micros = 2 * SECOND
 """How long a check answers further calls after its end."""
 
@@ -71,6 +70,7 @@ class Health:
         clock: Clock,
         tasks: OwnedTasks,
         rate: LookupLimits,
+        timeouts: Timeouts,
     ) -> None:
         self._store = store
         self._sessions = sessions
@@ -80,6 +80,7 @@ class Health:
         self._clock = clock
         self._tasks = tasks
         self._rate = rate
+        self.timeouts = timeouts
         self._checks: dict[ConnectionKey, asyncio.Task[Checked]] = {}
         self._renewals: dict[ConnectionKey, asyncio.Task[None]] = {}
         self._failures = Backoff()
@@ -190,7 +191,7 @@ class Health:
             return examination.held, examination.session
 
     def _examination(self, held: StoredConnection) -> Examination:
-        return Examination(held, self._sessions, self._logins, self._clock, CHECK_SECONDS)
+        return Examination(held, self._sessions, self._logins, self._clock, self.timeouts.check)
 
     async def _write(self, examination: Examination, finding: Finding) -> Connection:
         """The connection with what was found; raises Overtaken."""

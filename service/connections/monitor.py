@@ -15,6 +15,7 @@ from time import monotonic
 import structlog
 
 from service.connections.health import Health
+from service.connections.timeouts import Timeouts
 from service.crypto.keyring import UnknownKey
 from service.domain.clock import Clock
 from service.domain.errors import (
@@ -31,8 +32,6 @@ AT_ONCE = 32
 AT_ONE_HOST = 4
 WAITING_FOR_ONE_HOST = 16
 PICKED_AT_ONCE = 8
-AGAIN_AFTER: Micros = 120 * SECOND
-"""When what was picked is due again, unless it was checked: longer than any check takes."""
 LATEST: Micros = 2 * DAY
 """No check is put off so long: a later one was by a clock that has been put back since."""
 LONGEST_REST = 5.0
@@ -59,11 +58,19 @@ class _Host:
 class Monitor:
     """Goes round all connections, starting at most *per_second* checks in a second."""
 
-    def __init__(self, store: Store, health: Health, clock: Clock, per_second: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        health: Health,
+        clock: Clock,
+        per_second: float,
+        timeouts: Timeouts,
+    ) -> None:
         self._store = store
         self._health = health
         self._clock = clock
         self._pace = 1 / per_second
+        self._again_after: Micros = int(timeouts.picked * SECOND)
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._running: set[asyncio.Task[None]] = set()
         self._last_tenant = ""
@@ -89,7 +96,7 @@ class Monitor:
         """Start checks that are due, or put them off; whether there were any."""
         now = self._clock.now()
         most = min(PICKED_AT_ONCE, AT_ONCE - len(self._running))
-        picked = await self._store.pick_due(now, now + AGAIN_AFTER, most, self._last_tenant)
+        picked = await self._store.pick_due(now, now + self._again_after, most, self._last_tenant)
         for due in picked:
             host = self._host(due.origin)
             wait = self._wait(host)

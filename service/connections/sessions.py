@@ -12,6 +12,7 @@ from dataclasses import replace
 from time import monotonic
 
 from service.connections.logouts import Logouts
+from service.connections.timeouts import Timeouts
 from service.crypto.vault import Unreadable, Vault
 from service.domain.clock import Clock
 from service.domain.errors import PlatformNotConnected, ProfileNotFound, ServiceUnavailable
@@ -28,9 +29,6 @@ from service.domain.steps import PlatformTime, platform_time
 from service.domain.store import Store
 from service.platforms.registry import Registry
 
-CLAIM: Micros = 15 * SECOND
-"""Longer than any use of a claim takes; what a crash leaves behind runs out after that."""
-WAIT_SECONDS = 20.0
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.4
 """Between two looks at a claim that is held: the pause doubles each time."""
 
@@ -43,13 +41,21 @@ class Sessions:
     """Opens, refreshes and replaces the sessions of connections."""
 
     def __init__(
-        self, store: Store, registry: Registry, vault: Vault, logouts: Logouts, clock: Clock
+        self,
+        store: Store,
+        registry: Registry,
+        vault: Vault,
+        logouts: Logouts,
+        clock: Clock,
+        timeouts: Timeouts,
     ) -> None:
         self._store = store
         self._registry = registry
         self._vault = vault
         self._logouts = logouts
         self._clock = clock
+        self._claim_lasts: Micros = int(timeouts.claim * SECOND)
+        self._max_wait = timeouts.claim_wait
 
     def platform(self, stored: StoredConnection) -> CredentialPlatform:
         return self._registry.by_credentials(stored.context.platform)
@@ -69,7 +75,7 @@ class Sessions:
         Waits while somebody else holds it. Raises ProfileNotFound or PlatformNotConnected, and
         Overtaken where it has been connected anew, or where others hold it for long.
         """
-        give_up_at = monotonic() + WAIT_SECONDS
+        give_up_at = monotonic() + self._max_wait
         while (held := await self._claim(context)) is None:
             await self._until_free(context, give_up_at)
         try:
@@ -90,13 +96,13 @@ class Sessions:
             until = await self._store.claimed_until(context)
             now = self._clock.now()
             # a claim of a clock that has been put back since is for the claim itself to judge
-            if not now < until <= now + CLAIM:
+            if not now < until <= now + self._claim_lasts:
                 return
 
     async def _claim(self, context: SecretAddress) -> StoredConnection | None:
         now = self._clock.now()
         try:
-            return await self._store.claim(context, now, now + CLAIM)
+            return await self._store.claim(context, now, now + self._claim_lasts)
         except PlatformNotConnected:
             # to whoever asks, one that was connected anew meanwhile has been connected all along
             await self._store.connection(context.tenant_id, context.profile_key, context.platform)

@@ -167,9 +167,9 @@ class Store(Protocol):
         """
 
     async def reserve(
-        self, reservation: Reservation, fingerprint: Fingerprint, at: Micros
+        self, reservation: Reservation, fingerprint: Fingerprint, at: Micros, until: Micros
     ) -> EarlierRequest | None:
-        """Take the idempotency key, or tell what it was used for."""
+        """Reserve the idempotency key until then, or return what it was used for."""
 
     async def earlier_request(self, reservation: Reservation, at: Micros) -> EarlierRequest | None:
         """What the idempotency key was used for; None if it is free. Reads alone."""

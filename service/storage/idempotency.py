@@ -2,13 +2,11 @@
 
 import json
 
-from service.domain.model import DAY, SECOND, Micros
+from service.domain.model import DAY, Micros
 from service.domain.records import EarlierRequest, Fingerprint, Reservation
 from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
 
-RESERVED_FOR: Micros = 30 * SECOND
-"""How long a request may be under way: what a crash leaves behind runs out after that."""
 REPEATED_FOR: Micros = DAY
 
 
@@ -19,7 +17,7 @@ class Requests:
         self._engine = engine
 
     async def reserve(
-        self, reservation: Reservation, fingerprint: Fingerprint, at: Micros
+        self, reservation: Reservation, fingerprint: Fingerprint, at: Micros, until: Micros
     ) -> EarlierRequest | None:
         async def job(transaction: Transaction) -> EarlierRequest | None:
             key = _of_request(reservation)
@@ -32,7 +30,7 @@ class Requests:
                 reservation.holder,
                 fingerprint.ring_key_id,
                 fingerprint.digest,
-                at + RESERVED_FOR,
+                until,
             )
             return None
 

@@ -11,7 +11,7 @@ from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.tokens import Tokens
 from service.domain.clock import SystemClock
 from service.domain.errors import ServiceUnavailable
-from service.domain.model import Caller
+from service.domain.model import SECOND, Caller
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.runtime.tasks import OwnedTasks
 from service.storage.sqlite import SqliteEngine
@@ -76,7 +76,7 @@ async def test_who_waits_asks_ever_more_rarely(
     create_keyring(tmp_path / "keyring.json", new_keys("test"))
     store, pauses = SqlStore(await SqliteEngine.open(database)), list[float]()
     tokens = Tokens(Keyring(tmp_path / "keyring.json"))
-    idempotency = Idempotency(store, tokens, SystemClock(), OwnedTasks())
+    idempotency = Idempotency(store, tokens, SystemClock(), OwnedTasks(), 45 * SECOND)
     caller = Caller("ten_a", "key", frozenset(), 0)
     first, _ = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
     assert first is not None

@@ -8,8 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from service.connections import concurrency, health
-from service.connections import connect as connecting
+from service.connections import concurrency
 from service.connections.concurrency import ConcurrencyLimit
 from service.domain.model import SECOND
 from service.platforms.egress import egress
@@ -22,7 +21,7 @@ from service.sandbox.world import World
 from service.settings import Settings
 from tests.platforms.raw import ENOUGH_SECONDS
 from tests.support.bluesky import Person, SandboxBluesky
-from tests.support.running import MovedClock, Running, refusal_of, running
+from tests.support.running import PATIENT, MovedClock, Running, refusal_of, running
 
 AT_ONCE = 2
 HOUR = 3600 * SECOND
@@ -50,11 +49,8 @@ async def service(
     monkeypatch.setattr(egress, "MOST_CONNECTIONS", 2 * AT_ONCE + 1)
     # these are about the whole share: all accounts here live at one server
     monkeypatch.setattr(concurrency, "SERVERS", 1)
-    # what hangs is let go by the test, not by a deadline
-    for module, name in ((connecting, "PLATFORM_SECONDS"), (health, "CHECK_SECONDS")):
-        monkeypatch.setattr(module, name, 60.0)
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{AT_ONCE}", "CHECK_HOURS": "24"}
-    async with running(database, settings, clock) as started:
+    async with running(database, settings, clock, PATIENT) as started:
         yield started
 
 
@@ -234,7 +230,7 @@ async def test_a_share_at_one_server_is_a_part_of_it(
     taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.SERVERS)
     assert taken < egress.MOST_AT_ONE_HOST
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
-    async with running(database, settings, clock) as service:
+    async with running(database, settings, clock, PATIENT) as service:
         people = [await sandbox.person() for _ in range(at_once)]
         hang = sandbox.server.breakages.add(Hang(), method="createSession")
         calls = [

@@ -2,13 +2,14 @@
 
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from service.connections import health
+from service.connections.timeouts import TIMEOUTS
 from service.domain.model import SECOND
 from tests.conformance.real import Real
 from tests.conftest import tool
@@ -40,7 +41,8 @@ async def bluesky(request: pytest.FixtureRequest) -> AsyncIterator[Real]:
 @pytest.fixture
 async def service(bluesky: Real, database: Path, clock: MovedClock) -> AsyncIterator[Running]:
     settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
-    async with running(database, settings, clock) as started:
+    hurried = replace(TIMEOUTS, check=4.0)
+    async with running(database, settings, clock, hurried) as started:
         yield started
 
 
@@ -55,26 +57,18 @@ async def key(service: Running, person: Person) -> str:
 
 
 async def test_a_stopped_server_proves_nothing(
-    service: Running,
-    bluesky: Real,
-    person: Person,
-    key: str,
-    clock: MovedClock,
-    monkeypatch: pytest.MonkeyPatch,
+    service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock
 ) -> None:
     """Neither while it takes connections and answers none, nor once it goes on; then a password
     that was revoked meanwhile is found."""
-    monkeypatch.setattr(health, "CHECK_SECONDS", 1.0)
     await bluesky.revoke(person)
     bluesky.server.signal(signal.SIGSTOP)
     for _ in range(2):
         assert told(await service.verify(key)) == UNVERIFIED
         clock.ahead += HOUR
     bluesky.server.signal(signal.SIGCONT)
-    monkeypatch.setattr(health, "CHECK_SECONDS", 9.0)
     assert told(await service.verify(key)) == broken("APP_PASSWORD_REVOKED")
     bluesky.server.signal(signal.SIGSTOP)
-    monkeypatch.setattr(health, "CHECK_SECONDS", 1.0)
     clock.ahead += 2 * HOUR
     # what was proved is proved still
     assert told(await service.verify(key)) == ("UNVERIFIED", True, "APP_PASSWORD_REVOKED")

@@ -11,6 +11,7 @@ from service.app.build import House, house
 from service.connections import monitor
 from service.connections.health import Checked, Health
 from service.connections.monitor import AT_ONE_HOST, Monitor
+from service.connections.timeouts import TIMEOUTS
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Due, StoredConnection
@@ -137,7 +138,7 @@ async def test_two_monitors_check_nothing_twice(service: Running, sandbox: Sandb
     async with house(settings(service)) as one, house(settings(service)) as other:
         notings = [Noting(one), Noting(other)]
         monitors = [
-            Monitor(built.store, noting, SystemClock(), 1000)
+            Monitor(built.store, noting, SystemClock(), 1000, TIMEOUTS)
             for built, noting in zip((one, other), notings, strict=True)
         ]
         picked = [

@@ -9,14 +9,13 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.connections import health
 from service.domain.model import SECOND
 from service.sandbox.breakages import Breakage
 from service.sandbox.faults import Hang
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
 from tests.support.bluesky import CREATE, SESSION, Person, SandboxBluesky, is_live
-from tests.support.running import MovedClock, Running, refusal_of, running
+from tests.support.running import PATIENT, MovedClock, Running, refusal_of, running
 
 HOUR = 3600 * SECOND
 ENOUGH_SECONDS = 20
@@ -39,12 +38,10 @@ async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
 
 @pytest.fixture
 async def service(
-    sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxBluesky, database: Path, clock: MovedClock
 ) -> AsyncIterator[Running]:
-    # what is held is let go by the test, not by a deadline
-    monkeypatch.setattr(health, "CHECK_SECONDS", 60.0)
     settings = {**sandbox.settings(), "CHECK_HOURS": "24"}
-    async with running(database, settings, clock) as started:
+    async with running(database, settings, clock, PATIENT) as started:
         yield started
 
 

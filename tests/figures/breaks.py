@@ -14,6 +14,7 @@ import click
 import pytest
 
 from service.connections import monitor
+from service.connections.timeouts import TIMEOUTS
 from service.domain.model import SECOND
 from service.storage.migrations import migrate_apart
 from tests.conformance.real import Real
@@ -24,6 +25,7 @@ from tests.support.running import MovedClock, Running, running
 
 STEP = 1800 * SECOND
 LONGEST = 48 * 3600 * SECOND
+AGAIN_AFTER = int(TIMEOUTS.picked * SECOND)
 Break = Callable[[Real, Person], Awaitable[object]]
 
 
@@ -109,8 +111,8 @@ async def _until_flagged(service: Running, clock: MovedClock) -> float | None:
         while service.rows(
             "SELECT 1 FROM connections WHERE next_check_at <= ? AND doubts = 0 AND "
             "COALESCE(checked_at, 0) < ?",
-            clock.now() + monitor.AGAIN_AFTER,
-            clock.now() - monitor.AGAIN_AFTER,
+            clock.now() + AGAIN_AFTER,
+            clock.now() - AGAIN_AFTER,
         ):
             await asyncio.sleep(0.02)
         if service.rows("SELECT 1 FROM connections WHERE reconnect_reason IS NOT NULL"):

@@ -18,8 +18,7 @@ from typing import Any
 
 import click
 
-from service.connections.monitor import AGAIN_AFTER
-from service.connections.sessions import CLAIM
+from service.connections.timeouts import TIMEOUTS
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros, Scope
 from tests.bench.seed import settings
@@ -34,6 +33,8 @@ from tests.support.postgres import Cluster, binaries
 from tests.support.running import Running
 
 NODES = 3
+CLAIM = int(TIMEOUTS.claim * SECOND)
+AGAIN_AFTER = int(TIMEOUTS.picked * SECOND)
 PEOPLE = 6
 CONNECTIONS = 24
 """As many as the monitors of three nodes take at once."""

@@ -5,7 +5,7 @@ import logging
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from structlog.testing import capture_logs
 from postcore.profiles.v1 import profile_pb2
 from service.app import build as app
 from service.connections import backoff as failures
-from service.connections import health
+from service.connections.health import Health
 from service.connections.monitor import Monitor
+from service.connections.timeouts import TIMEOUTS
 from service.domain.model import SECOND, Micros
 from service.storage.migrations import migrate_apart
 from tests.platforms.web import Authority
@@ -100,8 +101,16 @@ async def _rest(_: Monitor) -> None:
 class Trial:
     """A service with a connection to each site of *storm*."""
 
-    def __init__(self, storm: Storm, service: Running, clock: MovedClock, sink: Sink) -> None:
+    def __init__(
+        self,
+        storm: Storm,
+        service: Running,
+        clock: MovedClock,
+        sink: Sink,
+        health: list[Health],
+    ) -> None:
         self._storm = storm
+        self._health = health
         self._service = service
         self._clock = clock
         self._sink = sink
@@ -118,10 +127,17 @@ class Trial:
                 patch.setattr(app, "outside", lambda _, clock, leave: storm.outside(clock, leave))
                 # a pause that the platform asked for ends by the clock that is moved
                 patch.setattr(failures, "monotonic", lambda: clock.now() / SECOND)
+                built: list[Health] = []
+
+                def health(*parts: Any) -> Health:
+                    built.append(Health(*parts))
+                    return built[0]
+
+                patch.setattr(app, "Health", health)
                 # no check but those that are counted
                 patch.setattr(Monitor, "run", _rest)
                 async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
-                    trial = cls(storm, service, clock, sink)
+                    trial = cls(storm, service, clock, sink, built)
                     for site in storm.sites.values():
                         reply = await service.connect(site.handle, site.password)
                         trial._keys[site.host] = reply.profile_key
@@ -135,7 +151,8 @@ class Trial:
         plights = islice(cycle(product(kind.answers, kind.places)), count)
         with patch.context() as patched:
             if kind.late:
-                patched.setattr(health, "CHECK_SECONDS", LATE_SECONDS)
+                hurried = replace(TIMEOUTS, check=LATE_SECONDS)
+                patched.setattr(self._health[0], "timeouts", hurried)
             while some := list(islice(plights, AT_ONCE)):
                 self._clock.ahead += NEXT_DAY
                 sites = list(islice(self._storm.sites.values(), len(some)))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc.aio
-import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from service.domain.model import SECOND, Micros
@@ -17,7 +16,7 @@ from tests.support.running import Refusal, refusal_of
 
 from .checks import SETTINGS, Checks
 from .clock import START, HeldClock
-from .house import LONG_SECONDS, SHORT_SECONDS, House, be_patient
+from .house import LONG_SECONDS, SHORT_SECONDS, House
 from .outages import LATE
 from .sky import Password, Person, Sky
 from .truth import Held
@@ -37,13 +36,11 @@ class Driver(RuleBasedStateMachine):
         self,
         database: Path,
         clock: HeldClock,
-        patch: pytest.MonkeyPatch,
         runner: asyncio.Runner,
     ) -> None:
         super().__init__()
         clock.at = START
         self.clock = clock
-        self._patch = patch
         self._database = database
         self._runner = runner
         self._open = AsyncExitStack()
@@ -51,7 +48,6 @@ class Driver(RuleBasedStateMachine):
         self.held: dict[str, Held] = {}
         self.lent: dict[str, str] = {}
         self._patience = LONG_SECONDS
-        be_patient(self._patience, patch)
 
     @initialize()
     def begin(self) -> None:
@@ -115,7 +111,7 @@ class Driver(RuleBasedStateMachine):
         """Something has happened outside: nobody can know of it yet."""
         late = any(isinstance(each.fault, LATE) for each in self.sky.network.breakages)
         self._patience = SHORT_SECONDS if late else LONG_SECONDS
-        be_patient(self._patience, self._patch)
+        self.house.be_patient(self._patience)
         self.checks.nothing_changed()
 
     def _call(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc.aio
@@ -12,9 +13,10 @@ import pytest
 from service.access.rate_limits import CallLimits
 from service.app import build as app
 from service.connections import backoff as failures
-from service.connections import connect, health, monitor
+from service.connections import monitor
+from service.connections.timeouts import Timeouts
 from service.crypto.keyring import create_keyring, new_keys
-from service.domain.model import Scope
+from service.domain.model import SECOND, Scope
 from service.settings import Settings
 from service.transport.boundary import Boundary
 from service.transport.grpc.server import GrpcServer
@@ -23,12 +25,21 @@ from tests.support.running import Running
 
 from .clock import HeldClock
 
-IN_HAND = monitor.AGAIN_AFTER - 1
-"""In place of the monitor's own, to tell from every other wait what is being checked."""
+IN_HAND = 119_500_000
+"""Not the monitor's own: it shows which connections are being checked."""
 LONG_SECONDS = 20.0
 """For what nothing holds up, on a busy machine."""
 SHORT_SECONDS = 0.3
 """For what something does."""
+TIMEOUTS = Timeouts(
+    call=LONG_SECONDS + 1,
+    connect=LONG_SECONDS,
+    check=LONG_SECONDS,
+    reservation=50,
+    claim=50,
+    claim_wait=50,
+    picked=IN_HAND / SECOND,
+)
 
 
 class House:
@@ -36,6 +47,7 @@ class House:
 
     def __init__(self, built: app.House, service: Running, clock: HeldClock) -> None:
         self._monitor = built.monitor
+        self._in_time = (built.connect, built.health)
         self._tasks = built.tasks
         self._clock = clock
         self.service = service
@@ -55,7 +67,7 @@ class House:
             }
         )
         create_keyring(read.keyring_file, new_keys("test"))
-        async with app.house(read, "live", clock) as built:
+        async with app.house(read, "live", clock, TIMEOUTS) as built:
             server = GrpcServer(
                 Boundary(
                     built.access,
@@ -89,6 +101,11 @@ class House:
             with contextlib.suppress(asyncio.CancelledError):
                 await run_in_background
 
+    def be_patient(self, seconds: float) -> None:
+        """Give the platform so many seconds for each connect and each check."""
+        for part in self._in_time:
+            part.timeouts = replace(TIMEOUTS, connect=seconds, check=seconds)
+
     async def calm_down(self, seconds: float) -> None:
         """Until nothing is under way; what takes longer, as what hangs does, is given up."""
         await self._tasks.drain(seconds)
@@ -101,12 +118,5 @@ class House:
 
 def hold_time(clock: HeldClock, patch: pytest.MonkeyPatch) -> None:
     """Let all that the service counts by the machine's time be counted by *clock*."""
-    patch.setattr(monitor, "AGAIN_AFTER", IN_HAND)
     for module in (failures, monitor):
         patch.setattr(module, "monotonic", clock.seconds)
-
-
-def be_patient(seconds: float, patch: pytest.MonkeyPatch) -> None:
-    """Give the platform so long, whatever is asked of it."""
-    patch.setattr(health, "CHECK_SECONDS", seconds)
-    patch.setattr(connect, "PLATFORM_SECONDS", seconds)

@@ -24,7 +24,7 @@ def run(database: Path, seed: int, examples: int, *, shrink: bool = False) -> No
         @hypothesis.seed(seed)
         class Seeded(Machine):
             def __init__(self) -> None:
-                super().__init__(database, clock, patch, runner)
+                super().__init__(database, clock, runner)
 
         phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
         run_state_machine_as_test(

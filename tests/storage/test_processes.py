@@ -20,7 +20,7 @@ from service.platforms.bluesky.card import CARD
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
 from tests.connections.test_login_budget import ALICE, BUDGETS, Clock
-from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, login
+from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, RESERVED_UNTIL, login
 from tests.support.engines import POOL_SIZE, rows
 
 PLACE = ("ten_a", "prof_a", "bluesky")
@@ -54,12 +54,15 @@ async def test_budgets_hold_across_processes(stores: list[SqlStore]) -> None:
 async def test_an_idempotency_key_is_taken_once_across_processes(stores: list[SqlStore]) -> None:
     """Of fifty at once one may go ahead; the others hear of it."""
     found = await asyncio.gather(
-        *(stores[number % 2].reserve(RESERVATION, FINGERPRINT, NOW) for number in range(50))
+        *(
+            stores[number % 2].reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)
+            for number in range(50)
+        )
     )
     assert found.count(None) == 1
     assert all(each.fingerprint == FINGERPRINT for each in found if each)
     other = Fingerprint("token-1", b"\x02" * 32)
-    earlier = await stores[1].reserve(RESERVATION, other, NOW)
+    earlier = await stores[1].reserve(RESERVATION, other, NOW, RESERVED_UNTIL)
     assert earlier is not None
     assert earlier.fingerprint == FINGERPRINT
 

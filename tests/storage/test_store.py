@@ -23,7 +23,6 @@ from service.domain.records import (
     SecretAddress,
 )
 from service.storage.engine import Transaction
-from service.storage.idempotency import RESERVED_FOR
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.support.engines import on_both, opened
@@ -31,6 +30,7 @@ from tests.support.engines import on_both, opened
 engine = on_both
 
 NOW = 1_800_000_000 * SECOND
+RESERVED_UNTIL = NOW + 45 * SECOND
 PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
 RESERVATION = Reservation("ten_a", "ConnectProfile", "key", "holder")
 FINGERPRINT = Fingerprint("token-1", b"\x01" * 32)
@@ -136,25 +136,31 @@ async def test_of_two_accounts_at_once_one_wins(store: SqlStore) -> None:
 
 async def test_an_idempotency_key_is_held_then_answered(store: SqlStore) -> None:
     """Reserved, found under way, completed by the login it was reserved for, found answered."""
-    assert await store.reserve(RESERVATION, FINGERPRINT, NOW) is None
+    assert await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
     other = replace(RESERVATION, holder="other")
-    assert await store.reserve(other, FINGERPRINT, NOW) == EarlierRequest(FINGERPRINT, None)
+    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) == EarlierRequest(
+        FINGERPRINT, None
+    )
     await store.save_login(login(reservation=RESERVATION))
     reply = ("prof_a", "bluesky", "a.example")
-    assert await store.reserve(other, FINGERPRINT, NOW) == EarlierRequest(FINGERPRINT, reply)
+    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) == EarlierRequest(
+        FINGERPRINT, reply
+    )
     await store.release(RESERVATION)
-    assert await store.reserve(other, FINGERPRINT, NOW) == EarlierRequest(FINGERPRINT, reply)
+    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) == EarlierRequest(
+        FINGERPRINT, reply
+    )
 
 
 async def test_a_released_or_lapsed_key_is_free(store: SqlStore) -> None:
     """By its holder alone, or by time."""
-    await store.reserve(RESERVATION, FINGERPRINT, NOW)
+    await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)
     other = replace(RESERVATION, holder="other")
     await store.release(other)
-    assert await store.reserve(other, FINGERPRINT, NOW) is not None
+    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) is not None
     await store.release(RESERVATION)
-    assert await store.reserve(RESERVATION, FINGERPRINT, NOW) is None
-    assert await store.reserve(other, FINGERPRINT, NOW + RESERVED_FOR) is None
+    assert await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
+    assert await store.reserve(other, FINGERPRINT, RESERVED_UNTIL, RESERVED_UNTIL + DAY) is None
 
 
 async def test_a_failed_transaction_undoes_itself_and_no_other(database_url: str) -> None:

@@ -10,7 +10,7 @@ from service.crypto.rewrap import FIRST
 from service.domain.model import DAY, ApiKey, Scope, Tenant
 from service.domain.records import Envelope, NewSession, Purpose, SecretRow
 from service.storage.store import SqlStore
-from tests.storage.test_store import FINGERPRINT, NOW, PLACE, RESERVATION, login
+from tests.storage.test_store import FINGERPRINT, NOW, PLACE, RESERVATION, RESERVED_UNTIL, login
 from tests.support.engines import on_both, opened, rows
 
 engine = on_both
@@ -85,7 +85,7 @@ async def test_rows_are_counted_by_the_key_they_name(store: SqlStore) -> None:
     await store.add_api_key(key)
     await store.add_api_key(replace(key, key_id="revoked"))
     await store.revoke_api_key("revoked", NOW)
-    assert await store.reserve(RESERVATION, FINGERPRINT, NOW) is None
+    assert await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
     assert dict(await store.key_uses(NOW)) == {"seal-1": 6, "apikey-1": 1, "token-1": 1}
     assert dict(await store.key_uses(NOW + DAY)) == {"seal-1": 6, "apikey-1": 1}
 

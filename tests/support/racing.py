@@ -21,7 +21,7 @@ from service.domain.model import ApiKey, Profile, Tenant
 from service.domain.records import Debit, LoginPurpose, Reservation
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
-from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, login
+from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, RESERVED_UNTIL, login
 
 ROOT = Path(__file__).parents[2]
 POOL_SIZE = 6
@@ -63,7 +63,7 @@ async def _debit(store: SqlStore, number: int) -> None:
 
 async def _reserve(store: SqlStore, number: int) -> None:
     reservation = replace(RESERVATION, holder=f"holder-{number}")
-    if await store.reserve(reservation, FINGERPRINT, NOW) is None:
+    if await store.reserve(reservation, FINGERPRINT, NOW, RESERVED_UNTIL) is None:
         await store.release(reservation)
 
 

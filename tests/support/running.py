@@ -22,6 +22,7 @@ from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
 from service.access.api_keys import Access
 from service.app.build import serving
 from service.app.startup import open_store
+from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.vault import Vault
 from service.domain.clock import Clock, SystemClock
@@ -233,13 +234,20 @@ class Running:
         return rows(self.settings.database_url, statement, *parameters)
 
 
+PATIENT = Timeouts(
+    call=70, connect=60, check=60, reservation=90, claim=90, claim_wait=90, picked=180
+)
+"""For tests that end themselves what hangs: no limit of the service does."""
 FAST = {"LOOKUPS_PER_TENANT": "100000", "LOOKUPS_PER_HOST": "100000"}
 """For tests, which connect faster than a caller may."""
 
 
 @asynccontextmanager
 async def running(
-    database: Path, settings: Mapping[str, str], clock: Clock | None = None
+    database: Path,
+    settings: Mapping[str, str],
+    clock: Clock | None = None,
+    timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[Running]:
     """The service on *database* (which is in today's schema) with *settings* by name."""
     read = Settings.read(
@@ -255,7 +263,7 @@ async def running(
     if not read.keyring_file.exists():
         create_keyring(read.keyring_file, new_keys("test"))
     async with (
-        serving(read, clock=clock or SystemClock()) as started,
+        serving(read, clock=clock or SystemClock(), timeouts=timeouts) as started,
         grpc.aio.insecure_channel(started.grpc) as channel,
     ):
         service = Running(read, started.grpc, channel, http=started.http)

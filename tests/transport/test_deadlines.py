@@ -2,20 +2,21 @@
 ends a wait for a platform is PLATFORM_UNAVAILABLE."""
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.connections import connect as connecting
-from service.connections import health
+from service.connections.timeouts import TIMEOUTS
 from service.sandbox.faults import Hang
 from service.transport import boundary
 from service.transport.grpc import methods as grpc_methods
 from tests.support.bluesky import CREATE, SandboxBluesky
 from tests.support.leasing import end_session
-from tests.support.running import Refusal, Running, refusal_of
+from tests.support.running import Refusal, Running, refusal_of, running
 
 SHORT = 0.6
 LONG = 30.0
@@ -54,13 +55,14 @@ async def test_the_callers_own_deadline_ends_a_connect(
 
 @pytest.mark.parametrize("stage", STAGES)
 async def test_our_limit_ends_a_connect(
-    service: Running, sandbox: SandboxBluesky, stage: str, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxBluesky, database: Path, stage: str
 ) -> None:
     """Where the caller would have waited longer."""
-    monkeypatch.setattr(connecting, "PLATFORM_SECONDS", SHORT)
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method=stage)
-    refusal = await service.refused(person.handle, person.app_password, timeout=LONG)
+    hurried = replace(TIMEOUTS, connect=SHORT)
+    async with running(database, sandbox.settings(), timeouts=hurried) as service:
+        refusal = await service.refused(person.handle, person.app_password, timeout=LONG)
     assert (refusal.code, refusal.reason) == UNAVAILABLE
     assert refusal.retry_after == 30
     assert refusal.trailers["grpc-retry-pushback-ms"] == "-1"
@@ -106,22 +108,23 @@ async def test_a_login_that_the_deadline_cuts_off_leaves_nothing(
 
 
 async def test_the_callers_own_deadline_ends_a_check(
-    service: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxBluesky, database: Path
 ) -> None:
     """Where ours ends it, the check has a result: it could not tell."""
     person = await sandbox.person()
-    key = (await service.connect(person.handle, person.app_password)).profile_key
-    hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
-    refusal = await refused_by_verify(service, key, SHORT)
-    assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    hang.mend()
-    async with asyncio.timeout(LONG):
-        while service.rows("SELECT checked_at FROM connections") == [{"checked_at": None}]:
-            await asyncio.sleep(0.02)
-    monkeypatch.setattr(health, "CHECK_SECONDS", SHORT)
-    await service.execute("UPDATE connections SET checked_at = NULL")
-    sandbox.server.breakages.add(Hang(), method="refreshSession")
-    assert (await service.verify(key)).state
+    hurried = replace(TIMEOUTS, check=3 * SHORT)
+    async with running(database, sandbox.settings(), timeouts=hurried) as service:
+        key = (await service.connect(person.handle, person.app_password)).profile_key
+        hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
+        refusal = await refused_by_verify(service, key, SHORT)
+        assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        hang.mend()
+        async with asyncio.timeout(LONG):
+            while service.rows("SELECT checked_at FROM connections") == [{"checked_at": None}]:
+                await asyncio.sleep(0.02)
+        await service.execute("UPDATE connections SET checked_at = NULL")
+        sandbox.server.breakages.add(Hang(), method="refreshSession")
+        assert (await service.verify(key)).state
 
 
 @pytest.mark.parametrize("call", ["connect", "verify", "lease"])

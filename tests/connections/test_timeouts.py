@@ -1,0 +1,28 @@
+"""Timeouts: limits that depend on each other agree, with the constants of other rooms too."""
+
+import pytest
+
+from service.connections.timeouts import TIMEOUTS, Timeouts
+from service.storage import postgres
+from service.transport import boundary
+
+
+def test_the_limits_of_other_rooms_are_the_same() -> None:
+    assert TIMEOUTS.call == boundary.DEFAULT_SECONDS
+    assert TIMEOUTS.write == postgres.WRITE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "minimum"),
+    [
+        ("call", 9.1, "9.2"),
+        ("reservation", 44, "45"),
+        ("claim", 38, "39"),
+        ("claim_wait", 39, "40"),
+        ("picked", 84, "85"),
+    ],
+)
+def test_a_limit_that_is_too_short_is_rejected(name: str, seconds: float, minimum: str) -> None:
+    """A limit is shorter than what it has to cover."""
+    with pytest.raises(ValueError, match=f"{name} must be at least {minimum} seconds"):
+        Timeouts(**{name: seconds})
