@@ -119,7 +119,7 @@ class Sessions:
         async with platform_time(PlatformTime(until)):
             refreshed = await self.platform(held).refresh(self.open(held), account_of(held))
         session, at = refreshed.session, self._clock.now()
-        if refreshed.inactive:
+        if refreshed.inactive_status:
             # nothing to lend, until a verdict says what to make of it
             session, at = replace(session, expires_at=0), held.refreshed_at
         # if it cannot be stored it is left alone: the server gives the same to the old one again

@@ -201,7 +201,7 @@ class Examination:
         """Read the document, which may name another handle and another server."""
         account = account_of(self.held)
         async with platform_time(PlatformTime(self._until)):
-            named = await self._platform.look_up(account)
+            named = await self._platform.resolve_account(account)
         self._looked = True
         self.username = named.username
         now = self._clock.now()
@@ -226,7 +226,7 @@ class Examination:
 
     async def _standing(self) -> AccountStatus:
         async with platform_time(PlatformTime(self._until)):
-            return await self._platform.standing(account_of(self.held))
+            return await self._platform.account_status(account_of(self.held))
 
     async def _refresh(self) -> bool:
         """Whether the session works, for an account that is active."""
@@ -235,8 +235,8 @@ class Examination:
         except (SessionEnded, Unreadable):
             # its credential was opened before: a login makes another session
             return False
-        self._inactive, self._told_username = refreshed.inactive, refreshed.reported_username
-        if not refreshed.inactive:
+        self._inactive, self._told_username = refreshed.inactive_status, refreshed.reported_username
+        if not refreshed.inactive_status:
             self.session, self.refreshed = refreshed.session, True
         return self.refreshed
 

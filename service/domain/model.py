@@ -213,7 +213,7 @@ class Refreshed:
     """A session's next pair of tokens; of an account that is not active, its status."""
 
     session: Session
-    inactive: str = ""
+    inactive_status: str = ""
     reported_username: str = ""
     """The name that the platform's answer gives the account, if any. It is not proved."""
 

@@ -63,13 +63,13 @@ class CredentialPlatform(Protocol):
     async def refresh(self, session: Session, account: Account) -> Refreshed:
         """The next tokens of *session*; no login is spent. Raises SessionEnded."""
 
-    async def look_up(self, account: Account) -> Account:
+    async def resolve_account(self, account: Account) -> Account:
         """*account* as its platform's directory names it now; neither server nor login is asked.
 
         Its username changes only where the new one is proved both ways. Raises AccountGone.
         """
 
-    async def standing(self, account: Account) -> AccountStatus:
+    async def account_status(self, account: Account) -> AccountStatus:
         """What the account's server tells anybody of it."""
 
     def may_share_credentials(self, origin: str, other: str) -> bool:

@@ -23,8 +23,8 @@ REFRESH = ("store.claim", "platform.refresh", "store.save_session", "store.give_
 LOGIN = (
     "store.claim",
     "platform.refresh",
-    "platform.look_up",
-    "platform.standing",
+    "platform.resolve_account",
+    "platform.account_status",
     "limits.spend",
     "platform.log_in_again",
     "store.save_session",

@@ -94,7 +94,7 @@ class Asked:
 
     async def look(self) -> None:
         try:
-            standing = await self.platform.standing(ACCOUNT)
+            standing = await self.platform.account_status(ACCOUNT)
         except (PlatformRateLimited, PlatformUnavailable) as refusal:
             check(refusal)
         else:

@@ -117,7 +117,7 @@ async def test_log_outs(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
 async def test_standings(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
     bluesky.server.on(STANDING, wire(answer))
     try:
-        was = (await bluesky.platform.standing(bluesky.account)).value
+        was = (await bluesky.platform.account_status(bluesky.account)).value
     except ServiceError as error:
         was = outcome(error)
     assert was == answer["check"]

@@ -152,7 +152,7 @@ async def test_a_401_in_the_protocols_form_ends_the_session(bluesky: LyingBluesk
 async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answer: bytes) -> None:
     """It has no such method: that is no outage, and no proof."""
     bluesky.server.on(STANDING, answer)
-    assert await bluesky.platform.standing(bluesky.account) is AccountStatus.UNKNOWN
+    assert await bluesky.platform.account_status(bluesky.account) is AccountStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answ
 async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes) -> None:
     """The server, or something before it, answers something else: a login may find out more."""
     bluesky.server.on(STANDING, answer)
-    assert await bluesky.platform.standing(bluesky.account) is AccountStatus.UNKNOWN
+    assert await bluesky.platform.account_status(bluesky.account) is AccountStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ async def test_a_standing_that_is_not_answered(
     """A limit, and a connection that is lost, are what they are to any other call."""
     bluesky.server.on(STANDING, answer)
     with pytest.raises(error) as caught:
-        await bluesky.platform.standing(bluesky.account)
+        await bluesky.platform.account_status(bluesky.account)
     assert caught.value.retry_after is not None
 
 

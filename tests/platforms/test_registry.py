@@ -61,10 +61,10 @@ class ToyPlatform:
     async def refresh(self, session: Session, account: Account) -> Refreshed:
         return Refreshed(session)
 
-    async def look_up(self, account: Account) -> Account:
+    async def resolve_account(self, account: Account) -> Account:
         return account
 
-    async def standing(self, account: Account) -> AccountStatus:
+    async def account_status(self, account: Account) -> AccountStatus:
         return AccountStatus.ACTIVE
 
     def may_share_credentials(self, origin: str, other: str) -> bool:

@@ -103,10 +103,12 @@ def _is_told(header: str) -> bool:
 CALLS = {
     "log in": lambda platform: platform.log_in(CREDENTIALS, ACCOUNT),
     "refresh": lambda platform: platform.refresh(SESSION, ACCOUNT),
-    "standing": lambda platform: platform.standing(ACCOUNT),
+    "account status": lambda platform: platform.account_status(ACCOUNT),
     "display name": lambda platform: platform.display_name(ACCOUNT),
     "log out": lambda platform: platform.log_out(SESSION, ACCOUNT.origin),
-    "look up": lambda platform: platform.look_up(replace(ACCOUNT, account_id=f"did:web:{NAME}")),
+    "resolve account": lambda platform: platform.resolve_account(
+        replace(ACCOUNT, account_id=f"did:web:{NAME}")
+    ),
 }
 
 

@@ -135,10 +135,10 @@ class BlueskyPlatform:
                             self._end_later(opened, account.origin)
                 raise
 
-    async def look_up(self, account: Account) -> Account:
+    async def resolve_account(self, account: Account) -> Account:
         return await self._identity.as_named(account)
 
-    async def standing(self, account: Account) -> AccountStatus:
+    async def account_status(self, account: Account) -> AccountStatus:
         question = {"did": account.account_id}
         with at_step(PlatformUnavailableStep.SERVER):
             try:
@@ -155,7 +155,7 @@ class BlueskyPlatform:
                 raise
             if answer.is_limit:
                 answers.refuse_status(answer, self._outside.clock.now())
-            return answers.standing(answer, account.account_id)
+            return answers.account_status(answer, account.account_id)
 
     def may_share_credentials(self, origin: str, other: str) -> bool:
         return origin == other or bool(HOUSE.fullmatch(origin) and HOUSE.fullmatch(other))

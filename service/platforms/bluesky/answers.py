@@ -43,7 +43,7 @@ MAX_MESSAGE = 200
 MAX_OPENED = 8
 """An answer that has more refresh tokens is made up."""
 REFRESH_TOKEN = re.compile(rb'"refreshJwt"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,8192})"')
-STANDINGS = {
+ACCOUNT_STATUSES = {
     "deactivated": AccountStatus.DEACTIVATED,
     "suspended": AccountStatus.SUSPENDED,
     "takendown": AccountStatus.TAKEN_DOWN,
@@ -207,20 +207,20 @@ def refuse_status(answer: XrpcAnswer, now: Micros) -> NoReturn:
     raise error
 
 
-def standing(answer: XrpcAnswer, did: str) -> AccountStatus:
+def account_status(answer: XrpcAnswer, did: str) -> AccountStatus:
     """What getRepoStatus says of *did*; UNKNOWN, where it says nothing of it."""
-    if answer.status in (400, 403, 404, 410) and answer.error in words.STANDINGS:
-        return words.STANDINGS[answer.error]
+    if answer.status in (400, 403, 404, 410) and answer.error in words.ACCOUNT_STATUSES:
+        return words.ACCOUNT_STATUSES[answer.error]
     said = answer.message.replace(did, "{did}", 1)
-    if answer.is_refusal and said in words.STANDING_MESSAGES:
-        return words.STANDING_MESSAGES[said]
+    if answer.is_refusal and said in words.ACCOUNT_STATUS_MESSAGES:
+        return words.ACCOUNT_STATUS_MESSAGES[said]
     if not answer.is_success or answer.body.get("did") != did:
         return AccountStatus.UNKNOWN  # not every server software has this call
     active, named = answer.body.get("active"), answer.body.get("status")
     if active is True:
         return AccountStatus.ACTIVE
     if active is False and isinstance(named, str):
-        return STANDINGS.get(named.lower(), AccountStatus.UNKNOWN)
+        return ACCOUNT_STATUSES.get(named.lower(), AccountStatus.UNKNOWN)
     return AccountStatus.UNKNOWN
 
 
@@ -270,7 +270,7 @@ def _inactive(body: Mapping[str, Any]) -> str:
         return ""
     told = body.get("status")
     status = told.lower() if isinstance(told, str) else ""
-    return status if status in STANDINGS else "inactive"
+    return status if status in ACCOUNT_STATUSES else "inactive"
 
 
 def _sounds_refused(answer: XrpcAnswer) -> bool:

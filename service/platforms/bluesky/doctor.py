@@ -231,7 +231,7 @@ class Doctor:
                     {"did": did},
                     trusted=origin in self._outside.account_servers,
                 )
-            standing = answers.standing(XrpcAnswer.of(answer), did)
+            standing = answers.account_status(XrpcAnswer.of(answer), did)
         except (PlatformUnavailable, NameNotFound):
             pass
         if standing in INACTIVE:

@@ -75,14 +75,14 @@ WRONG_TOKEN = frozenset(
 )
 """In answer to deleteSession: servers that want the access token refuse the refresh token so."""
 
-STANDINGS = {
+ACCOUNT_STATUSES = {
     "RepoNotFound": AccountStatus.NOT_FOUND,
     "RepoDeactivated": AccountStatus.DEACTIVATED,
     "RepoSuspended": AccountStatus.SUSPENDED,
     "RepoTakendown": AccountStatus.TAKEN_DOWN,
 }
 """In answer to getRepoStatus."""
-STANDING_MESSAGES = {
+ACCOUNT_STATUS_MESSAGES = {
     "could not find account for did: {did}": AccountStatus.NOT_FOUND,
     "account for did: {did} is deactivated": AccountStatus.DEACTIVATED,
     "account for did: {did} is taken down": AccountStatus.TAKEN_DOWN,
