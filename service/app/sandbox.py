@@ -42,7 +42,9 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
     try:
         await sandbox.start(settings.sandbox_address, control_address)
     except AddressTaken as error:
-        raise StartError(str(error)) from None
+        raise StartError(
+            f"{error} POSTCORE_SANDBOX_ADDRESS and POSTCORE_SANDBOX_CONTROL_ADDRESS name others"
+        ) from None
     origins = sandbox.first.origin, sandbox.second.origin
     log.info("sandbox is open", control=sandbox.control.address, servers=origins)
     try:

@@ -90,7 +90,9 @@ def told() -> Iterator[None]:
 
     try:
         yield
-    except (StartError, StoreError, KeyringError, CertificateError, PortTaken) as error:
+    except PortTaken as error:
+        fail(f"{error} POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others")
+    except (StartError, StoreError, KeyringError, CertificateError) as error:
         fail(str(error))
     except ServiceUnavailable as error:
         fail(f"the database cannot be used just now ({error.why})")

@@ -46,7 +46,8 @@ def test_a_second_server_is_refused(home: Home, server: Started) -> None:
     other = {"DATABASE_URL": "sqlite:///other.db", "GRPC_ADDRESS": server.address}
     shutil.copy(home.database, home.folder / "other.db")
     assert home.run("serve", "--sandbox", **other).sentence == (
-        f"cannot listen on {server.address}; is the port taken?"
+        f"cannot listen on {server.address}; is the port taken? "
+        "POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
     )
     assert health(server.address) == "SERVING"
 

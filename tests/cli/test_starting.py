@@ -176,15 +176,18 @@ async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: s
 
 
 async def test_a_port_that_is_taken_is_told(home: Home) -> None:
-    """In a sentence, with exit code 1, though the other would share it; so for the sandbox's."""
+    """In a sentence that says how to choose another, with exit code 1, though the other would
+    share it; so for the sandbox's."""
     with taken_port() as address:
-        sentence = f"cannot listen on {address}; is the port taken?"
+        taken = f"cannot listen on {address}; is the port taken?"
+        sentence = f"{taken} POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
         assert home.run("serve", GRPC_ADDRESS=address).sentence == sentence
         assert home.run("serve", HTTP_ADDRESS=address).sentence == sentence
         with pytest.raises(StartError) as caught:
             async with serving(home.settings(SANDBOX_ADDRESS=address), sandbox=True):
                 pass
-        assert str(caught.value) == sentence
+        others = "POSTCORE_SANDBOX_ADDRESS and POSTCORE_SANDBOX_CONTROL_ADDRESS name others"
+        assert str(caught.value) == f"{taken} {others}"
 
 
 @pytest.mark.parametrize("address", ["nowhere.invalid:1", "192.0.2.1:1"])
