@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from types import FrameType
@@ -19,7 +20,7 @@ from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
 from service.runtime import children
-from service.settings import Settings
+from service.settings import PREFIX, Settings
 
 KEY_NAME = "development"
 METHOD = "postcore.profiles.v1.ProfileService/ConnectProfile"
@@ -38,6 +39,8 @@ DEFAULTS = {
     "POSTCORE_TENANT_LOGIN_BUDGET": "1000,10000",
 }
 
+ADDRESSES = ("grpc_address", "http_address", "sandbox_address", "sandbox_control_address")
+
 PLAIN_TEXT = {
     # the sandbox is for this machine alone, and what is printed is to run as it stands
     "POSTCORE_TLS_CERT_FILE": "",
@@ -49,7 +52,7 @@ PLAIN_TEXT = {
 def show(environ: Mapping[str, str]) -> int:
     """Serve the sandbox until told to stop, and show one call; returns the exit code."""
     defaults = {name: environ.get(name) or DEFAULTS[name] for name in DEFAULTS}
-    environ = {**environ, **defaults, **PLAIN_TEXT}
+    environ = {**environ, **_addresses(environ), **defaults, **PLAIN_TEXT}
     settings = Settings.read(environ)
     if not settings.keyring_file.exists():
         create_keyring(settings.keyring_file, new_keys("the demonstration"))
@@ -88,6 +91,29 @@ def show(environ: Mapping[str, str]) -> int:
         raise
     click.echo(f"\n{ready}")
     return server.wait()
+
+
+def _addresses(environ: Mapping[str, str]) -> dict[str, str]:
+    """Addresses to take calls on, in the place of the usual ones, where this machine has IPv6
+    alone."""
+    if _is_here(socket.AF_INET, "127.0.0.1") or not _is_here(socket.AF_INET6, "::1"):
+        return {}
+    addresses = {}
+    for name in ADDRESSES:
+        usual = Settings.model_fields[name].default
+        addresses[f"{PREFIX}{name.upper()}"] = usual.replace("127.0.0.1", "[::1]")
+    if environ.get("POSTCORE_SANDBOX_ADDRESS", "").endswith(":0"):
+        del addresses["POSTCORE_SANDBOX_CONTROL_ADDRESS"]  # it takes after the other
+    return {name: address for name, address in addresses.items() if not environ.get(name)}
+
+
+def _is_here(family: socket.AddressFamily, address: str) -> bool:
+    try:
+        with socket.socket(family) as listener:
+            listener.bind((address, 0))
+    except OSError:
+        return False
+    return True
 
 
 async def _show_call(settings: Settings, address: str, http_address: str) -> None:

@@ -17,9 +17,17 @@ import pytest
 from service.cli.demo import METHOD, REQUEST
 from tests.cli.calls import list_platforms
 from tests.cli.home import DEADLINE, Home, Started
+from tests.identity.namespace import network
 from tests.support.authority import Authority
 
 REPLY = {"profileKey": "prof_abc123", "platform": "bluesky", "username": "user.bsky.social"}
+NO_IPV6 = 77
+IPV6_ALONE = f"""
+ip link set lo up
+ip address delete 127.0.0.1/8 dev lo
+ip address show dev lo | grep -q ::1 || exit {NO_IPV6}
+exec "$@"
+"""
 
 
 @dataclass
@@ -143,11 +151,13 @@ def test_it_is_in_plain_text(empty_home: Home, empty_database: Path, tmp_path: P
         assert list_platforms(shown.address, shown.api_key) == "OK"
 
 
-@pytest.mark.parametrize("setting", ["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS"])
+@pytest.mark.parametrize(
+    "setting", ["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS", "SANDBOX_CONTROL_ADDRESS"]
+)
 def test_a_port_that_is_taken_is_told_in_a_sentence(
     empty_home: Home, empty_database: Path, setting: str
 ) -> None:
-    """And nothing is left running."""
+    """With the variable that names another; and nothing is left running."""
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
     with socket.socket() as taken:
@@ -158,7 +168,27 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.splitlines()[-1].startswith("Error: ")
     assert address in outcome.err.splitlines()[-1]
+    assert f"POSTCORE_{setting}" in outcome.err.splitlines()[-1]
     assert "Traceback" not in outcome.err
+
+
+def test_it_runs_where_there_is_ipv6_alone(empty_home: Home, empty_database: Path) -> None:
+    """On the usual ports of that loopback address, which the printed calls name."""
+    in_a_network = network()
+    empty_home.database.parent.mkdir()
+    shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
+    usual = dict.fromkeys(["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS"], "")
+    by = [*in_a_network, "sh", "-c", IPV6_ALONE, "sh"]
+    with empty_home.started("demo", by=by, **usual) as started:
+        try:
+            lines = started.until("ready ")
+        except AssertionError:
+            if started.process.poll() == NO_IPV6:
+                pytest.skip("this machine has no IPv6")
+            raise
+        assert lines[-1] == "ready grpc=[::1]:50051 http=[::1]:8080"
+        assert '  "username": "user.bsky.social"' in lines
+        Demo(started, "", "\n".join(lines)).end(signal.SIGINT, to_all=True)
 
 
 def test_it_can_be_stopped_before_the_call(empty_home: Home, empty_database: Path) -> None:
