@@ -88,7 +88,7 @@ def test_one_command_gives_the_demonstration(environment: Path, tmp_path: Path) 
         lines = started.until("ready ")
         assert '  "username": "user.bsky.social"' in lines
         http = lines[-1].rpartition("http=")[2]
-        for path, part in (("docs", b"/docs/page.js"), ("docs/page.js", b"function")):
+        for path, part in (("docs", b"ConnectProfile"), ("docs/page.css", b"{")):
             with urllib.request.urlopen(f"http://{http}/{path}", timeout=DEADLINE) as page:
                 assert part in page.read()
         with urllib.request.urlopen(f"http://{http}/openapi.json", timeout=DEADLINE) as document:
