@@ -29,11 +29,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 CACHE_SECONDS = 5.0
 CACHE_SIZE = 10_000
-STRANGERS_EACH_TURN = 2
+MAX_UNPROVEN_EACH_TURN = 2
 """Calls without a key, or with one that is not known yet, in each turn of the event loop."""
 
 
-class Access:
+class ApiKeys:
     """Mints API keys, and tells whose a key is. Revoked keys stop within 5 s."""
 
     def __init__(self, store: Store, keyring: Keyring, clock: Clock) -> None:
@@ -45,7 +45,7 @@ class Access:
         self._unknown: OrderedDict[str, tuple[float, ApiKey | None]] = OrderedDict()
         # the digests of keys that were found right, and their ids: a key's verifier never changes
         self._right: OrderedDict[bytes, str] = OrderedDict()
-        self._strangers = Turns(STRANGERS_EACH_TURN)
+        self._unproven = Turns(MAX_UNPROVEN_EACH_TURN)
 
     def mint(self, tenant_id: str, name: str, scopes: frozenset[Scope]) -> tuple[str, ApiKey]:
         """A new key, which is shown once, and what is kept of it."""
@@ -64,7 +64,7 @@ class Access:
         What is known of it may be that many seconds old, and CACHE_SECONDS at most.
         """
         if not presented:
-            await self._strangers.take()
+            await self._unproven.take()
             raise MissingApiKey
         within = CACHE_SECONDS if within is None else within
         digest = hashlib.sha256(presented.encode(errors="replace")).digest()
@@ -72,7 +72,7 @@ class Access:
         if key_id is not None:
             return await self.require_valid(key_id, within)
         # a flood of calls without a key, or with guesses, waits here, and calls with a key pass it
-        await self._strangers.take()
+        await self._unproven.take()
         key = await self._proved(presented, within)
         _keep(self._right, digest, key.key_id)
         return key
@@ -82,7 +82,7 @@ class Access:
 
         What is known of it may be *within* seconds old.
         """
-        key = await self._look_up(key_id, within)
+        key = await self._find(key_id, within)
         if key is None or key.revoked_at is not None:
             raise InvalidApiKey
         return key
@@ -91,7 +91,7 @@ class Access:
         shape = SHAPE.fullmatch(presented)
         if shape is None or _checksum(presented[:-6]) != shape[2]:
             raise InvalidApiKey
-        key = await self._look_up(shape[1], within)
+        key = await self._find(shape[1], within)
         # an unknown id costs the same HMAC and comparison as a known one
         # and so does a revoked one, whose keyring key may be retired
         live = key is not None and key.revoked_at is None
@@ -104,7 +104,7 @@ class Access:
             raise InvalidApiKey
         return key
 
-    async def _look_up(self, key_id: str, within: float) -> ApiKey | None:
+    async def _find(self, key_id: str, within: float) -> ApiKey | None:
         now = monotonic()
         # both are looked into, whatever the first says, and so an unknown id takes no longer
         for cached in (self._known.get(key_id), self._unknown.get(key_id)):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.access.idempotency import Idempotency
 from service.access.rate_limits import CallLimits
 from service.app import descriptors
@@ -68,7 +68,7 @@ class House:
     """All that is built, but for the transports."""
 
     store: SqlStore
-    access: Access
+    api_keys: ApiKeys
     adapters: tuple[CredentialPlatform, ...]
     registry: Registry
     connect: Connect
@@ -119,7 +119,7 @@ async def house(
         lookups, checks = (
             LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)
         )
-        access = Access(store, keyring, clock)
+        api_keys = ApiKeys(store, keyring, clock)
         connect = Connect(
             store,
             registry,
@@ -131,7 +131,7 @@ async def house(
             logouts,
             clock,
             tasks,
-            access,
+            api_keys,
             lookups,
             timeouts,
         )
@@ -147,7 +147,7 @@ async def house(
         try:
             yield House(
                 store,
-                access,
+                api_keys,
                 adapters,
                 registry,
                 connect,
@@ -210,11 +210,11 @@ async def serving(
             # nobody else serves from this database: what a crash left claimed is free
             await built.store.forget_claims()
             await built.store.forget_reservations()
-        admission = admit(built.access, settings)
+        admission = admit(built.api_keys, settings)
         for part in (built.keyring.follow, built.audit.run, admission.run, built.heads.run):
             await stack.enter_async_context(run_in_background(part))
         await stack.enter_async_context(run_in_background(built.retention.run))
-        boundary = Boundary(built.access, CallLimits(settings.calls_per_second), admission)
+        boundary = Boundary(built.api_keys, CallLimits(settings.calls_per_second), admission)
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
         platforms = PlatformServicer(built.registry)
         grpc = GrpcServer(
@@ -243,10 +243,10 @@ async def serving(
         yield Serving(at_grpc, at_http, warm)
 
 
-def admit(access: Access, settings: Settings) -> Admission:
+def admit(api_keys: ApiKeys, settings: Settings) -> Admission:
     """The bounds of calls and streams that *settings* name."""
     return Admission(
-        access,
+        api_keys,
         max_calls=settings.max_concurrent_calls,
         max_calls_per_tenant=settings.concurrent_calls_per_tenant,
         max_streams=settings.max_streams,

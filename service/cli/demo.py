@@ -13,7 +13,7 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.app.startup import open_store, open_vault
 from service.crypto.keyring import Keyring, create_keyring, new_keys
@@ -178,6 +178,6 @@ async def _fresh_key(settings: Settings) -> str:
         for old in await store.api_keys(SANDBOX_TENANT):
             if old.name == KEY_NAME and old.revoked_at is None:
                 await store.revoke_api_key(old.key_id, clock.now())
-        plain, key = Access(store, keyring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
+        plain, key = ApiKeys(store, keyring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
         await store.add_api_key(key)
     return plain

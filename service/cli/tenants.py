@@ -80,7 +80,7 @@ def api_keys() -> None:
 )
 def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
     """Create a key; prints it alone, this once."""
-    from service.access.api_keys import Access
+    from service.access.api_keys import ApiKeys
     from service.app.startup import open_store, open_vault
     from service.crypto.keyring import Keyring
     from service.domain.clock import SystemClock
@@ -94,7 +94,7 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
         keyring = Keyring(read.keyring_file)
         async with open_store(read) as store:
             await open_vault(store, keyring)
-            plain, key = Access(store, keyring, SystemClock()).mint(
+            plain, key = ApiKeys(store, keyring, SystemClock()).mint(
                 tenant, name, frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
             )
             return plain if await store.add_api_key(key) else None

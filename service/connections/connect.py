@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.access.idempotency import Idempotency, check_key
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
@@ -61,7 +61,7 @@ class Connect:
         logouts: Logouts,
         clock: Clock,
         tasks: OwnedTasks,
-        access: Access,
+        access: ApiKeys,
         lookups: LookupLimits,
         timeouts: Timeouts,
     ) -> None:

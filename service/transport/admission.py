@@ -9,7 +9,7 @@ from collections import Counter
 
 import structlog
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.domain.errors import (
     InternalError,
     InvalidApiKey,
@@ -80,7 +80,7 @@ class Admission:
 
     def __init__(
         self,
-        access: Access,
+        access: ApiKeys,
         *,
         max_calls: int,
         max_calls_per_tenant: int,

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import structlog
 
-from service.access.api_keys import Access, require
+from service.access.api_keys import ApiKeys, require
 from service.access.rate_limits import Allowance, CallLimits
 from service.domain.errors import (
     DeadlineExceeded,
@@ -65,7 +65,7 @@ def request_id(given: str | None) -> str:
 class Boundary:
     """Runs calls. Nothing leaves it but replies, ServiceError and cancellation."""
 
-    def __init__(self, access: Access, limits: CallLimits, admission: Admission) -> None:
+    def __init__(self, access: ApiKeys, limits: CallLimits, admission: Admission) -> None:
         self._access = access
         self._limits = limits
         self._admission = admission

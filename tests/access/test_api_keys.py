@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.access.api_keys import BASE62, CACHE_SIZE, Access, _checksum
+from service.access.api_keys import BASE62, CACHE_SIZE, ApiKeys, _checksum
 from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey
@@ -33,90 +33,90 @@ def keys() -> Keys:
 
 
 @pytest.fixture
-def access(keys: Keys, tmp_path: Path) -> Access:
+def api_keys(keys: Keys, tmp_path: Path) -> ApiKeys:
     create_keyring(tmp_path / "keyring.json", new_keys("test"))
-    return Access(keys, Keyring(tmp_path / "keyring.json"), SystemClock())  # type: ignore[arg-type]
+    return ApiKeys(keys, Keyring(tmp_path / "keyring.json"), SystemClock())  # type: ignore[arg-type]
 
 
-async def test_a_minted_key_is_checked(access: Access, keys: Keys) -> None:
+async def test_a_minted_key_is_checked(api_keys: ApiKeys, keys: Keys) -> None:
     """Its shape is the documented one, it is found again, and asked for once in 5 s."""
-    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES | {Scope.SESSIONS_LEASE})
+    plain, kept = api_keys.mint("ten_a", "name", DEFAULT_SCOPES | {Scope.SESSIONS_LEASE})
     keys.kept[kept.key_id] = kept
     assert re.fullmatch(r"pc_live_[a-z0-9]{16}_[0-9A-Za-z]{49}", plain)
     for _ in range(3):
-        assert await access.check(plain) == kept
+        assert await api_keys.check(plain) == kept
     assert keys.asked == 1
 
 
-async def test_what_is_kept_holds_no_key(access: Access) -> None:
+async def test_what_is_kept_holds_no_key(api_keys: ApiKeys) -> None:
     """An HMAC of 32 bytes, which its repr does not show either."""
-    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    plain, kept = api_keys.mint("ten_a", "name", DEFAULT_SCOPES)
     secret = plain.split("_")[3]
     assert len(kept.verifier) == 32
     assert secret not in repr(kept)
     assert repr(kept.verifier) not in repr(kept)
 
 
-async def test_one_wrong_letter_never_reaches_the_store(access: Access, keys: Keys) -> None:
+async def test_one_wrong_letter_never_reaches_the_store(api_keys: ApiKeys, keys: Keys) -> None:
     """The checksum catches every single slip."""
-    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    plain, kept = api_keys.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
     for place in range(len("pc_live_"), len(plain)):
         for letter in {"0", "a", "Z"} - {plain[place]}:
             with pytest.raises(InvalidApiKey):
-                await access.check(plain[:place] + letter + plain[place + 1 :])
+                await api_keys.check(plain[:place] + letter + plain[place + 1 :])
     assert keys.asked == 0
 
 
-async def test_a_guess_with_a_right_checksum_is_refused(access: Access, keys: Keys) -> None:
+async def test_a_guess_with_a_right_checksum_is_refused(api_keys: ApiKeys, keys: Keys) -> None:
     """The secret counts, not the id."""
-    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    plain, kept = api_keys.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
     body = f"pc_live_{kept.key_id}_{'0' * 43}"
     with pytest.raises(InvalidApiKey):
-        await access.check(body + _checksum(body))
-    assert await access.check(plain) == kept
+        await api_keys.check(body + _checksum(body))
+    assert await api_keys.check(plain) == kept
 
 
 async def test_guesses_do_not_grow_without_bound_nor_push_out_keys_in_use(
-    access: Access, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    api_keys: ApiKeys, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unknown ids have a bounded cache of their own."""
     monkeypatch.setattr("service.access.api_keys.CACHE_SIZE", 50)
-    plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
+    plain, kept = api_keys.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
-    await access.check(plain)
+    await api_keys.check(plain)
     for number in range(200):
         body = f"pc_live_{number:016d}_{'0' * 43}"
         with pytest.raises(InvalidApiKey):
-            await access.check(body + _checksum(body))
-    assert len(access._unknown) == 50
+            await api_keys.check(body + _checksum(body))
+    assert len(api_keys._unknown) == 50
     asked = keys.asked
-    assert await access.check(plain) == kept
+    assert await api_keys.check(plain) == kept
     assert keys.asked == asked
     assert CACHE_SIZE > 1000
 
 
 async def test_another_keyrings_key_does_not_fit(
-    access: Access, keys: Keys, tmp_path: Path
+    api_keys: ApiKeys, keys: Keys, tmp_path: Path
 ) -> None:
     """A stolen database cannot be made to accept keys minted elsewhere."""
     create_keyring(tmp_path / "other.json", new_keys("test"))
     other = Keyring(tmp_path / "other.json")
-    plain, kept = Access(keys, other, SystemClock()).mint(  # type: ignore[arg-type]
+    plain, kept = ApiKeys(keys, other, SystemClock()).mint(  # type: ignore[arg-type]
         "ten_a", "name", DEFAULT_SCOPES
     )
-    ours = access._keyring.active(KeyPurpose.API_KEY).key_id
+    ours = api_keys._keyring.active(KeyPurpose.API_KEY).key_id
     keys.kept[kept.key_id] = ApiKey(
         kept.key_id, "ten_a", "name", DEFAULT_SCOPES, ours, kept.verifier, 1
     )
     with pytest.raises(InvalidApiKey):
-        await access.check(plain)
+        await api_keys.check(plain)
 
 
-def test_minted_keys_are_all_different(access: Access) -> None:
+def test_minted_keys_are_all_different(api_keys: ApiKeys) -> None:
     """And use all their letters."""
-    minted = {access.mint("ten_a", "", DEFAULT_SCOPES)[0] for _ in range(300)}
+    minted = {api_keys.mint("ten_a", "", DEFAULT_SCOPES)[0] for _ in range(300)}
     assert len(minted) == 300
     assert set(BASE62) <= set("".join(plain.split("_")[3] for plain in minted))
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.access.idempotency import Idempotency
 from service.access.rate_limits import CallLimits
 from service.cli import main as cli
@@ -38,7 +38,7 @@ from service.storage.store import SqlStore
 
 PR_GET_DUMPABLE = 3
 CONNECT = (
-    *((Access, "check"), (CallLimits, "take"), (Connect, "connect"), (Idempotency, "claim")),
+    *((ApiKeys, "check"), (CallLimits, "take"), (Connect, "connect"), (Idempotency, "claim")),
     *((Tokens, "fingerprint"), (SqlStore, "reserve"), (SqlStore, "connected_account")),
     *((BlueskyPlatform, "tidy"), (BlueskyPlatform, "identify"), (Identity, "account")),
     *((Egress, "get"), (OneOrigin, "handle_async_request"), (LoginBudget, "spend")),

@@ -57,7 +57,7 @@ async def guarded(stack: AsyncExitStack) -> int:
     log.configure(settings.log_format, settings.log_level)
     built = await stack.enter_async_context(house(settings))
     boundary = Boundary(
-        built.access, CallLimits(settings.calls_per_second), admit(built.access, settings)
+        built.api_keys, CallLimits(settings.calls_per_second), admit(built.api_keys, settings)
     )
     server = GrpcServer(
         boundary,

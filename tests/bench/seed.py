@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app.startup import claim_mode, open_store, open_vault
 from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.vault import Vault
@@ -92,7 +92,7 @@ async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
     async with open_store(read) as store:
         await claim_mode(store, "live")
         vault = await open_vault(store, keyring)
-        access = Access(store, keyring, clock)
+        access = ApiKeys(store, keyring, clock)
 
         async def connect(tenant_id: str) -> tuple[str, str]:
             saved, token = login(vault, tenant_id, clock.now())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app.startup import open_store, open_vault
 from service.cli.main import cli
 from service.crypto.keyring import Keyring, create_keyring, new_keys
@@ -48,7 +48,7 @@ async def _key(home: Home, scopes: frozenset[Scope]) -> str:
     async with open_store(home.settings()) as store:
         await open_vault(store, keyring)
         await store.create_tenant(Tenant(TENANT, "test", clock.now()))
-        plain, key = Access(store, keyring, clock).mint(TENANT, "test", scopes)
+        plain, key = ApiKeys(store, keyring, clock).mint(TENANT, "test", scopes)
         assert await store.add_api_key(key)
     return plain
 

@@ -22,7 +22,7 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app.startup import open_store, open_vault
 from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.crypto.vault import Vault
@@ -106,7 +106,7 @@ async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -
         tenants = [f"ten_{random_id()}" for _ in range(TENANTS)]
         for tenant in tenants:
             await store.create_tenant(Tenant(tenant, "figures", now))
-        plain, key = Access(store, keyring, SystemClock()).mint(
+        plain, key = ApiKeys(store, keyring, SystemClock()).mint(
             tenants[0], "figures", DEFAULT_SCOPES
         )
         await store.add_api_key(key)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.access.api_keys import SHAPE, Access, _checksum
+from service.access.api_keys import SHAPE, ApiKeys, _checksum
 from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey, MissingApiKey
@@ -25,7 +25,7 @@ from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
 def opened(folder: Path) -> Iterator[Read]:
     create_keyring(folder / "keyring.json", new_keys("test"))
     keys = Keys()
-    access = Access(cast("Store", keys), Keyring(folder / "keyring.json"), SystemClock())
+    access = ApiKeys(cast("Store", keys), Keyring(folder / "keyring.json"), SystemClock())
     plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
     with asyncio.Runner() as runner:

@@ -70,9 +70,9 @@ class House:
         async with app.house(read, "live", clock, TIMEOUTS) as built:
             server = GrpcServer(
                 Boundary(
-                    built.access,
+                    built.api_keys,
                     CallLimits(read.calls_per_second),
-                    app.admit(built.access, read),
+                    app.admit(built.api_keys, read),
                 ),
                 ProfileServicer(built.connect, built.profiles, built.health, built.watch),
                 PlatformServicer(built.registry),

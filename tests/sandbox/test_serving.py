@@ -12,7 +12,7 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app import build as app
 from service.app import sandbox as playground
 from service.app.sandbox import SANDBOX_TENANT
@@ -73,7 +73,7 @@ async def test_both_servers_are_open_and_trusted(
         assert moved["server"] == fields["servers"][1] != fields["servers"][0]
         made = await asked(fields, "POST", "accounts", moved["did"], "app-passwords")
         async with open_store(settings) as store:
-            access = Access(store, Keyring(settings.keyring_file), SystemClock())
+            access = ApiKeys(store, Keyring(settings.keyring_file), SystemClock())
             key, stored = access.mint(SANDBOX_TENANT, "test", DEFAULT_SCOPES)
             assert await store.add_api_key(stored)
         async with grpc.aio.insecure_channel(running.grpc) as channel:

@@ -19,7 +19,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app.build import serving
 from service.app.startup import open_store
 from service.connections.timeouts import TIMEOUTS, Timeouts
@@ -181,7 +181,7 @@ class Running:
         """A new key (and its id), made beside the server as the command line makes it."""
         async with open_store(self.settings) as store:
             keyring = Keyring(self.settings.keyring_file)
-            plain, key = Access(store, keyring, SystemClock()).mint(
+            plain, key = ApiKeys(store, keyring, SystemClock()).mint(
                 tenant_id or self.tenant_id, "test", frozenset(scopes) or DEFAULT_SCOPES
             )
             assert await store.add_api_key(key)

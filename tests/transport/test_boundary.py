@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from postcore.profiles.v1 import platform_service_pb2, session_service_pb2
 from service.access import api_keys as access_module
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.crypto.keyring import UnknownKey
 from service.domain.model import Scope
 from service.platforms.bluesky.adapter import BlueskyPlatform
@@ -67,13 +67,13 @@ async def test_malformed_unknown_and_revoked_keys_look_the_same(
     """INVALID_API_KEY, byte for byte; a bad checksum never reaches the store."""
     monkeypatch.setattr(access_module, "CACHE_SECONDS", 0)
     asked: list[str] = []
-    look_up = Access._look_up
+    find = ApiKeys._find
 
-    async def noted(self: Access, key_id: str, within: float) -> object:
+    async def noted(self: ApiKeys, key_id: str, within: float) -> object:
         asked.append(key_id)
-        return await look_up(self, key_id, within)
+        return await find(self, key_id, within)
 
-    monkeypatch.setattr(Access, "_look_up", noted)
+    monkeypatch.setattr(ApiKeys, "_find", noted)
     key = sandboxed.api_key
     revoked, revoked_id = await sandboxed.new_key()
     await sandboxed.revoke_key(revoked_id)
@@ -261,7 +261,7 @@ async def test_an_unknown_keyring_key_is_internal_and_no_verdict(
     async def lacking(*_: object) -> object:
         raise UnknownKey("apikey-00000000")
 
-    monkeypatch.setattr(Access, "check", lacking)
+    monkeypatch.setattr(ApiKeys, "check", lacking)
     assert (await sandboxed.refused("a.test", "p")).reason == "INTERNAL"
 
 

@@ -16,7 +16,7 @@ import grpc.aio
 import httpx
 import pytest
 
-from service.access.api_keys import BASE62, Access, _checksum
+from service.access.api_keys import BASE62, ApiKeys, _checksum
 from service.app.startup import open_store
 from service.crypto.keyring import Keyring
 from service.domain.clock import SystemClock
@@ -211,7 +211,7 @@ def _too_small(low: float, high: float, felt: float) -> bool | None:
 async def _known(read: Any, tenant_id: str, count: int) -> list[str]:
     """The ids of so many new keys."""
     async with open_store(read) as store:
-        access = Access(store, Keyring(read.keyring_file), SystemClock())
+        access = ApiKeys(store, Keyring(read.keyring_file), SystemClock())
         keys = [access.mint(tenant_id, "", DEFAULT_SCOPES)[1] for _ in range(count)]
         for start in range(0, count, 500):
             some = keys[start : start + 500]

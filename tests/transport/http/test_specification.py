@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.access.api_keys import Access
+from service.access.api_keys import ApiKeys
 from service.app.build import serving
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
 from service.app.startup import open_store
@@ -98,7 +98,9 @@ async def sandboxed_served(home: Home) -> AsyncIterator[Served]:
     settings = home.settings()
     async with serving(settings, sandbox=True) as started, open_store(settings) as store:
         keyring = Keyring(settings.keyring_file)
-        plain, key = Access(store, keyring, SystemClock()).mint(SANDBOX_TENANT, "t", DEFAULT_SCOPES)
+        plain, key = ApiKeys(store, keyring, SystemClock()).mint(
+            SANDBOX_TENANT, "t", DEFAULT_SCOPES
+        )
         assert await store.add_api_key(key)
         yield Served(started.http, plain, HANDLE, PASSWORD, SANDBOX_PROFILE)
 
