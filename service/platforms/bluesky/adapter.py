@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import structlog
 
 from service.domain.errors import PlatformUnavailable, ServiceError
+from service.domain.logout import end_session
 from service.domain.model import (
     Account,
     AccountStatus,
@@ -46,14 +46,10 @@ APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
 CREATE_SESSION = "com.atproto.server.createSession"
 REFRESH_SESSION = "com.atproto.server.refreshSession"
 DELETE_SESSION = "com.atproto.server.deleteSession"
-LOG_OUT_SECONDS = 5.0
-"""What ending a refused session may take, while nobody waits for it."""
 HOUSE = re.compile(
     r"https://(bsky\.social|[a-z0-9-]+(\.[a-z0-9-]+)*\.host\.bsky\.network)", re.ASCII
 )
 """Bluesky's own servers: the entryway takes logins for all the others."""
-
-log = structlog.get_logger()
 
 
 class BlueskyPlatform:
@@ -177,15 +173,8 @@ class BlueskyPlatform:
         answers.check_logged_out(answer, self._outside.clock.now())
 
     def _end_later(self, session: Session, origin: str) -> None:
-        """End a session. Nobody waits: a server that hangs costs no verdict."""
-        self._outside.leave(self._end_quietly(session, origin))
-
-    async def _end_quietly(self, session: Session, origin: str) -> None:
-        try:
-            async with asyncio.timeout(LOG_OUT_SECONDS):
-                await self.log_out(session, origin)
-        except (ServiceError, TimeoutError) as error:
-            log.warning("session not ended at the server", why=getattr(error, "why", "timeout"))
+        """End a session in the background: a server that hangs delays no verdict."""
+        self._outside.leave(end_session(self, session, origin))
 
     async def _ask(self, account: Account, method: str, question: dict[str, str]) -> Answer:
         """What the account's server answers anybody."""
