@@ -1,9 +1,8 @@
-"""Connect: a proven login becomes a profile's connection. The heart of the service."""
+"""Connect: prove credentials, and save them as a profile's connection."""
 
 import asyncio
 import re
 import secrets
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import structlog
@@ -23,22 +22,22 @@ from service.domain.ids import new_profile_key
 from service.domain.model import Account, Caller, Connected, Credentials, Login
 from service.domain.names import required_platform_id, well_formed_profile_key
 from service.domain.platform import CredentialPlatform
-from service.domain.records import LoginPurpose, LoginWrite, Purpose, Reservation, SecretAddress
+from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddress
 from service.domain.steps import PlatformTime, platform_time
 from service.domain.store import Store
 from service.platforms.registry import Registry
 from service.runtime.tasks import OwnedTasks
 
 DISPLAY_NAME_SECONDS = 5.0
-KEY_SECONDS = 2.0
-"""The age of what is known of the caller's key when a login is made, and when it is saved."""
+MAX_KEY_AGE_SECONDS = 2.0
+"""Maximum age of what is known of the caller's key before a login, and before it is saved."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """*profile_key* None: make a profile. *idempotency_key* empty: none was given."""
+    """*profile_key* None: create a profile. *idempotency_key* empty: none was given."""
 
     profile_key: str | None
     platform: str
@@ -46,8 +45,26 @@ class ConnectRequest:
     idempotency_key: str = field(default="", repr=False)
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """A request that passed all local checks.
+
+    *connected_to*: the account that the profile is connected to, if any. *is_login_begun*: from
+    then on the attempt goes to its end, even if the caller has left.
+    """
+
+    caller: Caller
+    profile_key: str | None
+    platform: CredentialPlatform
+    credentials: Credentials = field(repr=False)
+    connected_to: str | None
+    reservation: Reservation | None
+    limit: PlatformTime
+    is_login_begun: bool = False
+
+
 class Connect:
-    """Connects profiles to accounts. Only a saved login makes a profile."""
+    """Connects profiles to accounts. Only a saved login creates a profile."""
 
     def __init__(
         self,
@@ -56,7 +73,7 @@ class Connect:
         vault: Vault,
         idempotency: Idempotency,
         logins: Logins,
-        shares: ConcurrencyLimit,
+        concurrency: ConcurrencyLimit,
         schedule: Schedule,
         logouts: Logouts,
         clock: Clock,
@@ -70,7 +87,7 @@ class Connect:
         self._vault = vault
         self._idempotency = idempotency
         self._logins = logins
-        self._shares = shares
+        self._concurrency = concurrency
         self._schedule = schedule
         self._logouts = logouts
         self._clock = clock
@@ -82,16 +99,15 @@ class Connect:
     async def connect(self, caller: Caller, request: ConnectRequest) -> Connected:
         """Prove the credentials, seal them, and connect the profile to their account.
 
-        What can be refused without the platform is refused first, then what costs no login. The
-        same account again replaces the secret in place. Raises ServiceError.
+        Checks come in order of cost: local ones, then look-ups, then the login. The same account
+        again replaces the secret in place. Raises ServiceError.
         """
         platform = self._registry.by_credentials(required_platform_id(request.platform))
         _check_fields(platform, request.credentials)
         if request.profile_key == "":
             raise InvalidRequest("profile_key", "must not be empty; leave it out to make a profile")
         check_key(request.idempotency_key)
-        if request.profile_key is not None:
-            await self._account_of(caller, request)
+        connected_to = await self._connected_account(caller, request)
         credentials = platform.tidy(request.credentials)
 
         parts = [str(request.profile_key is not None), request.profile_key or "", request.platform]
@@ -102,72 +118,77 @@ class Connect:
         if reply is not None:
             return Connected(*map(str, reply))
         limit = PlatformTime.of(caller, self.timeouts.connect)
-        async with self._idempotency.released_on_failure(reservation):
-            with ExitStack() as taken:
-                taken.enter_context(self._shares.taken(caller.tenant_id))
-                self._lookups.take(caller.tenant_id, platform.asked_host(credentials))
-                async with platform_time(limit):
-                    account = await platform.identify(credentials)
-                connected = request.profile_key and await self._account_of(caller, request)
-                if connected and connected != account.account_id:
-                    raise ProfileAlreadyExists(request.platform)
-                at_server = self._shares.taken_at(caller.tenant_id, account.origin)
-                taken.enter_context(at_server)
-                share = taken.pop_all()
+        attempt = _Attempt(
+            caller, request.profile_key, platform, credentials, connected_to, reservation, limit
+        )
+        task = self._tasks.start(self._prove_and_commit(attempt))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not attempt.is_login_begun:
+                task.cancel()
+                await asyncio.wait([task])
+            raise
 
-        async def log_in_and_save() -> Connected:
-            async with self._idempotency.released_on_failure(reservation):
-                with share:
-                    # this goes on although the call has ended, as it does once a key is revoked
-                    await self._access.require_valid(caller.key_id, KEY_SECONDS)
-                    login = await self._log_in(caller, platform, credentials, account, limit)
-                    try:
-                        await self._logins.heed(account, login)
-                        await self._access.require_valid(caller.key_id, KEY_SECONDS)
-                        saved = self._sealed(caller, request, login, reservation)
-                        replaced = await self._store.save_login(saved)
-                    except BaseException:
-                        self._logouts.unsaved(platform, login.session, account.origin)
-                        raise
-            if replaced is not None:
-                self._logouts.later(replaced)
-            self._tasks.leave(self._learn_display_name(platform, account, saved.context))
-            return Connected(saved.context.profile_key, request.platform, saved.username)
+    async def _connected_account(self, caller: Caller, request: ConnectRequest) -> str | None:
+        if request.profile_key is None:
+            return None
+        key = well_formed_profile_key(request.profile_key)
+        return await self._store.connected_account(caller.tenant_id, key, request.platform)
 
-        # goes to its end even if the caller does not wait for it: a login is saved whole, or its
-        # session is ended
-        return await self._tasks.finish(log_in_and_save())
+    async def _prove_and_commit(self, attempt: _Attempt) -> Connected:
+        tenant_id = attempt.caller.tenant_id
+        async with self._idempotency.released_on_failure(attempt.reservation):
+            with self._concurrency.taken(tenant_id):
+                account = await self._identify(attempt)
+                with self._concurrency.taken_at(tenant_id, account.origin):
+                    attempt.is_login_begun = True
+                    login = await self._prove(attempt, account)
+                    return await self._commit(attempt, login)
 
-    async def _log_in(
-        self,
-        caller: Caller,
-        platform: CredentialPlatform,
-        credentials: Credentials,
-        account: Account,
-        limit: PlatformTime,
-    ) -> Login:
-        async def attempt() -> Login:
-            async with platform_time(limit):
-                return await platform.log_in(credentials, account)
+    async def _identify(self, attempt: _Attempt) -> Account:
+        """Return the account that the credentials name; costs no login."""
+        platform = attempt.platform
+        self._lookups.take(attempt.caller.tenant_id, platform.asked_host(attempt.credentials))
+        async with platform_time(attempt.limit):
+            account = await platform.identify(attempt.credentials)
+        if attempt.connected_to not in (None, account.account_id):
+            raise ProfileAlreadyExists(platform.card.platform)
+        return account
 
-        return await self._logins.spend(
-            caller.tenant_id, platform, account, LoginPurpose.CONNECT, attempt
+    async def _prove(self, attempt: _Attempt, account: Account) -> Login:
+        """Log in, unless the key was revoked since the call began."""
+        caller = attempt.caller
+        await self._access.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
+        return await self._logins.log_in(
+            caller.tenant_id, attempt.platform, attempt.credentials, account, attempt.limit
         )
 
-    def _sealed(
-        self,
-        caller: Caller,
-        request: ConnectRequest,
-        login: Login,
-        reservation: Reservation | None,
-    ) -> LoginWrite:
+    async def _commit(self, attempt: _Attempt, login: Login) -> Connected:
+        """Save the login in one transaction, or end its session."""
+        caller, platform = attempt.caller, attempt.platform
+        try:
+            await self._logins.note_pause(login)
+            await self._access.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
+            write = self._sealed(attempt, login)
+            # raises ProfileAlreadyExists if another call connected the profile meanwhile
+            replaced = await self._store.save_login(write)
+        except BaseException:
+            self._logouts.unsaved(platform, login.session, login.account.origin)
+            raise
+        if replaced is not None:
+            self._logouts.later(replaced)
+        self._tasks.leave(self._learn_display_name(platform, login.account, write.context))
+        return Connected(write.context.profile_key, platform.card.platform, write.username)
+
+    def _sealed(self, attempt: _Attempt, login: Login) -> LoginWrite:
         context = SecretAddress(
-            caller.tenant_id,
-            request.profile_key or new_profile_key(),
-            request.platform,
+            attempt.caller.tenant_id,
+            attempt.profile_key or new_profile_key(),
+            attempt.platform.card.platform,
             login.account.account_id,
             login.account.origin,
-            # drawn, not counted: never met again, and known before the transaction that saves it
+            # random, not counted: never reused, and known before the transaction that saves it
             secrets.randbits(63),
         )
         now = self._clock.now()
@@ -178,14 +199,10 @@ class Connect:
             self._vault.seal_session(login.session, context),
             login.session.expires_at,
             self._schedule.after_proof(now),
-            create_profile=request.profile_key is None,
-            reservation=reservation,
+            create_profile=attempt.profile_key is None,
+            reservation=attempt.reservation,
             at=now,
         )
-
-    async def _account_of(self, caller: Caller, request: ConnectRequest) -> str | None:
-        key = well_formed_profile_key(request.profile_key or "")
-        return await self._store.connected_account(caller.tenant_id, key, request.platform)
 
     async def _learn_display_name(
         self, platform: CredentialPlatform, account: Account, context: SecretAddress
@@ -211,5 +228,5 @@ def _check_fields(platform: CredentialPlatform, credentials: Credentials) -> Non
 
 
 def snake_case(name: str) -> str:
-    """A JSON name in the contract's own spelling: `appPassword` as `app_password`."""
+    """Return a JSON name in the contract's spelling: `appPassword` as `app_password`."""
     return re.sub(r"[A-Z]", lambda capital: f"_{capital[0].lower()}", name)

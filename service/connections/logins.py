@@ -1,4 +1,4 @@
-"""Logins: each within its budget, and with the platform's own word on them heeded."""
+"""Logins: each is debited from its budget first, and its result limits the next ones."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -8,35 +8,73 @@ import structlog
 from service.connections.login_budget import LoginBudget
 from service.domain.clock import Clock
 from service.domain.errors import PlatformRateLimited, ServiceError, ServiceUnavailable
-from service.domain.model import SECOND, Account, Login, Micros
+from service.domain.model import SECOND, Account, Credentials, Login
 from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginPurpose
+from service.domain.steps import PlatformTime, platform_time
 
 log = structlog.get_logger()
 
 
 class Logins:
-    """Spends logins. None is made that was not debited before, and none is made twice."""
+    """Logs in once per call, never without a debit.
 
-    def __init__(self, limits: LoginBudget, clock: Clock) -> None:
-        self._limits = limits
+    `log_in` and `log_in_again` raise RateLimitExceeded or PlatformRateLimited if no login may be
+    spent, and the platform's errors. The caller saves the session, then calls `note_pause`.
+    """
+
+    def __init__(self, budget: LoginBudget, clock: Clock) -> None:
+        self._budget = budget
         self._clock = clock
 
-    async def spend(
+    async def log_in(
+        self,
+        tenant_id: str,
+        platform: CredentialPlatform,
+        credentials: Credentials,
+        account: Account,
+        limit: PlatformTime,
+    ) -> Login:
+        """Prove *credentials* for a new connection."""
+
+        async def attempt() -> Login:
+            return await platform.log_in(credentials, account)
+
+        return await self._spend(tenant_id, platform, account, LoginPurpose.CONNECT, attempt, limit)
+
+    async def log_in_again(
+        self,
+        tenant_id: str,
+        platform: CredentialPlatform,
+        secret: str,
+        account: Account,
+        limit: PlatformTime,
+    ) -> Login:
+        """Prove the stored *secret* of a connection."""
+
+        async def attempt() -> Login:
+            return await platform.log_in_again(secret, account)
+
+        return await self._spend(tenant_id, platform, account, LoginPurpose.UPKEEP, attempt, limit)
+
+    async def note_pause(self, login: Login) -> None:
+        """Save until when the platform accepts no further login of the account, if it said so."""
+        if login.pause_until is not None:
+            await self._budget.pause(login.account, login.pause_until)
+
+    async def _spend(
         self,
         tenant_id: str,
         platform: CredentialPlatform,
         account: Account,
         purpose: LoginPurpose,
         attempt: Callable[[], Awaitable[Login]],
+        limit: PlatformTime,
     ) -> Login:
-        """What *attempt*, a login to *account*, yields.
-
-        Raises what it raises, and RateLimitExceeded or PlatformRateLimited where none may be made.
-        """
-        await self._limits.spend(tenant_id, platform.card, account, purpose)
+        await self._budget.spend(tenant_id, platform.card, account, purpose)
         try:
-            return await attempt()
+            async with platform_time(limit):
+                return await attempt()
         except ServiceError as error:
             log.info(
                 "login failed",
@@ -46,19 +84,10 @@ class Logins:
                 why=error.why or type(error).__name__,
             )
             if isinstance(error, PlatformRateLimited):
-                # one that the platform refuses as too many ends in a pause
                 pause = int((error.retry_after or 0) * SECOND)
-                await self._limits.pause(account, self._clock.now() + pause)
-                raise
-            # a store that is away now costs the caller no verdict
-            with suppress(ServiceUnavailable):
-                await self._heed(account, error.pause_until)
+                await self._budget.pause(account, self._clock.now() + pause)
+            elif error.pause_until is not None:
+                # the caller gets the platform's answer even if the store is unavailable
+                with suppress(ServiceUnavailable):
+                    await self._budget.pause(account, error.pause_until)
             raise
-
-    async def heed(self, account: Account, login: Login) -> None:
-        """Note that *login* was the last that the platform allows for now, if it said so."""
-        await self._heed(account, login.pause_until)
-
-    async def _heed(self, account: Account, pause_until: Micros | None) -> None:
-        if pause_until is not None:
-            await self._limits.pause(account, pause_until)

@@ -28,14 +28,13 @@ from service.domain.model import (
     SECOND,
     AccountStatus,
     InvalidCredentialsCause,
-    Login,
     Micros,
     PlatformUnavailableCause,
     ReconnectReason,
     Session,
 )
 from service.domain.platform import AccountGone, SessionEnded
-from service.domain.records import LoginPurpose, StoredConnection
+from service.domain.records import StoredConnection
 from service.domain.steps import PlatformTime, platform_time
 
 MOVED_FOR: Micros = 10 * 60 * SECOND
@@ -243,14 +242,13 @@ class Examination:
     async def _log_in(self) -> None:
         """Prove the stored credential; at most one login is spent on it."""
         account, secret = account_of(self.held), self._sessions.open_credential(self.held)
-
-        async def attempt() -> Login:
-            async with platform_time(PlatformTime(self._until)):
-                return await self._platform.log_in_again(secret, account)
-
         try:
-            login = await self._logins.spend(
-                self.held.context.tenant_id, self._platform, account, LoginPurpose.UPKEEP, attempt
+            login = await self._logins.log_in_again(
+                self.held.context.tenant_id,
+                self._platform,
+                secret,
+                account,
+                PlatformTime(self._until),
             )
         except (InvalidCredentials, AccountInactive):
             self._wait_after_refusal()
@@ -260,7 +258,7 @@ class Examination:
             raise
         self._wait_after_heal()
         self.held = await self._sessions.adopt(self.held, login)
-        await self._logins.heed(account, login)
+        await self._logins.note_pause(login)
         self.session = login.session
 
     def _wait_after_refusal(self) -> None:

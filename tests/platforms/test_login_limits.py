@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from math import inf
 
 import pytest
 
@@ -10,7 +11,7 @@ from service.connections.login_budget import Budget, LoginBudget, LoginBudgets
 from service.connections.logins import Logins
 from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
 from service.domain.model import SECOND, Login, Micros
-from service.domain.records import LoginPurpose
+from service.domain.steps import PlatformTime
 from service.storage.store import SqlStore
 from tests.support.engines import opened
 
@@ -243,12 +244,10 @@ async def test_no_login_is_made_before_its_server_wants_it(
     bluesky.server.on(CREATE, answer)
 
     async def connect() -> Login:
-        async def attempt() -> Login:
-            return await bluesky.platform.log_in(CREDENTIALS, bluesky.account)
-
-        purpose = LoginPurpose.CONNECT
-        login = await logins.spend("a", bluesky.platform, bluesky.account, purpose, attempt)
-        await logins.heed(bluesky.account, login)
+        login = await logins.log_in(
+            "a", bluesky.platform, CREDENTIALS, bluesky.account, PlatformTime(inf)
+        )
+        await logins.note_pause(login)
         return login
 
     try:

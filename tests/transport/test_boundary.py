@@ -275,7 +275,7 @@ async def test_the_callers_deadline_is_kept(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("service.connections.connect.Connect._account_of", hang)
+    monkeypatch.setattr("service.connections.connect.Connect._connected_account", hang)
     refusal = await sandboxed.refused(
         "a.test", "abcd-efgh-ijkl-mnop", profile_key="prof_abc123", timeout=None
     )

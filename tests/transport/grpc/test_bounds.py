@@ -185,14 +185,14 @@ async def test_a_login_of_a_key_that_was_revoked_meanwhile_is_not_stored(
     """Its session is ended at the server."""
     person = await sandbox.person()
     key, key_id = await sandboxed.new_key(Scope.PROFILES_WRITE)
-    monkeypatch.setattr("service.connections.connect.KEY_SECONDS", 0.0)
-    heed = Logins.heed
+    monkeypatch.setattr("service.connections.connect.MAX_KEY_AGE_SECONDS", 0.0)
+    note_pause = Logins.note_pause
 
     async def revoking(self: Logins, *arguments: Any) -> None:
         await sandboxed.revoke_key(key_id)
-        await heed(self, *arguments)
+        await note_pause(self, *arguments)
 
-    monkeypatch.setattr(Logins, "heed", revoking)
+    monkeypatch.setattr(Logins, "note_pause", revoking)
     refusal = await sandboxed.refused(person.handle, person.app_password, api_key=key)
     assert refusal.reason == "INVALID_API_KEY"
     assert sandboxed.rows("SELECT * FROM connections") == []
