@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 import structlog
 
 from service.connections.backoff import Backoff
+from service.connections.checks import Examination, Finding, doubt_of
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.lookup_limits import LookupLimits
 from service.connections.schedule import Schedule
 from service.connections.sessions import Overtaken, Sessions
 from service.connections.timeouts import Timeouts
-from service.connections.verdict import Examination, Finding, doubt_of
 from service.domain.clock import Clock
 from service.domain.errors import (
     NeedsReconnect,
