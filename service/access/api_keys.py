@@ -20,7 +20,7 @@ from service.domain.clock import Clock
 from service.domain.errors import InsufficientScope, InvalidApiKey, MissingApiKey
 from service.domain.ids import random_id
 from service.domain.model import ApiKey, Scope
-from service.domain.store import Store
+from service.domain.store import ApiKeyStore
 from service.runtime.turns import Turns
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -36,7 +36,7 @@ MAX_UNPROVEN_EACH_TURN = 2
 class ApiKeys:
     """Mints API keys, and tells whose a key is. Revoked keys stop within 5 s."""
 
-    def __init__(self, store: Store, keyring: Keyring, clock: Clock) -> None:
+    def __init__(self, store: ApiKeyStore, keyring: Keyring, clock: Clock) -> None:
         self._store = store
         self._keyring = keyring
         self._clock = clock
@@ -110,7 +110,7 @@ class ApiKeys:
         for cached in (self._known.get(key_id), self._unknown.get(key_id)):
             if cached is not None and now - cached[0] < within:
                 return cached[1]
-        key = await self._store.api_key(key_id)
+        key = await self._store.get(key_id)
         _keep(self._known if key else self._unknown, key_id, (now, key))
         return key
 

@@ -12,7 +12,7 @@ from service.domain.errors import IdempotencyKeyReused, InvalidRequest, ServiceU
 from service.domain.ids import random_id
 from service.domain.model import Caller, Micros
 from service.domain.records import EarlierRequest, Fingerprint, Reservation
-from service.domain.store import Store
+from service.domain.store import IdempotencyStore
 from service.runtime.tasks import OwnedTasks
 
 SHAPE = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
@@ -32,7 +32,12 @@ class Idempotency:
     """Reserves keys before the work, and tells the replies of work that was done."""
 
     def __init__(
-        self, store: Store, tokens: Tokens, clock: Clock, tasks: OwnedTasks, reserved_for: Micros
+        self,
+        store: IdempotencyStore,
+        tokens: Tokens,
+        clock: Clock,
+        tasks: OwnedTasks,
+        reserved_for: Micros,
     ) -> None:
         self._store = store
         self._tokens = tokens

@@ -108,10 +108,12 @@ async def house(
         adapters = tuple(make(way_out) for make in ADAPTERS)
         registry = Registry(adapters)
         tokens = Tokens(keyring)
-        idempotency = Idempotency(store, tokens, clock, tasks, int(timeouts.reservation * SECOND))
+        idempotency = Idempotency(
+            store.idempotency, tokens, clock, tasks, int(timeouts.reservation * SECOND)
+        )
         servers_here = frozenset(map(str, way_out.account_servers))
         logouts = Logouts(registry, vault, tasks, servers_here if mode == "sandbox" else None)
-        logins = Logins(LoginBudget(store, clock, login_budgets(settings)), clock)
+        logins = Logins(LoginBudget(store.login_budget, clock, login_budgets(settings)), clock)
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         # two shares: connects that hang keep no session from being renewed
         connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
@@ -119,9 +121,9 @@ async def house(
         lookups, checks = (
             LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)
         )
-        api_keys = ApiKeys(store, keyring, clock)
+        api_keys = ApiKeys(store.api_keys, keyring, clock)
         connect = Connect(
-            store,
+            store.connections,
             registry,
             vault,
             idempotency,
@@ -135,15 +137,28 @@ async def house(
             lookups,
             timeouts,
         )
-        profiles = Profiles(store, tokens, idempotency, logouts, clock, tasks)
-        sessions = Sessions(store, registry, vault, logouts, clock, timeouts)
-        health = Health(store, sessions, logins, renewals, schedule, clock, tasks, checks, timeouts)
-        audit = Audit(store, clock, settings.lease_audit_days * DAY)
-        leases = Leases(store, sessions, health, audit, clock)
-        monitor = Monitor(store, health, clock, settings.checks_per_second, timeouts)
-        heads = Heads(store)
-        watch = Watch(store, tokens, heads)
-        retention = Retention(store, clock, settings.event_retention_days)
+        profiles = Profiles(
+            store.profiles,
+            store.connections,
+            store.tenants,
+            tokens,
+            idempotency,
+            logouts,
+            clock,
+            tasks,
+        )
+        sessions = Sessions(store.connections, registry, vault, logouts, clock, timeouts)
+        health = Health(
+            store.connections, sessions, logins, renewals, schedule, clock, tasks, checks, timeouts
+        )
+        audit = Audit(store.lease_audit, clock, settings.lease_audit_days * DAY)
+        leases = Leases(store.connections, sessions, health, audit, clock)
+        monitor = Monitor(
+            store.checks, store.connections, health, clock, settings.checks_per_second, timeouts
+        )
+        heads = Heads(store.events)
+        watch = Watch(store.events, tokens, heads)
+        retention = Retention(store.events, clock, settings.event_retention_days)
         try:
             yield House(
                 store,
@@ -208,8 +223,8 @@ async def serving(
             await seed(built.store, clock)
         if not settings.is_postgres:
             # nobody else serves from this database: what a crash left claimed is free
-            await built.store.forget_claims()
-            await built.store.forget_reservations()
+            await built.store.connections.forget_claims()
+            await built.store.idempotency.forget_reservations()
         admission = admit(built.api_keys, settings)
         for part in (built.keyring.follow, built.audit.run, admission.run, built.heads.run):
             await stack.enter_async_context(run_in_background(part))
@@ -236,7 +251,9 @@ async def serving(
         at_grpc = await servers.start(grpc, settings.grpc_address)
         await stack.enter_async_context(run_in_background(grpc.trim_connections))
         at_http = await servers.start(http, settings.http_address)
-        await stack.enter_async_context(run_in_background(Readiness(built.store, (grpc, http)).run))
+        await stack.enter_async_context(
+            run_in_background(Readiness(built.store.facts, (grpc, http)).run)
+        )
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)
         await stack.enter_async_context(run_in_background(built.monitor.run))

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from service.domain.errors import ServiceUnavailable
-from service.domain.store import Store
+from service.domain.store import FactStore
 
 INTERVAL_SECONDS = 1.0
 STORE_TIMEOUT_SECONDS = 3.0
@@ -24,8 +24,8 @@ class Server(Protocol):
 class Readiness:
     """Probes the store periodically and sets the health status of the servers."""
 
-    def __init__(self, store: Store, servers: Iterable[Server]) -> None:
-        self._store = store
+    def __init__(self, facts: FactStore, servers: Iterable[Server]) -> None:
+        self._facts = facts
         self._servers = tuple(servers)
 
     async def run(self) -> None:
@@ -49,7 +49,7 @@ class Readiness:
         """Return why the store does not answer; empty if it does."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
-                await self._store.remembered("mode")
+                await self._facts.get("mode")
         except ServiceUnavailable as error:
             return error.why
         except Exception as error:  # any failure means that no call can be answered

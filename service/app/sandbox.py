@@ -62,6 +62,6 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
 async def seed(store: SqlStore, clock: Clock) -> None:
     """The tenant and the profile of the documentation's examples."""
     now = clock.now()
-    if SANDBOX_TENANT not in [tenant.tenant_id for tenant in await store.tenants()]:
-        await store.create_tenant(Tenant(SANDBOX_TENANT, "sandbox", now))
-    await store.create_profile(SANDBOX_TENANT, Profile(SANDBOX_PROFILE, None, now))
+    if SANDBOX_TENANT not in [tenant.tenant_id for tenant in await store.tenants.all()]:
+        await store.tenants.create(Tenant(SANDBOX_TENANT, "sandbox", now))
+    await store.profiles.create(SANDBOX_TENANT, Profile(SANDBOX_PROFILE, None, now))

@@ -48,7 +48,7 @@ async def open_vault(store: SqlStore, keyring: Keyring) -> Vault:
     it."""
     vault = Vault(keyring)
     try:
-        await canary.prove(store, vault, keyring)
+        await canary.prove(store.facts, vault, keyring)
     except (UnknownKey, Unreadable, ValueError):
         raise StartError(
             "the keyring is not the one that this database was sealed with; "
@@ -66,7 +66,7 @@ def warn_of_bound(keyring: Keyring, now: datetime) -> None:
 
 async def claim_mode(store: SqlStore, mode: str) -> None:
     """Mark *store* as `live` or `sandbox`, once and for all; raises StartError on the other's."""
-    marked = await store.remember("mode", mode)
+    marked = await store.facts.put_once("mode", mode)
     if marked != mode:
         raise StartError(
             f"this database is a {marked} one, and the service was started in {mode} mode; "

@@ -175,9 +175,11 @@ async def _fresh_key(settings: Settings) -> str:
     keyring = Keyring(settings.keyring_file)
     async with open_store(settings) as store:
         await open_vault(store, keyring)
-        for old in await store.api_keys(SANDBOX_TENANT):
+        for old in await store.api_keys.of_tenant(SANDBOX_TENANT):
             if old.name == KEY_NAME and old.revoked_at is None:
-                await store.revoke_api_key(old.key_id, clock.now())
-        plain, key = ApiKeys(store, keyring, clock).mint(SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
-        await store.add_api_key(key)
+                await store.api_keys.revoke(old.key_id, clock.now())
+        plain, key = ApiKeys(store.api_keys, keyring, clock).mint(
+            SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES
+        )
+        await store.api_keys.add(key)
     return plain

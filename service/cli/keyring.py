@@ -111,7 +111,9 @@ async def _rewrap(read: Settings) -> "Count":
     keyring = Keyring(read.keyring_file)
     async with open_store(read) as store:
         vault = await open_vault(store, keyring)
-        work = Rewrap(store, vault, keyring, lambda line: click.echo(line, err=True))
+        work = Rewrap(
+            store.secrets, store.facts, vault, keyring, lambda line: click.echo(line, err=True)
+        )
         count = await work.run()
         age = Rotation(read.keyring_file, _now()).age(keyring.active(KeyPurpose.SEAL))
         if age < SETTLED:
@@ -156,7 +158,7 @@ async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
     async with open_store(read) as store:
         canary = None
         with suppress(ValueError):  # of one that was altered `prove` tells
-            canary = await sealed_canary(store)
+            canary = await sealed_canary(store.facts)
         if prove:
             if canary is None:
                 raise StartError(
@@ -164,7 +166,7 @@ async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
                     "is it the one that POSTCORE_DATABASE_URL should name?"
                 )
             await open_vault(store, Keyring(read.keyring_file))
-        uses = Counter(await store.key_uses(SystemClock().now()))
+        uses = Counter(await store.secrets.key_uses(SystemClock().now()))
     if canary is not None:
         uses[canary.ring_key_id] += 1
     return uses

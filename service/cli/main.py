@@ -144,7 +144,7 @@ def list_leases(tenant: str, since: int) -> None:
     async def work() -> None:
         after = since
         async with open_store(settings()) as store:
-            while some := await store.leases(tenant, after, LEASES_AT_ONCE):
+            while some := await store.lease_audit.leases(tenant, after, LEASES_AT_ONCE):
                 for lease in some:
                     click.echo(
                         f"{time_of(lease.at)}\t{lease.key_id}\t{lease.profile_key}\t{lease.platform}"

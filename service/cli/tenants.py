@@ -25,7 +25,7 @@ def create_tenant(name: str) -> None:
     async def work() -> str:
         tenant = Tenant(f"ten_{random_id()}", name, SystemClock().now())
         async with open_store(settings()) as store:
-            await store.create_tenant(tenant)
+            await store.tenants.create(tenant)
         return tenant.tenant_id
 
     click.echo(run(work()))
@@ -38,7 +38,7 @@ def list_tenants() -> None:
 
     async def work() -> None:
         async with open_store(settings()) as store:
-            for tenant in await store.tenants():
+            for tenant in await store.tenants.all():
                 click.echo(f"{tenant.tenant_id}\t{time_of(tenant.created_at)}\t{tenant.name}")
 
     run(work())
@@ -94,10 +94,10 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
         keyring = Keyring(read.keyring_file)
         async with open_store(read) as store:
             await open_vault(store, keyring)
-            plain, key = ApiKeys(store, keyring, SystemClock()).mint(
+            plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(
                 tenant, name, frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
             )
-            return plain if await store.add_api_key(key) else None
+            return plain if await store.api_keys.add(key) else None
 
     plain = run(work())
     if plain is None:
@@ -113,7 +113,7 @@ def list_api_keys(tenant: str) -> None:
 
     async def work() -> None:
         async with open_store(settings()) as store:
-            for key in await store.api_keys(tenant):
+            for key in await store.api_keys.of_tenant(tenant):
                 state = "live" if key.revoked_at is None else f"revoked {time_of(key.revoked_at)}"
                 scopes = ",".join(sorted(key.scopes))
                 click.echo(
@@ -132,7 +132,7 @@ def revoke_api_key(key_id: str) -> None:
 
     async def work() -> bool:
         async with open_store(settings()) as store:
-            return await store.revoke_api_key(key_id, SystemClock().now())
+            return await store.api_keys.revoke(key_id, SystemClock().now())
 
     if not run(work()):
         fail("there is no such key; list them: postcore api-keys list --tenant ID")

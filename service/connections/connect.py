@@ -24,7 +24,7 @@ from service.domain.names import required_platform_id, well_formed_profile_key
 from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddress
 from service.domain.steps import PlatformTime, platform_time
-from service.domain.store import Store
+from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
 from service.runtime.tasks import OwnedTasks
 
@@ -68,7 +68,7 @@ class Connect:
 
     def __init__(
         self,
-        store: Store,
+        store: ConnectionStore,
         registry: Registry,
         vault: Vault,
         idempotency: Idempotency,

@@ -39,7 +39,7 @@ from service.domain.model import (
     Session,
 )
 from service.domain.records import ConnectionKey, StoredConnection, VerdictWrite
-from service.domain.store import Store
+from service.domain.store import ConnectionStore
 from service.runtime.tasks import OwnedTasks
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Health:
 
     def __init__(
         self,
-        store: Store,
+        store: ConnectionStore,
         sessions: Sessions,
         logins: Logins,
         shares: ConcurrencyLimit,

@@ -12,7 +12,7 @@ from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import Micros
 from service.domain.records import AuditedLease
-from service.domain.store import Store
+from service.domain.store import LeaseAuditStore
 from service.runtime.log import Frequent
 
 WRITE_EVERY_SECONDS = 0.5
@@ -30,7 +30,7 @@ leases = Frequent()
 class Audit:
     """Takes note of leases, and forgets those older than *kept_for*, in microseconds."""
 
-    def __init__(self, store: Store, clock: Clock, kept_for: Micros) -> None:
+    def __init__(self, store: LeaseAuditStore, clock: Clock, kept_for: Micros) -> None:
         self._store = store
         self._clock = clock
         self._kept_for = kept_for

@@ -27,7 +27,7 @@ from service.domain.model import SECOND, Caller, Lease, Micros, PlatformUnavaila
 from service.domain.names import required_platform_id, required_profile_key
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformTime, platform_time
-from service.domain.store import Store
+from service.domain.store import ConnectionStore
 
 ENOUGH: Micros = 10 * 60 * SECOND
 """What a lent token has left, where that is up to us."""
@@ -59,7 +59,7 @@ class Leases:
     """Lends sessions. Ten thousand leases cost one login."""
 
     def __init__(
-        self, store: Store, sessions: Sessions, health: Health, audit: Audit, clock: Clock
+        self, store: ConnectionStore, sessions: Sessions, health: Health, audit: Audit, clock: Clock
     ) -> None:
         self._store = store
         self._sessions = sessions

@@ -12,7 +12,7 @@ from service.domain.clock import Clock
 from service.domain.errors import PlatformRateLimited, RateLimitExceeded
 from service.domain.model import DAY, SECOND, Account, Micros, PlatformCard
 from service.domain.records import Allow, Debit, LoginPurpose
-from service.domain.store import Store
+from service.domain.store import LoginBudgetStore
 
 SHORT: Micros = 5 * 60 * SECOND
 FIRST_AFTER: Micros = 20 * 3600 * SECOND
@@ -113,7 +113,7 @@ class _Spent:
 class LoginBudget:
     """Debits each login before it is made, and never gives one back."""
 
-    def __init__(self, store: Store, clock: Clock, budgets: LoginBudgets) -> None:
+    def __init__(self, store: LoginBudgetStore, clock: Clock, budgets: LoginBudgets) -> None:
         self._store = store
         self._clock = clock
         self._budgets = budgets

@@ -17,8 +17,8 @@ log = structlog.get_logger()
 class Logouts:
     """Ends sessions, best effort, in the background unless said otherwise.
 
-    *only_at*, for a sandbox, names its servers. A session at any other server belonged to an earlier
-    sandbox and ended with it.
+    *only_at*, for a sandbox, names its servers. A session at any other server belonged to an
+    earlier sandbox and ended with it.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from service.domain.errors import (
 )
 from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Due
-from service.domain.store import Store
+from service.domain.store import CheckQueue, ConnectionStore
 
 AT_ONCE = 32
 AT_ONE_HOST = 4
@@ -60,12 +60,14 @@ class Monitor:
 
     def __init__(
         self,
-        store: Store,
+        queue: CheckQueue,
+        store: ConnectionStore,
         health: Health,
         clock: Clock,
         per_second: float,
         timeouts: Timeouts,
     ) -> None:
+        self._queue = queue
         self._store = store
         self._health = health
         self._clock = clock
@@ -96,12 +98,12 @@ class Monitor:
         """Start checks that are due, or put them off; whether there were any."""
         now = self._clock.now()
         most = min(PICKED_AT_ONCE, AT_ONCE - len(self._running))
-        picked = await self._store.pick_due(now, now + self._again_after, most, self._last_tenant)
+        picked = await self._queue.pick_due(now, now + self._again_after, most, self._last_tenant)
         for due in picked:
             host = self._host(due.origin)
             wait = self._wait(host)
             if wait:
-                await self._store.put_off(due, self._clock.now() + int(wait * SECOND))
+                await self._queue.put_off(due, self._clock.now() + int(wait * SECOND))
             elif host.running < AT_ONE_HOST:
                 self._start(due, host)
             else:
@@ -115,8 +117,8 @@ class Monitor:
     async def _rest(self) -> float:
         """How long there is nothing to do, in seconds."""
         now = self._clock.now()
-        await self._store.bring_forward(now, now + LATEST)
-        due = await self._store.next_due()
+        await self._queue.bring_forward(now, now + LATEST)
+        due = await self._queue.next_due()
         if due is None:
             return LONGEST_REST
         return min(max((due - now) / SECOND, SHORTEST_REST), LONGEST_REST)

@@ -26,7 +26,7 @@ from service.domain.records import (
     StoredConnection,
 )
 from service.domain.steps import PlatformTime, platform_time
-from service.domain.store import Store
+from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
 
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.4
@@ -42,7 +42,7 @@ class Sessions:
 
     def __init__(
         self,
-        store: Store,
+        store: ConnectionStore,
         registry: Registry,
         vault: Vault,
         logouts: Logouts,

@@ -16,7 +16,7 @@ from service.crypto import canary
 from service.crypto.keyring import KeyPurpose, Keyring, UnknownKey
 from service.crypto.vault import Unreadable, Vault
 from service.domain.records import Envelope, Purpose, SecretAddress, SecretRow
-from service.domain.store import Store
+from service.domain.store import FactStore, SecretStore
 
 AT_ONCE = 100
 """Rows of one transaction."""
@@ -41,9 +41,15 @@ class Rewrap:
     """Rewraps a store that may be in use. *tell* is told how far it is."""
 
     def __init__(
-        self, store: Store, vault: Vault, keyring: Keyring, tell: Callable[[str], None]
+        self,
+        store: SecretStore,
+        facts: FactStore,
+        vault: Vault,
+        keyring: Keyring,
+        tell: Callable[[str], None],
     ) -> None:
         self._store = store
+        self._facts = facts
         self._vault = vault
         self._keyring = keyring
         self._tell = tell
@@ -51,7 +57,7 @@ class Rewrap:
     async def run(self) -> Count:
         """What became of the rows that named another key; those that do not open stay as they
         are, each with a line in the log."""
-        await canary.reseal(self._store, self._vault)
+        await canary.reseal(self._facts, self._vault)
         total = Count()
         for _ in range(PASSES):
             count = Count()

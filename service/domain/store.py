@@ -1,4 +1,9 @@
-"""The port of the store: what is kept, and what is written together."""
+"""The ports of the store, one for each noun.
+
+A write is durable once its method has returned. Every method may raise ServiceUnavailable; then
+nothing was written, unless the connection to the database broke during the commit. Methods that
+are not limited to one tenant say so.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -32,189 +37,255 @@ from service.domain.records import (
 )
 
 
-class Store(Protocol):
-    """Where tenants, keys, profiles and sealed secrets are kept.
+class TenantStore(Protocol):
+    """Tenants."""
 
-    What a write has returned from is durable. Every method may raise ServiceUnavailable, and
-    then nothing of it was written, unless the way to the database broke while it committed. Every
-    statement carries the tenant.
-    """
+    async def create(self, tenant: Tenant) -> None: ...
 
-    async def create_tenant(self, tenant: Tenant) -> None: ...
+    async def all(self) -> list[Tenant]:
+        """Return every tenant, oldest first."""
 
-    async def tenants(self) -> list[Tenant]: ...
+    async def delete_batch(self, tenant_id: str) -> list[SessionEnvelope] | None:
+        """Delete a batch of the tenant's data: API keys first, the tenant itself last.
 
-    async def add_api_key(self, key: ApiKey) -> bool:
-        """Whether the key's tenant exists, and so the key was added."""
+        Returns the sessions deleted with the batch, or None if there is no such tenant (any more).
+        """
 
-    async def api_key(self, key_id: str) -> ApiKey | None:
-        """The key of this id, revoked or not."""
 
-    async def api_keys(self, tenant_id: str) -> list[ApiKey]: ...
+class ApiKeyStore(Protocol):
+    """API keys: HMACs of them, never the keys."""
 
-    async def revoke_api_key(self, key_id: str, at: Micros) -> bool:
-        """Whether there is such a key; it is revoked from now on."""
+    async def add(self, key: ApiKey) -> bool:
+        """Add *key*. Returns False, and adds nothing, if its tenant does not exist."""
 
-    async def create_profile(
+    async def get(self, key_id: str) -> ApiKey | None:
+        """Return the key of any tenant, revoked or not, or None."""
+
+    async def of_tenant(self, tenant_id: str) -> list[ApiKey]:
+        """Return the tenant's keys, revoked ones included, oldest first."""
+
+    async def revoke(self, key_id: str, at: Micros) -> bool:
+        """Revoke a key of any tenant; no-op if it is revoked. Returns False if there is none."""
+
+
+class ProfileStore(Protocol):
+    """Profiles."""
+
+    async def create(
         self, tenant_id: str, profile: Profile, reservation: Reservation | None = None
     ) -> None:
-        """Add an empty profile, unless there is one of that key, and the reply to repeat.
+        """Add an empty profile, unless one of that key exists, and the reply for its reservation.
 
-        Raises InvalidApiKey where there is no such tenant (any more).
+        Raises InvalidApiKey if the tenant does not exist (any more).
         """
 
-    async def profile(self, tenant_id: str, profile_key: str) -> Profile:
-        """Raises ProfileNotFound."""
+    async def get(self, tenant_id: str, profile_key: str) -> Profile:
+        """Return the profile with its connections. Raises ProfileNotFound."""
 
-    async def profiles(
+    async def page(
         self, tenant_id: str, after: Place, most: int, *, to_reconnect: bool
     ) -> list[Profile]:
-        """The next profiles after a place, in order of creation and key."""
+        """Return at most *most* profiles after a place, by time of creation and key.
 
-    async def delete_profile(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
-        """Remove a profile and all that is its; returns its sessions. Raises ProfileNotFound."""
-
-    async def disconnect(
-        self, tenant_id: str, profile_key: str, platform: str, at: Micros
-    ) -> SessionEnvelope | None:
-        """Remove a connection and its secrets; returns its session.
-
-        Raises ProfileNotFound or PlatformNotConnected.
+        *to_reconnect*: only those with a connection that needs a reconnect.
         """
 
-    async def delete_part_of_tenant(self, tenant_id: str) -> list[SessionEnvelope] | None:
-        """Remove a part of what is a tenant's, keys first and the tenant last; returns the sessions
-        that went with it, and None once there is no such tenant."""
+    async def delete(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
+        """Delete a profile with its connections, and return their sessions.
 
-    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
-        """Note the account's own name, if the connection is still of that generation."""
-
-    async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
-        """A connection with its secrets. Raises ProfileNotFound or PlatformNotConnected."""
-
-    async def claim(
-        self, context: SecretAddress, at: Micros, until: Micros
-    ) -> StoredConnection | None:
-        """Take the upkeep of a connection of that generation; None while somebody else has it.
-
-        Raises ProfileNotFound, or PlatformNotConnected also where it was connected anew.
+        Raises ProfileNotFound.
         """
 
-    async def claimed_until(self, context: SecretAddress) -> Micros:
-        """When the claim on the connection runs out, 0 if there is none. Reads alone."""
 
-    async def give_up_claim(self, held: StoredConnection) -> None:
-        """Let others take it."""
+class ConnectionStore(Protocol):
+    """Connections with their sealed secrets, and claims on them.
 
-    async def forget_claims(self) -> None:
-        """Give up every claim: for a process that has the store to itself, when it starts."""
-
-    async def save_session(self, held: StoredConnection, session: NewSession) -> bool:
-        """Put the session in its place, and tell whether the claim still held: else nothing is
-        written."""
-
-    async def save_home(
-        self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
-    ) -> bool:
-        """Note another origin of the same house, with the secrets sealed for it."""
-
-    async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
-        """Write a verdict and its events, and give up the claim; whether it still held."""
-
-    async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
-        """At most *most* connections whose check is due, fairly over the tenants, beginning with
-        the one after *after*. They are due again at *again_at*, should nobody check them."""
-
-    async def bring_forward(self, at: Micros, latest: Micros) -> None:
-        """Let checks that are due after *latest* be due at *at*."""
-
-    async def put_off(self, due: Due, until: Micros) -> None:
-        """Let a check that was picked wait."""
-
-    async def next_due(self) -> Micros | None:
-        """When the next check is due."""
-
-    async def add_leases(self, leases: Sequence[AuditedLease]) -> None:
-        """Write down what was lent, in the audit trail."""
-
-    async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
-        """The leases of a tenant since then, oldest first: *most* of them and those that share
-        the time of the next, or all, if they are fewer."""
-
-    async def forget_leases(self, before: Micros, most: int) -> int:
-        """Remove the oldest of the audit trail; returns how many."""
-
-    async def debit(self, debit: Debit, allow: Allow) -> None:
-        """Spend a login if *allow* does not raise, given what was spent in the last 44 hours."""
-
-    async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
-        """Note that the platform wants no login of this account for a while."""
+    The holder of a claim may replace the session and write a verdict until another claim is made.
+    """
 
     async def connected_account(
         self, tenant_id: str, profile_key: str, platform: str
     ) -> str | None:
-        """The id of the account that the profile is connected to on *platform*, if any.
+        """Return the id of the account that the profile is connected to on *platform*, if any.
 
-        Raises ProfileNotFound where the tenant has no such profile.
+        Raises ProfileNotFound.
         """
 
     async def save_login(self, saved: LoginWrite) -> SessionEnvelope | None:
-        """Write a proven login whole: profile, connection, secrets, event, the reply to repeat.
+        """Write a proven login: profile, connection, secrets, event and reply, in one transaction.
 
-        Returns the session that it replaced. Raises ProfileNotFound where the profile is gone by
-        now, ProfileAlreadyExists where it is connected to another account by now, and
-        InvalidApiKey where it would be made for a tenant that is gone.
+        Returns the session that it replaces. Raises ProfileNotFound if the profile is gone,
+        ProfileAlreadyExists if it is connected to another account, and InvalidApiKey if the
+        profile is to be created and the tenant is gone.
         """
+
+    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
+        """Write the account's display name; no-op if the connection has another generation."""
+
+    async def disconnect(
+        self, tenant_id: str, profile_key: str, platform: str, at: Micros
+    ) -> SessionEnvelope | None:
+        """Delete a connection with its secrets, and return its session.
+
+        Raises ProfileNotFound or PlatformNotConnected.
+        """
+
+    async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
+        """Return a connection with its secrets. Raises ProfileNotFound or PlatformNotConnected."""
+
+    async def claim(
+        self, context: SecretAddress, at: Micros, until: Micros
+    ) -> StoredConnection | None:
+        """Claim the connection of that generation. Returns None while another caller holds it.
+
+        Raises ProfileNotFound, or PlatformNotConnected also if the generation differs.
+        """
+
+    async def claimed_until(self, context: SecretAddress) -> Micros:
+        """Return when the claim on the connection expires, 0 if there is none. Read-only."""
+
+    async def give_up_claim(self, held: StoredConnection) -> None:
+        """Release the claim; no-op if it is lost."""
+
+    async def forget_claims(self) -> None:
+        """Release every claim, of all tenants. For a process that starts and owns the store."""
+
+    async def save_session(self, held: StoredConnection, session: NewSession) -> bool:
+        """Replace the session. Returns False, and writes nothing, if the claim is lost."""
+
+    async def save_home(
+        self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
+    ) -> bool:
+        """Write another origin that may share credentials, with the secrets sealed for it.
+
+        Returns False, and writes nothing, if the claim is lost.
+        """
+
+    async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
+        """Write a verdict with its events, and release the claim.
+
+        Returns False, and writes nothing, if the claim is lost.
+        """
+
+
+class CheckQueue(Protocol):
+    """Connections of all tenants, by the time when their check is due."""
+
+    async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
+        """Return at most *most* connections that are due, shared fairly among the tenants.
+
+        Begins with the tenant after *after*. Makes them due at *again_at*, in case their checks
+        are lost.
+        """
+
+    async def bring_forward(self, at: Micros, latest: Micros) -> None:
+        """Make the checks that are due after *latest* due at *at*."""
+
+    async def put_off(self, due: Due, until: Micros) -> None:
+        """Make a picked check due at *until*."""
+
+    async def next_due(self) -> Micros | None:
+        """Return when the next check is due."""
+
+
+class EventStore(Protocol):
+    """Events, numbered by tenant without gaps."""
+
+    async def kept(self, tenant_id: str) -> EventsKept | None:
+        """Return which of the tenant's events are kept, or None if there is no such tenant."""
+
+    async def page(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
+        """Return at most *most* of the tenant's kept events after that number, in order."""
+
+    async def newest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of the newest event of each tenant that exists."""
+
+    async def mark(self, at: Micros) -> None:
+        """Record, for all tenants, that every event so far was written by *at*."""
+
+    async def prune(self, marked_by: Micros) -> bool:
+        """Delete a batch of the events, of all tenants, marked by then.
+
+        Returns whether there may be more.
+        """
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call *call* after every commit of this process: it may have written an event."""
+
+
+class LeaseAuditStore(Protocol):
+    """The audit trail of leases."""
+
+    async def add_leases(self, leases: Sequence[AuditedLease]) -> None:
+        """Add leases of any tenants; skip those of tenants that do not exist (any more)."""
+
+    async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
+        """Return the tenant's leases since then, oldest first.
+
+        At most *most*, and all others of the same microsecond as the next one.
+        """
+
+    async def forget_leases(self, before: Micros, most: int) -> int:
+        """Delete about *most* of the oldest leases of all tenants, if older; return how many."""
+
+
+class LoginBudgetStore(Protocol):
+    """Logins spent on accounts, by all tenants, and pauses that platforms asked for."""
+
+    async def debit(self, debit: Debit, allow: Allow) -> None:
+        """Spend a login, unless *allow* raises.
+
+        *allow* is given what was spent on the account in the last 44 hours, the end of its pause,
+        and whether the tenant is connected to it.
+        """
+
+    async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
+        """Record that the platform accepts no login of this account until then."""
+
+
+class IdempotencyStore(Protocol):
+    """Idempotency keys, and the replies to their requests."""
 
     async def reserve(
         self, reservation: Reservation, fingerprint: Fingerprint, at: Micros, until: Micros
     ) -> EarlierRequest | None:
-        """Reserve the idempotency key until then, or return what it was used for."""
+        """Reserve the idempotency key until then; return the request that used it, if any."""
 
     async def earlier_request(self, reservation: Reservation, at: Micros) -> EarlierRequest | None:
-        """What the idempotency key was used for; None if it is free. Reads alone."""
+        """Return the request that used the idempotency key, None if it is free. Read-only."""
 
     async def release(self, reservation: Reservation) -> None:
-        """Give the idempotency key back after a failure."""
+        """Free the idempotency key after a failure."""
 
     async def forget_reservations(self) -> None:
-        """Give back every key whose request is under way: for a process that has the store to
-        itself, when it starts."""
+        """Free every key without a reply, of all tenants.
 
-    async def events_kept(self, tenant_id: str) -> EventsKept | None:
-        """Which of the tenant's events there are, as of the last commit; None: no such tenant."""
+        For a process that starts and owns the store.
+        """
 
-    async def events(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
-        """The tenant's next events after that number, of those kept, in order."""
 
-    async def newest_events(self, tenant_ids: Sequence[str]) -> dict[str, int]:
-        """The number of the newest event of each tenant, of those that there are."""
+class FactStore(Protocol):
+    """Facts about the whole store, by name."""
 
-    async def mark_events(self, at: Micros) -> None:
-        """Note that every event so far was written by then."""
+    async def get(self, name: str) -> str | None: ...
 
-    async def prune_events(self, marked_by: Micros) -> bool:
-        """Remove a batch of the events that were marked by then; whether there may be more."""
+    async def put_once(self, name: str, value: str) -> str:
+        """Write a fact unless it exists; return the stored value."""
 
-    def on_commit(self, call: Callable[[], None]) -> None:
-        """Let *call* be called after every commit of this process."""
+    async def replace(self, name: str, old: str, new: str) -> bool:
+        """Compare and set. Returns False, and writes nothing, if the value is not *old*."""
 
-    async def remembered(self, name: str) -> str | None:
-        """A fact of the whole store, by name."""
 
-    async def remember(self, name: str, value: str) -> str:
-        """Note a fact of the whole store, once and for all; returns the one that stands."""
-
-    async def revise(self, name: str, was: str, value: str) -> bool:
-        """Put another value in a fact's place; whether it still was that one."""
+class SecretStore(Protocol):
+    """Sealed secrets of all tenants, for the rotation of keys."""
 
     async def key_uses(self, at: Micros) -> Mapping[str, int]:
-        """How many rows, of those that count at that time, name each key of the keyring."""
+        """Return how many rows that have not expired by *at* name each key of the keyring."""
 
     async def sealed_otherwise(
         self, purpose: Purpose, key_id: str, after: SecretAddress, most: int
     ) -> list[SecretRow]:
-        """The next secrets after a place, of all tenants, that another key than that one wraps."""
+        """Return at most *most* secrets after a place that another key than *key_id* wraps."""
 
     async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
-        """Replace secrets that are still as they were read; returns how many those are."""
+        """Replace the secrets that have not changed since they were read; return how many."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import structlog
 
 from service.domain.errors import ServiceUnavailable
-from service.domain.store import Store
+from service.domain.store import EventStore
 
 LOOK_SECONDS = 1.0
 REST_SECONDS = 0.05
@@ -47,7 +47,7 @@ class Head:
 class Heads:
     """The heads of the tenants that are watched."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: EventStore) -> None:
         self._store = store
         self._heads: dict[str, Head] = {}
         self._committed = asyncio.Event()
@@ -79,6 +79,6 @@ class Heads:
             await asyncio.sleep(REST_SECONDS)
 
     async def _look(self) -> None:
-        for tenant_id, number in (await self._store.newest_events(list(self._heads))).items():
+        for tenant_id, number in (await self._store.newest(list(self._heads))).items():
             if head := self._heads.get(tenant_id):
                 head.move(number)

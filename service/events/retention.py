@@ -12,7 +12,7 @@ import structlog
 from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import DAY
-from service.domain.store import Store
+from service.domain.store import EventStore
 
 EVERY_SECONDS = 3600.0
 REST_SECONDS = 0.05
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 class Retention:
     """Removes the events that were written more than so many days ago."""
 
-    def __init__(self, store: Store, clock: Clock, days: int) -> None:
+    def __init__(self, store: EventStore, clock: Clock, days: int) -> None:
         self._store = store
         self._clock = clock
         self._days = days
@@ -40,8 +40,8 @@ class Retention:
     async def prune(self) -> None:
         """One round: note how far the events go, and remove what is old enough."""
         now = self._clock.now()
-        await self._store.mark_events(now)
+        await self._store.mark(now)
         more = True
         while more:
-            more = await self._store.prune_events(now - self._days * DAY)
+            more = await self._store.prune(now - self._days * DAY)
             await asyncio.sleep(REST_SECONDS)

@@ -7,7 +7,7 @@ from service.crypto.tokens import InvalidToken, Tokens
 from service.domain.errors import CursorExpired, InvalidApiKey, InvalidRequest
 from service.domain.model import Caller, ConnectionEvent
 from service.domain.records import EventsKept
-from service.domain.store import Store
+from service.domain.store import EventStore
 from service.events.latest_events import Heads
 
 MOST_AT_ONCE = 100
@@ -26,7 +26,7 @@ class Changes:
 class Watch:
     """Tells each caller at their own pace: nothing waits in memory for one who is slow."""
 
-    def __init__(self, store: Store, tokens: Tokens, heads: Heads) -> None:
+    def __init__(self, store: EventStore, tokens: Tokens, heads: Heads) -> None:
         self._store = store
         self._tokens = tokens
         self._heads = heads
@@ -66,7 +66,7 @@ class Watch:
         return number
 
     async def _next(self, tenant_id: str, after: int) -> list[ConnectionEvent]:
-        events = await self._store.events(tenant_id, after, MOST_AT_ONCE)
+        events = await self._store.page(tenant_id, after, MOST_AT_ONCE)
         # numbers have no gaps: what is not there was pruned before this caller came to it
         if not events or events[0].number != after + 1:
             await self._kept(tenant_id)
@@ -74,7 +74,7 @@ class Watch:
         return events
 
     async def _kept(self, tenant_id: str) -> EventsKept:
-        kept = await self._store.events_kept(tenant_id)
+        kept = await self._store.kept(tenant_id)
         if kept is None:
             raise InvalidApiKey  # the tenant was deleted, and the key with it
         return kept

@@ -10,7 +10,7 @@ from service.domain.errors import InvalidRequest
 from service.domain.ids import new_profile_key
 from service.domain.model import Caller, Created, Place, Profile
 from service.domain.names import check_profile_name, required_platform_id, required_profile_key
-from service.domain.store import Store
+from service.domain.store import ConnectionStore, ProfileStore, TenantStore
 from service.runtime.tasks import OwnedTasks
 
 USUAL_PAGE = 50
@@ -31,7 +31,9 @@ class Profiles:
 
     def __init__(
         self,
-        store: Store,
+        store: ProfileStore,
+        connections: ConnectionStore,
+        tenants: TenantStore,
         tokens: Tokens,
         idempotency: Idempotency,
         logouts: Logouts,
@@ -39,6 +41,8 @@ class Profiles:
         tasks: OwnedTasks,
     ) -> None:
         self._store = store
+        self._connections = connections
+        self._tenants = tenants
         self._tokens = tokens
         self._idempotency = idempotency
         self._logouts = logouts
@@ -60,12 +64,12 @@ class Profiles:
             return Created(str(reply[0]), reply[1])
         profile = Profile(new_profile_key(), profile_name, self._clock.now())
         async with self._idempotency.released_on_failure(reservation):
-            await self._store.create_profile(caller.tenant_id, profile, reservation)
+            await self._store.create(caller.tenant_id, profile, reservation)
         return Created(profile.profile_key, profile_name)
 
     async def get(self, caller: Caller, profile_key: str) -> Profile:
         """Raises InvalidRequest or ProfileNotFound."""
-        return await self._store.profile(caller.tenant_id, required_profile_key(profile_key))
+        return await self._store.get(caller.tenant_id, required_profile_key(profile_key))
 
     async def list(
         self, caller: Caller, page_size: int, page_token: str, *, to_reconnect: bool
@@ -81,9 +85,7 @@ class Profiles:
                 after = self._tokens.place(page_token, *bound_to)
             except InvalidToken:
                 raise InvalidRequest("page_token", "is not a token for this list") from None
-        found = await self._store.profiles(
-            caller.tenant_id, after, most + 1, to_reconnect=to_reconnect
-        )
+        found = await self._store.page(caller.tenant_id, after, most + 1, to_reconnect=to_reconnect)
         if len(found) <= most:
             return Page(found, "")
         last = found[most - 1]
@@ -95,7 +97,7 @@ class Profiles:
         key = required_profile_key(profile_key)
 
         async def delete() -> None:
-            for stored in await self._store.delete_profile(caller.tenant_id, key):
+            for stored in await self._store.delete(caller.tenant_id, key):
                 self._logouts.later(stored)
 
         # goes to its end even if the caller does not wait for it: or a session would stay open
@@ -107,7 +109,7 @@ class Profiles:
 
         async def disconnect() -> None:
             at = self._clock.now()
-            stored = await self._store.disconnect(caller.tenant_id, key, platform, at)
+            stored = await self._connections.disconnect(caller.tenant_id, key, platform, at)
             if stored is not None:
                 self._logouts.later(stored)
 
@@ -119,7 +121,7 @@ class Profiles:
         What is cut off in the middle has removed the keys, and goes on where it is done again.
         """
         there_was = False
-        while (deleted := await self._store.delete_part_of_tenant(tenant_id)) is not None:
+        while (deleted := await self._tenants.delete_batch(tenant_id)) is not None:
             there_was = True
             for stored in deleted:
                 await self._logouts.now(stored)

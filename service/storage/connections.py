@@ -1,31 +1,128 @@
-"""Connections in use: claims on their upkeep, the sessions that follow each other, verdicts."""
+"""Connections with their sealed secrets, and claims on them."""
 
 from collections.abc import Sequence
 
-from service.domain.errors import PlatformNotConnected, ProfileNotFound
-from service.domain.model import Micros
+from service.domain.errors import PlatformNotConnected, ProfileAlreadyExists, ProfileNotFound
+from service.domain.model import Connection, EventKind, Micros, Profile
 from service.domain.records import (
-    Due,
     Envelope,
+    LoginWrite,
     NewSession,
     SecretAddress,
+    SessionEnvelope,
     StoredConnection,
     VerdictWrite,
 )
-from service.storage import upkeep_statements as sql
+from service.storage import statements as sql
+from service.storage import upkeep_statements
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import add_event
-from service.storage.rows import stored_connection
+from service.storage.idempotency import complete
+from service.storage.profiles import add_profile
+from service.storage.rows import profiles_in, stored_connection, stored_session
 
 
-class Connections:
-    """The part of `Store` that keeps connections in use."""
+class SqlConnections:
+    """The port `ConnectionStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    async def connected_account(
+        self, tenant_id: str, profile_key: str, platform: str
+    ) -> str | None:
+        rows = await self._engine.look_up(sql.CONNECTED_ACCOUNT, tenant_id, profile_key, platform)
+        if not rows:
+            raise ProfileNotFound
+        account_id: str | None = rows[0]["account_id"]
+        return account_id
+
+    async def save_login(self, saved: LoginWrite) -> SessionEnvelope | None:
+        place = saved.context
+        of_connection = (place.tenant_id, place.profile_key, place.platform)
+
+        async def job(transaction: Transaction) -> SessionEnvelope | None:
+            if saved.create_profile:
+                new = Profile(place.profile_key, None, saved.at)
+                await add_profile(transaction, place.tenant_id, new)
+            connection = await _connection(transaction, *of_connection)
+            if connection is not None and connection.account_id != place.account_id:
+                raise ProfileAlreadyExists(place.platform)
+            before = await transaction.run(sql.STORED_SESSION, *of_connection)
+            await transaction.run(
+                sql.SAVE_CONNECTION,
+                *of_connection,
+                place.account_id,
+                saved.username,
+                saved.username,
+                place.origin,
+                place.generation,
+                saved.at,
+                saved.next_check_at,
+            )
+            await transaction.run(
+                sql.SAVE_CREDENTIAL,
+                *of_connection,
+                place.generation,
+                saved.credential.ring_key_id,
+                saved.credential.envelope,
+            )
+            await transaction.run(
+                sql.SAVE_SESSION,
+                *of_connection,
+                place.generation,
+                saved.session.ring_key_id,
+                saved.session.envelope,
+                saved.session_expires_at,
+                saved.at,
+            )
+            await add_event(
+                transaction,
+                place.tenant_id,
+                place.profile_key,
+                EventKind.CONNECTED if connection is None else EventKind.RECONNECTED,
+                await _connection(transaction, *of_connection),
+                saved.at,
+            )
+            reply = (place.profile_key, place.platform, saved.username)
+            await complete(transaction, saved.reservation, place.profile_key, reply, saved.at)
+            return stored_session(place.tenant_id, before[0]) if before else None
+
+        return await self._engine.write(job)
+
+    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(
+                sql.SAVE_DISPLAY_NAME,
+                place.tenant_id,
+                place.profile_key,
+                place.platform,
+                place.generation,
+                display_name,
+            )
+
+        await self._engine.write(job)
+
+    async def disconnect(
+        self, tenant_id: str, profile_key: str, platform: str, at: Micros
+    ) -> SessionEnvelope | None:
+        async def job(transaction: Transaction) -> SessionEnvelope | None:
+            connection = await _connection(transaction, tenant_id, profile_key, platform)
+            if connection is None:
+                raise PlatformNotConnected(platform)
+            rows = await transaction.run(sql.STORED_SESSION, tenant_id, profile_key, platform)
+            await transaction.run(sql.DELETE_CONNECTION, tenant_id, profile_key, platform)
+            await add_event(
+                transaction, tenant_id, profile_key, EventKind.DISCONNECTED, connection, at
+            )
+            return stored_session(tenant_id, rows[0]) if rows else None
+
+        return await self._engine.write(job)
+
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
-        rows = await self._engine.look_up(sql.STORED_CONNECTION, tenant_id, profile_key, platform)
+        rows = await self._engine.look_up(
+            upkeep_statements.STORED_CONNECTION, tenant_id, profile_key, platform
+        )
         return _stored(tenant_id, platform, rows)
 
     async def claim(
@@ -33,29 +130,29 @@ class Connections:
     ) -> StoredConnection | None:
         async def job(transaction: Transaction) -> StoredConnection | None:
             key = _key(context)
-            claimed = await transaction.run(sql.CLAIM, *key, until, at)
-            rows = await transaction.run(sql.STORED_CONNECTION, *key)
+            claimed = await transaction.run(upkeep_statements.CLAIM, *key, until, at)
+            rows = await transaction.run(upkeep_statements.STORED_CONNECTION, *key)
             stored = _stored(context.tenant_id, context.platform, rows)
             if stored.context.generation != context.generation:
-                # whoever connected it anew has no need of us
+                # a later login replaced it
                 raise PlatformNotConnected(context.platform)
             return stored if claimed else None
 
         return await self._engine.write(job)
 
     async def claimed_until(self, context: SecretAddress) -> Micros:
-        rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(context))
+        rows = await self._engine.read(upkeep_statements.CLAIMED_UNTIL, *_key(context))
         return int(rows[0]["claimed_until"]) if rows else 0
 
     async def give_up_claim(self, held: StoredConnection) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.GIVE_UP_CLAIM, *_held(held))
+            await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held))
 
         await self._engine.write(job)
 
     async def forget_claims(self) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.FORGET_CLAIMS)
+            await transaction.run(upkeep_statements.FORGET_CLAIMS)
 
         await self._engine.write(job)
 
@@ -63,7 +160,7 @@ class Connections:
         async def job(transaction: Transaction) -> bool:
             return bool(
                 await transaction.run(
-                    sql.REPLACE_SESSION,
+                    upkeep_statements.REPLACE_SESSION,
                     *_held(held),
                     session.sealed.ring_key_id,
                     session.sealed.envelope,
@@ -81,13 +178,16 @@ class Connections:
 
         async def job(transaction: Transaction) -> bool:
             if not await transaction.run(
-                sql.MOVE_SESSION, *_held(held), session.ring_key_id, session.envelope
+                upkeep_statements.MOVE_SESSION, *_held(held), session.ring_key_id, session.envelope
             ):
                 return False
             await transaction.run(
-                sql.MOVE_CREDENTIAL, *of_connection, credential.ring_key_id, credential.envelope
+                upkeep_statements.MOVE_CREDENTIAL,
+                *of_connection,
+                credential.ring_key_id,
+                credential.envelope,
             )
-            await transaction.run(sql.MOVE_CONNECTION, *of_connection, origin)
+            await transaction.run(upkeep_statements.MOVE_CONNECTION, *of_connection, origin)
             return True
 
         return await self._engine.write(job)
@@ -96,11 +196,11 @@ class Connections:
         context, upkeep, found = held.context, verdict.upkeep, verdict.connection
 
         async def job(transaction: Transaction) -> bool:
-            if not await transaction.run(sql.GIVE_UP_CLAIM, *_held(held)):
+            if not await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held)):
                 return False
             reason = found.reconnect_reason
             await transaction.run(
-                sql.SAVE_VERDICT,
+                upkeep_statements.SAVE_VERDICT,
                 *_key(context),
                 context.generation,
                 found.state.value,
@@ -117,7 +217,7 @@ class Connections:
             )
             if not verdict.events:
                 return True
-            rows = await transaction.run(sql.STORED_CONNECTION, *_key(context))
+            rows = await transaction.run(upkeep_statements.STORED_CONNECTION, *_key(context))
             now = stored_connection(context.tenant_id, rows[0]).connection
             for kind in verdict.events:
                 await add_event(
@@ -127,44 +227,16 @@ class Connections:
 
         return await self._engine.write(job)
 
-    async def next_due(self) -> Micros | None:
-        [row] = await self._engine.read(sql.NEXT_DUE)
-        at: Micros | None = row["at"]
-        return at
 
-    async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
-        async def job(transaction: Transaction) -> list[Due]:
-            tenants = await transaction.run(sql.TENANTS_WITH_DUE, after, at, most)
-            if len(tenants) < most:
-                # round again, from the first
-                known = {row["tenant_id"] for row in tenants}
-                more = await transaction.run(sql.TENANTS_WITH_DUE, "", at, most - len(tenants))
-                tenants = [*tenants, *(row for row in more if row["tenant_id"] not in known)]
-            picked: list[Due] = []
-            for turn, row in enumerate(tenants):
-                share = -(-(most - len(picked)) // (len(tenants) - turn))
-                picked += [
-                    Due(**one)
-                    for one in await transaction.run(sql.DUE, row["tenant_id"], at, share)
-                ]
-            # one by one, by their keys: no plan of a database's can then go through all that is due
-            for due in picked:
-                await transaction.run(sql.PUT_OFF, *_of(due), again_at)
-            return picked
-
-        return await self._engine.write(job)
-
-    async def bring_forward(self, at: Micros, latest: Micros) -> None:
-        async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.BRING_FORWARD, at, latest)
-
-        await self._engine.write(job)
-
-    async def put_off(self, due: Due, until: Micros) -> None:
-        async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.PUT_OFF, *_of(due), until)
-
-        await self._engine.write(job)
+async def _connection(
+    transaction: Transaction, tenant_id: str, profile_key: str, platform: str
+) -> Connection | None:
+    """Return the profile's connection on *platform*, if any. Raises ProfileNotFound."""
+    rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
+    if not rows:
+        raise ProfileNotFound
+    found = [row for row in profiles_in(rows)[0].connections if row.platform == platform]
+    return found[0] if found else None
 
 
 def _stored(tenant_id: str, platform: str, rows: Sequence[Row]) -> StoredConnection:
@@ -173,10 +245,6 @@ def _stored(tenant_id: str, platform: str, rows: Sequence[Row]) -> StoredConnect
     if rows[0]["platform"] is None:
         raise PlatformNotConnected(platform)
     return stored_connection(tenant_id, rows[0])
-
-
-def _of(due: Due) -> tuple[str, str, str]:
-    return due.tenant_id, due.profile_key, due.platform
 
 
 def _key(context: SecretAddress) -> tuple[str, str, str]:

@@ -1,7 +1,7 @@
 """Events: what happened to connections, numbered by tenant, written with the change itself."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from service.domain.model import (
@@ -36,24 +36,24 @@ async def add_event(
     )
 
 
-class Events:
-    """The part of `Store` that tells what happened, for as long as it is kept.
+class SqlEvents:
+    """The port `EventStore`.
 
-    The counter's row is locked until the event is committed: no number is seen before all those
-    below it.
+    The row of a tenant's counter is locked until the event is committed, so no number is visible
+    before all lower ones.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def events_kept(self, tenant_id: str) -> EventsKept | None:
+    async def kept(self, tenant_id: str) -> EventsKept | None:
         rows = await self._engine.read(sql.EVENTS_KEPT, tenant_id)
         return EventsKept(rows[0]["pruned"], rows[0]["last_event"]) if rows else None
 
-    async def events(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
+    async def page(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
         return [_event(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, most)]
 
-    async def newest_events(self, tenant_ids: Sequence[str]) -> dict[str, int]:
+    async def newest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
         found = {}
         for start in range(0, len(tenant_ids), sql.TENANTS_AT_ONCE):
             some = tenant_ids[start : start + sql.TENANTS_AT_ONCE]
@@ -62,7 +62,7 @@ class Events:
                 found[row["tenant_id"]] = row["last_event"]
         return found
 
-    async def mark_events(self, at: Micros) -> None:
+    async def mark(self, at: Micros) -> None:
         last = ""
 
         async def job(transaction: Transaction) -> Sequence[Row]:
@@ -71,11 +71,14 @@ class Events:
         while marked := await self._engine.write(job):
             last = max(row["tenant_id"] for row in marked)
 
-    async def prune_events(self, marked_by: Micros) -> bool:
+    async def prune(self, marked_by: Micros) -> bool:
         marks = await self._engine.read(sql.MARKS, marked_by, sql.TENANTS_AT_ONCE)
         for mark in marks:
             await self._prune(mark["tenant_id"], mark["number"])
         return bool(marks)
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        self._engine.on_commit(call)
 
     async def _prune(self, tenant_id: str, number: int) -> None:
         async def job(transaction: Transaction) -> None:

@@ -10,8 +10,8 @@ from service.storage.engine import Engine, Row, Transaction
 REPEATED_FOR: Micros = DAY
 
 
-class Requests:
-    """The part of `Store` that makes requests safe to repeat."""
+class SqlIdempotency:
+    """The port `IdempotencyStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

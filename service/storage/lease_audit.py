@@ -11,8 +11,8 @@ AT_ONCE = 100
 """Rows in one statement."""
 
 
-class Leases:
-    """The part of `Store` that remembers leases."""
+class SqlLeaseAudit:
+    """The port `LeaseAuditStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -12,8 +12,8 @@ tenant makes one of that window a repeated one."""
 LONGEST_PAUSE: Micros = DAY
 
 
-class Logins:
-    """The part of `Store` that login budgets are kept in."""
+class SqlLoginBudget:
+    """The port `LoginBudgetStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

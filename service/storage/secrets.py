@@ -13,8 +13,8 @@ from service.storage.rows import stored_session
 TABLES = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}
 
 
-class Secrets:
-    """The part of `Store` that the rotation of keys asks."""
+class SqlSecrets:
+    """The port `SecretStore`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -1,26 +1,35 @@
-"""The store: the port `Store` in SQL, on any engine."""
+"""The store: every port of `service.domain.store` in SQL, on one engine."""
 
-from collections.abc import Callable
-
-from service.storage.connections import Connections
+from service.storage.api_keys import SqlApiKeys
+from service.storage.checks import SqlCheckQueue
+from service.storage.connections import SqlConnections
 from service.storage.engine import Engine
-from service.storage.events import Events
-from service.storage.idempotency import Requests
-from service.storage.lease_audit import Leases
-from service.storage.login_budget import Logins
-from service.storage.profiles import Profiles
-from service.storage.secrets import Secrets
-from service.storage.tenants import Tenants
+from service.storage.events import SqlEvents
+from service.storage.facts import SqlFacts
+from service.storage.idempotency import SqlIdempotency
+from service.storage.lease_audit import SqlLeaseAudit
+from service.storage.login_budget import SqlLoginBudget
+from service.storage.profiles import SqlProfiles
+from service.storage.secrets import SqlSecrets
+from service.storage.tenants import SqlTenants
 
 
-class SqlStore(Tenants, Profiles, Connections, Events, Leases, Requests, Logins, Secrets):
-    """All its parts on one engine."""
+class SqlStore:
+    """The parts of the store, for the composition root. Other code gets the ports that it uses."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-
-    def on_commit(self, call: Callable[[], None]) -> None:
-        self._engine.on_commit(call)
+        self.tenants = SqlTenants(engine)
+        self.api_keys = SqlApiKeys(engine)
+        self.profiles = SqlProfiles(engine)
+        self.connections = SqlConnections(engine)
+        self.checks = SqlCheckQueue(engine)
+        self.events = SqlEvents(engine)
+        self.lease_audit = SqlLeaseAudit(engine)
+        self.login_budget = SqlLoginBudget(engine)
+        self.idempotency = SqlIdempotency(engine)
+        self.facts = SqlFacts(engine)
+        self.secrets = SqlSecrets(engine)
 
     async def close(self) -> None:
         await self._engine.close()

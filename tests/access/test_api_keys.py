@@ -22,7 +22,7 @@ class Keys:
         self.kept: dict[str, ApiKey] = {}
         self.asked = 0
 
-    async def api_key(self, key_id: str) -> ApiKey | None:
+    async def get(self, key_id: str) -> ApiKey | None:
         self.asked += 1
         return self.kept.get(key_id)
 
@@ -126,12 +126,12 @@ async def test_an_id_that_there_is_not_is_read_like_one_that_there_is(database: 
     is the key or none: how long that takes tells nobody which ids there are."""
     engine = await SqliteEngine.open(database)
     store = SqlStore(engine)
-    await store.create_tenant(Tenant("ten_a", "A", 1))
+    await store.tenants.create(Tenant("ten_a", "A", 1))
     key = ApiKey("a" * 16, "ten_a", "", DEFAULT_SCOPES, "api-1", b"v" * 32, 1)
-    assert await store.add_api_key(key)
+    assert await store.api_keys.add(key)
     [there] = await engine.read(statements.API_KEY, key.key_id, bytes(32))
     [not_there] = await engine.read(statements.API_KEY, "b" * 16, bytes(32))
-    told = [await store.api_key(one) for one in (key.key_id, "b" * 16, not_there["key_id"])]
+    told = [await store.api_keys.get(one) for one in (key.key_id, "b" * 16, not_there["key_id"])]
     await store.close()
     assert there.keys() == not_there.keys()
     assert told == [key, None, None]

@@ -14,6 +14,8 @@ from service.domain.errors import ServiceUnavailable
 from service.domain.model import SECOND, Caller
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.runtime.tasks import OwnedTasks
+from service.storage.connections import SqlConnections
+from service.storage.idempotency import SqlIdempotency
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.support.bluesky import CREATE, Bluesky, SandboxBluesky
@@ -76,7 +78,7 @@ async def test_who_waits_asks_ever_more_rarely(
     create_keyring(tmp_path / "keyring.json", new_keys("test"))
     store, pauses = SqlStore(await SqliteEngine.open(database)), list[float]()
     tokens = Tokens(Keyring(tmp_path / "keyring.json"))
-    idempotency = Idempotency(store, tokens, SystemClock(), OwnedTasks(), 45 * SECOND)
+    idempotency = Idempotency(store.idempotency, tokens, SystemClock(), OwnedTasks(), 45 * SECOND)
     caller = Caller("ten_a", "key", frozenset(), 0)
     first, _ = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
     assert first is not None
@@ -84,7 +86,7 @@ async def test_who_waits_asks_ever_more_rarely(
     async def noted(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 10:
-            await store.release(first)
+            await store.idempotency.release(first)
 
     monkeypatch.setattr("service.access.idempotency.sleep", noted)
     second, reply = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
@@ -195,7 +197,7 @@ async def test_a_login_that_cannot_be_saved_is_ended(
 
     person = await sandbox.person()
     with monkeypatch.context() as patched:
-        patched.setattr(SqlStore, "save_login", away)
+        patched.setattr(SqlConnections, "save_login", away)
         refusal = await sandboxed.refused(
             person.handle, person.app_password, idempotency_key=idempotency_key
         )
@@ -217,7 +219,7 @@ async def test_a_store_that_goes_away_costs_no_verdict(
         raise ServiceUnavailable
 
     person = await sandbox.person()
-    monkeypatch.setattr(SqlStore, "release", away)
+    monkeypatch.setattr(SqlIdempotency, "release", away)
     refusal = await sandboxed.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k")
     assert refusal.metadata["cause"] == "REJECTED_BY_PLATFORM"
 

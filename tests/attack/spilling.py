@@ -34,25 +34,32 @@ from service.domain.model import SECOND, PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.identity import Identity
 from service.platforms.egress.egress import Egress, OneOrigin
-from service.storage.store import SqlStore
+from service.storage.connections import SqlConnections
+from service.storage.idempotency import SqlIdempotency
+from service.storage.login_budget import SqlLoginBudget
 
 PR_GET_DUMPABLE = 3
 CONNECT = (
     *((ApiKeys, "check"), (CallLimits, "take"), (Connect, "connect"), (Idempotency, "claim")),
-    *((Tokens, "fingerprint"), (SqlStore, "reserve"), (SqlStore, "connected_account")),
+    *((Tokens, "fingerprint"), (SqlIdempotency, "reserve"), (SqlConnections, "connected_account")),
     *((BlueskyPlatform, "tidy"), (BlueskyPlatform, "identify"), (Identity, "account")),
     *((Egress, "get"), (OneOrigin, "handle_async_request"), (LoginBudget, "spend")),
-    *((SqlStore, "debit"), (BlueskyPlatform, "log_in"), (BlueskyPlatform, "log_in_again")),
-    *((Vault, "seal"), (Vault, "seal_session"), (SqlStore, "save_login")),
+    *((SqlLoginBudget, "debit"), (BlueskyPlatform, "log_in"), (BlueskyPlatform, "log_in_again")),
+    *((Vault, "seal"), (Vault, "seal_session"), (SqlConnections, "save_login")),
 )
 LEASE = (
-    *((Leases, "lease"), (SqlStore, "connection"), (Vault, "open_session"), (Health, "renew")),
-    *((SqlStore, "claim"), (Sessions, "refresh"), (BlueskyPlatform, "refresh")),
-    *((SqlStore, "save_session"), (SqlStore, "give_up_claim")),
+    *(
+        (Leases, "lease"),
+        (SqlConnections, "connection"),
+        (Vault, "open_session"),
+        (Health, "renew"),
+    ),
+    *((SqlConnections, "claim"), (Sessions, "refresh"), (BlueskyPlatform, "refresh")),
+    *((SqlConnections, "save_session"), (SqlConnections, "give_up_claim")),
 )
 VERIFY = (
     *((Health, "verify"), (Health, "check"), (Sessions, "open_credential"), (Vault, "open")),
-    (SqlStore, "save_verdict"),
+    (SqlConnections, "save_verdict"),
 )
 ERRORS = {
     error.__name__: error

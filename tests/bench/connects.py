@@ -43,13 +43,13 @@ async def _made(
     async with open_store(read) as store:
         vault = await open_vault(store, Keyring(read.keyring_file))
         for tenant_id in tenants:
-            await store.create_tenant(Tenant(tenant_id, "bench", SystemClock().now()))
+            await store.tenants.create(Tenant(tenant_id, "bench", SystemClock().now()))
         saved = 0
 
         async def connect(tenant_id: str, until: float) -> None:
             nonlocal saved
             while perf_counter() < until:
-                await store.save_login(login(vault, tenant_id, SystemClock().now())[0])
+                await store.connections.save_login(login(vault, tenant_id, SystemClock().now())[0])
                 saved += 1
 
         rates = []

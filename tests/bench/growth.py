@@ -101,16 +101,16 @@ class Grown:
             await self._page(tenant_id, 0, to_reconnect=True)
 
     async def pick(self, _: Random) -> None:
-        picked = await self.store.pick_due(NOW, NOW, PICKED, "")
+        picked = await self.store.checks.pick_due(NOW, NOW, PICKED, "")
         _check(len(picked) == PICKED)
 
     async def _get(self, number: int) -> None:
         number *= 2 * (self.size // (2 * ASKED_FOR))
-        found = await self.store.profile(MANY, key(number))
+        found = await self.store.profiles.get(MANY, key(number))
         _check(found.created_at == BEGUN + number * SECOND)
 
     async def _page(self, tenant_id: str, after: int, *, to_reconnect: bool) -> None:
-        page = await self.store.profiles(
+        page = await self.store.profiles.page(
             tenant_id, Place(after, ""), PAGE, to_reconnect=to_reconnect
         )
         _check(len(page) == PAGE and len(page[0].connections) == 1)

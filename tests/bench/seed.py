@@ -92,16 +92,16 @@ async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
     async with open_store(read) as store:
         await claim_mode(store, "live")
         vault = await open_vault(store, keyring)
-        access = ApiKeys(store, keyring, clock)
+        access = ApiKeys(store.api_keys, keyring, clock)
 
         async def connect(tenant_id: str) -> tuple[str, str]:
             saved, token = login(vault, tenant_id, clock.now())
-            await store.save_login(saved)
+            await store.connections.save_login(saved)
             return saved.context.profile_key, token
 
         for _ in range(tenants):
             tenant = Tenant(f"ten_{random_id()}", "bench", clock.now())
-            await store.create_tenant(tenant)
+            await store.tenants.create(tenant)
             keys = []
             for number in range(KEYS):
                 plain, key = access.mint(
@@ -109,7 +109,7 @@ async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
                     f"bench {number}",
                     frozenset({Scope.PROFILES_READ, Scope.SESSIONS_LEASE}),
                 )
-                assert await store.add_api_key(key)
+                assert await store.api_keys.add(key)
                 keys.append(plain)
             tokens: dict[str, str] = {}
             for begun in range(0, profiles, TOGETHER):

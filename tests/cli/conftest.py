@@ -47,9 +47,9 @@ async def _key(home: Home, scopes: frozenset[Scope]) -> str:
     clock, keyring = SystemClock(), Keyring(home.keyring)
     async with open_store(home.settings()) as store:
         await open_vault(store, keyring)
-        await store.create_tenant(Tenant(TENANT, "test", clock.now()))
-        plain, key = ApiKeys(store, keyring, clock).mint(TENANT, "test", scopes)
-        assert await store.add_api_key(key)
+        await store.tenants.create(Tenant(TENANT, "test", clock.now()))
+        plain, key = ApiKeys(store.api_keys, keyring, clock).mint(TENANT, "test", scopes)
+        assert await store.api_keys.add(key)
     return plain
 
 

@@ -29,7 +29,7 @@ async def test_the_trail_is_read_by_a_command(
     """One line a lease, oldest first, of that tenant and from that time on, however many."""
     monkeypatch.setattr("service.cli.main.LEASES_AT_ONCE", 3)
     async with open_store(home.settings()) as store:
-        await store.add_leases(
+        await store.lease_audit.add_leases(
             [
                 AuditedLease(
                     AT + number * SECOND,
@@ -96,7 +96,7 @@ async def test_a_server_that_is_stopped_leaves_the_whole_trail(
     """Up to the last lease before SIGTERM."""
     await leases_until(home, leasing_key, sandbox, signal.SIGTERM)
     async with open_store(home.settings()) as store:
-        assert len(await store.leases(TENANT, 0, 100)) == 20
+        assert len(await store.lease_audit.leases(TENANT, 0, 100)) == 20
 
 
 async def test_a_server_that_is_killed_leaves_all_but_a_second_of_the_trail(
@@ -105,4 +105,4 @@ async def test_a_server_that_is_killed_leaves_all_but_a_second_of_the_trail(
     """Whatever it was about to write."""
     await leases_until(home, leasing_key, sandbox, signal.SIGKILL)
     async with open_store(home.settings()) as store:
-        assert 20 <= len(await store.leases(TENANT, 0, 100)) <= 25
+        assert 20 <= len(await store.lease_audit.leases(TENANT, 0, 100)) <= 25

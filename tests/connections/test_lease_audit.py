@@ -14,7 +14,7 @@ from service.connections.lease_audit import Audit
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import DAY, SECOND, Scope, Tenant
 from service.domain.records import AuditedLease
-from service.storage.lease_audit import Leases
+from service.storage.lease_audit import SqlLeaseAudit
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 from tests.support.bluesky import Bluesky, SandboxBluesky
@@ -32,7 +32,7 @@ def lent(at: int = NOW, tenant_id: str = "ten_a") -> AuditedLease:
 async def store(database: Path) -> AsyncIterator[SqlStore]:
     store = SqlStore(await SqliteEngine.open(database))
     for tenant_id in ("ten_a", "ten_b"):
-        await store.create_tenant(Tenant(tenant_id, "test", NOW))
+        await store.tenants.create(Tenant(tenant_id, "test", NOW))
     yield store
     await store.close()
 
@@ -89,7 +89,7 @@ async def test_a_lease_is_written_down_within_a_second(
 ) -> None:
     """While the service goes on."""
     assert module.WRITE_EVERY_SECONDS < 1
-    written = Held(monkeypatch, Leases, "add_leases")
+    written = Held(monkeypatch, SqlLeaseAudit, "add_leases")
     written.let_go.set()
     async with running(database, sandbox.settings()) as service:
         person = await sandbox.person()
@@ -103,7 +103,7 @@ async def test_what_comes_while_some_is_written_waits_for_the_next_time(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or under load the trail would be written over and over, a few leases at a time."""
-    audit = Audit(store, MovedClock(), DAY)
+    audit = Audit(store.lease_audit, MovedClock(), DAY)
     enough = asyncio.Event()
     writes = 0
 
@@ -114,7 +114,7 @@ async def test_what_comes_while_some_is_written_waits_for_the_next_time(
         if writes == 5:
             enough.set()
 
-    monkeypatch.setattr(store, "add_leases", add_leases)
+    monkeypatch.setattr(store.lease_audit, "add_leases", add_leases)
     audit.note(lent())
     begun = monotonic()
     running = asyncio.create_task(audit.run())
@@ -130,17 +130,17 @@ async def test_what_is_being_written_at_the_end_is_written_once(
 ) -> None:
     """And what waits behind it, too."""
     monkeypatch.setattr(module, "AT_ONCE", 10)
-    audit = Audit(store, MovedClock(), DAY)
+    audit = Audit(store.lease_audit, MovedClock(), DAY)
     for number in range(25):
         audit.note(lent(NOW + number))
-    written = Held(monkeypatch, Leases, "add_leases")
+    written = Held(monkeypatch, SqlLeaseAudit, "add_leases")
     running = asyncio.create_task(audit.run())
     await written.reached.wait()
     running.cancel()
     await asyncio.sleep(0)
     written.let_go.set()
     await asyncio.wait([running])
-    rows = await store.leases("ten_a", 0, 100)
+    rows = await store.lease_audit.leases("ten_a", 0, 100)
     assert [row.at for row in rows] == [NOW + number for number in range(25)]
 
 
@@ -149,7 +149,7 @@ async def test_beyond_the_bound_nothing_more_is_lent(
 ) -> None:
     """While the store is away what was lent is kept, and then written; more would be forgotten."""
     monkeypatch.setattr(module, "MOST_UNWRITTEN", 50)
-    audit = Audit(store, MovedClock(), 36500 * DAY)
+    audit = Audit(store.lease_audit, MovedClock(), 36500 * DAY)
     tried = asyncio.Event()
 
     async def away(*_: object) -> None:
@@ -157,7 +157,7 @@ async def test_beyond_the_bound_nothing_more_is_lent(
         raise ServiceUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "add_leases", away)
+        patch.setattr(store.lease_audit, "add_leases", away)
         running = asyncio.create_task(audit.run())
         for number in range(50):
             audit.note(lent(NOW + number))
@@ -174,7 +174,7 @@ async def test_beyond_the_bound_nothing_more_is_lent(
             noted = True
     running.cancel()
     await asyncio.wait([running])
-    assert len(await store.leases("ten_a", 0, 100)) == 51
+    assert len(await store.lease_audit.leases("ten_a", 0, 100)) == 51
 
 
 async def test_what_cannot_be_written_at_the_end_is_told(
@@ -182,13 +182,13 @@ async def test_what_cannot_be_written_at_the_end_is_told(
 ) -> None:
     """How many leases the trail lacks; the log has them."""
     monkeypatch.setattr(module, "LAST_ATTEMPTS", 1)
-    audit = Audit(store, MovedClock(), DAY)
+    audit = Audit(store.lease_audit, MovedClock(), DAY)
     audit.note(lent())
 
     async def away(*_: object) -> None:
         raise ServiceUnavailable
 
-    monkeypatch.setattr(store, "add_leases", away)
+    monkeypatch.setattr(store.lease_audit, "add_leases", away)
     running = asyncio.create_task(audit.run())
     await asyncio.sleep(0)
     running.cancel()
@@ -206,14 +206,14 @@ async def test_what_is_older_than_was_set_is_forgotten(
     now = clock.now()
     old = [lent(now - 3 * DAY)] * 7 + [lent(now - 2 * DAY - number, "ten_b") for number in range(5)]
     kept = [lent(now - DAY + 60 * SECOND + number) for number in range(4)]
-    await store.add_leases([*old, *kept])
-    audit = Audit(store, clock, DAY)
+    await store.lease_audit.add_leases([*old, *kept])
+    audit = Audit(store.lease_audit, clock, DAY)
     running = asyncio.create_task(audit.run())
-    while await store.leases("ten_b", 0, 1):
+    while await store.lease_audit.leases("ten_b", 0, 1):
         await asyncio.sleep(0.01)
-    while len(await store.leases("ten_a", 0, 100)) > 4:
+    while len(await store.lease_audit.leases("ten_a", 0, 100)) > 4:
         await asyncio.sleep(0.01)
-    assert await store.leases("ten_a", 0, 100) == kept
+    assert await store.lease_audit.leases("ten_a", 0, 100) == kept
     running.cancel()
     await asyncio.wait([running])
 
@@ -221,10 +221,10 @@ async def test_what_is_older_than_was_set_is_forgotten(
 async def test_a_page_of_the_trail_parts_no_microsecond(store: SqlStore) -> None:
     """So that the next one begins after it: every lease comes once, and no other tenant's."""
     times = [1, 2, 2, 2, 2, 3, 4, 4, 5]
-    await store.add_leases([lent(at) for at in reversed(times)] + [lent(2, "ten_b")])
+    await store.lease_audit.add_leases([lent(at) for at in reversed(times)] + [lent(2, "ten_b")])
     pages: list[Sequence[int]] = []
     since = 0
-    while page := await store.leases("ten_a", since, 2):
+    while page := await store.lease_audit.leases("ten_a", since, 2):
         pages.append([lease.at for lease in page])
         since = page[-1].at + 1
     assert [at for page in pages for at in page] == times

@@ -12,7 +12,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.domain.model import SECOND, Scope
 from service.platforms.bluesky.adapter import BlueskyPlatform
-from service.storage.store import SqlStore
+from service.storage.connections import SqlConnections
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox
 from tests.support.bluesky import SESSION, Person, is_live
@@ -141,7 +141,7 @@ async def test_nobody_sees_a_token_before_it_is_stored(
     first = service.session()
     clock.ahead = EXPIRING
     answered = Held(monkeypatch, BlueskyPlatform, "refresh")
-    written = Held(monkeypatch, SqlStore, "save_session")
+    written = Held(monkeypatch, SqlConnections, "save_session")
     leases = [asyncio.create_task(service.lease(key)) for _ in range(3)]
     await answered.reached.wait()
     assert service.session() == first
@@ -352,7 +352,7 @@ async def test_what_is_broken_while_a_lease_waits_costs_nothing(
 ) -> None:
     """A lease that was let in before the verdict neither refreshes nor logs in after it."""
     clock.ahead = EXPIRING
-    read = Held(monkeypatch, SqlStore, "connection")
+    read = Held(monkeypatch, SqlConnections, "connection")
     lease = asyncio.create_task(service.lease_refused(key))
     await read.reached.wait()
     await break_(service, key)
@@ -390,7 +390,7 @@ async def test_connected_anew_while_a_lease_waits(
 ) -> None:
     """As it is by now: connected, with the new session."""
     clock.ahead = EXPIRING
-    read = Held(monkeypatch, SqlStore, "connection")
+    read = Held(monkeypatch, SqlConnections, "connection")
     lease = asyncio.create_task(service.lease(key))
     await read.reached.wait()
     await service.connect(person.handle, person.app_password, profile_key=key)

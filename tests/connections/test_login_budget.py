@@ -63,7 +63,7 @@ class Limits:
     def __init__(self, store: Any, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self.limits = LoginBudget(store, clock, BUDGETS)
+        self.limits = LoginBudget(store.login_budget, clock, BUDGETS)
 
     async def spend(
         self, purpose: LoginPurpose = CONNECT, tenant: str = "a", account: Account = ALICE

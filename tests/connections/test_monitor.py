@@ -11,7 +11,6 @@ from service.app.build import House, house
 from service.connections import monitor
 from service.connections.health import Checked, Health
 from service.connections.monitor import AT_ONE_HOST, Monitor
-from service.connections.timeouts import TIMEOUTS
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Due, StoredConnection
@@ -120,7 +119,7 @@ class Noting(Health):
     async def check(self, stored: StoredConnection) -> Checked:
         self.asked[stored.context.profile_key] += 1
         context = stored.context
-        await self._built.store.put_off(
+        await self._built.store.checks.put_off(
             # as a verdict does
             Due(context.tenant_id, context.profile_key, context.platform, context.origin),
             SystemClock().now() + 3600 * SECOND,
@@ -138,11 +137,14 @@ async def test_two_monitors_check_nothing_twice(service: Running, sandbox: Sandb
     async with house(settings(service)) as one, house(settings(service)) as other:
         notings = [Noting(one), Noting(other)]
         monitors = [
-            Monitor(built.store, noting, SystemClock(), 1000, TIMEOUTS)
+            Monitor(
+                built.store.checks, built.store.connections, noting, SystemClock(), 1000, TIMEOUTS
+            )
             for built, noting in zip((one, other), notings, strict=True)
         ]
         picked = [
-            await built.store.pick_due(SystemClock().now(), 0, 1, "") for built in (one, other)
+            await built.store.checks.pick_due(SystemClock().now(), 0, 1, "")
+            for built in (one, other)
         ]
         assert picked == [[], []]
         now = SystemClock().now()
@@ -175,15 +177,15 @@ async def test_picking_is_fair_and_runs_out(service: Running, sandbox: SandboxBl
         store = built.store
         at: Micros = SystemClock().now() + DAY
         far = at + 3600 * SECOND
-        picked = await store.pick_due(at, far + 5, 4, "")
+        picked = await store.checks.pick_due(at, far + 5, 4, "")
         shares = Counter(due.tenant_id for due in picked)
         assert (shares[crowd] in (2, 3), shares[small]) == (True, 1)
-        rest = await store.pick_due(at, far, 100, picked[-1].tenant_id)
+        rest = await store.checks.pick_due(at, far, 100, picked[-1].tenant_id)
         assert [due.tenant_id for due in rest] == [crowd] * (10 - shares[crowd])
-        assert await store.pick_due(at, far, 100, "") == []
-        assert await store.next_due() == far
-        assert len(await store.pick_due(far + 4, far + 9, 100, "")) == len(rest)
-        assert len(await store.pick_due(far + 5, far + 9, 100, "")) == len(picked)
+        assert await store.checks.pick_due(at, far, 100, "") == []
+        assert await store.checks.next_due() == far
+        assert len(await store.checks.pick_due(far + 4, far + 9, 100, "")) == len(rest)
+        assert len(await store.checks.pick_due(far + 5, far + 9, 100, "")) == len(picked)
 
 
 async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky) -> None:
@@ -196,7 +198,7 @@ async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky)
         at: Micros = SystemClock().now() + DAY
         order: list[str] = []
         for _ in range(8):
-            [due] = await built.store.pick_due(
+            [due] = await built.store.checks.pick_due(
                 at, at + 3600 * SECOND, 1, order[-1] if order else ""
             )
             order.append(due.tenant_id)

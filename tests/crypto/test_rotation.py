@@ -97,7 +97,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
         read = [
             secret
             for purpose in (Purpose.CREDENTIAL, Purpose.SESSION)
-            for secret in await store.sealed_otherwise(purpose, after, FIRST, 100)
+            for secret in await store.secrets.sealed_otherwise(purpose, after, FIRST, 100)
         ]
         assert len(read) == 6
         resealed = [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in read]
@@ -108,8 +108,8 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
         person = connected[reconnected]
         sandbox.world.add_app_password(person.did, "another", "zzzz-zzzz-zzzz-zzzz")
         await service.connect(person.handle, "zzzz-zzzz-zzzz-zzzz", profile_key=reconnected)
-        assert await store.rewrap(resealed) == 3
-        assert await store.rewrap(resealed) == 0
+        assert await store.secrets.rewrap(resealed) == 3
+        assert await store.secrets.rewrap(resealed) == 0
     # access tokens of one second are the same, refresh tokens never
     assert service.session(refreshed).refresh_token != former.refresh_token
     assert service.session(refreshed).access_token == newer

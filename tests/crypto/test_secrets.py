@@ -15,7 +15,8 @@ from service.domain.model import Credentials
 from service.domain.records import Reservation
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.runtime import log
-from service.storage.store import SqlStore
+from service.storage.connections import SqlConnections
+from service.storage.idempotency import SqlIdempotency
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running
 
@@ -75,9 +76,9 @@ async def test_no_sink_holds_a_secret(
         (Connect, "connect"),
         (BlueskyPlatform, "identify"),
         (BlueskyPlatform, "log_in"),
-        (SqlStore, "save_login"),
-        (SqlStore, "connected_account"),
-        (SqlStore, "reserve"),
+        (SqlConnections, "save_login"),
+        (SqlConnections, "connected_account"),
+        (SqlIdempotency, "reserve"),
     ]
     for where, name in layers:
         for error in (

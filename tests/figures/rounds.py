@@ -105,11 +105,11 @@ async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -
         vault = await open_vault(store, keyring)
         tenants = [f"ten_{random_id()}" for _ in range(TENANTS)]
         for tenant in tenants:
-            await store.create_tenant(Tenant(tenant, "figures", now))
-        plain, key = ApiKeys(store, keyring, SystemClock()).mint(
+            await store.tenants.create(Tenant(tenant, "figures", now))
+        plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(
             tenants[0], "figures", DEFAULT_SCOPES
         )
-        await store.add_api_key(key)
+        await store.api_keys.add(key)
     with closing(sqlite3.connect(settings.database_file)) as database, database:
         for number in range(connections):
             one = number % ACCOUNTS

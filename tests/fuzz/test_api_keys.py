@@ -15,7 +15,7 @@ from service.crypto.keyring import Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey, MissingApiKey
 from service.domain.model import DEFAULT_SCOPES
-from service.domain.store import Store
+from service.domain.store import ApiKeyStore
 from tests.access.test_api_keys import Keys
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
@@ -25,7 +25,7 @@ from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
 def opened(folder: Path) -> Iterator[Read]:
     create_keyring(folder / "keyring.json", new_keys("test"))
     keys = Keys()
-    access = ApiKeys(cast("Store", keys), Keyring(folder / "keyring.json"), SystemClock())
+    access = ApiKeys(cast("ApiKeyStore", keys), Keyring(folder / "keyring.json"), SystemClock())
     plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
     keys.kept[kept.key_id] = kept
     with asyncio.Runner() as runner:

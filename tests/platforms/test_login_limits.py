@@ -240,7 +240,7 @@ async def test_no_login_is_made_before_its_server_wants_it(
     """Of four connects one reaches the server; the others are told how long to wait."""
     clock = MovedClock()
     store = SqlStore(await opened(database_url))
-    logins = Logins(LoginBudget(store, clock, BUDGETS), clock)
+    logins = Logins(LoginBudget(store.login_budget, clock, BUDGETS), clock)
     bluesky.server.on(CREATE, answer)
 
     async def connect() -> Login:

@@ -46,11 +46,11 @@ async def store(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 async def plant(store: SqlStore, database_url: str, tenant_id: str) -> None:
     """A tenant that has many of all there is, but for credentials."""
-    await store.create_tenant(Tenant(tenant_id, "large", NOW))
+    await store.tenants.create(Tenant(tenant_id, "large", NOW))
     for number in range(PART + 1):
         key = ApiKey(f"{tenant_id}{number}", tenant_id, "", DEFAULT_SCOPES, "api-1", b"v", NOW)
-        assert await store.add_api_key(key)
-    await store.add_leases([_lent(tenant_id, NOW + number) for number in range(MANY)])
+        assert await store.api_keys.add(key)
+    await store.lease_audit.add_leases([_lent(tenant_id, NOW + number) for number in range(MANY)])
     numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 130)"
     owner, profile = f"'{tenant_id}'", f"'prof_{tenant_id}' || i"
     sealed = "CAST('x' AS BLOB)" if database_url.startswith("sqlite:") else "CAST('x' AS BYTEA)"
@@ -99,7 +99,7 @@ async def test_a_tenant_goes_part_by_part(store: SqlStore, database_url: str) ->
     before = counted(database_url, "ten_b")
     assert before["sessions"] == before["leases"] == MANY
     left, told = [counted(database_url, "ten_a")], []
-    while (sessions := await store.delete_part_of_tenant("ten_a")) is not None:
+    while (sessions := await store.tenants.delete_batch("ten_a")) is not None:
         told += [stored.context.profile_key for stored in sessions]
         left.append(counted(database_url, "ten_a"))
     for was, now in pairwise(left):
@@ -150,10 +150,12 @@ async def test_a_lease_of_a_tenant_that_is_gone_is_not_written(
     """What was noted in the moment before the tenant went does not outlive it; what is of others
     in the same breath is written."""
     for tenant_id in ("ten_a", "ten_b"):
-        await store.create_tenant(Tenant(tenant_id, "test", NOW))
-    while await store.delete_part_of_tenant("ten_a") is not None:
+        await store.tenants.create(Tenant(tenant_id, "test", NOW))
+    while await store.tenants.delete_batch("ten_a") is not None:
         pass
     both = [_lent(tenant_id, NOW + at) for at in range(3) for tenant_id in ("ten_a", "ten_b")]
-    await store.add_leases(both)
+    await store.lease_audit.add_leases(both)
     assert rows(database_url, "SELECT DISTINCT tenant_id FROM leases") == [{"tenant_id": "ten_b"}]
-    assert await store.leases("ten_b", 0, 100) == [one for one in both if one.tenant_id == "ten_b"]
+    assert await store.lease_audit.leases("ten_b", 0, 100) == [
+        one for one in both if one.tenant_id == "ten_b"
+    ]

@@ -13,7 +13,8 @@ import structlog
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.crypto.keyring import create_keyring, new_keys
-from service.storage.store import SqlStore
+from service.storage.connections import SqlConnections
+from service.storage.profiles import SqlProfiles
 from tests.support.bluesky import Bluesky, SandboxBluesky, is_live
 from tests.support.engines import on_both
 from tests.support.leasing import Held
@@ -305,8 +306,11 @@ async def test_a_caller_that_is_gone_leaves_no_session_open(
     person = await sandbox.person()
     key = (await sandboxed.connect(person.handle, person.app_password)).profile_key
     token = sandboxed.session(key).refresh_token
-    named = {"DisconnectPlatform": "disconnect", "DeleteProfile": "delete_profile"}[method]
-    held = Held(monkeypatch, SqlStore, named)
+    owner, name = {
+        "DisconnectPlatform": (SqlConnections, "disconnect"),
+        "DeleteProfile": (SqlProfiles, "delete"),
+    }[method]
+    held = Held(monkeypatch, owner, name)
     more = {"platform": "bluesky"} if method == "DisconnectPlatform" else {}
     call = getattr(sandboxed.profiles, method)(
         getattr(pb, f"{method}Request")(profile_key=key, **more), metadata=sandboxed.metadata()

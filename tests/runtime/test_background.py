@@ -11,16 +11,18 @@ from structlog.testing import capture_logs
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.runtime import tasks
-from service.storage.store import SqlStore
+from service.storage.checks import SqlCheckQueue
+from service.storage.events import SqlEvents
+from service.storage.lease_audit import SqlLeaseAudit
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 
 LONG = 30.0
 
 
-def failing_once(patch: pytest.MonkeyPatch, name: str) -> Callable[[], int]:
+def failing_once(patch: pytest.MonkeyPatch, part: type, name: str) -> Callable[[], int]:
     """Let that method of the store raise, once, what nobody foresees; how often it was called."""
-    method = getattr(SqlStore, name)
+    method = getattr(part, name)
     called = 0
 
     async def fails(*arguments: Any) -> Any:
@@ -30,18 +32,26 @@ def failing_once(patch: pytest.MonkeyPatch, name: str) -> Callable[[], int]:
             raise LookupError("nobody thought of that")
         return await method(*arguments)
 
-    patch.setattr(SqlStore, name, fails)
+    patch.setattr(part, name, fails)
     return lambda: called
 
 
-@pytest.mark.parametrize("name", ["newest_events", "pick_due", "add_leases", "mark_events"])
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        (SqlEvents, "newest"),
+        (SqlCheckQueue, "pick_due"),
+        (SqlLeaseAudit, "add_leases"),
+        (SqlEvents, "mark"),
+    ],
+)
 async def test_work_that_fails_begins_anew(
-    sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch, part: type, name: str
 ) -> None:
     """Watches are told, connections are checked and leases are written down all the same; the log
     tells of the fault."""
     monkeypatch.setattr(tasks, "BEGIN_AGAIN_SECONDS", 0.01)
-    called = failing_once(monkeypatch, name)
+    called = failing_once(monkeypatch, part, name)
     with capture_logs() as lines:
         async with running(database, sandbox.settings()) as service, asyncio.timeout(LONG):
             person = await sandbox.person()

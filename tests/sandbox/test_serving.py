@@ -73,9 +73,9 @@ async def test_both_servers_are_open_and_trusted(
         assert moved["server"] == fields["servers"][1] != fields["servers"][0]
         made = await asked(fields, "POST", "accounts", moved["did"], "app-passwords")
         async with open_store(settings) as store:
-            access = ApiKeys(store, Keyring(settings.keyring_file), SystemClock())
+            access = ApiKeys(store.api_keys, Keyring(settings.keyring_file), SystemClock())
             key, stored = access.mint(SANDBOX_TENANT, "test", DEFAULT_SCOPES)
-            assert await store.add_api_key(stored)
+            assert await store.api_keys.add(stored)
         async with grpc.aio.insecure_channel(running.grpc) as channel:
             reply = await profiles_grpc.ProfileServiceStub(channel).ConnectProfile(
                 pb.ConnectProfileRequest(

@@ -63,10 +63,10 @@ async def test_text_is_compared_byte_by_byte(engine: PostgresEngine, postgres_ur
     """Every column, so that pages come in the order they have on SQLite, whatever the language
     that the database was made for."""
     store = SqlStore(engine)
-    await store.create_tenant(Tenant("ten_a", "A", NOW))
+    await store.tenants.create(Tenant("ten_a", "A", NOW))
     keys = ["prof_0", "prof_A", "prof_B", "prof_a", "prof_b", "prof_ä"]
     for key in random.sample(keys, len(keys)):
-        await store.create_profile("ten_a", Profile(key, None, NOW))
+        await store.profiles.create("ten_a", Profile(key, None, NOW))
     connection = await asyncpg.connect(postgres_url)
     in_that_language = await connection.fetchval("SELECT 'prof_a' < 'prof_B'")
     columns = await connection.fetch(
@@ -79,7 +79,7 @@ async def test_text_is_compared_byte_by_byte(engine: PostgresEngine, postgres_ur
     found = rows(postgres_url, "SELECT profile_key FROM profiles ORDER BY created_at, profile_key")
     assert [row["profile_key"] for row in found] == keys
     first = Profile("prof_A", None, NOW)
-    page = await store.profiles("ten_a", first, 10, to_reconnect=False)  # type: ignore[arg-type]
+    page = await store.profiles.page("ten_a", first, 10, to_reconnect=False)  # type: ignore[arg-type]
     assert [profile.profile_key for profile in page] == keys[2:]
 
 
@@ -89,7 +89,7 @@ async def test_a_job_that_meets_others_for_ever_gives_up(
     """After so many attempts it is SERVICE_UNAVAILABLE, and nothing of it is written."""
     monkeypatch.setattr(engines, "MAX_ATTEMPTS", 3)
     store = SqlStore(engine)
-    await store.remember("a", "0")
+    await store.facts.put_once("a", "0")
     attempts = 0
 
     async def job(transaction: Transaction) -> None:
@@ -102,7 +102,7 @@ async def test_a_job_that_meets_others_for_ever_gives_up(
     with pytest.raises(ServiceUnavailable) as caught:
         await engine.write(job)
     assert (caught.value.why, attempts) == ("too_many_conflicts", 4)
-    assert await store.remembered("a") == "4"
+    assert await store.facts.get("a") == "4"
 
 
 async def test_a_fault_of_ours_is_not_taken_for_an_outage(engine: PostgresEngine) -> None:
@@ -232,7 +232,7 @@ async def test_two_that_add_one_profile_violate_nothing(
     engine = await PostgresEngine.open(postgres_url, 20)
     other = await PostgresEngine.open(postgres_url, 20)
     stores = [SqlStore(engine), SqlStore(other)]
-    await stores[0].create_tenant(Tenant("ten_a", "A", NOW))
+    await stores[0].tenants.create(Tenant("ten_a", "A", NOW))
     violated = Counter[str]()
     for each in (engine, other):
         attempt = each._attempt
@@ -247,7 +247,7 @@ async def test_two_that_add_one_profile_violate_nothing(
         monkeypatch.setattr(each, "_attempt", counted)
     for number in range(100):
         profile = Profile(f"prof_{number}", None, NOW)
-        await asyncio.gather(*(store.create_profile("ten_a", profile) for store in stores * 5))
+        await asyncio.gather(*(store.profiles.create("ten_a", profile) for store in stores * 5))
     assert violated == {}
     for each in (engine, other):
         await each.close()
@@ -273,33 +273,33 @@ async def test_connections_are_waited_for_in_bounds(
     await begun.wait()
     monkeypatch.setattr(engines, "WAIT_SECONDS", 0.2)
     with pytest.raises(ServiceUnavailable):
-        await store.remembered("a")
+        await store.facts.get("a")
     monkeypatch.setattr(engines, "MOST_ASKED", 1)
     with pytest.raises(ServiceUnavailable, match="not available") as caught:
-        await store.remembered("a")
+        await store.facts.get("a")
     assert caught.value.why == "callers_waiting"
     monkeypatch.undo()
     go_on.set()
     assert await slow == "done"
-    assert await store.remembered("a") == "a"
+    assert await store.facts.get("a") == "a"
     await engine.close()
 
 
 async def test_reads_go_on_while_writers_wait(engine: PostgresEngine, postgres_url: str) -> None:
     """Writers that wait for somebody's row leave connections for reads."""
     store = SqlStore(engine)
-    await store.create_tenant(Tenant("ten_a", "A", NOW))
+    await store.tenants.create(Tenant("ten_a", "A", NOW))
     holder = await asyncpg.connect(postgres_url)
     held = holder.transaction()
     await held.start()
     await holder.execute("UPDATE tenants SET last_event = 0")
     writers = [
-        asyncio.create_task(store.save_login(login(profile_key=f"prof_{number}")))
+        asyncio.create_task(store.connections.save_login(login(profile_key=f"prof_{number}")))
         for number in range(2 * POOL_SIZE)
     ]
     async with asyncio.timeout(3):
         for _ in range(20):
-            assert [tenant.name for tenant in await store.tenants()] == ["A"]
+            assert [tenant.name for tenant in await store.tenants.all()] == ["A"]
     assert not any(writer.done() for writer in writers)
     await held.rollback()
     await holder.close()
@@ -331,13 +331,15 @@ async def test_callers_that_are_gone_leave_the_pool_whole(engine: PostgresEngine
     """Cancelled while they wait, read or write, they leave neither a transaction nor a gap."""
     store = SqlStore(engine)
     for delay in range(40):
-        tasks = [asyncio.create_task(store.remember(f"n{number}", "v")) for number in range(20)]
+        tasks = [
+            asyncio.create_task(store.facts.put_once(f"n{number}", "v")) for number in range(20)
+        ]
         await asyncio.sleep(delay / 4000)
         for task in tasks[::2]:
             task.cancel()
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert outcomes[1::2] == ["v"] * 10
-    found = await asyncio.gather(*(store.remembered("n1") for _ in range(POOL_SIZE)))
+    found = await asyncio.gather(*(store.facts.get("n1") for _ in range(POOL_SIZE)))
     assert found == ["v"] * POOL_SIZE
     [idle] = await engine.read(
         "SELECT count(*) AS left_open FROM pg_stat_activity"
@@ -350,7 +352,7 @@ async def test_a_connection_is_handed_on_as_it_is(
     engine: PostgresEngine, postgres_url: str
 ) -> None:
     """The driver's reset is not run between two calls: a read costs one statement."""
-    await SqlStore(engine).remembered("a")
+    await SqlStore(engine).facts.get("a")
     found = rows(
         postgres_url, "SELECT query FROM pg_stat_activity WHERE application_name = 'postcore'"
     )
@@ -368,13 +370,13 @@ async def test_a_database_that_takes_no_writes(
     with pytest.raises(StoreError, match="is read-only; name the one that takes writes"):
         await schema_revision(postgres_url)
     with pytest.raises(ServiceUnavailable) as caught:
-        await store.remember("a", "1")
+        await store.facts.put_once("a", "1")
     assert caught.value.why == "ReadOnlySQLTransactionError"
-    assert await store.remembered("a") is None
-    readers = [store.remembered("a") for _ in range(POOL_SIZE)]
+    assert await store.facts.get("a") is None
+    readers = [store.facts.get("a") for _ in range(POOL_SIZE)]
     await asyncio.gather(*readers)  # connections from before it takes writes again
     await postgres.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert await store.remember("a", "1") == "1"
+    assert await store.facts.put_once("a", "1") == "1"
 
 
 async def test_a_database_that_is_full(
@@ -391,11 +393,11 @@ async def test_a_database_that_is_full(
         name,
     )
     with pytest.raises(ServiceUnavailable) as caught:
-        await store.remember("a", "1")
+        await store.facts.put_once("a", "1")
     assert caught.value.why == "DiskFullError"
-    assert await store.remembered("a") is None
+    assert await store.facts.get("a") is None
     await postgres.execute("DROP TRIGGER no_room ON facts", name)
-    assert await store.remember("a", "1") == "1"
+    assert await store.facts.put_once("a", "1") == "1"
 
 
 async def test_a_database_in_another_encoding_is_refused(postgres: Cluster) -> None:
@@ -434,7 +436,7 @@ async def test_an_old_program_goes_on_beside_a_newer_schema(
     async def job(transaction: Transaction) -> list[Any]:
         return [dict(row) for row in await transaction.run(statement)]
 
-    await store.remember("a", "1")
+    await store.facts.put_once("a", "1")
     assert await engine.write(job) == [{"name": "a", "value": "1"}]
     rows(postgres_url, "ALTER TABLE facts ADD COLUMN more BIGINT")
     assert await engine.write(job) == [{"name": "a", "value": "1", "more": None}]

@@ -153,13 +153,13 @@ async def test_a_store_on_a_file_is_watched_too(
             statuses.put_nowait(serving)
 
     store = SqlStore(await SqliteEngine.open(database))
-    watch = asyncio.create_task(Readiness(store, [Server()]).run())
+    watch = asyncio.create_task(Readiness(store.facts, [Server()]).run())
     async with asyncio.timeout(60):
         await store.close()
         assert await statuses.get() is False
-        store._engine = await SqliteEngine.open(database)
+        store.facts._engine = again = await SqliteEngine.open(database)
         assert await statuses.get() is True
     watch.cancel()
     await asyncio.wait([watch])
     assert statuses.empty()
-    await store.close()
+    await again.close()

@@ -20,7 +20,7 @@ from service.platforms.bluesky.card import CARD
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
 from tests.connections.test_login_budget import ALICE, BUDGETS, Clock
-from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, RESERVED_UNTIL, login
+from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, login
 from tests.support.engines import POOL_SIZE, rows
 
 PLACE = ("ten_a", "prof_a", "bluesky")
@@ -30,7 +30,7 @@ PLACE = ("ten_a", "prof_a", "bluesky")
 async def stores(postgres_url: str) -> AsyncIterator[list[SqlStore]]:
     """Two stores on one database, as two processes have them."""
     stores = [SqlStore(await PostgresEngine.open(postgres_url, POOL_SIZE)) for _ in range(2)]
-    await stores[0].create_tenant(Tenant("ten_a", "A", NOW))
+    await stores[0].tenants.create(Tenant("ten_a", "A", NOW))
     yield stores
     for store in stores:
         await store.close()
@@ -38,7 +38,7 @@ async def stores(postgres_url: str) -> AsyncIterator[list[SqlStore]]:
 
 async def test_budgets_hold_across_processes(stores: list[SqlStore]) -> None:
     """Of a hundred strangers who connect one account at once, by two processes, seven may."""
-    limits = [LoginBudget(store, Clock(), BUDGETS) for store in stores]
+    limits = [LoginBudget(store.login_budget, Clock(), BUDGETS) for store in stores]
 
     async def spend(number: int) -> bool:
         try:
@@ -55,14 +55,14 @@ async def test_an_idempotency_key_is_taken_once_across_processes(stores: list[Sq
     """Of fifty at once one may go ahead; the others hear of it."""
     found = await asyncio.gather(
         *(
-            stores[number % 2].reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)
+            stores[number % 2].idempotency.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)
             for number in range(50)
         )
     )
     assert found.count(None) == 1
     assert all(each.fingerprint == FINGERPRINT for each in found if each)
     other = Fingerprint("token-1", b"\x02" * 32)
-    earlier = await stores[1].reserve(RESERVATION, other, NOW, RESERVED_UNTIL)
+    earlier = await stores[1].idempotency.reserve(RESERVATION, other, NOW, RESERVED_UNTIL)
     assert earlier is not None
     assert earlier.fingerprint == FINGERPRINT
 
@@ -70,7 +70,7 @@ async def test_an_idempotency_key_is_taken_once_across_processes(stores: list[Sq
 async def test_facts_are_said_once_across_processes(stores: list[SqlStore]) -> None:
     """The first word counts."""
     said = await asyncio.gather(
-        *(stores[number % 2].remember("mode", str(number)) for number in range(20))
+        *(stores[number % 2].facts.put_once("mode", str(number)) for number in range(20))
     )
     assert len(set(said)) == 1
 
@@ -92,13 +92,13 @@ async def test_races_end_as_if_one_came_after_the_other(
             returned.append(session.sealed.envelope)
 
     async def create(store: SqlStore, _: int) -> None:
-        await store.create_profile("ten_a", Profile("prof_a", None, NOW))
+        await store.profiles.create("ten_a", Profile("prof_a", None, NOW))
 
     async def connect(store: SqlStore, number: int) -> None:
         nonlocal changes
         envelope = str(number).encode()
         account = f"did:plc:{chance.choice('aab')}"
-        replaced = await store.save_login(
+        replaced = await store.connections.save_login(
             login(
                 account_id=account,
                 generation=number,
@@ -112,12 +112,12 @@ async def test_races_end_as_if_one_came_after_the_other(
 
     async def disconnect(store: SqlStore, _: int) -> None:
         nonlocal changes
-        note(await store.disconnect(*PLACE, NOW))
+        note(await store.connections.disconnect(*PLACE, NOW))
         changes += 1
 
     async def delete(store: SqlStore, _: int) -> None:
         nonlocal changes
-        for session in await store.delete_profile("ten_a", "prof_a"):
+        for session in await store.profiles.delete("ten_a", "prof_a"):
             note(session)
             changes += 1
 
@@ -158,7 +158,9 @@ async def test_no_cursor_passes_an_event_that_is_not_committed(stores: list[SqlS
     await asyncio.gather(
         read_on(),
         *(
-            stores[number % 2].save_login(login(profile_key=f"prof_{number}", generation=number))
+            stores[number % 2].connections.save_login(
+                login(profile_key=f"prof_{number}", generation=number)
+            )
             for number in range(count)
         ),
     )

@@ -39,8 +39,8 @@ FINGERPRINT = Fingerprint("token-1", b"\x01" * 32)
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[SqlStore]:
     store = SqlStore(await opened(database_url))
-    await store.create_tenant(Tenant("ten_a", "A", NOW))
-    await store.create_tenant(Tenant("ten_b", "B", NOW))
+    await store.tenants.create(Tenant("ten_a", "A", NOW))
+    await store.tenants.create(Tenant("ten_b", "B", NOW))
     yield store
     await store.close()
 
@@ -64,33 +64,35 @@ def login(**changes: object) -> LoginWrite:
 async def test_keys_come_back_as_they_were_added(store: SqlStore) -> None:
     """With their scopes; a key of no tenant is not added; revoking tells whether there was one."""
     key = ApiKey("id", "ten_a", "n", frozenset({Scope.PROFILES_READ}), "apikey-1", b"\0" * 32, NOW)
-    assert await store.add_api_key(key)
-    assert await store.api_key("id") == key
-    assert await store.api_keys("ten_a") == [key]
-    assert await store.api_keys("ten_b") == []
-    assert not await store.add_api_key(replace(key, key_id="x", tenant_id="ten_none"))
-    assert await store.revoke_api_key("id", NOW + 1)
-    assert await store.revoke_api_key("id", NOW + 2)
-    revoked = await store.api_key("id")
+    assert await store.api_keys.add(key)
+    assert await store.api_keys.get("id") == key
+    assert await store.api_keys.of_tenant("ten_a") == [key]
+    assert await store.api_keys.of_tenant("ten_b") == []
+    assert not await store.api_keys.add(replace(key, key_id="x", tenant_id="ten_none"))
+    assert await store.api_keys.revoke("id", NOW + 1)
+    assert await store.api_keys.revoke("id", NOW + 2)
+    revoked = await store.api_keys.get("id")
     assert revoked is not None
     assert revoked.revoked_at == NOW + 1
-    assert not await store.revoke_api_key("none", NOW)
+    assert not await store.api_keys.revoke("none", NOW)
 
 
 async def test_facts_stand_once_said(store: SqlStore) -> None:
     """The first word counts; of two at once, which may come in either order, one does."""
-    assert await store.remembered("mode") is None
-    said = await asyncio.gather(store.remember("mode", "live"), store.remember("mode", "sandbox"))
+    assert await store.facts.get("mode") is None
+    said = await asyncio.gather(
+        store.facts.put_once("mode", "live"), store.facts.put_once("mode", "sandbox")
+    )
     [fact] = set(said)
-    assert await store.remembered("mode") == fact
-    assert await store.remember("mode", "other") == fact
+    assert await store.facts.get("mode") == fact
+    assert await store.facts.put_once("mode", "other") == fact
 
 
 async def test_a_login_is_saved_whole(store: SqlStore) -> None:
     """Profile, connection, credential and session; the next one returns the session replaced."""
-    assert await store.save_login(login()) is None
-    assert await store.connected_account("ten_a", "prof_a", "bluesky") == "did:plc:a"
-    replaced = await store.save_login(
+    assert await store.connections.save_login(login()) is None
+    assert await store.connections.connected_account("ten_a", "prof_a", "bluesky") == "did:plc:a"
+    replaced = await store.connections.save_login(
         login(generation=2, create_profile=False, session=Envelope("seal-2", b"new"))
     )
     assert replaced is not None
@@ -101,31 +103,31 @@ async def test_a_login_is_saved_whole(store: SqlStore) -> None:
 async def test_a_login_for_a_profile_that_is_gone_leaves_nothing(store: SqlStore) -> None:
     """Deleted in the meantime, or another tenant's: ProfileNotFound."""
     with pytest.raises(ProfileNotFound):
-        await store.save_login(login(create_profile=False))
-    await store.create_profile("ten_b", Profile("prof_a", None, NOW))
+        await store.connections.save_login(login(create_profile=False))
+    await store.profiles.create("ten_b", Profile("prof_a", None, NOW))
     with pytest.raises(ProfileNotFound):
-        await store.save_login(login(create_profile=False))
+        await store.connections.save_login(login(create_profile=False))
     with pytest.raises(ProfileNotFound):
-        await store.save_login(login())
+        await store.connections.save_login(login())
     with pytest.raises(ProfileNotFound):
-        await store.connected_account("ten_a", "prof_a", "bluesky")
-    assert await store.connected_account("ten_b", "prof_a", "bluesky") is None
+        await store.connections.connected_account("ten_a", "prof_a", "bluesky")
+    assert await store.connections.connected_account("ten_b", "prof_a", "bluesky") is None
 
 
 async def test_another_account_is_refused_and_changes_nothing(store: SqlStore) -> None:
     """ProfileAlreadyExists in the transaction itself, where two calls meet."""
-    await store.save_login(login())
+    await store.connections.save_login(login())
     with pytest.raises(ProfileAlreadyExists):
-        await store.save_login(login(account_id="did:plc:b", create_profile=False))
-    assert await store.connected_account("ten_a", "prof_a", "bluesky") == "did:plc:a"
+        await store.connections.save_login(login(account_id="did:plc:b", create_profile=False))
+    assert await store.connections.connected_account("ten_a", "prof_a", "bluesky") == "did:plc:a"
 
 
 async def test_of_two_accounts_at_once_one_wins(store: SqlStore) -> None:
     """Committed together or not, they are as if one came after the other."""
-    await store.create_profile("ten_a", Profile("prof_a", None, NOW))
+    await store.profiles.create("ten_a", Profile("prof_a", None, NOW))
     outcomes = await asyncio.gather(
         *(
-            store.save_login(login(account_id=f"did:plc:{name}", create_profile=False))
+            store.connections.save_login(login(account_id=f"did:plc:{name}", create_profile=False))
             for name in "abcd"
         ),
         return_exceptions=True,
@@ -136,31 +138,34 @@ async def test_of_two_accounts_at_once_one_wins(store: SqlStore) -> None:
 
 async def test_an_idempotency_key_is_held_then_answered(store: SqlStore) -> None:
     """Reserved, found under way, completed by the login it was reserved for, found answered."""
-    assert await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
+    assert await store.idempotency.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
     other = replace(RESERVATION, holder="other")
-    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) == EarlierRequest(
-        FINGERPRINT, None
-    )
-    await store.save_login(login(reservation=RESERVATION))
+    assert await store.idempotency.reserve(
+        other, FINGERPRINT, NOW, RESERVED_UNTIL
+    ) == EarlierRequest(FINGERPRINT, None)
+    await store.connections.save_login(login(reservation=RESERVATION))
     reply = ("prof_a", "bluesky", "a.example")
-    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) == EarlierRequest(
-        FINGERPRINT, reply
-    )
-    await store.release(RESERVATION)
-    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) == EarlierRequest(
-        FINGERPRINT, reply
-    )
+    assert await store.idempotency.reserve(
+        other, FINGERPRINT, NOW, RESERVED_UNTIL
+    ) == EarlierRequest(FINGERPRINT, reply)
+    await store.idempotency.release(RESERVATION)
+    assert await store.idempotency.reserve(
+        other, FINGERPRINT, NOW, RESERVED_UNTIL
+    ) == EarlierRequest(FINGERPRINT, reply)
 
 
 async def test_a_released_or_lapsed_key_is_free(store: SqlStore) -> None:
     """By its holder alone, or by time."""
-    await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)
+    await store.idempotency.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)
     other = replace(RESERVATION, holder="other")
-    await store.release(other)
-    assert await store.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) is not None
-    await store.release(RESERVATION)
-    assert await store.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
-    assert await store.reserve(other, FINGERPRINT, RESERVED_UNTIL, RESERVED_UNTIL + DAY) is None
+    await store.idempotency.release(other)
+    assert await store.idempotency.reserve(other, FINGERPRINT, NOW, RESERVED_UNTIL) is not None
+    await store.idempotency.release(RESERVATION)
+    assert await store.idempotency.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL) is None
+    assert (
+        await store.idempotency.reserve(other, FINGERPRINT, RESERVED_UNTIL, RESERVED_UNTIL + DAY)
+        is None
+    )
 
 
 async def test_a_failed_transaction_undoes_itself_and_no_other(database_url: str) -> None:
@@ -199,7 +204,7 @@ async def test_what_waits_is_committed_together(database: Path) -> None:
 
     engine._run = noted  # type: ignore[method-assign]
     store = SqlStore(engine)
-    await asyncio.gather(*(store.remember(f"n{number}", "v") for number in range(100)))
+    await asyncio.gather(*(store.facts.put_once(f"n{number}", "v") for number in range(100)))
     assert commits.count("COMMIT") <= 3
     await engine.close()
 
@@ -216,11 +221,11 @@ async def test_a_database_that_is_away_is_service_unavailable_and_comes_back(
     blocker = sqlite3.connect(database, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     with pytest.raises(ServiceUnavailable):
-        await store.remember("a", "1")
-    assert await store.remembered("a") is None
+        await store.facts.put_once("a", "1")
+    assert await store.facts.get("a") is None
     blocker.execute("ROLLBACK")
     blocker.close()
-    assert await store.remember("a", "2") == "2"
+    assert await store.facts.put_once("a", "2") == "2"
     await engine.close()
 
 
@@ -234,10 +239,10 @@ async def test_a_file_that_is_gone_takes_no_writes(database: Path, replaced: boo
     if replaced:
         shutil.copy(elsewhere, database)
     with pytest.raises(ServiceUnavailable):
-        await store.remember("a", "1")
+        await store.facts.put_once("a", "1")
     shutil.move(elsewhere, database)
-    assert await store.remembered("a") is None
-    assert await store.remember("a", "2") == "2"
+    assert await store.facts.get("a") is None
+    assert await store.facts.put_once("a", "2") == "2"
     await store.close()
 
 
@@ -252,14 +257,14 @@ async def test_a_constraint_that_is_violated_is_logged(database: Path) -> None:
 
     with capture_logs() as lines:
         outcome, said = await asyncio.gather(
-            engine.write(twice), store.remember("a", "1"), return_exceptions=True
+            engine.write(twice), store.facts.put_once("a", "1"), return_exceptions=True
         )
     assert isinstance(outcome, ServiceUnavailable)
     assert said == "1"
     assert lines == [
         {"event": "constraint violated", "exception": "IntegrityError", "log_level": "error"}
     ]
-    assert await store.remembered("hunter2") is None
+    assert await store.facts.get("hunter2") is None
     await engine.close()
 
 
@@ -271,7 +276,7 @@ async def test_a_writer_that_is_full_says_so(
     engine = await SqliteEngine.open(database)
     store = SqlStore(engine)
     outcomes = await asyncio.gather(
-        *(store.remember(f"n{number}", "v") for number in range(50)), return_exceptions=True
+        *(store.facts.put_once(f"n{number}", "v") for number in range(50)), return_exceptions=True
     )
     assert any(isinstance(outcome, ServiceUnavailable) for outcome in outcomes)
     assert outcomes.count("v") >= 10
@@ -280,13 +285,13 @@ async def test_a_writer_that_is_full_says_so(
 
 async def test_a_caller_that_is_gone_leaves_the_writer_working(store: SqlStore) -> None:
     """Cancelled while it waits or while it writes."""
-    tasks = [asyncio.create_task(store.remember(f"n{number}", "v")) for number in range(20)]
+    tasks = [asyncio.create_task(store.facts.put_once(f"n{number}", "v")) for number in range(20)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert outcomes[1::2] == ["v"] * 10
-    assert await store.remember("after", "v") == "v"
+    assert await store.facts.put_once("after", "v") == "v"
 
 
 async def test_the_file_is_kept_as_promised(database: Path) -> None:
@@ -313,13 +318,13 @@ async def test_a_damaged_file_is_a_store_that_is_away(database: Path) -> None:
     when it has been mended."""
     whole = spoil(database)
     store = SqlStore(await SqliteEngine.open(database))
-    for call in (store.remembered("a"), store.remember("a", "1")):
+    for call in (store.facts.get("a"), store.facts.put_once("a", "1")):
         with pytest.raises(ServiceUnavailable) as caught:
             await call
         assert caught.value.why == "DatabaseError"
     mend(database, whole)
-    assert await store.remember("a", "1") == "1"
-    assert [await store.remembered("a") for _ in range(3)] == ["1"] * 3
+    assert await store.facts.put_once("a", "1") == "1"
+    assert [await store.facts.get("a") for _ in range(3)] == ["1"] * 3
     await store.close()
 
 
@@ -332,12 +337,12 @@ async def test_who_comes_while_the_file_is_locked_waits_no_longer_than_who_came_
     store = SqlStore(engine)
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        first = asyncio.create_task(store.remember("a", "1"))
+        first = asyncio.create_task(store.facts.put_once("a", "1"))
         await asyncio.sleep(0.1)
-        others = [asyncio.create_task(store.remember(name, "1")) for name in "bcd"]
+        others = [asyncio.create_task(store.facts.put_once(name, "1")) for name in "bcd"]
         done, _ = await asyncio.wait([first, *others], timeout=3.6)
         assert [type(task.exception()) for task in done] == [ServiceUnavailable] * 4
-    assert await store.remember("a", "2") == "2"
+    assert await store.facts.put_once("a", "2") == "2"
     await store.close()
 
 

@@ -135,7 +135,7 @@ async def plant(service: Running, count: int) -> None:
     async with open_store(service.settings) as store:
         for start in range(0, count, 500):
             some = range(start, min(start + 500, count))
-            await asyncio.gather(*(store.save_login(saved(number)) for number in some))
+            await asyncio.gather(*(store.connections.save_login(saved(number)) for number in some))
 
 
 async def people(service: Running, sandbox: SandboxBluesky, count: int) -> dict[str, Person]:

@@ -19,36 +19,40 @@ from service.connections.login_budget import LoginBudget
 from service.domain.clock import SystemClock
 from service.domain.model import SECOND
 from service.platforms.bluesky.adapter import BlueskyPlatform
-from service.storage import profiles
+from service.storage import connections
+from service.storage.connections import SqlConnections
+from service.storage.idempotency import SqlIdempotency
+from service.storage.lease_audit import SqlLeaseAudit
+from service.storage.profiles import SqlProfiles
 from service.storage.sqlite import SqliteEngine
-from service.storage.store import SqlStore
+from service.storage.tenants import SqlTenants
 
 SEAMS: dict[str, tuple[Any, str]] = {
-    "store.reserve": (SqlStore, "reserve"),
+    "store.reserve": (SqlIdempotency, "reserve"),
     "platform.identify": (BlueskyPlatform, "identify"),
     "limits.spend": (LoginBudget, "spend"),
     "platform.log_in": (BlueskyPlatform, "log_in"),
-    "store.save_login": (SqlStore, "save_login"),
+    "store.save_login": (SqlConnections, "save_login"),
     # within the transaction: rows are written, and not yet committed
-    "transaction.add_event": (profiles, "add_event"),
-    "transaction.complete": (profiles, "complete"),
+    "transaction.add_event": (connections, "add_event"),
+    "transaction.complete": (connections, "complete"),
     "engine.commit": (SqliteEngine, "_commit"),
-    "store.save_display_name": (SqlStore, "save_display_name"),
-    "store.create_profile": (SqlStore, "create_profile"),
-    "store.disconnect": (SqlStore, "disconnect"),
-    "store.delete_profile": (SqlStore, "delete_profile"),
+    "store.save_display_name": (SqlConnections, "save_display_name"),
+    "store.create_profile": (SqlProfiles, "create"),
+    "store.disconnect": (SqlConnections, "disconnect"),
+    "store.delete_profile": (SqlProfiles, "delete"),
     "platform.log_out": (BlueskyPlatform, "log_out"),
-    "store.connection": (SqlStore, "connection"),
-    "store.claim": (SqlStore, "claim"),
+    "store.connection": (SqlConnections, "connection"),
+    "store.claim": (SqlConnections, "claim"),
     "platform.refresh": (BlueskyPlatform, "refresh"),
     "platform.resolve_account": (BlueskyPlatform, "resolve_account"),
     "platform.account_status": (BlueskyPlatform, "account_status"),
     "platform.log_in_again": (BlueskyPlatform, "log_in_again"),
-    "store.save_session": (SqlStore, "save_session"),
-    "store.save_verdict": (SqlStore, "save_verdict"),
-    "store.give_up_claim": (SqlStore, "give_up_claim"),
-    "store.add_leases": (SqlStore, "add_leases"),
-    "store.delete_part_of_tenant": (SqlStore, "delete_part_of_tenant"),
+    "store.save_session": (SqlConnections, "save_session"),
+    "store.save_verdict": (SqlConnections, "save_verdict"),
+    "store.give_up_claim": (SqlConnections, "give_up_claim"),
+    "store.add_leases": (SqlLeaseAudit, "add_leases"),
+    "store.delete_part_of_tenant": (SqlTenants, "delete_batch"),
 }
 WHEN = ("before", "after")
 

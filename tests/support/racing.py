@@ -39,32 +39,32 @@ def _profile(number: int) -> str:
 
 
 async def _create(store: SqlStore, number: int) -> None:
-    await store.create_profile("ten_a", Profile(_profile(number), None, NOW))
+    await store.profiles.create("ten_a", Profile(_profile(number), None, NOW))
 
 
 async def _connect(store: SqlStore, number: int) -> None:
     reservation = Reservation("ten_a", "ConnectProfile", f"key-{number % 3}", f"holder-{number}")
     saved = login(profile_key=_profile(number), generation=number, reservation=reservation)
-    await store.save_login(replace(saved, create_profile=number % 2 == 0))
+    await store.connections.save_login(replace(saved, create_profile=number % 2 == 0))
 
 
 async def _delete(store: SqlStore, number: int) -> None:
-    await store.delete_profile("ten_a", _profile(number))
+    await store.profiles.delete("ten_a", _profile(number))
 
 
 async def _disconnect(store: SqlStore, number: int) -> None:
-    await store.disconnect("ten_a", _profile(number), "bluesky", NOW)
+    await store.connections.disconnect("ten_a", _profile(number), "bluesky", NOW)
 
 
 async def _debit(store: SqlStore, number: int) -> None:
     debit = Debit("did:plc:a", "https://a.example", "ten_a", LoginPurpose.CONNECT, NOW + number)
-    await store.debit(debit, lambda *_: None)
+    await store.login_budget.debit(debit, lambda *_: None)
 
 
 async def _reserve(store: SqlStore, number: int) -> None:
     reservation = replace(RESERVATION, holder=f"holder-{number}")
-    if await store.reserve(reservation, FINGERPRINT, NOW, RESERVED_UNTIL) is None:
-        await store.release(reservation)
+    if await store.idempotency.reserve(reservation, FINGERPRINT, NOW, RESERVED_UNTIL) is None:
+        await store.idempotency.release(reservation)
 
 
 def _tenant(number: int) -> str:
@@ -75,12 +75,12 @@ def _tenant(number: int) -> str:
 async def _use_tenant(store: SqlStore, number: int) -> None:
     tenant = _tenant(number)
     key = ApiKey(f"key-{number}", tenant, "n", frozenset(), "apikey-1", b"\0" * 32, NOW)
-    await store.add_api_key(key)
-    await store.create_profile(tenant, Profile(f"prof_short_{number}", None, NOW))
+    await store.api_keys.add(key)
+    await store.profiles.create(tenant, Profile(f"prof_short_{number}", None, NOW))
 
 
 async def _delete_tenant(store: SqlStore, number: int) -> None:
-    while await store.delete_part_of_tenant(_tenant(number)) is not None:
+    while await store.tenants.delete_batch(_tenant(number)) is not None:
         pass
 
 
@@ -121,7 +121,7 @@ async def raced(url: str, rounds: int, processes: int = 2) -> Counter[str]:
     """The outcomes of so many processes that begin at the same moment, in all."""
     store = SqlStore(await PostgresEngine.open(url, 1))
     for name in ("a", *range(rounds)):
-        await store.create_tenant(Tenant(f"ten_{name}", "A", NOW))
+        await store.tenants.create(Tenant(f"ten_{name}", "A", NOW))
     await store.close()
     started = [
         await asyncio.create_subprocess_exec(

@@ -104,8 +104,8 @@ async def sealed_elsewhere(service: Running, keyring: Keyring) -> None:
     ours, theirs = Vault(Keyring(service.settings.keyring_file)), Vault(keyring)
     async with open_store(service.settings) as store:
         for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
-            found = await store.sealed_otherwise(purpose, "", FIRST, 100)
-            assert await store.rewrap(
+            found = await store.secrets.sealed_otherwise(purpose, "", FIRST, 100)
+            assert await store.secrets.rewrap(
                 [
                     (
                         one,

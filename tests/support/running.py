@@ -181,23 +181,23 @@ class Running:
         """A new key (and its id), made beside the server as the command line makes it."""
         async with open_store(self.settings) as store:
             keyring = Keyring(self.settings.keyring_file)
-            plain, key = ApiKeys(store, keyring, SystemClock()).mint(
+            plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(
                 tenant_id or self.tenant_id, "test", frozenset(scopes) or DEFAULT_SCOPES
             )
-            assert await store.add_api_key(key)
+            assert await store.api_keys.add(key)
         return plain, key.key_id
 
     async def new_tenant(self) -> str:
         async with open_store(self.settings) as store:
             tenant = Tenant(f"ten_{random_id()}", "another", SystemClock().now())
-            await store.create_tenant(tenant)
+            await store.tenants.create(tenant)
         return tenant.tenant_id
 
     async def new_profile(self) -> str:
         """An empty profile of the tenant's."""
         key = f"prof_{random_id()}"
         async with open_store(self.settings) as store:
-            await store.create_profile(self.tenant_id, Profile(key, None, SystemClock().now()))
+            await store.profiles.create(self.tenant_id, Profile(key, None, SystemClock().now()))
         return key
 
     def session(self, profile_key: str = "") -> Session:
@@ -222,7 +222,7 @@ class Running:
 
     async def revoke_key(self, key_id: str) -> None:
         async with open_store(self.settings) as store:
-            assert await store.revoke_api_key(key_id, SystemClock().now())
+            assert await store.api_keys.revoke(key_id, SystemClock().now())
 
     async def execute(self, statement: str, *parameters: object) -> None:
         """Change the database beside the server."""

@@ -125,13 +125,13 @@ class Beside:
             reservation=None,
             at=now,
         )
-        await self.store.save_login(saved)
+        await self.store.connections.save_login(saved)
         return profile_key
 
     async def disconnect(self, profile_key: str) -> None:
         """One event."""
         now = SystemClock().now()
-        await self.store.disconnect(self.tenant_id, profile_key, "bluesky", now)
+        await self.store.connections.disconnect(self.tenant_id, profile_key, "bluesky", now)
 
     async def connect_many(self, count: int) -> None:
         """So many events at once, of profiles that there are none of."""
@@ -157,7 +157,7 @@ class Beside:
 
     async def delete(self, profile_key: str) -> None:
         """One event where the profile is connected, and the others stripped."""
-        await self.store.delete_profile(self.tenant_id, profile_key)
+        await self.store.profiles.delete(self.tenant_id, profile_key)
 
 
 @asynccontextmanager

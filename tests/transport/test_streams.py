@@ -14,7 +14,8 @@ import pytest
 
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import Scope
-from service.storage.store import SqlStore
+from service.storage.api_keys import SqlApiKeys
+from service.storage.events import SqlEvents
 from service.transport.admission import KEY_CHECK_SECONDS
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
@@ -115,7 +116,7 @@ async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_sec
         ending = [await begun(sandboxed, api_key=key) for key in (revoked, of_gone)]
         started = monotonic()
         await sandboxed.revoke_key(revoked_id)
-        while await others.store.delete_part_of_tenant(gone) is not None:
+        while await others.store.tenants.delete_batch(gone) is not None:
             pass
         refusals = await asyncio.gather(*(watcher.refusal() for watcher in ending))
         assert monotonic() - started < 5
@@ -132,24 +133,24 @@ async def test_a_store_that_is_away_proves_nothing_of_a_key(
     be taken up where it was."""
     watcher = await begun(sandboxed)
     asked = asyncio.Event()
-    api_key = SqlStore.api_key
+    api_key = SqlApiKeys.get
 
     async def away(*_: object) -> Any:
         asked.set()
         raise ServiceUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqlStore, "api_key", away)
-        patch.setattr(SqlStore, "newest_events", away)
+        patch.setattr(SqlApiKeys, "get", away)
+        patch.setattr(SqlEvents, "newest", away)
         async with asyncio.timeout(DEADLINE):
             await asked.wait()
             await asyncio.sleep(2 * KEY_CHECK_SECONDS)
-    assert SqlStore.api_key is api_key
+    assert SqlApiKeys.get is api_key
     async with beside(sandboxed) as others:
         await others.connect()
         await watcher.events(1)
         with monkeypatch.context() as patch:
-            patch.setattr(SqlStore, "events", away)
+            patch.setattr(SqlEvents, "page", away)
             await others.connect()
             refusal = await watcher.refusal()
         assert (refusal.code, refusal.reason, refusal.retry_after) == (
@@ -160,9 +161,9 @@ async def test_a_store_that_is_away_proves_nothing_of_a_key(
         await Watcher(sandboxed, watcher.cursor).events(1)
 
 
-@pytest.mark.parametrize("name", ["events", "api_key"])
+@pytest.mark.parametrize(("part", "name"), [(SqlEvents, "page"), (SqlApiKeys, "get")])
 async def test_an_exceptions_text_stays_inside(
-    sandboxed: Running, monkeypatch: pytest.MonkeyPatch, name: str
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch, part: type, name: str
 ) -> None:
     """Whatever goes wrong while a stream is open is INTERNAL, and no more."""
     watcher = await begun(sandboxed)
@@ -172,7 +173,7 @@ async def test_an_exceptions_text_stays_inside(
 
     async with beside(sandboxed) as others:
         await others.connect()
-        monkeypatch.setattr(SqlStore, name, broken)
+        monkeypatch.setattr(part, name, broken)
         refusal = await watcher.refusal()
     assert (refusal.code, refusal.reason, refusal.message) == (
         grpc.StatusCode.INTERNAL,
@@ -252,13 +253,13 @@ async def until_stuck(reads: list[int]) -> None:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number that each look for events begins at."""
     noted: list[int] = []
-    events = SqlStore.events
+    page = SqlEvents.page
 
-    async def noting(self: SqlStore, tenant_id: str, after: int, most: int) -> Any:
+    async def noting(self: SqlEvents, tenant_id: str, after: int, most: int) -> Any:
         noted.append(after)
-        return await events(self, tenant_id, after, most)
+        return await page(self, tenant_id, after, most)
 
-    monkeypatch.setattr(SqlStore, "events", noting)
+    monkeypatch.setattr(SqlEvents, "page", noting)
     return noted
 
 

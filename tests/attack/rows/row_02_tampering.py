@@ -173,8 +173,8 @@ class Trial:
         await done(service, "keyring", "activate", added, "--at-once")
         vault = Vault(Keyring(service.settings.keyring_file))
         async with open_store(service.settings) as store:
-            found = await store.sealed_otherwise(Purpose.SESSION, added, FIRST, CONNECTIONS)
-            await store.rewrap(
+            found = await store.secrets.sealed_otherwise(Purpose.SESSION, added, FIRST, CONNECTIONS)
+            await store.secrets.rewrap(
                 [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in found]
             )
         other = await service.new_tenant()

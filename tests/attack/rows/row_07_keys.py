@@ -211,11 +211,11 @@ def _too_small(low: float, high: float, felt: float) -> bool | None:
 async def _known(read: Any, tenant_id: str, count: int) -> list[str]:
     """The ids of so many new keys."""
     async with open_store(read) as store:
-        access = ApiKeys(store, Keyring(read.keyring_file), SystemClock())
+        access = ApiKeys(store.api_keys, Keyring(read.keyring_file), SystemClock())
         keys = [access.mint(tenant_id, "", DEFAULT_SCOPES)[1] for _ in range(count)]
         for start in range(0, count, 500):
             some = keys[start : start + 500]
-            assert all(await asyncio.gather(*map(store.add_api_key, some)))
+            assert all(await asyncio.gather(*map(store.api_keys.add, some)))
     return [key.key_id for key in keys]
 
 

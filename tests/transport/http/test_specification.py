@@ -98,10 +98,10 @@ async def sandboxed_served(home: Home) -> AsyncIterator[Served]:
     settings = home.settings()
     async with serving(settings, sandbox=True) as started, open_store(settings) as store:
         keyring = Keyring(settings.keyring_file)
-        plain, key = ApiKeys(store, keyring, SystemClock()).mint(
+        plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(
             SANDBOX_TENANT, "t", DEFAULT_SCOPES
         )
-        assert await store.add_api_key(key)
+        assert await store.api_keys.add(key)
         yield Served(started.http, plain, HANDLE, PASSWORD, SANDBOX_PROFILE)
 
 
