@@ -11,6 +11,7 @@ from service.app.build import House, house
 from service.connections import monitor
 from service.connections.health import Checked, Health
 from service.connections.monitor import AT_ONE_HOST, Monitor
+from service.connections.timeouts import TIMEOUTS
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Due, StoredConnection

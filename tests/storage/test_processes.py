@@ -20,7 +20,7 @@ from service.platforms.bluesky.card import CARD
 from service.storage.postgres import PostgresEngine
 from service.storage.store import SqlStore
 from tests.connections.test_login_budget import ALICE, BUDGETS, Clock
-from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, login
+from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, RESERVED_UNTIL, login
 from tests.support.engines import POOL_SIZE, rows
 
 PLACE = ("ten_a", "prof_a", "bluesky")
