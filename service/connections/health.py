@@ -1,60 +1,65 @@
-"""Health: checks connections, writes down what was found, and keeps their sessions usable.
+"""Health: checks connections, saves the verdicts, and renews sessions.
 
-One check of a connection at a time, across tasks and processes; what asks meanwhile shares it.
-Checks belong to the service: they go to their end although whoever asked is gone.
+A connection has one check at a time, across tasks and processes; callers who ask meanwhile share
+it. A check goes to its end even if its callers have left.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
 from service.connections.backoff import Backoff
-from service.connections.checks import Examination, Finding, doubt_of
+from service.connections.check_results import CheckResult, doubt_of
+from service.connections.checks import Check
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.lookup_limits import LookupLimits
 from service.connections.schedule import Schedule
 from service.connections.sessions import Overtaken, Sessions
 from service.connections.timeouts import Timeouts
+from service.connections.verdict import apply_result
 from service.domain.clock import Clock
 from service.domain.errors import (
     NeedsReconnect,
     PlatformRateLimited,
     PlatformUnavailable,
     RateLimitExceeded,
-    ServiceError,
 )
 from service.domain.model import (
     SECOND,
     Caller,
     Connection,
-    ConnectionState,
-    EventKind,
     Micros,
     PlatformUnavailableCause,
-    PlatformUnavailableStep,
     Session,
 )
-from service.domain.records import ConnectionKey, StoredConnection, VerdictWrite
+from service.domain.records import ConnectionKey, StoredConnection
 from service.domain.store import ConnectionStore
 from service.runtime.tasks import OwnedTasks
 
 T = TypeVar("T")
 SHARED_FOR: Micros = 2 * SECOND
-"""How long a check answers further calls after its end."""
+"""How long after its end a check answers further calls."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A connection as a check left it, and whether its platform was away meanwhile."""
+    """A connection after a check; *away*: the platform was unavailable."""
 
     connection: Connection
     away: bool = False
+
+
+class Renewed(NamedTuple):
+    """A connection after a renewal, and its session."""
+
+    stored: StoredConnection
+    session: Session
 
 
 class Health:
@@ -65,7 +70,7 @@ class Health:
         store: ConnectionStore,
         sessions: Sessions,
         logins: Logins,
-        shares: ConcurrencyLimit,
+        concurrency: ConcurrencyLimit,
         schedule: Schedule,
         clock: Clock,
         tasks: OwnedTasks,
@@ -75,62 +80,61 @@ class Health:
         self._store = store
         self._sessions = sessions
         self._logins = logins
-        self._shares = shares
+        self._concurrency = concurrency
         self._schedule = schedule
         self._clock = clock
         self._tasks = tasks
         self._rate = rate
         self.timeouts = timeouts
         self._checks: dict[ConnectionKey, asyncio.Task[Checked]] = {}
-        self._renewals: dict[ConnectionKey, asyncio.Task[None]] = {}
-        self._failures = Backoff()
+        self._renewals: dict[ConnectionKey, asyncio.Task[Renewed]] = {}
+        self._backoff = Backoff()
 
     async def verify(self, caller: Caller, profile_key: str, platform: str) -> Connection:
-        """Check the connection now, or share a check that is under way or ended less than
-        SHARED_FOR ago.
+        """Check the connection now, or share a check in progress or at most SHARED_FOR old.
 
-        A check under way may have asked the platform before this call came. Raises ProfileNotFound,
-        PlatformNotConnected, and RateLimitExceeded beyond the tenant's share or rate.
+        A check in progress may have asked the platform before this call. Raises ProfileNotFound,
+        PlatformNotConnected, and RateLimitExceeded over the tenant's concurrency or rate limit.
         """
         stored = await self._store.connection(caller.tenant_id, profile_key, platform)
         checked_at = stored.upkeep.checked_at
         if checked_at is not None and 0 <= self._clock.now() - checked_at < SHARED_FOR:
             return stored.connection
-        check = self._asked(self._check_within_rate)
+        check = self._within_concurrency(self._check_within_rate)
         return (await self._share(self._checks, stored, check)).connection
 
     async def check(self, stored: StoredConnection) -> Checked:
         """Check the connection for the monitor. Raises as `verify` does, and UnknownKey."""
         return await self._share(self._checks, stored, self._check)
 
-    async def renew(self, stored: StoredConnection) -> None:
-        """Put another session in the place of the one in *stored*, by one refresh or, where that
-        is impossible, one login; nothing is done where somebody else has replaced it.
+    async def renew(self, stored: StoredConnection) -> Renewed:
+        """Replace the session in *stored*: refresh it, or log in once if it cannot be refreshed.
 
-        Raises NeedsReconnect where the connection is found to be of no use, RateLimitExceeded
-        where no login may be made, AccountInactive, and as the platform does.
+        If another caller or process replaced it already, return that session. Raises NeedsReconnect
+        if the connection proves to be of no use, RateLimitExceeded if no login may be spent,
+        AccountInactive, and the platform's errors.
         """
-        self._failures.check(stored)
-        await self._share(self._renewals, stored, self._asked(self._renew))
+        self._backoff.check(stored)
+        return await self._share(self._renewals, stored, self._within_concurrency(self._renew))
 
-    def _asked(
+    def _within_concurrency(
         self, work: Callable[[StoredConnection], Coroutine[Any, Any, T]]
     ) -> Callable[[StoredConnection], Coroutine[Any, Any, T]]:
-        """*work* as a caller's, within its tenant's share. The monitor has a bound of its own, and
-        takes nothing of it."""
+        """Return *work* within its tenant's concurrency limit. The monitor has a limit of its own,
+        and takes nothing of the tenant's."""
 
-        async def within_share(stored: StoredConnection) -> T:
+        async def limited(stored: StoredConnection) -> T:
             context = stored.context
             with (
-                self._shares.taken(context.tenant_id),
-                self._shares.taken_at(context.tenant_id, context.origin),
+                self._concurrency.taken(context.tenant_id),
+                self._concurrency.taken_at(context.tenant_id, context.origin),
             ):
                 return await work(stored)
 
-        return within_share
+        return limited
 
     async def _check_within_rate(self, stored: StoredConnection) -> Checked:
-        """`_check` for a caller. The monitor has a rate of its own."""
+        """Check the connection for a caller. The monitor has a rate of its own."""
         self._rate.take(stored.context.tenant_id, stored.context.origin)
         return await self._check(stored)
 
@@ -139,162 +143,91 @@ class Health:
         try:
             async with self._sessions.claimed(context) as held:
                 if held.upkeep.checked_at != stored.upkeep.checked_at:
-                    return Checked(held.connection)  # somebody else has checked it meanwhile
-                examination = self._examination(held)
-                if limit := self._failures.limit(held):
-                    finding = doubt_of(limit)
+                    # another process has checked it meanwhile
+                    await self._sessions.release(held)
+                    return Checked(held.connection)
+                check = self._new_check(held)
+                if limit := self._backoff.limit(held):
+                    result = doubt_of(limit)
                 else:
-                    finding = await examination.find()
-                    if isinstance(finding.error, PlatformRateLimited):
-                        self._failures.note(held, examination.held, finding.error)
-                away = isinstance(finding.error, PlatformUnavailable)
-                return Checked(await self._write(examination, finding), away)
+                    result = await check.run()
+                    if isinstance(result.error, PlatformRateLimited):
+                        self._backoff.note(held, check.held, result.error)
+                away = isinstance(result.error, PlatformUnavailable)
+                return Checked(await self._save(check, result), away)
         except Overtaken:
-            log.info("verdict thrown away", tenant=context.tenant_id, profile=context.profile_key)
+            log.info("verdict discarded", tenant=context.tenant_id, profile=context.profile_key)
         now = await self._store.connection(context.tenant_id, context.profile_key, context.platform)
         return Checked(now.connection)
 
-    async def _renew(self, stored: StoredConnection) -> None:
+    async def _renew(self, stored: StoredConnection) -> Renewed:
         renewed = stored
         try:
-            renewed, session = await self._renewed(stored)
+            async with self._sessions.claimed(stored.context) as held:
+                needs_reconnect = held.connection.reconnect_reason is not None
+                # a new envelope alone may be a rewrap
+                if needs_reconnect or held.refreshed_at != stored.refreshed_at:
+                    await self._sessions.release(held)
+                    session = None if needs_reconnect else self._sessions.open(held)
+                    result, found = None, held
+                else:
+                    check = self._new_check(held)
+                    result = await check.renew()
+                    if result is None:
+                        await self._sessions.release(check.held, check.unsaved)
+                        found = check.held
+                    else:
+                        connection = await self._save(check, result)
+                        found = check.held._replace(connection=connection)
+                    session = check.session
+            if found.connection.reconnect_reason is not None:
+                raise NeedsReconnect(found.context.platform, found.connection.reconnect_reason)
+            if session is None:
+                assert result is not None, "a renewal without a result has a session"
+                raise result.as_error()
+            renewed = found
             if session.expires_at <= self._clock.now():
                 raise PlatformUnavailable(
                     PlatformUnavailableCause.UNEXPECTED_ANSWER, "expired_token"
                 )
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
-            self._failures.note(stored, renewed, error)
+            self._backoff.note(stored, renewed, error)
             raise
         except Overtaken:
             raise PlatformUnavailable(
                 PlatformUnavailableCause.BUSY, "overtaken", retry_after=1
             ) from None
-        self._failures.forget(renewed)
+        self._backoff.forget(renewed)
+        return Renewed(renewed, session)
 
-    async def _renewed(self, stored: StoredConnection) -> tuple[StoredConnection, Session]:
-        async with self._sessions.claimed(stored.context) as held:
-            if held.connection.reconnect_reason is not None:
-                raise NeedsReconnect(held.context.platform, held.connection.reconnect_reason)
-            if held.refreshed_at != stored.refreshed_at:
-                # somebody else has renewed it meanwhile; an envelope alone may be rewrapped
-                return held, self._sessions.open(held)
-            examination = self._examination(held)
-            finding = await examination.renew()
-            if finding is None:
-                assert examination.session is not None
-                return examination.held, examination.session
-            connection = await self._write(examination, finding)
-            if connection.reconnect_reason is not None:
-                raise NeedsReconnect(connection.platform, connection.reconnect_reason)
-            if examination.session is None:
-                raise _in_the_way(finding)
-            return examination.held, examination.session
+    def _new_check(self, held: StoredConnection) -> Check:
+        return Check(held, self._sessions, self._logins, self._clock, self.timeouts.check)
 
-    def _examination(self, held: StoredConnection) -> Examination:
-        return Examination(held, self._sessions, self._logins, self._clock, self.timeouts.check)
-
-    async def _write(self, examination: Examination, finding: Finding) -> Connection:
-        """The connection with what was found; raises Overtaken."""
-        held, now = examination.held, self._clock.now()
-        was = held.connection
-        verdict = judged(examination, finding, self._schedule, now)
-        if not await self._store.save_verdict(held, verdict):
-            raise Overtaken
+    async def _save(self, check: Check, result: CheckResult) -> Connection:
+        """Save the verdict, and give up the claim. Raises Overtaken."""
+        held = check.held
+        verdict = apply_result(check, result, self._schedule, self._clock.now())
+        await self._sessions.save_verdict(held, verdict)
         log.info(
             "verdict",
             tenant=held.context.tenant_id,
             profile=held.context.profile_key,
-            platform=was.platform,
+            platform=held.context.platform,
             state=verdict.connection.state.value,
             reason=verdict.connection.reconnect_reason,
-            doubt=finding.doubt or None,
+            doubt=result.doubt or None,
         )
         return verdict.connection
 
     async def _share(
         self,
-        under_way: dict[ConnectionKey, asyncio.Task[T]],
+        in_progress: dict[ConnectionKey, asyncio.Task[T]],
         stored: StoredConnection,
         work: Callable[[StoredConnection], Coroutine[Any, Any, T]],
     ) -> T:
         key = stored.context.key
-        task = under_way.get(key)
+        task = in_progress.get(key)
         if task is None:
-            task = under_way[key] = self._tasks.start(work(stored))
-            task.add_done_callback(lambda _: under_way.pop(key))
+            task = in_progress[key] = self._tasks.start(work(stored))
+            task.add_done_callback(lambda _: in_progress.pop(key))
         return await asyncio.shield(task)
-
-
-def judged(
-    examination: Examination, finding: Finding, schedule: Schedule, now: Micros
-) -> VerdictWrite:
-    """What *finding* makes of the connection, with the events that tell it."""
-    was = examination.held.connection
-    upkeep = examination.upkeep._replace(checked_at=now)
-    if finding.doubt and finding.as_it_was:
-        state = ConnectionState.BROKEN if was.needs_reconnect else ConnectionState.UNVERIFIED
-        found = was._replace(state=state, next_check_at=now + finding.again_in)
-    elif finding.doubt:
-        # whatever was proved before an outage is proved still
-        doubts = upkeep.doubts
-        if doubts == examination.held.upkeep.doubts:
-            # not counted by a login, which never comes before its time
-            doubts = schedule.doubts(now, examination.upkeep.checked_at, doubts)
-        upkeep = upkeep._replace(doubts=doubts)
-        found = was._replace(
-            state=ConnectionState.UNVERIFIED,
-            next_check_at=schedule.after_doubt(now, doubts, finding.again_in),
-        )
-    elif finding.reason is not None:
-        upkeep = upkeep._replace(doubts=0)
-        found = was._replace(
-            state=ConnectionState.BROKEN,
-            reconnect_reason=finding.reason,
-            last_verified_at=now,
-            next_check_at=schedule.after_break(now, finding.reason, upkeep.login_after),
-        )
-    else:
-        upkeep = upkeep._replace(doubts=0)
-        if examination.refreshed:
-            # a login proves the password, and not that the session will last
-            upkeep = upkeep._replace(refusals=0, login_after=None)
-        found = was._replace(
-            state=ConnectionState.HEALTHY,
-            reconnect_reason=None,
-            last_verified_at=now,
-            next_check_at=schedule.after_proof(now),
-        )
-    found = found._replace(
-        username=examination.username,
-        display_name=examination.username if was.display_name == was.username else was.display_name,
-    )
-    return VerdictWrite(found, upkeep, _events(was, found), now)
-
-
-def _events(was: Connection, found: Connection) -> tuple[EventKind, ...]:
-    kinds = []
-    if (was.state, was.reconnect_reason) != (found.state, found.reconnect_reason):
-        if found.state is ConnectionState.HEALTHY:
-            kinds.append(EventKind.RECOVERED if was.needs_reconnect else EventKind.HEALTHY)
-        else:
-            kinds.append(EventKind(found.state.value))
-    if was.username != found.username:
-        kinds.append(EventKind.HANDLE_CHANGED)
-    return tuple(kinds)
-
-
-def _in_the_way(finding: Finding) -> ServiceError:
-    if finding.error is not None:
-        return finding.error
-    if finding.doubt == "login_waits":
-        return RateLimitExceeded(finding.again_in / SECOND)
-    if finding.doubt == "moved":
-        wait = finding.again_in / SECOND
-        return PlatformUnavailable(
-            PlatformUnavailableCause.SERVER_CHANGED, "moved", retry_after=wait
-        )
-    # a refusal in words that prove nothing: the next login waits, and may well end like this one
-    error = PlatformUnavailable(
-        PlatformUnavailableCause.UNEXPECTED_ANSWER, finding.doubt, retry_after=None
-    )
-    return error.at(PlatformUnavailableStep.SERVER)

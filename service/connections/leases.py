@@ -1,8 +1,8 @@
 """Leases: lend a connection's access token to the services that post; never the password.
 
-The stored token is read with its connection from the store each time, and opened: a disconnect, a
-verdict or another process's refresh holds from that moment on. A copy in memory would save one
-decryption, a few microseconds.
+Each lease reads the stored token from the store and opens it, so that a disconnect, a verdict or
+another process's refresh takes effect at once. A copy in memory would save one decryption, a few
+microseconds.
 """
 
 from dataclasses import dataclass, field
@@ -20,35 +20,34 @@ from service.domain.errors import (
     PlatformRateLimited,
     PlatformUnavailable,
     RateLimitExceeded,
-    ServiceError,
     ServiceUnavailable,
 )
-from service.domain.model import SECOND, Caller, Lease, Micros, PlatformUnavailableCause, Session
+from service.domain.model import SECOND, Caller, Lease, Micros, Session
 from service.domain.names import required_platform_id, required_profile_key
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformTime, platform_time
 from service.domain.store import ConnectionStore
 
-ENOUGH: Micros = 10 * 60 * SECOND
-"""What a lent token has left, where that is up to us."""
-LEAST: Micros = 60 * SECOND
-"""What it has left at the least, while it cannot be renewed."""
-REFRESHED_FOR: Micros = 60 * SECOND
-"""How long a renewed session is not renewed again, whoever refuses its token."""
-LONGEST_TOKEN = 8192
-IN_THE_WAY = (
+MIN_LEFT: Micros = 10 * 60 * SECOND
+"""A token with less time left is renewed."""
+MIN_LEFT_UNRENEWED: Micros = 60 * SECOND
+"""A token that cannot be renewed is lent with at least as much time left."""
+MIN_BETWEEN_REFRESHES: Micros = 60 * SECOND
+"""A rejected token does not have its session renewed again sooner."""
+MAX_TOKEN_CHARACTERS = 8192
+TOLERATED = (
     DeadlineExceeded,  # the caller's own
     PlatformUnavailable,
     PlatformRateLimited,
     RateLimitExceeded,
-    ServiceUnavailable,  # for writers, at least
+    ServiceUnavailable,  # at least for writes
 )
-"""What keeps a session from being renewed, and not its token from being lent while it is good."""
+"""Errors of a renewal after which the stored token is lent while it is good."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """Whose session is wanted, and the token of an earlier lease that was refused since."""
+    """*rejected_access_token*: the token of an earlier lease that its server rejected, if any."""
 
     profile_key: str
     platform: str
@@ -68,19 +67,25 @@ class Leases:
         self._clock = clock
 
     async def lease(self, caller: Caller, request: LeaseRequest) -> Lease:
-        """An access token that is good for ten minutes, as a rule.
+        """Return an access token that is usually good for ten minutes or more.
 
         Raises InvalidRequest, ProfileNotFound, PlatformNotConnected, NeedsReconnect, and as
-        `Health.renew` does, where nothing of the stored token is left to lend.
+        `Health.renew` does if the stored token is not good either.
         """
-        if len(request.rejected_access_token) > LONGEST_TOKEN:
+        if len(request.rejected_access_token) > MAX_TOKEN_CHARACTERS:
             raise InvalidRequest(
-                "rejected_access_token", f"is longer than {LONGEST_TOKEN} characters"
+                "rejected_access_token", f"is longer than {MAX_TOKEN_CHARACTERS} characters"
             )
-        stored = await self._usable(caller, request)
-        session = self._open(stored)
+        stored, session = await self._stored(caller, request)
         if session is None or self._is_due(stored, session, request):
-            stored, session = await self._renewed(caller, request, stored)
+            try:
+                async with platform_time(PlatformTime.of(caller, inf)):
+                    stored, session = await self._health.renew(stored)
+            except TOLERATED as error:
+                # the connection may have ended meanwhile, or another process renewed it
+                stored, session = await self._stored(caller, request)
+                if session is None or not self._is_good(session, request):
+                    raise error from None
         account = account_of(stored)
         self._audit.note(
             AuditedLease(
@@ -95,7 +100,10 @@ class Leases:
         )
         return Lease(session.access_token, account, session.expires_at)
 
-    async def _usable(self, caller: Caller, request: LeaseRequest) -> StoredConnection:
+    async def _stored(
+        self, caller: Caller, request: LeaseRequest
+    ) -> tuple[StoredConnection, Session | None]:
+        """Return the connection with its session, None if that does not open."""
         stored = await self._store.connection(
             caller.tenant_id,
             required_profile_key(request.profile_key),
@@ -103,41 +111,20 @@ class Leases:
         )
         if stored.connection.reconnect_reason is not None:
             raise NeedsReconnect(stored.context.platform, stored.connection.reconnect_reason)
-        return stored
-
-    def _open(self, stored: StoredConnection) -> Session | None:
         try:
-            return self._sessions.open(stored)
+            return stored, self._sessions.open(stored)
         except Unreadable:
-            return None  # the credential may; a check will tell
+            return stored, None  # the credential may open
 
     def _is_due(self, stored: StoredConnection, session: Session, request: LeaseRequest) -> bool:
         now = self._clock.now()
         left = session.expires_at - now
-        if left > 0 and 0 <= now - stored.refreshed_at < REFRESHED_FOR:
+        if left > 0 and 0 <= now - stored.refreshed_at < MIN_BETWEEN_REFRESHES:
             return False
-        return left < ENOUGH or session.access_token == request.rejected_access_token
+        return left < MIN_LEFT or session.access_token == request.rejected_access_token
 
-    async def _renewed(
-        self, caller: Caller, request: LeaseRequest, stored: StoredConnection
-    ) -> tuple[StoredConnection, Session]:
-        failed: ServiceError | None = None
-        try:
-            async with platform_time(PlatformTime.of(caller, inf)):
-                await self._health.renew(stored)
-        except IN_THE_WAY as error:
-            failed = error
-        # as it is by now: it may have been ended meanwhile, or renewed by another process
-        stored = await self._usable(caller, request)
-        session = self._open(stored)
-        if failed is not None and not self._is_left(session, request):
-            raise failed
-        if session is None:
-            raise PlatformUnavailable(PlatformUnavailableCause.BUSY, "unreadable")
-        return stored, session
-
-    def _is_left(self, session: Session | None, request: LeaseRequest) -> bool:
-        """Whether there is something to lend, for want of better."""
-        if session is None or session.access_token == request.rejected_access_token:
+    def _is_good(self, session: Session, request: LeaseRequest) -> bool:
+        """Return whether a token that could not be renewed may be lent."""
+        if session.access_token == request.rejected_access_token:
             return False
-        return session.expires_at - self._clock.now() >= LEAST
+        return session.expires_at - self._clock.now() >= MIN_LEFT_UNRENEWED

@@ -1,8 +1,8 @@
-"""Sessions: one refresh at a time for a connection, across tasks and processes.
+"""Sessions: one change at a time to a connection's session, across tasks and processes.
 
-Whoever means to change a connection's session holds a claim on it in the store, with a number
-that fences off whoever held an earlier one. What was refreshed is stored before it is used: a
-crash in between is made good by the server, which honours the old token a while longer.
+A change needs a claim on the connection in the store. Each claim has a number, the fence: the
+store rejects the writes of every earlier claim. A refreshed session is saved before it is used; if
+a crash comes between, the server still accepts the former refresh token for a while.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from service.domain.records import (
     SecretAddress,
     SessionEnvelope,
     StoredConnection,
+    VerdictWrite,
 )
-from service.domain.steps import PlatformTime, platform_time
 from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
 
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.4
-"""Between two looks at a claim that is held: the pause doubles each time."""
+"""Between two reads of a claim that is held; the pause doubles each time."""
 
 
 class Overtaken(Exception):
-    """A claim that no longer holds: what was found under it is thrown away."""
+    """The claim no longer holds: what was found under it must be discarded."""
 
 
 class Sessions:
@@ -54,8 +54,8 @@ class Sessions:
         self._vault = vault
         self._logouts = logouts
         self._clock = clock
-        self._claim_lasts: Micros = int(timeouts.claim * SECOND)
-        self._max_wait = timeouts.claim_wait
+        self._claim_timeout: Micros = int(timeouts.claim * SECOND)
+        self._max_wait_seconds = timeouts.claim_wait
 
     def platform(self, stored: StoredConnection) -> CredentialPlatform:
         return self._registry.by_credentials(stored.context.platform)
@@ -65,25 +65,39 @@ class Sessions:
         return self._vault.open_session(SessionEnvelope(stored.context, stored.session))
 
     def open_credential(self, stored: StoredConnection) -> str:
-        """`Login.secret` as it was stored. Raises UnknownKey or Unreadable."""
+        """Return the stored `Login.secret`. Raises UnknownKey or Unreadable."""
         return self._vault.open(stored.credential, Purpose.CREDENTIAL, stored.context)
 
     @asynccontextmanager
     async def claimed(self, context: SecretAddress) -> AsyncIterator[StoredConnection]:
-        """The connection, held by us alone until the end of the block.
+        """Hold a claim on the connection, which the block gives up with its last write.
 
-        Waits while somebody else holds it. Raises ProfileNotFound or PlatformNotConnected, and
-        Overtaken where it has been connected anew, or where others hold it for long.
+        If the block raises, the claim is given up here. Waits while another holds one. Raises
+        ProfileNotFound or PlatformNotConnected, and Overtaken if the connection was made again or
+        the wait times out.
         """
-        give_up_at = monotonic() + self._max_wait
+        give_up_at = monotonic() + self._max_wait_seconds
         while (held := await self._claim(context)) is None:
             await self._until_free(context, give_up_at)
         try:
             yield held
-        finally:
-            # what came of it counts; a claim that cannot be given up runs out by itself
-            with suppress(ServiceUnavailable):
-                await self._store.give_up_claim(held)
+        except Overtaken:
+            raise
+        except BaseException:
+            await self.release(held)
+            raise
+
+    async def release(self, held: StoredConnection, unsaved: NewSession | None = None) -> None:
+        """Give up the claim, and save a refreshed session in the same transaction.
+
+        Raises Overtaken, and ServiceUnavailable if the session could not be saved.
+        """
+        if unsaved is not None:
+            await self.save(held, unsaved, release=True)
+            return
+        # a claim that cannot be given up expires
+        with suppress(ServiceUnavailable):
+            await self._store.give_up_claim(held)
 
     async def _until_free(self, context: SecretAddress, give_up_at: float) -> None:
         """Wait, by reads, until the claim on the connection looks free. Raises Overtaken."""
@@ -95,61 +109,65 @@ class Sessions:
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
             until = await self._store.claimed_until(context)
             now = self._clock.now()
-            # a claim of a clock that has been put back since is for the claim itself to judge
-            if not now < until <= now + self._claim_lasts:
+            # a later claim is from a clock that was set back: the claim itself has to judge it
+            if not now < until <= now + self._claim_timeout:
                 return
 
     async def _claim(self, context: SecretAddress) -> StoredConnection | None:
         now = self._clock.now()
         try:
-            return await self._store.claim(context, now, now + self._claim_lasts)
+            return await self._store.claim(context, now, now + self._claim_timeout)
         except PlatformNotConnected:
-            # to whoever asks, one that was connected anew meanwhile has been connected all along
+            # to a caller, a connection that was made again meanwhile was connected all along
             await self._store.connection(context.tenant_id, context.profile_key, context.platform)
             raise Overtaken from None
 
-    async def refresh(
-        self, held: StoredConnection, until: float
-    ) -> tuple[StoredConnection, Refreshed]:
-        """The connection with its next session, which is stored by then.
-
-        The platform has *until* (event-loop time) to answer. Raises SessionEnded, Overtaken,
-        Unreadable, UnknownKey, and as the platform does.
-        """
-        async with platform_time(PlatformTime(until)):
-            refreshed = await self.platform(held).refresh(self.open(held), account_of(held))
+    def seal(self, held: StoredConnection, refreshed: Refreshed) -> NewSession:
+        """Seal what a refresh returned, to be saved."""
         session, at = refreshed.session, self._clock.now()
         if refreshed.inactive_status:
-            # nothing to lend, until a verdict says what to make of it
+            # not lent until a check finds out what the account's state is
             session, at = replace(session, expires_at=0), held.refreshed_at
-        # if it cannot be stored it is left alone: the server gives the same to the old one again
-        following = await self._replaced(held, session, at)
-        if following is None:
-            if await self._is_gone(held.context):
-                self._end(held, refreshed.session)
+        return NewSession(self._vault.seal_session(session, held.context), session.expires_at, at)
+
+    async def save(
+        self, held: StoredConnection, unsaved: NewSession, *, release: bool = False
+    ) -> None:
+        """Save a refreshed session. Raises Overtaken and ServiceUnavailable.
+
+        If it cannot be saved it stays open: the server returns it again for the former token.
+        """
+        if not await self._store.save_session(held, unsaved, release=release):
+            await self._discard(held, unsaved)
             raise Overtaken
-        return following, refreshed
+
+    async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> None:
+        """Write a verdict with its events and its session, and give up the claim.
+
+        Raises as `save` does.
+        """
+        if not await self._store.save_verdict(held, verdict):
+            if verdict.session is not None:
+                await self._discard(held, verdict.session)
+            raise Overtaken
 
     async def adopt(self, held: StoredConnection, login: Login) -> StoredConnection:
-        """The connection with the session of a new login, which is stored by then, or is ended.
-
-        Raises Overtaken.
-        """
+        """Save the session of a new login, or end it. Raises Overtaken."""
+        new = self.seal(held, Refreshed(login.session))
         try:
-            following = await self._replaced(held, login.session, self._clock.now())
+            is_saved = await self._store.save_session(held, new)
         except BaseException:
             self._end(held, login.session)
             raise
-        if following is None:
+        if not is_saved:
             self._end(held, login.session)
             raise Overtaken
-        return following
+        return held._replace(session=new.sealed, refreshed_at=new.at)
 
     async def move(self, held: StoredConnection, origin: str) -> StoredConnection:
-        """The connection with another origin of the same house; raises Overtaken.
+        """Save another origin that may share credentials, with the secrets sealed for it.
 
-        Raises Unreadable or UnknownKey, too: its credential is sealed anew for that origin, and so
-        is its session, where that opens.
+        Raises Overtaken, and Unreadable or UnknownKey if the credential does not open.
         """
         context = held.context._replace(origin=origin)
         credential = self._vault.seal(self.open_credential(held), Purpose.CREDENTIAL, context)
@@ -161,29 +179,23 @@ class Sessions:
             raise Overtaken
         return held._replace(context=context, credential=credential, session=session)
 
-    async def _replaced(
-        self, held: StoredConnection, session: Session, at: Micros
-    ) -> StoredConnection | None:
-        sealed = self._vault.seal_session(session, held.context)
-        saved = NewSession(sealed, session.expires_at, at)
-        if not await self._store.save_session(held, saved):
-            return None
-        return held._replace(session=sealed, refreshed_at=at)
-
-    async def _is_gone(self, context: SecretAddress) -> bool:
-        """Whether the connection was ended, or made anew, since it was claimed."""
+    async def _discard(self, held: StoredConnection, unsaved: NewSession) -> None:
+        """End a session whose connection was ended, or made again, since it was claimed."""
+        context = held.context
         try:
             now = await self._store.connection(
                 context.tenant_id, context.profile_key, context.platform
             )
+            is_gone = now.context.generation != context.generation
         except (ProfileNotFound, PlatformNotConnected):
-            return True
-        return now.context.generation != context.generation
+            is_gone = True
+        if is_gone:
+            self._logouts.later(SessionEnvelope(context, unsaved.sealed))
 
     def _end(self, held: StoredConnection, session: Session) -> None:
         self._logouts.unsaved(self.platform(held), session, held.context.origin)
 
 
 def account_of(stored: StoredConnection) -> Account:
-    """The account of a connection, at the server where it was proved."""
+    """Return the account of a connection, at the server where it was proved."""
     return Account(stored.context.account_id, stored.connection.username, stored.context.origin)

@@ -167,12 +167,16 @@ class AuditedLease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VerdictWrite:
-    """What a check found, and the events that tell it."""
+    """A check's result: all that its last transaction writes.
+
+    *session*: a refreshed session that is not stored yet.
+    """
 
     connection: Connection
     upkeep: Upkeep
     events: tuple[EventKind, ...]
     at: Micros
+    session: NewSession | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,13 @@ class ConnectionStore(Protocol):
     async def forget_claims(self) -> None:
         """Release every claim, of all tenants. For a process that starts and owns the store."""
 
-    async def save_session(self, held: StoredConnection, session: NewSession) -> bool:
-        """Replace the session. Returns False, and writes nothing, if the claim is lost."""
+    async def save_session(
+        self, held: StoredConnection, session: NewSession, *, release: bool = False
+    ) -> bool:
+        """Replace the session, and give up the claim if *release*.
+
+        Returns False, and writes nothing, if the claim is lost.
+        """
 
     async def save_home(
         self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
@@ -162,7 +167,7 @@ class ConnectionStore(Protocol):
         """
 
     async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
-        """Write a verdict with its events, and release the claim.
+        """Write a verdict, its events and its session, and give up the claim.
 
         Returns False, and writes nothing, if the claim is lost.
         """

@@ -156,18 +156,15 @@ class SqlConnections:
 
         await self._engine.write(job)
 
-    async def save_session(self, held: StoredConnection, session: NewSession) -> bool:
+    async def save_session(
+        self, held: StoredConnection, session: NewSession, *, release: bool = False
+    ) -> bool:
         async def job(transaction: Transaction) -> bool:
-            return bool(
-                await transaction.run(
-                    upkeep_statements.REPLACE_SESSION,
-                    *_held(held),
-                    session.sealed.ring_key_id,
-                    session.sealed.envelope,
-                    session.expires_at,
-                    session.at,
-                )
-            )
+            if not await _replace_session(transaction, held, session):
+                return False
+            if release:
+                await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held))
+            return True
 
         return await self._engine.write(job)
 
@@ -198,6 +195,8 @@ class SqlConnections:
         async def job(transaction: Transaction) -> bool:
             if not await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held)):
                 return False
+            if verdict.session is not None:
+                await _replace_session(transaction, held, verdict.session)
             reason = found.reconnect_reason
             await transaction.run(
                 upkeep_statements.SAVE_VERDICT,
@@ -237,6 +236,21 @@ async def _connection(
         raise ProfileNotFound
     found = [row for row in profiles_in(rows)[0].connections if row.platform == platform]
     return found[0] if found else None
+
+
+async def _replace_session(
+    transaction: Transaction, held: StoredConnection, session: NewSession
+) -> bool:
+    return bool(
+        await transaction.run(
+            upkeep_statements.REPLACE_SESSION,
+            *_held(held),
+            session.sealed.ring_key_id,
+            session.sealed.envelope,
+            session.expires_at,
+            session.at,
+        )
+    )
 
 
 def _stored(tenant_id: str, platform: str, rows: Sequence[Row]) -> StoredConnection:

@@ -54,8 +54,8 @@ LEASE = (
         (Vault, "open_session"),
         (Health, "renew"),
     ),
-    *((SqlConnections, "claim"), (Sessions, "refresh"), (BlueskyPlatform, "refresh")),
-    *((SqlConnections, "save_session"), (SqlConnections, "give_up_claim")),
+    *((SqlConnections, "claim"), (BlueskyPlatform, "refresh"), (Sessions, "seal")),
+    (SqlConnections, "save_session"),
 )
 VERIFY = (
     *((Health, "verify"), (Health, "check"), (Sessions, "open_credential"), (Vault, "open")),

@@ -15,11 +15,13 @@ from tests.pds.server import RealServer
 from tests.support.bluesky import RealBluesky
 from tests.support.failpoints import WHEN
 from tests.support.leasing import MINUTE, ROOT, Counted, end_session, environ_of
-from tests.support.running import MovedClock, Running, running
+from tests.support.running import MovedClock, Running, refusal_of, running
 
 EXPIRING = 115 * MINUTE
 DEADLINE = 60.0
-REFRESH = ("store.claim", "platform.refresh", "store.save_session", "store.give_up_claim")
+WRITES = ("session", "verdict")
+LEASE = ("store.claim", "platform.refresh", "store.save_session")
+CHECK = ("store.claim", "platform.refresh", "store.save_verdict")
 LOGIN = (
     "store.claim",
     "platform.refresh",
@@ -29,7 +31,6 @@ LOGIN = (
     "platform.log_in_again",
     "store.save_session",
     "store.save_verdict",
-    "store.give_up_claim",
 )
 
 
@@ -64,24 +65,33 @@ async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Runnin
 
 
 async def killed(
-    pds: RealServer, database: Path, when: str, seam: str, *, dead_token: bool
+    pds: RealServer,
+    database: Path,
+    when: str,
+    seam: str,
+    *,
+    dead_token: bool = False,
+    check: bool = False,
 ) -> tuple[int, int]:
-    """The logins and refreshes that a lease costs whose service is killed at *seam*, and the one
-    after it, which has to work."""
+    """Return how many logins and refreshes two calls cost: a lease or a check, whose service is
+    killed at *seam*, and the next lease, which has to work."""
     bluesky = RealBluesky(pds)
     person = await bluesky.person()
     settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
     async with running(database, settings) as service:
         key = (await service.connect(person.handle, person.app_password)).profile_key
         await service.lease(key)
-        leasing_key = service.leasing_key
+        api_key, leasing_key = service.api_key, service.leasing_key
         if dead_token:
             await end_session(bluesky, service.session())
     spent = await Counted.at(bluesky)
     async with doomed(service, when, seam) as dying:
-        refusal = await dying.lease_refused(key, api_key=leasing_key, timeout=DEADLINE)
+        dying.api_key, dying.leasing_key = api_key, leasing_key
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await (dying.verify(key) if check else dying.lease(key, timeout=DEADLINE))
+        refusal = refusal_of(caught.value)
         assert refusal.code is grpc.StatusCode.UNAVAILABLE
-        assert refusal.reason == ""  # nobody was there to give one
+        assert refusal.reason == ""  # the service had no time to give one
     clock = MovedClock()
     clock.ahead = EXPIRING + MINUTE // 4
     async with running(database, settings, clock) as again:
@@ -98,15 +108,18 @@ async def killed(
 
 
 @pytest.mark.parametrize("when", WHEN)
-@pytest.mark.parametrize("seam", REFRESH)
+@pytest.mark.parametrize(
+    ("call", "seam"),
+    [*(("lease", seam) for seam in LEASE), *(("check", seam) for seam in CHECK)],
+)
 async def test_killed_during_a_refresh(
-    pds: RealServer, database: Path, when: str, seam: str
+    pds: RealServer, database: Path, when: str, call: str, seam: str
 ) -> None:
-    """The next lease works; what the server gave in vain it gives again, and no login is spent."""
-    logins, refreshes = await killed(pds, database, when, seam, dead_token=False)
+    """The next lease works and costs no login: the server repeats an answer that was lost."""
+    logins, refreshes = await killed(pds, database, when, seam, check=call == "check")
     assert logins == 0
-    in_vain = (seam, when) in (("platform.refresh", "after"), ("store.save_session", "before"))
-    assert refreshes == (2 if in_vain else 1)
+    lost = [("platform.refresh", "after"), *((f"store.save_{what}", "before") for what in WRITES)]
+    assert refreshes == (2 if (seam, when) in lost else 1)
 
 
 @pytest.mark.parametrize("when", WHEN)

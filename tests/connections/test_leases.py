@@ -292,7 +292,8 @@ async def delete(service: Running, key: str) -> None:
 
 
 async def break_(service: Running, key: str) -> None:
-    """As a check in another process does it."""
+    """As a check in another process does it, under a later claim."""
+    await service.execute("UPDATE sessions SET fence = fence + 1 WHERE profile_key = ?", key)
     await service.execute(
         "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
         " WHERE profile_key = ?",

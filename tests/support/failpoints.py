@@ -50,7 +50,6 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "platform.log_in_again": (BlueskyPlatform, "log_in_again"),
     "store.save_session": (SqlConnections, "save_session"),
     "store.save_verdict": (SqlConnections, "save_verdict"),
-    "store.give_up_claim": (SqlConnections, "give_up_claim"),
     "store.add_leases": (SqlLeaseAudit, "add_leases"),
     "store.delete_part_of_tenant": (SqlTenants, "delete_batch"),
 }

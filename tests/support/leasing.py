@@ -50,8 +50,8 @@ class Held:
         self.results: list[Any] = []
         method = getattr(owner, name)
 
-        async def held(*arguments: Any) -> Any:
-            self.results.append(await method(*arguments))
+        async def held(*arguments: Any, **named: Any) -> Any:
+            self.results.append(await method(*arguments, **named))
             self.reached.set()
             await self.let_go.wait()
             return self.results[-1]

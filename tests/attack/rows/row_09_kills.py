@@ -33,7 +33,7 @@ LATEST_CALL = 12
 """Of a seam, counted from the start."""
 UPKEEP = {
     *("store.claim", "platform.refresh", "platform.look_up", "platform.standing"),
-    *("platform.log_in_again", "store.save_session", "store.save_verdict", "store.give_up_claim"),
+    *("platform.log_in_again", "store.save_session", "store.save_verdict"),
 }
 """Seams that a process meets a few times only, with what is due when it starts."""
 FIRST_CONNECTS = 24

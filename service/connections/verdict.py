@@ -1,0 +1,65 @@
+"""The verdict: what a check's result changes in the connection."""
+
+from service.connections.check_results import CheckResult
+from service.connections.checks import Check
+from service.connections.schedule import Schedule
+from service.domain.model import Connection, ConnectionState, EventKind, Micros
+from service.domain.records import VerdictWrite
+
+
+def apply_result(
+    check: Check, result: CheckResult, schedule: Schedule, now: Micros
+) -> VerdictWrite:
+    """Return what *result* changes in the connection, with its events and its new session."""
+    was = check.held.connection
+    upkeep = check.upkeep._replace(checked_at=now)
+    if result.doubt and result.is_unchanged:
+        state = ConnectionState.BROKEN if was.needs_reconnect else ConnectionState.UNVERIFIED
+        found = was._replace(state=state, next_check_at=now + result.again_in)
+    elif result.doubt:
+        # an outage does not disprove what was proved before
+        doubts = upkeep.doubts
+        if doubts == check.held.upkeep.doubts:
+            # a login has not counted it
+            doubts = schedule.doubts(now, check.upkeep.checked_at, doubts)
+        upkeep = upkeep._replace(doubts=doubts)
+        found = was._replace(
+            state=ConnectionState.UNVERIFIED,
+            next_check_at=schedule.after_doubt(now, doubts, result.again_in),
+        )
+    elif result.reason is not None:
+        upkeep = upkeep._replace(doubts=0)
+        found = was._replace(
+            state=ConnectionState.BROKEN,
+            reconnect_reason=result.reason,
+            last_verified_at=now,
+            next_check_at=schedule.after_break(now, result.reason, upkeep.login_after),
+        )
+    else:
+        upkeep = upkeep._replace(doubts=0)
+        if check.is_refreshed:
+            # a login proves the password, not that its session will last
+            upkeep = upkeep._replace(refusals=0, login_after=None)
+        found = was._replace(
+            state=ConnectionState.HEALTHY,
+            reconnect_reason=None,
+            last_verified_at=now,
+            next_check_at=schedule.after_proof(now),
+        )
+    found = found._replace(
+        username=check.username,
+        display_name=check.username if was.display_name == was.username else was.display_name,
+    )
+    return VerdictWrite(found, upkeep, _events(was, found), now, check.unsaved)
+
+
+def _events(was: Connection, found: Connection) -> tuple[EventKind, ...]:
+    kinds = []
+    if (was.state, was.reconnect_reason) != (found.state, found.reconnect_reason):
+        if found.state is ConnectionState.HEALTHY:
+            kinds.append(EventKind.RECOVERED if was.needs_reconnect else EventKind.HEALTHY)
+        else:
+            kinds.append(EventKind(found.state.value))
+    if was.username != found.username:
+        kinds.append(EventKind.HANDLE_CHANGED)
+    return tuple(kinds)

@@ -1,0 +1,66 @@
+"""Writes: how many write transactions a check and a renewal take."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.storage.postgres import PostgresEngine
+from service.storage.sqlite import SqliteEngine
+from tests.support.bluesky import Person, SandboxBluesky
+from tests.support.leasing import MINUTE
+from tests.support.running import MovedClock, running
+
+EXPIRING = 115 * MINUTE
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The write transactions of all calls, by the method of the store that made them."""
+    made: list[str] = []
+
+    def count(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        def counted(self: object, job: Callable[..., Any]) -> Awaitable[Any]:
+            made.append(job.__qualname__.split(".")[1])
+            return write(self, job)
+
+        return counted
+
+    for kind in (SqliteEngine, PostgresEngine):
+        monkeypatch.setattr(kind, "write", count(kind.write))
+    return made
+
+
+async def test_a_healthy_check_and_a_renewal_are_two_write_transactions_each(
+    sandbox: SandboxBluesky, database: Path, database_url: str, writes: list[str]
+) -> None:
+    """A claim; then all results together, with which the claim is given up."""
+    clock = MovedClock()
+    settings = {**sandbox.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
+    async with running(database, settings, clock) as service:
+        person: Person = await sandbox.person()
+        key = (await service.connect(person.handle, person.app_password)).profile_key
+        await service.lease(key)  # makes the key to lease with
+        first = service.session(key)
+
+        async def written(call: Awaitable[object]) -> list[str]:
+            # other writes are of the background
+            writes.clear()
+            await call
+            names = ("claim", "save_session", "save_verdict", "give_up_claim", "save_home")
+            return [name for name in writes if name in names]
+
+        assert await written(service.verify(key)) == ["claim", "save_verdict"]
+        checked = service.session(key)
+        assert checked.refresh_token != first.refresh_token
+        clock.ahead = EXPIRING
+        assert await written(service.lease(key)) == ["claim", "save_session"]
+        assert service.session(key).refresh_token != checked.refresh_token
+        assert service.rows("SELECT claimed_until FROM sessions") == [{"claimed_until": 0}]
