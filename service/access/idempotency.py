@@ -95,5 +95,5 @@ class Idempotency:
             if reservation is not None:
                 # a store that is away now costs the caller no verdict: the key runs out by itself
                 with suppress(ServiceUnavailable):
-                    await self._tasks.finish(self._store.release(reservation))
+                    await self._tasks.shield(self._store.release(reservation))
             raise

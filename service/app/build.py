@@ -104,7 +104,7 @@ async def house(
         if mode:
             warn_of_bound(keyring, datetime.now(UTC))
         tasks = OwnedTasks()
-        way_out = outside(settings, clock, tasks.leave)
+        way_out = outside(settings, clock, tasks.spawn)
         adapters = tuple(make(way_out) for make in ADAPTERS)
         registry = Registry(adapters)
         tokens = Tokens(keyring)

@@ -24,7 +24,7 @@ async def examined(
         only = {"plc_url": origin, "handle_resolver_url": origin, "trusted_origins": (origin,)}
         settings = settings.model_copy(update=only)
     tasks = OwnedTasks()
-    way_out = outside(settings, SystemClock(), tasks.leave)
+    way_out = outside(settings, SystemClock(), tasks.spawn)
     doctor = Doctor(way_out)
     try:
         async for seen in doctor.examine(handle):

@@ -178,7 +178,7 @@ class Connect:
             raise
         if replaced is not None:
             self._logouts.later(replaced)
-        self._tasks.leave(self._learn_display_name(platform, login.account, write.context))
+        self._tasks.spawn(self._learn_display_name(platform, login.account, write.context))
         return Connected(write.context.profile_key, platform.card.platform, write.username)
 
     def _sealed(self, attempt: _Attempt, login: Login) -> LoginWrite:

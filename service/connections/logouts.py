@@ -35,11 +35,11 @@ class Logouts:
 
     def unsaved(self, platform: CredentialPlatform, session: Session, origin: str) -> None:
         """End a session that could not be saved."""
-        self._tasks.leave(self._end(platform, session, origin))
+        self._tasks.spawn(self._end(platform, session, origin))
 
     def later(self, stored: SessionEnvelope) -> None:
         """End a session that is no longer stored."""
-        self._tasks.leave(self.now(stored))
+        self._tasks.spawn(self.now(stored))
 
     async def now(self, stored: SessionEnvelope) -> None:
         """End a session that is no longer stored, and wait for it."""

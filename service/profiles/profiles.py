@@ -101,7 +101,7 @@ class Profiles:
                 self._logouts.later(stored)
 
         # goes to its end even if the caller does not wait for it: or a session would stay open
-        await self._tasks.finish(delete())
+        await self._tasks.shield(delete())
 
     async def disconnect(self, caller: Caller, profile_key: str, platform: str) -> None:
         """Remove a connection. Raises ProfileNotFound or PlatformNotConnected."""
@@ -113,7 +113,7 @@ class Profiles:
             if stored is not None:
                 self._logouts.later(stored)
 
-        await self._tasks.finish(disconnect())
+        await self._tasks.shield(disconnect())
 
     async def delete_tenant(self, tenant_id: str) -> bool:
         """Remove a tenant and all that is theirs, for good; whether there was one.

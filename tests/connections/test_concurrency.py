@@ -180,7 +180,7 @@ def test_shares_leave_nothing_behind() -> None:
 
 async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others in their turn, and a stop ends those that have not begun."""
-    monkeypatch.setattr(tasks, "LEFT_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(tasks, "MAX_SPAWNED_AT_ONCE", AT_ONCE)
     owned, go_on, begun = OwnedTasks(), asyncio.Event(), 0
 
     async def work() -> None:
@@ -189,7 +189,7 @@ async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.Mon
         await go_on.wait()
 
     for _ in range(3 * AT_ONCE):
-        owned.leave(work())
+        owned.spawn(work())
     await until(lambda: begun == AT_ONCE)
     await asyncio.sleep(0)
     assert begun == AT_ONCE
@@ -197,7 +197,7 @@ async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.Mon
     await until(lambda: begun == 3 * AT_ONCE)
     go_on.clear()
     for _ in range(2 * AT_ONCE):
-        owned.leave(work())
+        owned.spawn(work())
     assert await owned.drain(0.01) == 2 * AT_ONCE
 
 
@@ -213,9 +213,9 @@ async def test_what_work_leaves_behind_is_waited_for_too() -> None:
 
     async def first() -> None:
         await asyncio.sleep(0)
-        owned.leave(last())
+        owned.spawn(last())
 
-    owned.leave(first())
+    owned.spawn(first())
     assert await owned.drain(5) == 0
     assert done
 

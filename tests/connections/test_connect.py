@@ -166,7 +166,7 @@ async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
     person = await bluesky.person()
     names = {f"POSTCORE_{name}": value for name, value in bluesky.settings().items()}
     tasks = OwnedTasks()
-    way_out = outside(Settings.read(names), SystemClock(), tasks.leave)
+    way_out = outside(Settings.read(names), SystemClock(), tasks.spawn)
     platform = BlueskyPlatform(way_out)
     credentials = Credentials(handle=person.handle, appPassword=person.app_password)
     account = await platform.identify(credentials)

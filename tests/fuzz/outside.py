@@ -66,7 +66,7 @@ class Answered:
             Origin.parse("https://plc.example.com"),
             Origin.parse("https://resolver.example.com") if resolver else None,
             frozenset(),
-            self.tasks.leave,
+            self.tasks.spawn,
         )
 
     async def close(self) -> None:

@@ -42,7 +42,7 @@ def opened(_: Path) -> Iterator[Read]:
         Origin.parse("https://plc.example"),
         None,
         frozenset(),
-        OwnedTasks().leave,
+        OwnedTasks().spawn,
     )
     platform = BlueskyPlatform(outside)
     told: dict[str, str] = {}

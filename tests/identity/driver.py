@@ -51,7 +51,7 @@ async def main(folder: Path, packages: Path) -> None:
             Origin("https", DIRECTORY, 443),
             None,
             frozenset(),
-            OwnedTasks().leave,
+            OwnedTasks().spawn,
         )
         results = await Comparison(network, outside, reference).all(SITUATIONS)
         await egress.close()

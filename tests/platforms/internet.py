@@ -77,7 +77,7 @@ class Internet:
             Origin.parse(self.plc.origin),
             Origin.parse(resolver.origin) if resolver else None,
             frozenset(map(Origin.parse, trusted)),
-            self.tasks.leave,
+            self.tasks.spawn,
         )
 
     def site(self, host: str, path: str, *answers: Answer) -> None:

@@ -50,7 +50,7 @@ async def test_work_that_fails_begins_anew(
 ) -> None:
     """Watches are told, connections are checked and leases are written down all the same; the log
     tells of the fault."""
-    monkeypatch.setattr(tasks, "BEGIN_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(tasks, "RESTART_SECONDS", 0.01)
     called = failing_once(monkeypatch, part, name)
     with capture_logs() as lines:
         async with running(database, sandbox.settings()) as service, asyncio.timeout(LONG):
