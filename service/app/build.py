@@ -64,7 +64,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Application:
     """All that is built, but for the transports."""
 
     store: SqlStore
@@ -85,12 +85,12 @@ class House:
 
 
 @asynccontextmanager
-async def house(
+async def build(
     settings: Settings,
     mode: str = "",
     clock: Clock = SYSTEM_CLOCK,
     timeouts: Timeouts = TIMEOUTS,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Application]:
     """Everything built for *settings*, and drained at the end of the block.
 
     A command that runs beside the server names no *mode*: it takes the store as it is.
@@ -160,7 +160,7 @@ async def house(
         watch = Watch(store.events, tokens, heads)
         retention = Retention(store.events, clock, settings.event_retention_days)
         try:
-            yield House(
+            yield Application(
                 store,
                 api_keys,
                 adapters,
@@ -218,7 +218,7 @@ async def serving(
         if sandbox:
             settings = await stack.enter_async_context(open_sandbox(settings))
         mode = "sandbox" if sandbox else "live"
-        built = await stack.enter_async_context(house(settings, mode, clock, timeouts))
+        built = await stack.enter_async_context(build(settings, mode, clock, timeouts))
         if sandbox:
             await seed(built.store, clock)
         if not settings.is_postgres:

@@ -52,10 +52,10 @@ def delete_tenant(tenant_id: str) -> None:
     Its sessions are ended at the platforms' servers, as far as those can be reached. App passwords
     stay valid there until their owners revoke them.
     """
-    from service.app.build import house
+    from service.app.build import build
 
     async def work() -> bool:
-        async with house(settings()) as built:
+        async with build(settings()) as built:
             return await built.profiles.delete_tenant(tenant_id)
 
     if not run(work()):

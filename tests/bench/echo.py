@@ -18,7 +18,7 @@ import uvloop
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from service.access.rate_limits import CallLimits
-from service.app.build import admit, house
+from service.app.build import admit, build
 from service.domain.model import Caller
 from service.runtime import log
 from service.settings import Settings
@@ -55,7 +55,7 @@ class Empty:
 async def guarded(stack: AsyncExitStack) -> int:
     settings = Settings.read()
     log.configure(settings.log_format, settings.log_level)
-    built = await stack.enter_async_context(house(settings))
+    built = await stack.enter_async_context(build(settings))
     boundary = Boundary(
         built.api_keys, CallLimits(settings.calls_per_second), admit(built.api_keys, settings)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.app.build import House, house
+from service.app.build import Application, build
 from service.connections import monitor
 from service.connections.health import Checked, Health
 from service.connections.monitor import AT_ONE_HOST, Monitor
@@ -113,7 +113,7 @@ async def test_few_at_one_host(service: Running, sandbox: SandboxBluesky) -> Non
 class Noting(Health):
     """Health that checks nothing, and notes what it was asked for."""
 
-    def __init__(self, built: House) -> None:
+    def __init__(self, built: Application) -> None:
         self.asked: Counter[str] = Counter()
         self._built = built
 
@@ -135,7 +135,7 @@ def settings(service: Running) -> Settings:
 async def test_two_monitors_check_nothing_twice(service: Running, sandbox: SandboxBluesky) -> None:
     """Of several processes on one store, each connection is checked by one."""
     await connect(service, sandbox, 30)
-    async with house(settings(service)) as one, house(settings(service)) as other:
+    async with build(settings(service)) as one, build(settings(service)) as other:
         notings = [Noting(one), Noting(other)]
         monitors = [
             Monitor(
@@ -174,7 +174,7 @@ async def test_picking_is_fair_and_runs_out(service: Running, sandbox: SandboxBl
     small = await service.new_tenant()
     service.api_key, _ = await service.new_key(tenant_id=small)
     await connect(service, sandbox, 1)
-    async with house(settings(service)) as built:
+    async with build(settings(service)) as built:
         store = built.store
         at: Micros = SystemClock().now() + DAY
         far = at + 3600 * SECOND
@@ -195,7 +195,7 @@ async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky)
     for tenant in tenants:
         service.api_key, _ = await service.new_key(tenant_id=tenant)
         await connect(service, sandbox, 2)
-    async with house(settings(service)) as built:
+    async with build(settings(service)) as built:
         at: Micros = SystemClock().now() + DAY
         order: list[str] = []
         for _ in range(8):

@@ -45,7 +45,7 @@ TIMEOUTS = Timeouts(
 class House:
     """The service, for as long as it is open."""
 
-    def __init__(self, built: app.House, service: Running, clock: HeldClock) -> None:
+    def __init__(self, built: app.Application, service: Running, clock: HeldClock) -> None:
         self._monitor = built.monitor
         self._in_time = (built.connect, built.health)
         self._tasks = built.tasks
@@ -67,7 +67,7 @@ class House:
             }
         )
         create_keyring(read.keyring_file, new_keys("test"))
-        async with app.house(read, "live", clock, TIMEOUTS) as built:
+        async with app.build(read, "live", clock, TIMEOUTS) as built:
             server = GrpcServer(
                 Boundary(
                     built.api_keys,

@@ -6,7 +6,7 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.app.build import house
+from service.app.build import build
 from tests.support.bluesky import Bluesky, SandboxBluesky, is_live
 from tests.support.running import Running, refusal_of
 
@@ -24,7 +24,7 @@ TABLES = (
 
 async def delete(service: Running, tenant_id: str) -> bool:
     """What `postcore tenants delete` does."""
-    async with house(service.settings) as built:
+    async with build(service.settings) as built:
         return await built.profiles.delete_tenant(tenant_id)
 
 

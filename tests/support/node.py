@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from service.app.build import House, house
+from service.app.build import Application, build
 from service.connections.leases import LeaseRequest
 from service.domain.model import Caller, Scope
 from service.settings import Settings
@@ -24,7 +24,7 @@ TASKS = 50
 SECONDS = 30.0
 
 
-async def lease(node: House, tenant_id: str, profile_key: str, tasks: int) -> list[str]:
+async def lease(node: Application, tenant_id: str, profile_key: str, tasks: int) -> list[str]:
     """The digests of the tokens that so many tasks are lent at once."""
     until = asyncio.get_running_loop().time() + SECONDS
     caller = Caller(tenant_id, "node", frozenset({Scope.SESSIONS_LEASE}), until)
@@ -34,12 +34,12 @@ async def lease(node: House, tenant_id: str, profile_key: str, tasks: int) -> li
 
 
 @asynccontextmanager
-async def nodes(settings: Settings, ahead: int, count: int) -> AsyncIterator[list[House]]:
-    """So many houses on one store, in this process."""
+async def nodes(settings: Settings, ahead: int, count: int) -> AsyncIterator[list[Application]]:
+    """*count* applications on one store, in this process."""
     clock = MovedClock()
     clock.ahead = ahead
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(house(settings, clock=clock)) for _ in range(count)]
+        yield [await stack.enter_async_context(build(settings, clock=clock)) for _ in range(count)]
 
 
 async def main() -> None:

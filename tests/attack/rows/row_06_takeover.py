@@ -109,7 +109,7 @@ class Trial:
                 timeout=30,
             )
         for home in by_way["delete the tenant"]:
-            async with app.house(service.settings, clock=self.clock) as built:
+            async with app.build(service.settings, clock=self.clock) as built:
                 assert await built.profiles.delete_tenant(home.tenant_id)
         for home in by_way["reconnect"]:
             await self._reconnect(service, home)

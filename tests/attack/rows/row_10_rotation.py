@@ -257,7 +257,7 @@ async def _start(settings: Settings, content: bytes | None, mode: int) -> str | 
         file.write_bytes(content)
         file.chmod(mode)
     try:
-        async with app.house(settings, "live"):
+        async with app.build(settings, "live"):
             return None
     except (KeyringError, StartError) as error:
         return str(error)
