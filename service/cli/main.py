@@ -231,10 +231,10 @@ def doctor(handle: str, sandbox: bool) -> None:
     alone does not decide), the milliseconds it took, and what was seen. No login is spent. The exit
     code is 1 where a connect would fail.
     """
-    from service.cli.doctor import examined
+    from service.app.diagnosis import diagnose
 
     read = settings()
-    refusal = run(examined(read, handle, click.echo, sandbox=sandbox))
+    refusal = run(diagnose(read, handle, click.echo, sandbox=sandbox))
     if refusal:
         fail(f"a connect would fail: {refusal}")
     click.echo("a connect would get as far as the password", err=True)

@@ -1,4 +1,4 @@
-"""The work of `postcore doctor`: the way to an account's server, step by step."""
+"""The diagnosis that `postcore doctor` shows: each step from a handle to its account's server."""
 
 from collections.abc import Callable
 
@@ -9,31 +9,30 @@ from service.runtime.tasks import OwnedTasks
 from service.settings import Settings
 from service.transport.status import STATUS
 
-FIT = {True: "ok", False: "failed", None: "-"}
+RESULTS = {True: "ok", False: "failed", None: "-"}
 
 
-async def examined(
+async def diagnose(
     settings: Settings, handle: str, show: Callable[[str], object], *, sandbox: bool = False
 ) -> str:
-    """What a connect of *handle* would be refused with, in a sentence; empty if nothing is wrong.
+    """Return the error that a connect of *handle* would end with, as one line; empty if none.
 
-    *show* is called with the line of each step as it ends. Raises StartError.
+    Calls *show* with a line for each step as it ends. Raises StartError.
     """
     if sandbox:
         origin = f"http://{settings.sandbox_address}"
         only = {"plc_url": origin, "handle_resolver_url": origin, "trusted_origins": (origin,)}
         settings = settings.model_copy(update=only)
-    tasks = OwnedTasks()
-    way_out = outside(settings, SystemClock(), tasks.spawn)
-    doctor = Doctor(way_out)
+    context = outside(settings, SystemClock(), OwnedTasks().spawn)
+    doctor = Doctor(context)
     try:
         async for seen in doctor.examine(handle):
             milliseconds = round(seen.seconds * 1000)
-            show(f"{seen.name:<13} {FIT[seen.fit]:<7} {milliseconds:>6}  {seen.what}")
+            show(f"{seen.name:<13} {RESULTS[seen.fit]:<7} {milliseconds:>6}  {seen.what}")
     finally:
-        await way_out.egress.close()
+        await context.egress.close()
     refusal = doctor.refusal
     if refusal is None:
         return ""
-    named = " ".join(f"{name}={value}" for name, value in sorted(refusal.metadata.items()))
-    return f"{STATUS[type(refusal)].name} {named}: {refusal.message}"
+    metadata = " ".join(f"{name}={value}" for name, value in sorted(refusal.metadata.items()))
+    return f"{STATUS[type(refusal)].name} {metadata}: {refusal.message}"
