@@ -9,8 +9,7 @@ SERVICE = Path(__file__).parent.parent / "service"
 MAY_IMPORT = {
     "__init__": set(),
     "__main__": {"cli"},
-    "cli": {"access", "app", "crypto", "domain", "runtime", "sandbox", "settings", "storage"}
-    | {"transport"},
+    "cli": {"access", "app", "crypto", "domain", "runtime", "sandbox", "settings", "storage"},
     "app": {"access", "connections", "crypto", "domain", "events", "platforms", "profiles"}
     | {"runtime", "sandbox", "settings", "storage", "transport"},
     "transport": {"access", "connections", "domain", "events", "platforms", "profiles", "runtime"},

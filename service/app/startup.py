@@ -9,7 +9,7 @@ import structlog
 
 from service.connections.login_budget import Budget, LoginBudgets
 from service.crypto import canary
-from service.crypto.keyring import KeyPurpose, Keyring, UnknownKey, Wrap, age
+from service.crypto.keyring import KeyPurpose, Keyring, KeyringError, UnknownKey, Wrap, age
 from service.crypto.vault import Unreadable, Vault
 from service.domain.clock import Clock
 from service.platforms.egress.context import EgressContext
@@ -17,9 +17,11 @@ from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
 from service.settings import PUBLIC_DIRECTORY, Settings
+from service.storage.engine import StoreError
 from service.storage.opening import open_engine
 from service.storage.store import SqlStore
-from service.transport.certificates import Certificates
+from service.transport.certificates import CertificateError, Certificates
+from service.transport.listening import PortTaken
 
 MAX_DIRECT_SECONDS = 90 * 86_400
 """In which a million connections that are refreshed every two hours use a quarter of the 2^32
@@ -31,6 +33,10 @@ log = structlog.get_logger()
 
 class StartError(Exception):
     """The service cannot start; its text is a sentence for the operator."""
+
+
+OPERATOR_ERRORS = (StartError, StoreError, KeyringError, CertificateError, PortTaken)
+"""What stops a start and an operator can correct: the text of each is a sentence."""
 
 
 @asynccontextmanager

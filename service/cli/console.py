@@ -1,4 +1,4 @@
-"""What every command does: reads the settings, runs its work, reports a fault as a sentence."""
+"""What all commands share: settings, the event loop, and errors reported as one sentence."""
 
 import asyncio
 import sys
@@ -16,11 +16,12 @@ T = TypeVar("T")
 
 
 def fail(sentence: str) -> NoReturn:
+    """End the command with *sentence* on standard error and exit code 1."""
     raise click.ClickException(sentence)
 
 
 def settings() -> Settings:
-    """The settings, every fault told at once, and the log as they ask."""
+    """Read the settings and configure the log; report all errors in them at once."""
     from service.runtime import log
 
     try:
@@ -28,19 +29,19 @@ def settings() -> Settings:
     except ConfigError as error:
         fail(faults(error))
     log.configure(read.log_format, read.log_level)
-    log.tell_uncaught()
+    log.log_uncaught()
     return read
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* to its end; what an operator can mend is reported as a sentence.
+    """Run *work* in an event loop and return its result; report operator errors.
 
     The first stop signal cancels *work*; if that ends it, the process exits with the signal's code.
     """
     import uvloop
 
     signals = StopSignals.of_process()
-    with told():
+    with operator_errors():
         try:
             return uvloop.run(_cancelled_by(signals, work))
         except asyncio.CancelledError:
@@ -55,7 +56,7 @@ async def _cancelled_by(signals: StopSignals, work: Coroutine[Any, Any, T]) -> T
     outer = signals.cancel
 
     def cancel() -> None:
-        # a loop that waits would not notice `task.cancel()` alone
+        # `task.cancel()` alone would not wake a loop that waits
         loop.call_soon_threadsafe(task.cancel)
 
     signals.cancel = cancel
@@ -66,8 +67,8 @@ async def _cancelled_by(signals: StopSignals, work: Coroutine[Any, Any, T]) -> T
 
 
 async def until_stop_signal() -> None:
-    """Wait for the first stop signal, and return: for work that ends in its own way, not at
-    once."""
+    """Wait for the first stop signal, then return instead of being cancelled: for work that drains
+    before it ends."""
     try:
         await asyncio.get_running_loop().create_future()
     except asyncio.CancelledError:
@@ -79,23 +80,17 @@ async def until_stop_signal() -> None:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Report what stops the service, and an operator can mend, as a sentence."""
-    from service.app.startup import StartError
-    from service.crypto.keyring import KeyringError
+def operator_errors() -> Iterator[None]:
+    """Report an error that an operator can correct as one sentence, with exit code 1."""
+    from service.app.startup import OPERATOR_ERRORS
     from service.domain.errors import ServiceUnavailable
-    from service.storage.engine import StoreError
-    from service.transport.certificates import CertificateError
-    from service.transport.listening import PortTaken
 
     try:
         yield
-    except PortTaken as error:
-        fail(f"{error} POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others")
-    except (StartError, StoreError, KeyringError, CertificateError) as error:
+    except OPERATOR_ERRORS as error:
         fail(str(error))
     except ServiceUnavailable as error:
-        fail(f"the database cannot be used just now ({error.why})")
+        fail(f"the database cannot be used at the moment ({error.why})")
 
 
 def faults(error: ConfigError) -> str:
@@ -103,12 +98,15 @@ def faults(error: ConfigError) -> str:
 
 
 def text(_: click.Context, __: click.Parameter, value: str) -> str:
-    """An argument that is fit to be looked for: what is not UTF-8 no database takes."""
+    """Return an argument that names something stored; reject what is not printable.
+
+    Databases reject arguments that are not UTF-8, which Python decodes to unprintable characters.
+    """
     if not value.isprintable():
         raise click.BadParameter("must be printable characters")
     return value
 
 
 def time_of(micros: int) -> str:
-    """A time as it is printed: RFC 3339, in UTC, to the second."""
+    """Format a time as RFC 3339, in UTC, to the second."""
     return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.console import fail, run, settings, text, told
+from service.cli.console import fail, operator_errors, run, settings, text
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def init_keyring() -> None:
     from service.crypto.keyring import create_keyring, new_keys
 
     read = settings()
-    with told():
+    with operator_errors():
         create_keyring(read.keyring_file, new_keys(_now().isoformat(timespec="seconds")))
     click.echo(
         f"made the keyring {read.keyring_file}; keep a copy of it apart from the database's",
@@ -47,7 +47,7 @@ def keyring_status() -> None:
     from service.crypto.keyring import KeyPurpose, read_keys
 
     read = settings()
-    with told():
+    with operator_errors():
         keys = read_keys(read.keyring_file)
     uses = run(_count(read)) if _has_database(read) else {}
     for key in keys:
@@ -144,7 +144,7 @@ def retire_key(key_id: str) -> None:
 def _held() -> Iterator["Rotation"]:
     from service.crypto.rotation import Rotation
 
-    with told(), Rotation.held(settings().keyring_file, _now()) as rotation:
+    with operator_errors(), Rotation.held(settings().keyring_file, _now()) as rotation:
         yield rotation
 
 

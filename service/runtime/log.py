@@ -50,7 +50,7 @@ def configure(log_format: Format, level: str) -> None:
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
-def tell_uncaught() -> None:
+def log_uncaught() -> None:
     """Log what nobody caught, in whatever thread, and warnings too: as is told of a library."""
     logging.captureWarnings(True)
     sys.excepthook = lambda _, error, __: _tell(error)

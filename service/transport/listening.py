@@ -8,7 +8,10 @@ class PortTaken(Exception):
     """The server cannot listen on the address."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"cannot listen on {address}; is the port taken?")
+        super().__init__(
+            f"cannot listen on {address}; is the port taken? "
+            "POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
+        )
 
 
 async def listen(address: str) -> socket.socket:

@@ -59,7 +59,7 @@ def run_here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outco
     monkeypatch.chdir(home.folder)
     # the log and what is uncaught are the test run's own
     monkeypatch.setattr(log, "configure", lambda *_: None)
-    monkeypatch.setattr(log, "tell_uncaught", lambda: None)
+    monkeypatch.setattr(log, "log_uncaught", lambda: None)
 
     def run(*arguments: str) -> Outcome:
         done = CliRunner().invoke(cli, arguments, env=home.environ(), catch_exceptions=False)

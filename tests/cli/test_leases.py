@@ -27,7 +27,7 @@ async def test_the_trail_is_read_by_a_command(
     home: Home, api_key: str, run_here: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line a lease, oldest first, of that tenant and from that time on, however many."""
-    monkeypatch.setattr("service.cli.main.LEASES_AT_ONCE", 3)
+    monkeypatch.setattr("service.cli.leases.PAGE_SIZE", 3)
     async with open_store(home.settings()) as store:
         await store.lease_audit.add_leases(
             [

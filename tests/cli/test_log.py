@@ -20,7 +20,7 @@ import structlog
 from service.runtime import log
 
 log.configure(sys.argv[1], sys.argv[2])
-log.tell_uncaught()
+log.log_uncaught()
 SECRET = {SECRET!r}
 ours = structlog.get_logger()
 theirs = logging.getLogger("somebody.else")

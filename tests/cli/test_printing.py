@@ -141,7 +141,7 @@ def test_a_database_that_fails_is_told_in_a_sentence(home: Home) -> None:
     with closing(sqlite3.connect(home.database)) as database:
         database.execute("DROP TABLE tenants")
     outcome = home.run("tenants", "create", "Jane")
-    assert outcome.sentence == "the database cannot be used just now (OperationalError)"
+    assert outcome.sentence == "the database cannot be used at the moment (OperationalError)"
 
 
 def test_the_installed_command_runs_in_any_folder(tmp_path: Path, empty_database: Path) -> None:

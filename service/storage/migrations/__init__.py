@@ -22,7 +22,7 @@ import os
 from service.runtime import log
 from service.storage.migrations import migrate
 log.configure("json", "warning")
-log.tell_uncaught()  # by type: its text may hold what is in the database
+log.log_uncaught()  # by type: its text may hold what is in the database
 print("ready", flush=True)
 given = json.load(sys.stdin)
 os.environ.update(given["environ"])
