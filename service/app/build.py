@@ -1,27 +1,29 @@
-"""The composition root: builds every object, starts, drains and stops."""
+"""The composition root: builds every object, starts the servers, drains and stops them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
 from service.access.api_keys import ApiKeys
 from service.access.idempotency import Idempotency
 from service.access.rate_limits import CallLimits
-from service.app import descriptors
+from service.app.descriptors import connection_limits, raise_descriptor_limit
 from service.app.readiness import Readiness
 from service.app.sandbox import open_sandbox, seed
 from service.app.startup import (
     certificates,
     claim_mode,
+    egress_context,
     login_budgets,
     open_store,
     open_vault,
-    outside,
-    warn_of_bound,
+    owned_database,
+    warn_of_old_key,
 )
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.connect import Connect
@@ -48,7 +50,6 @@ from service.platforms.registry import ADAPTERS, Registry
 from service.profiles.profiles import Profiles
 from service.runtime.tasks import OwnedTasks, run_in_background
 from service.settings import Settings
-from service.storage.sqlite_file import Ownership, make_folder
 from service.storage.store import SqlStore
 from service.transport import servers
 from service.transport.admission import Admission
@@ -63,25 +64,27 @@ SYSTEM_CLOCK = SystemClock()
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """All that is built, but for the transports."""
+    """Every object but the servers."""
 
     store: SqlStore
+    keyring: Keyring
+    tasks: OwnedTasks
     api_keys: ApiKeys
+    admission: Admission
+    boundary: Boundary
     adapters: tuple[CredentialPlatform, ...]
     registry: Registry
     connect: Connect
-    profiles: Profiles
     health: Health
     leases: Leases
     audit: Audit
     monitor: Monitor
+    profiles: Profiles
     heads: Heads
     watch: Watch
     retention: Retention
-    tasks: OwnedTasks
-    keyring: Keyring
 
 
 @asynccontextmanager
@@ -91,10 +94,10 @@ async def build(
     clock: Clock = SYSTEM_CLOCK,
     timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[Application]:
-    """Everything built for *settings*, and drained at the end of the block.
+    """Open what *settings* name and build the application; drain it at the end of the block.
 
-    A command that runs beside the server names no *mode*: it takes the store as it is.
-    Raises StartError, StoreError or KeyringError, each with a sentence that says why.
+    A server names its *mode*, `live` or `sandbox`; a command that runs beside it names none, and
+    takes a store of either. Raises StartError, StoreError or KeyringError.
     """
     keyring = Keyring(settings.keyring_file)
     async with open_store(settings) as store:
@@ -102,26 +105,42 @@ async def build(
             await claim_mode(store, mode)
         vault = await open_vault(store, keyring)
         if mode:
-            warn_of_bound(keyring, datetime.now(UTC))
+            warn_of_old_key(keyring, datetime.now(UTC))
         tasks = OwnedTasks()
-        way_out = outside(settings, clock, tasks.spawn)
-        adapters = tuple(make(way_out) for make in ADAPTERS)
+
+        # platforms
+        egress = egress_context(settings, clock, tasks.spawn)
+        adapters = tuple(make(egress) for make in ADAPTERS)
         registry = Registry(adapters)
+
+        # access
         tokens = Tokens(keyring)
+        api_keys = ApiKeys(store.api_keys, keyring, clock)
         idempotency = Idempotency(
             store.idempotency, tokens, clock, tasks, int(timeouts.reservation * SECOND)
         )
-        servers_here = frozenset(map(str, way_out.account_servers))
-        logouts = Logouts(registry, vault, tasks, servers_here if mode == "sandbox" else None)
-        logins = Logins(LoginBudget(store.login_budget, clock, login_budgets(settings)), clock)
-        schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
-        # two shares: connects that hang keep no session from being renewed
-        connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
-        # and two rates, for the same reason
-        lookups, checks = (
-            LookupLimits(settings.lookups_per_tenant, settings.lookups_per_host) for _ in range(2)
+        admission = Admission(
+            api_keys,
+            max_calls=settings.max_concurrent_calls,
+            max_calls_per_tenant=settings.concurrent_calls_per_tenant,
+            max_streams=settings.max_streams,
+            max_streams_per_tenant=settings.streams_per_tenant,
         )
-        api_keys = ApiKeys(store.api_keys, keyring, clock)
+
+        # connections and events; connects have limits of their own, so that those that hang keep no
+        # session from being renewed
+        connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
+        per_tenant, per_host = settings.lookups_per_tenant, settings.lookups_per_host
+        lookups, checks = (LookupLimits(per_tenant, per_host) for _ in range(2))
+        schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
+        sandbox_servers = frozenset(map(str, egress.account_servers)) if mode == "sandbox" else None
+        logouts = Logouts(registry, vault, tasks, sandbox_servers)
+        logins = Logins(LoginBudget(store.login_budget, clock, login_budgets(settings)), clock)
+        sessions = Sessions(store.connections, registry, vault, logouts, clock, timeouts)
+        health = Health(
+            store.connections, sessions, logins, renewals, schedule, clock, tasks, checks, timeouts
+        )
+        audit = Audit(store.lease_audit, clock, settings.lease_audit_days * DAY)
         connect = Connect(
             store.connections,
             registry,
@@ -137,58 +156,53 @@ async def build(
             lookups,
             timeouts,
         )
-        profiles = Profiles(
-            store.profiles,
-            store.connections,
-            store.tenants,
-            tokens,
-            idempotency,
-            logouts,
-            clock,
-            tasks,
-        )
-        sessions = Sessions(store.connections, registry, vault, logouts, clock, timeouts)
-        health = Health(
-            store.connections, sessions, logins, renewals, schedule, clock, tasks, checks, timeouts
-        )
-        audit = Audit(store.lease_audit, clock, settings.lease_audit_days * DAY)
-        leases = Leases(store.connections, sessions, health, audit, clock)
-        monitor = Monitor(
-            store.checks, store.connections, health, clock, settings.checks_per_second, timeouts
-        )
         heads = Heads(store.events)
-        watch = Watch(store.events, tokens, heads)
-        retention = Retention(store.events, clock, settings.event_retention_days)
+
         try:
             yield Application(
-                store,
-                api_keys,
-                adapters,
-                registry,
-                connect,
-                profiles,
-                health,
-                leases,
-                audit,
-                monitor,
-                heads,
-                watch,
-                retention,
-                tasks,
-                keyring,
+                store=store,
+                keyring=keyring,
+                tasks=tasks,
+                api_keys=api_keys,
+                admission=admission,
+                boundary=Boundary(api_keys, CallLimits(settings.calls_per_second), admission),
+                adapters=adapters,
+                registry=registry,
+                connect=connect,
+                health=health,
+                leases=Leases(store.connections, sessions, health, audit, clock),
+                audit=audit,
+                monitor=Monitor(
+                    store.checks,
+                    store.connections,
+                    health,
+                    clock,
+                    settings.checks_per_second,
+                    timeouts,
+                ),
+                profiles=Profiles(
+                    store.profiles,
+                    store.connections,
+                    store.tenants,
+                    tokens,
+                    idempotency,
+                    logouts,
+                    clock,
+                    tasks,
+                ),
+                heads=heads,
+                watch=Watch(store.events, tokens, heads),
+                retention=Retention(store.events, clock, settings.event_retention_days),
             )
         finally:
-            if undone := await tasks.drain(settings.drain_seconds):
-                log.error("stopped before all work was done", tasks=undone)
-            await way_out.egress.close()
+            if unfinished := await tasks.drain(settings.drain_seconds):
+                log.error("stopped before all work was done", tasks=unfinished)
+            await egress.egress.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A service that takes calls, and the addresses (HOST:PORT) it can be reached at.
-
-    *warm* is done once what loads late has loaded.
-    """
+    """Where a service takes calls (HOST:PORT); *warm* is done once adapters have loaded."""
 
     grpc: str
     http: str
@@ -203,18 +217,23 @@ async def serving(
     clock: Clock = SYSTEM_CLOCK,
     timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[Serving]:
-    """The service, taking calls inside the block and drained at its end.
+    """Take calls inside the block; drain at its end.
 
-    Raises StartError, StoreError, KeyringError, CertificateError or PortTaken, each with a sentence
-    that says why.
+    Raises StartError, StoreError, KeyringError, CertificateError or PortTaken.
     """
     async with AsyncExitStack() as stack:
-        room = descriptors.connections(settings, descriptors.raise_limit())
-        certified = certificates(settings)
-        read_keys(settings.keyring_file)  # a start without a keyring leaves nothing behind
-        if not settings.is_postgres:
-            make_folder(settings.database_file)
-            stack.callback(Ownership(settings.database_file).give_up)
+
+        async def background(*loops: Callable[[], Coroutine[Any, Any, None]]) -> None:
+            for loop in loops:
+                await stack.enter_async_context(run_in_background(loop))
+
+        # what can fail here leaves nothing behind
+        limits = connection_limits(settings, raise_descriptor_limit())
+        tls = certificates(settings)
+        read_keys(settings.keyring_file)
+
+        # the application
+        stack.enter_context(owned_database(settings))
         if sandbox:
             settings = await stack.enter_async_context(open_sandbox(settings))
         mode = "sandbox" if sandbox else "live"
@@ -222,50 +241,38 @@ async def serving(
         if sandbox:
             await seed(built.store, clock)
         if not settings.is_postgres:
-            # nobody else serves from this database: what a crash left claimed is free
+            # a crash has left these, since no other process can hold them
             await built.store.connections.forget_claims()
             await built.store.idempotency.forget_reservations()
-        admission = admit(built.api_keys, settings)
-        for part in (built.keyring.follow, built.audit.run, admission.run, built.heads.run):
-            await stack.enter_async_context(run_in_background(part))
-        await stack.enter_async_context(run_in_background(built.retention.run))
-        boundary = Boundary(built.api_keys, CallLimits(settings.calls_per_second), admission)
+        await background(built.keyring.follow, built.audit.run, built.admission.run)
+        await background(built.heads.run, built.retention.run)
+
+        # the servers, which stop before the loops above do
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
         platforms = PlatformServicer(built.registry)
         grpc = GrpcServer(
-            boundary,
+            built.boundary,
             profiles,
             platforms,
             SessionServicer(built.leases),
-            max_connections=room.grpc,
-            credentials=certified.grpc_server() if certified else None,
+            max_connections=limits.grpc,
+            credentials=tls.grpc_server() if tls else None,
         )
         http = HttpServer(
-            HttpEdge(boundary, profiles, platforms),
-            max_connections=room.http,
+            HttpEdge(built.boundary, profiles, platforms),
+            max_connections=limits.http,
             origins=settings.http_cors_origins,
-            tls=certified.http_server if certified else None,
+            tls=tls.http_server if tls else None,
         )
         pauses = settings.drain_pause_seconds, settings.drain_seconds
-        stack.push_async_callback(servers.stop, (grpc, http), admission, *pauses)
-        at_grpc = await servers.start(grpc, settings.grpc_address)
-        await stack.enter_async_context(run_in_background(grpc.trim_connections))
-        at_http = await servers.start(http, settings.http_address)
-        await stack.enter_async_context(
-            run_in_background(Readiness(built.store.facts, (grpc, http)).run)
-        )
+        stack.push_async_callback(servers.stop, (grpc, http), built.admission, *pauses)
+        grpc_address = await servers.start(grpc, settings.grpc_address)
+        await background(grpc.trim_connections)
+        http_address = await servers.start(http, settings.http_address)
+
+        # what follows stops before the servers do
+        await background(Readiness(built.store.facts, (grpc, http)).run)
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)
-        await stack.enter_async_context(run_in_background(built.monitor.run))
-        yield Serving(at_grpc, at_http, warm)
-
-
-def admit(api_keys: ApiKeys, settings: Settings) -> Admission:
-    """The bounds of calls and streams that *settings* name."""
-    return Admission(
-        api_keys,
-        max_calls=settings.max_concurrent_calls,
-        max_calls_per_tenant=settings.concurrent_calls_per_tenant,
-        max_streams=settings.max_streams,
-        max_streams_per_tenant=settings.streams_per_tenant,
-    )
+        await background(built.monitor.run)
+        yield Serving(grpc_address, http_address, warm)

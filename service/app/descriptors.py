@@ -1,6 +1,6 @@
-"""Descriptors: how many the process may have, and how many of them calls may take.
+"""File descriptors: the process's limit, and how many of them callers' connections may use.
 
-Connections of callers never take those that the way out and the store need.
+Outbound connections and the store keep a reserve that callers cannot exhaust.
 """
 
 import resource
@@ -11,52 +11,52 @@ import structlog
 from service.platforms.egress.egress import MOST_CONNECTIONS
 from service.settings import Settings
 
-POOLS = 2
-"""Of connections to platforms, each with up to MOST_CONNECTIONS."""
-NAME_LOOKUPS = 64
-SQLITE = 16
-OTHERS = 64
-"""Files, pipes, listeners, and what libraries open for themselves."""
+EGRESS_POOLS = 2
+"""Pools of connections to platforms, each of up to MOST_CONNECTIONS."""
+NAME_LOOKUP_SOCKETS = 64
+SQLITE_FILES = 16
+OTHER_FILES = 64
+"""Files, pipes and listeners, libraries' own included."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
-    """How many connections of callers there may be at once, by port.
+class ConnectionLimits:
+    """How many connections of callers may be open at once, by port.
 
-    The HTTP port can have as many again on which TLS is still being agreed.
+    The HTTP port may have as many again in their TLS handshake.
     """
 
     grpc: int
     http: int
 
 
-def raise_limit() -> int:
-    """Raise the soft limit of descriptors to the hard one; returns the limit in force."""
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of descriptors to the hard limit; return the limit in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):  # some systems refuse a hard limit that is unlimited
+        except (ValueError, OSError):  # some systems reject an unlimited hard limit
             return soft
     return hard if hard != resource.RLIM_INFINITY else 2**31
 
 
-def connections(settings: Settings, limit: int) -> Connections:
-    """The connections that *settings* name, or fewer where *limit* descriptors do not suffice.
+def connection_limits(settings: Settings, limit: int) -> ConnectionLimits:
+    """Return the limits that *settings* name, scaled down if *limit* descriptors do not suffice.
 
     Logs a warning in that case.
     """
-    database = settings.database_pool_size if settings.is_postgres else SQLITE
-    reserve = POOLS * MOST_CONNECTIONS + NAME_LOOKUPS + database + OTHERS
-    wanted = Connections(settings.max_grpc_connections, settings.max_http_connections)
+    database = settings.database_pool_size if settings.is_postgres else SQLITE_FILES
+    reserve = EGRESS_POOLS * MOST_CONNECTIONS + NAME_LOOKUP_SOCKETS + database + OTHER_FILES
+    wanted = ConnectionLimits(settings.max_grpc_connections, settings.max_http_connections)
     needed = reserve + wanted.grpc + 2 * wanted.http
     if limit >= needed:
         return wanted
-    left = max(limit - reserve, limit // 4)
-    part = left / (needed - reserve)
-    granted = Connections(max(1, int(wanted.grpc * part)), max(1, int(wanted.http * part)))
+    available = max(limit - reserve, limit // 4)
+    share = available / (needed - reserve)
+    granted = ConnectionLimits(max(1, int(wanted.grpc * share)), max(1, int(wanted.http * share)))
     log.warning(
         "the limit of descriptors is below what the settings may need",
         limit=limit,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from service.app.startup import outside
+from service.app.startup import egress_context
 from service.domain.clock import SystemClock
 from service.platforms.bluesky.doctor import Doctor
 from service.runtime.tasks import OwnedTasks
@@ -23,7 +23,7 @@ async def diagnose(
         origin = f"http://{settings.sandbox_address}"
         only = {"plc_url": origin, "handle_resolver_url": origin, "trusted_origins": (origin,)}
         settings = settings.model_copy(update=only)
-    context = outside(settings, SystemClock(), OwnedTasks().spawn)
+    context = egress_context(settings, SystemClock(), OwnedTasks().spawn)
     doctor = Doctor(context)
     try:
         async for seen in doctor.examine(handle):

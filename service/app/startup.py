@@ -1,7 +1,7 @@
-"""Opening: what a start opens, and the sentences that say why it cannot."""
+"""What a start opens, each with the errors that stop it."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,14 @@ from service.platforms.egress.origin import Origin
 from service.settings import PUBLIC_DIRECTORY, Settings
 from service.storage.engine import StoreError
 from service.storage.opening import open_engine
+from service.storage.sqlite_file import Ownership, make_folder
 from service.storage.store import SqlStore
 from service.transport.certificates import CertificateError, Certificates
 from service.transport.listening import PortTaken
 
-MAX_DIRECT_SECONDS = 90 * 86_400
-"""In which a million connections that are refreshed every two hours use a quarter of the 2^32
-envelopes that a `seal` key of the direct kind is good for."""
+MAX_DIRECT_KEY_SECONDS = 90 * 86_400
+"""The age at which a warning asks for a rotation. A `seal` key that wraps directly is safe for 2^32
+envelopes; a million connections, refreshed every two hours, use a quarter of those in this time."""
 MANUAL = "docs/operations.md"
 
 log = structlog.get_logger()
@@ -39,9 +40,26 @@ OPERATOR_ERRORS = (StartError, StoreError, KeyringError, CertificateError, PortT
 """What stops a start and an operator can correct: the text of each is a sentence."""
 
 
+@contextmanager
+def owned_database(settings: Settings) -> Iterator[None]:
+    """Keep other servers from the database inside the block, where it is an SQLite file.
+
+    Makes the file's folder. Raises StoreError where another server has the file.
+    """
+    if settings.is_postgres:
+        yield
+        return
+    make_folder(settings.database_file)
+    ownership = Ownership(settings.database_file)
+    try:
+        yield
+    finally:
+        ownership.give_up()
+
+
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
-    """The store, its schema brought up to date first; raises StoreError."""
+    """Open the store, migrated to the present schema; raises StoreError."""
     store = SqlStore(await open_engine(settings.database_url, settings.database_pool_size))
     try:
         yield store
@@ -49,9 +67,18 @@ async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
         await store.close()
 
 
+async def claim_mode(store: SqlStore, mode: str) -> None:
+    """Mark *store* as `live` or `sandbox` for good; raises StartError if it has the other mark."""
+    marked = await store.facts.put_once("mode", mode)
+    if marked != mode:
+        raise StartError(
+            f"this database is a {marked} one, and the service was started in {mode} mode; "
+            "name another in POSTCORE_DATABASE_URL"
+        )
+
+
 async def open_vault(store: SqlStore, keyring: Keyring) -> Vault:
-    """The vault, once a canary in *store* has shown that *keyring* is the one that belongs to
-    it."""
+    """Open the vault; raises StartError unless the canary proves that *keyring* is the store's."""
     vault = Vault(keyring)
     try:
         await canary.prove(store.facts, vault, keyring)
@@ -63,34 +90,27 @@ async def open_vault(store: SqlStore, keyring: Keyring) -> Vault:
     return vault
 
 
-def warn_of_bound(keyring: Keyring, now: datetime) -> None:
-    """Log a warning where the active `seal` key has a bound that it may come near."""
+def warn_of_old_key(keyring: Keyring, now: datetime) -> None:
+    """Log a warning if the active `seal` key wraps directly and is MAX_DIRECT_KEY_SECONDS old."""
     key = keyring.active(KeyPurpose.SEAL)
-    if key.wrap is Wrap.DIRECT and age(key.created_at, now) > MAX_DIRECT_SECONDS:
+    if key.wrap is Wrap.DIRECT and age(key.created_at, now) > MAX_DIRECT_KEY_SECONDS:
         log.warning("keyring key is old and has a bound", key_id=key.key_id, rotate_it=MANUAL)
 
 
-async def claim_mode(store: SqlStore, mode: str) -> None:
-    """Mark *store* as `live` or `sandbox`, once and for all; raises StartError on the other's."""
-    marked = await store.facts.put_once("mode", mode)
-    if marked != mode:
-        raise StartError(
-            f"this database is a {marked} one, and the service was started in {mode} mode; "
-            "name another in POSTCORE_DATABASE_URL"
-        )
-
-
 def certificates(settings: Settings) -> Certificates | None:
-    """What the server shows to callers, None for plain text; raises CertificateError."""
+    """Load the server's certificates, None for plain text; raises CertificateError."""
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
     return Certificates(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
 
 
-def outside(
-    settings: Settings, clock: Clock, leave: Callable[[Coroutine[Any, Any, object]], None]
+def egress_context(
+    settings: Settings, clock: Clock, spawn: Callable[[Coroutine[Any, Any, object]], None]
 ) -> EgressContext:
-    """The way out that *settings* describe; *leave* does what is left of an answer's work."""
+    """Return what adapters make outbound calls with; raises StartError on bad root certificates.
+
+    *spawn* runs work of theirs that outlives a call, such as the end of a session.
+    """
     names = Resolver()
     public = frozenset({Origin.parse(PUBLIC_DIRECTORY)})
     roots = Roots(settings.egress_ca_file, settings.egress_proxy_ca_file, public)
@@ -105,12 +125,12 @@ def outside(
         Origin.parse(settings.plc_url),
         Origin.parse(settings.handle_resolver_url) if settings.handle_resolver_url else None,
         frozenset(map(Origin.parse, settings.trusted_origins)),
-        leave,
+        spawn,
     )
 
 
 def _bad_roots(settings: Settings) -> str:
-    """What is wrong with a file of root certificates, by its variable's name."""
+    """Say which file of root certificates is at fault: the one whose roots alone fail to load."""
     name, file = "POSTCORE_EGRESS_CA_FILE", settings.egress_ca_file
     with suppress(OSError):
         Egress(Resolver(), Roots(file))
@@ -119,7 +139,7 @@ def _bad_roots(settings: Settings) -> str:
 
 
 def login_budgets(settings: Settings) -> LoginBudgets:
-    """What may be spent on one account."""
+    """Return how many logins *settings* allow for one account."""
     return LoginBudgets(
         Budget(*settings.login_budget),
         Budget(*settings.connect_login_budget),

@@ -1,4 +1,4 @@
-"""Descriptors: raised as far as the system allows, and kept for the way out and the store."""
+"""The limit of file descriptors is raised, and a reserve kept for outbound calls and the store."""
 
 import json
 import re
@@ -8,24 +8,30 @@ from pathlib import Path
 
 import pytest
 
-from service.app.descriptors import NAME_LOOKUPS, OTHERS, POOLS, SQLITE, connections
+from service.app.descriptors import (
+    EGRESS_POOLS,
+    NAME_LOOKUP_SOCKETS,
+    OTHER_FILES,
+    SQLITE_FILES,
+    connection_limits,
+)
 from service.platforms.egress.egress import MOST_CONNECTIONS
 from service.settings import Settings
 from tests.cli.home import COMMAND, Home
 
 
 def test_settings_hold_where_there_are_enough() -> None:
-    """Without a word in the log."""
+    """Enough descriptors leave the configured connection limits unchanged."""
     read = Settings.read({})
-    granted = connections(read, 100_000)
+    granted = connection_limits(read, 100_000)
     assert (granted.grpc, granted.http) == (read.max_grpc_connections, read.max_http_connections)
 
 
 @pytest.mark.parametrize("limit", [64, 256, 1024, 2000])
 def test_a_low_limit_leaves_a_reserve(limit: int) -> None:
-    """Connections of both ports, with handshakes, never take all of it."""
-    granted = connections(Settings.read({}), limit)
-    reserve = POOLS * MOST_CONNECTIONS + NAME_LOOKUPS + SQLITE + OTHERS
+    """Connections of both ports, handshakes included, never use up the reserve."""
+    granted = connection_limits(Settings.read({}), limit)
+    reserve = EGRESS_POOLS * MOST_CONNECTIONS + NAME_LOOKUP_SOCKETS + SQLITE_FILES + OTHER_FILES
     assert granted.grpc + 2 * granted.http <= max(limit // 4, limit - reserve)
     assert min(granted.grpc, granted.http) >= 1
 
@@ -34,7 +40,7 @@ def test_a_low_limit_leaves_a_reserve(limit: int) -> None:
 def test_serve_raises_its_limit_and_warns_below_the_sum(
     soft: int, hard: int, warns: bool, tmp_path: Path
 ) -> None:
-    """The soft limit becomes the hard one; the warning says what is needed."""
+    """The soft limit becomes the hard one; a warning names the number needed."""
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:
         pytest.skip("this machine's hard limit of descriptors is lower")
     home = Home(tmp_path)
@@ -61,7 +67,7 @@ def test_serve_raises_its_limit_and_warns_below_the_sum(
         started.terminate()
         assert started.wait(30) == 0
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    told = [line for line in lines if line["event"].startswith("the limit of descriptors")]
-    assert bool(told) is warns
+    warnings = [line for line in lines if line["event"].startswith("the limit of descriptors")]
+    assert bool(warnings) is warns
     if warns:
-        assert told[0]["needed"] > told[0]["limit"] == hard
+        assert warnings[0]["needed"] > warnings[0]["limit"] == hard

@@ -17,12 +17,10 @@ import grpc.aio
 import uvloop
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
-from service.access.rate_limits import CallLimits
-from service.app.build import admit, build
+from service.app.build import build
 from service.domain.model import Caller
 from service.runtime import log
 from service.settings import Settings
-from service.transport.boundary import Boundary
 from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import ProfileServicer, SessionServicer
 
@@ -56,11 +54,8 @@ async def guarded(stack: AsyncExitStack) -> int:
     settings = Settings.read()
     log.configure(settings.log_format, settings.log_level)
     built = await stack.enter_async_context(build(settings))
-    boundary = Boundary(
-        built.api_keys, CallLimits(settings.calls_per_second), admit(built.api_keys, settings)
-    )
     server = GrpcServer(
-        boundary,
+        built.boundary,
         ProfileServicer(built.connect, built.profiles, built.health, built.watch),
         cast("Any", Empty()),
         SessionServicer(built.leases),

@@ -14,7 +14,7 @@ from time import sleep
 import pytest
 from structlog.testing import capture_logs
 
-from service.app.startup import open_store, open_vault, warn_of_bound
+from service.app.startup import open_store, open_vault, warn_of_old_key
 from service.crypto import rotation as rotation_module
 from service.crypto.keyring import (
     KeyPurpose,
@@ -152,7 +152,7 @@ def test_an_old_key_with_a_bound_is_warned_of(
     create_keyring(path, [replace(key, wrap=wrap) for key in new_keys(NOW.isoformat())])
     keyring = Keyring(path)
     with capture_logs() as lines:
-        warn_of_bound(keyring, NOW + timedelta(days=days))
+        warn_of_old_key(keyring, NOW + timedelta(days=days))
     assert [line["log_level"] for line in lines] == ["warning"] * warned
     assert all(Path(line["rotate_it"]).exists() for line in lines)
 

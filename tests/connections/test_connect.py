@@ -7,7 +7,7 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from service.app.startup import outside
+from service.app.startup import egress_context
 from service.domain.clock import SystemClock
 from service.domain.errors import AccountInactive
 from service.domain.model import Credentials
@@ -166,7 +166,7 @@ async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
     person = await bluesky.person()
     names = {f"POSTCORE_{name}": value for name, value in bluesky.settings().items()}
     tasks = OwnedTasks()
-    way_out = outside(Settings.read(names), SystemClock(), tasks.spawn)
+    way_out = egress_context(Settings.read(names), SystemClock(), tasks.spawn)
     platform = BlueskyPlatform(way_out)
     credentials = Credentials(handle=person.handle, appPassword=person.app_password)
     account = await platform.identify(credentials)

@@ -10,7 +10,6 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from service.access.rate_limits import CallLimits
 from service.app import build as app
 from service.connections import backoff as failures
 from service.connections import monitor
@@ -18,7 +17,6 @@ from service.connections.timeouts import Timeouts
 from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import SECOND, Scope
 from service.settings import Settings
-from service.transport.boundary import Boundary
 from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 from tests.support.running import Running
@@ -69,11 +67,7 @@ class House:
         create_keyring(read.keyring_file, new_keys("test"))
         async with app.build(read, "live", clock, TIMEOUTS) as built:
             server = GrpcServer(
-                Boundary(
-                    built.api_keys,
-                    CallLimits(read.calls_per_second),
-                    app.admit(built.api_keys, read),
-                ),
+                built.boundary,
                 ProfileServicer(built.connect, built.profiles, built.health, built.watch),
                 PlatformServicer(built.registry),
                 SessionServicer(built.leases),

@@ -6,7 +6,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from service.app.startup import outside
+from service.app.startup import egress_context
 from service.domain.errors import InvalidCredentials, PlatformUnavailable
 from service.domain.model import Account, Credentials
 from service.platforms.bluesky.adapter import BlueskyPlatform
@@ -185,7 +185,7 @@ async def test_the_public_directory_keeps_to_public_roots(
     internet.web.on("/", respond("hello"))
     environ = {"EGRESS_CA_FILE": str(internet.authority.roots), "PLC_URL": plc_url}
     settings = Settings.read({f"POSTCORE_{name}": value for name, value in environ.items()})
-    way_out = outside(settings, StoppedClock(), internet.tasks.spawn)
+    way_out = egress_context(settings, StoppedClock(), internet.tasks.spawn)
     answered = True
     try:
         await way_out.egress.get(way_out.directory, "/", trusted=True)
