@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "cli": {"access", "app", "crypto", "domain", "runtime", "sandbox", "settings", "storage"},
     "app": {"access", "connections", "crypto", "domain", "events", "platforms", "profiles"}
     | {"runtime", "sandbox", "settings", "storage", "transport"},
-    "transport": {"access", "connections", "domain", "events", "platforms", "profiles", "runtime"},
+    "transport": {"access", "connections", "domain", "events", "profiles", "runtime"},
     "profiles": {"access", "connections", "crypto", "domain", "runtime"},
     "connections": {"access", "crypto", "domain", "platforms", "runtime"},
     "events": {"crypto", "domain"},

@@ -249,7 +249,7 @@ async def serving(
 
         # the servers, which stop before the loops above do
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
-        platforms = PlatformServicer(built.registry)
+        platforms = PlatformServicer(built.registry.cards())
         grpc = GrpcServer(
             built.boundary,
             profiles,

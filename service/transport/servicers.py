@@ -5,7 +5,7 @@ They are independent of the transport and choose no status.
 
 # ruff: noqa: N802 - methods are named as in the contract
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from types import MappingProxyType
 
@@ -15,10 +15,9 @@ from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.connections.connect import Connect, ConnectRequest
 from service.connections.health import Health
 from service.connections.leases import LeaseRequest, Leases
-from service.domain.model import Caller, Scope
+from service.domain.model import Caller, PlatformCard, Scope
 from service.domain.names import required_platform_id, required_profile_key
 from service.events.watch import Watch
-from service.platforms.registry import Registry
 from service.profiles.profiles import Profiles
 from service.transport import conversion
 
@@ -136,9 +135,9 @@ class ProfileServicer:
 class PlatformServicer:
     """postcore.profiles.v1.PlatformService"""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, cards: Iterable[PlatformCard]) -> None:
         self._reply = platforms_pb.ListPlatformsResponse(
-            platforms=[conversion.platform(card) for card in registry.cards()]
+            platforms=[conversion.platform(card) for card in cards]
         )
 
     async def ListPlatforms(

@@ -69,7 +69,7 @@ class House:
             server = GrpcServer(
                 built.boundary,
                 ProfileServicer(built.connect, built.profiles, built.health, built.watch),
-                PlatformServicer(built.registry),
+                PlatformServicer(built.registry.cards()),
                 SessionServicer(built.leases),
                 max_connections=read.max_grpc_connections,
             )
