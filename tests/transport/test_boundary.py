@@ -1,4 +1,4 @@
-"""The boundary: what every call meets, whatever it asks for."""
+"""The boundary: what is the same for every call."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ CONNECT = "/postcore.profiles.v1.ProfileService/ConnectProfile"
 
 
 async def call(service: Running, encoded: bytes, *metadata: tuple[str, str]) -> bytes:
-    """ConnectProfile with bytes of one's own."""
+    """Call ConnectProfile with raw bytes."""
     raw: Any = service.channel.unary_unary(CONNECT)
     return bytes(await raw(encoded, metadata=metadata, timeout=10))
 
@@ -35,10 +35,10 @@ def flip(key: str, place: int) -> str:
 
 
 @pytest.mark.parametrize("metadata", [(), (("x-api-key", ""),)])
-async def test_a_call_without_a_key_is_refused(
+async def test_a_call_without_a_key_is_rejected(
     sandboxed: Running, metadata: tuple[tuple[str, str], ...]
 ) -> None:
-    """MISSING_API_KEY, in the specification's words."""
+    """MISSING_API_KEY has the specification's message."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(sandboxed, b"", *metadata)
     refusal = refusal_of(caught.value)
@@ -46,9 +46,8 @@ async def test_a_call_without_a_key_is_refused(
     assert refusal.message == "API key is required in x-api-key header"
 
 
-async def test_every_method_asks_for_a_key(sandboxed: Running) -> None:
-    """Each that the contract has, those of one that is added too: none is reached around the
-    boundary."""
+async def test_every_method_requires_a_key(sandboxed: Running) -> None:
+    """All methods of the contract, including later ones, are behind the boundary."""
     methods = [
         f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods
     ]
@@ -64,7 +63,7 @@ async def test_every_method_asks_for_a_key(sandboxed: Running) -> None:
 async def test_malformed_unknown_and_revoked_keys_look_the_same(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """INVALID_API_KEY, byte for byte; a bad checksum never reaches the store."""
+    """All get the same INVALID_API_KEY, byte for byte. A wrong checksum never reaches the store."""
     monkeypatch.setattr(access_module, "CACHE_SECONDS", 0)
     asked: list[str] = []
     find = ApiKeys._find
@@ -102,17 +101,17 @@ async def test_malformed_unknown_and_revoked_keys_look_the_same(
     assert asked == [revoked_id, "a" * 16]
 
 
-async def test_a_key_sent_twice_is_no_key(sandboxed: Running) -> None:
-    """Which of two would count? Neither."""
+async def test_a_repeated_key_is_invalid(sandboxed: Running) -> None:
+    """Neither of the two is accepted."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(sandboxed, b"", *sandboxed.metadata(), *sandboxed.metadata())
     assert refusal_of(caught.value).reason == "INVALID_API_KEY"
 
 
-async def test_a_revoked_key_stops_within_the_life_of_the_cache(
+async def test_a_revoked_key_is_rejected_after_the_cache_expires(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Verifiers are kept for 5 s at most: with time moved on, the revocation is seen."""
+    """Verifiers are cached for at most 5 s; after that the revocation takes effect."""
     key, key_id = await sandboxed.new_key()
     request = platform_service_pb2.ListPlatformsRequest()
     await sandboxed.platforms.ListPlatforms(request, metadata=sandboxed.metadata(key))
@@ -126,7 +125,7 @@ async def test_a_revoked_key_stops_within_the_life_of_the_cache(
 
 
 async def test_scopes(sandboxed: Running) -> None:
-    """A key without the scope is told which one is missing; ListPlatforms takes any key."""
+    """The error names the missing scope. ListPlatforms accepts any key."""
     reader, _ = await sandboxed.new_key(Scope.PROFILES_READ)
     refusal = await sandboxed.refused("a.test", "p", api_key=reader)
     assert (refusal.code, refusal.reason, refusal.metadata) == (
@@ -153,10 +152,10 @@ async def test_scopes(sandboxed: Running) -> None:
         (b"\x1a\x04\x12\x02\xff\xfe", "credentials.app_password"),
     ],
 )
-async def test_an_undecodable_message_fails_inside_the_wall(
+async def test_an_undecodable_message_fails_inside_the_boundary(
     sandboxed: Running, encoded: bytes, field: str
 ) -> None:
-    """INVALID_REQUEST, naming the field where it can be told; without a key the key is missed."""
+    """INVALID_REQUEST names the field if known. Without a key the error is MISSING_API_KEY."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(sandboxed, encoded, *sandboxed.metadata())
     refusal = refusal_of(caught.value)
@@ -170,8 +169,8 @@ async def test_an_undecodable_message_fails_inside_the_wall(
     assert refusal_of(caught.value).reason == "MISSING_API_KEY"
 
 
-async def test_a_message_over_the_limit_is_refused_by_grpc_itself(sandboxed: Running) -> None:
-    """RESOURCE_EXHAUSTED over 64 KiB, before it is decoded, and the next call works."""
+async def test_a_message_over_the_limit_is_rejected_by_grpc_itself(sandboxed: Running) -> None:
+    """RESOURCE_EXHAUSTED above 64 KiB, before decoding, and the next call succeeds."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(sandboxed, bytes(70 * 1024), *sandboxed.metadata())
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -179,7 +178,7 @@ async def test_a_message_over_the_limit_is_refused_by_grpc_itself(sandboxed: Run
 
 
 async def test_health_reflection_and_unknown_methods_need_no_key(sandboxed: Running) -> None:
-    """Health knows "" and every service; a method that is none is UNIMPLEMENTED."""
+    """Health knows "" and every service; an unknown method is UNIMPLEMENTED."""
     health = health_pb2_grpc.HealthStub(sandboxed.channel)
     for name in (
         "",
@@ -194,10 +193,10 @@ async def test_health_reflection_and_unknown_methods_need_no_key(sandboxed: Runn
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_request_ids_travel_in_and_out(
+async def test_request_ids_are_returned(
     sandboxed: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that is fit to be logged comes back, any other is replaced; never in the status."""
+    """An id that is safe to log is returned, any other is replaced. It is never in the status."""
     request = platform_service_pb2.ListPlatformsRequest()
     for given, expected in (
         ("abc-123", "abc-123"),
@@ -218,10 +217,10 @@ async def test_request_ids_travel_in_and_out(
     assert b"abc-124" not in refusal.wire
 
 
-async def test_every_call_leaves_one_line(
+async def test_every_call_logs_one_line(
     sandboxed: Running, sandbox: SandboxBluesky, calls: "list[dict[str, object]]"
 ) -> None:
-    """Method, tenant, key, outcome and time; no message, no handle, no DID."""
+    """It has method, tenant, key, outcome and time, but no message, handle or DID."""
     person = await sandbox.person()
     await sandboxed.connect(person.handle, person.app_password)
     await sandboxed.refused(person.handle, "wrong")
@@ -235,10 +234,10 @@ async def test_every_call_leaves_one_line(
         assert absent not in text
 
 
-async def test_an_exceptions_text_stays_inside(
+async def test_the_text_of_an_exception_is_not_sent(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever goes wrong in our code is INTERNAL, "internal error", and no more."""
+    """Any unexpected exception is INTERNAL with "internal error"."""
 
     async def broken(*_: object) -> object:
         raise ValueError("a secret in an exception")
@@ -253,10 +252,10 @@ async def test_an_exceptions_text_stays_inside(
     assert refusal.metadata == {}
 
 
-async def test_an_unknown_keyring_key_is_internal_and_no_verdict(
+async def test_an_unknown_keyring_key_is_an_internal_error(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A keyring that lacks a key proves nothing of the caller's key."""
+    """A keyring without the key does not make the caller's API key invalid."""
 
     async def lacking(*_: object) -> object:
         raise UnknownKey("apikey-00000000")
@@ -268,7 +267,7 @@ async def test_an_unknown_keyring_key_is_internal_and_no_verdict(
 async def test_the_callers_deadline_is_kept(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that hangs in our own code ends as DEADLINE_EXCEEDED, not as a cancelled call."""
+    """A call that hangs in the service is DEADLINE_EXCEEDED, not CANCELLED."""
     monkeypatch.setattr("service.transport.grpc.methods.DEFAULT_SECONDS", 0.1)
 
     async def hang(*_: object) -> object:
@@ -285,11 +284,11 @@ async def test_the_callers_deadline_is_kept(
     )
 
 
-async def test_a_deadline_is_whose_it_is(
+async def test_deadlines_of_caller_and_service_differ(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The caller's own is DEADLINE_EXCEEDED, though a platform took the time; ours says that the
-    platform did, and asks clients not to retry by themselves."""
+    """The caller's is DEADLINE_EXCEEDED, even while a platform is slow. The service's own blames
+    the platform and asks clients not to retry automatically."""
 
     async def hang(*_: object) -> object:
         await asyncio.Event().wait()
@@ -313,6 +312,6 @@ async def test_a_deadline_is_whose_it_is(
 
 
 def test_libraries_are_quiet_at_debug_level() -> None:
-    """Their records at debug level hold requests and SQL parameters."""
+    """Their debug records contain requests and SQL parameters."""
     for name in ("httpcore", "httpx", "aiosqlite", "grpc", "asyncio", "uvicorn"):
         assert logging.getLogger(name).getEffectiveLevel() >= logging.WARNING

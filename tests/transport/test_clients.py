@@ -1,4 +1,4 @@
-"""Real clients: grpcurl and `buf curl`, against the real Bluesky server and the sandbox."""
+"""Real clients: grpcurl and `buf curl`, with the real Bluesky server and the sandbox."""
 
 import asyncio
 import base64
@@ -16,7 +16,8 @@ SERVICE = "postcore.profiles.v1.ProfileService"
 async def run(
     program: Path, *arguments: str, stdin: str = "", key: str = ""
 ) -> tuple[int, str, str]:
-    """Exit code, output and errors of a client; the key is in its environment, never in argv."""
+    """Return exit code, output and errors of a client. The key is in its environment, never in
+    argv."""
     client = await asyncio.create_subprocess_exec(
         program,
         *arguments,
@@ -47,7 +48,7 @@ KEY = ("-H", "x-api-key: ${POSTCORE_API_KEY}", "-d", "@")
 
 
 async def test_grpcurl(service: Running, bluesky: Bluesky, grpcurl: Path) -> None:
-    """Lists by reflection without a key, connects, and decodes the reason of an error."""
+    """It lists by reflection without a key, connects, and decodes the reason of an error."""
     address = service.address
     person = await bluesky.person()
     code, output, _ = await run(grpcurl, "-plaintext", address, "list")
@@ -74,7 +75,8 @@ async def test_grpcurl(service: Running, bluesky: Bluesky, grpcurl: Path) -> Non
 
 
 async def test_buf_curl(service: Running, bluesky: Bluesky, buf: Path, tmp_path: Path) -> None:
-    """Connects by reflection, with the key from standard input, and tells an error's reason."""
+    """It connects by reflection, with the key from standard input, and decodes the reason of an
+    error."""
     person = await bluesky.person()
     call = (
         "curl",
@@ -99,7 +101,7 @@ async def test_buf_curl(service: Running, bluesky: Bluesky, buf: Path, tmp_path:
 
 
 async def test_grpcurl_watches(sandboxed: Running, grpcurl: Path) -> None:
-    """The first message comes at once; what ends the call is the deadline that it was given."""
+    """The first message arrives at once; the caller's deadline ends the call."""
     call = (*GRPCURL, *KEY, "-max-time", "3", sandboxed.address, f"{SERVICE}/WatchConnections")
     _, output, errors = await run(grpcurl, *call, stdin="{}", key=sandboxed.api_key)
     assert json.loads(output)["cursor"]

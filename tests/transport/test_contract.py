@@ -1,4 +1,4 @@
-"""The contract and the code that stands behind it hold each other."""
+"""The contract and its implementation match."""
 
 import inspect
 import json
@@ -24,7 +24,7 @@ from tests.support.running import Running
 
 
 def test_every_error_has_a_status_and_every_reason_an_error() -> None:
-    """The table is total both ways, and says each reason once."""
+    """The table is total in both directions, and each reason occurs once."""
     family = {
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -36,13 +36,13 @@ def test_every_error_has_a_status_and_every_reason_an_error() -> None:
 
 
 def test_errors_are_a_flat_family() -> None:
-    """One level, so that a lookup by type finds every one."""
+    """There is one level of subclasses, so a look-up by type finds every error."""
     for kind in STATUS:
         assert kind.__bases__ == (ServiceError,)
 
 
 def test_every_method_has_a_scope_and_a_servicer() -> None:
-    """Registration by protoc's code finds each, and none is without a rule on who may call it."""
+    """Each is implemented in its kind, and has a rule on which keys may call it."""
     methods = [method.name for service in SERVICES for method in service.methods]
     assert sorted(methods) == sorted(SCOPES)
     for service, servicer in zip(
@@ -80,13 +80,13 @@ def test_every_method_has_a_scope_and_a_servicer() -> None:
     ],
 )
 def test_names_are_the_contracts(ours: type, contract: object, prefix: str) -> None:
-    """What we send as text is named as in the contract."""
+    """Text values that are sent have the contract's names."""
     names = {name.removeprefix(prefix) for name in contract.keys()}  # type: ignore[attr-defined]  # noqa: SIM118
     assert {member.value for member in ours} == names - {"UNSPECIFIED"}  # type: ignore[attr-defined]
 
 
 def test_secrets_are_marked() -> None:
-    """Each field that holds one has debug_redact set."""
+    """Each field that holds a secret has debug_redact set."""
     marked = {
         field.full_name.removeprefix("postcore.profiles.v1.")
         for service in SERVICES
@@ -102,7 +102,7 @@ def test_secrets_are_marked() -> None:
 
 
 def test_the_reply_is_the_specifications_in_json() -> None:
-    """{"profileKey", "platform", "username"} and nothing else."""
+    """It has "profileKey", "platform" and "username" only."""
     reply = pb.ConnectProfileResponse(
         profile_key="prof_abc123", platform="bluesky", username="user.bsky.social"
     )
@@ -116,7 +116,7 @@ def test_the_reply_is_the_specifications_in_json() -> None:
 async def test_platforms_are_listed_with_their_forms(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """Bluesky's form is what ConnectProfile takes; OAuth platforms are listed as such."""
+    """Bluesky's form is what ConnectProfile accepts; OAuth platforms are listed as such."""
     reply = await sandboxed.platforms.ListPlatforms(
         platform_service_pb2.ListPlatformsRequest(), metadata=sandboxed.metadata()
     )
@@ -139,9 +139,8 @@ async def test_platforms_are_listed_with_their_forms(
     assert {handle.name, app_password.name} <= json_names
 
 
-def test_patterns_mean_the_same_in_javascript_and_here() -> None:
-    """The patterns that forms are given accept the placeholders' shapes and refuse the usual
-    slips."""
+def test_patterns_match_the_same_in_javascript_and_python() -> None:
+    """The forms' patterns accept their placeholders and reject common mistakes."""
     import re
 
     from service.platforms.bluesky.card import CARD
@@ -159,7 +158,7 @@ def test_patterns_mean_the_same_in_javascript_and_here() -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    """Names that users type are written down."""
+    """The documentation has every name that users type."""
     from service.settings import Settings
 
     readme = (Path(__file__).parents[2] / "README.md").read_text()

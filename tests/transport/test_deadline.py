@@ -1,4 +1,4 @@
-"""Deadlines: as `asyncio.timeout_at` does it, whatever else happens at that moment."""
+"""Deadline: it behaves like `asyncio.timeout_at`, also when other events coincide."""
 
 import asyncio
 from math import inf
@@ -12,8 +12,8 @@ def soon() -> float:
     return asyncio.get_running_loop().time() + 0.01
 
 
-async def test_what_takes_too_long_ends() -> None:
-    """The block ends with TimeoutError, and the task goes on as if nothing had been."""
+async def test_a_block_times_out() -> None:
+    """It ends with TimeoutError, and the task continues uncancelled."""
     deadline = Deadline(soon())
     with pytest.raises(TimeoutError), deadline:
         await asyncio.Event().wait()
@@ -21,8 +21,8 @@ async def test_what_takes_too_long_ends() -> None:
     await asyncio.sleep(0)
 
 
-async def test_what_ends_in_time_is_left_alone() -> None:
-    """A block's end is its deadline's, whether it had any."""
+async def test_a_block_that_ends_in_time_is_not_affected() -> None:
+    """The timer ends with the block, with and without a deadline."""
     for at in (soon(), inf):
         deadline = Deadline(at)
         with deadline:
@@ -31,8 +31,8 @@ async def test_what_ends_in_time_is_left_alone() -> None:
         assert not deadline.expired
 
 
-async def test_an_error_at_that_moment_is_told() -> None:
-    """What the block raises while it is ended comes out, in place of TimeoutError."""
+async def test_an_error_during_the_time_out_is_raised() -> None:
+    """An exception that the block raises while it is cancelled replaces TimeoutError."""
 
     async def fails_when_ended() -> None:
         try:
@@ -44,8 +44,8 @@ async def test_an_error_at_that_moment_is_told() -> None:
         await fails_when_ended()
 
 
-async def test_a_caller_that_is_gone_goes_first() -> None:
-    """A task that somebody else has cancelled meanwhile stays cancelled."""
+async def test_a_cancelled_task_stays_cancelled() -> None:
+    """A cancellation from elsewhere takes precedence over the time-out."""
     deadline = Deadline(soon())
 
     async def waits() -> None:
@@ -61,8 +61,8 @@ async def test_a_caller_that_is_gone_goes_first() -> None:
     assert deadline.expired
 
 
-async def test_the_innermost_is_told_apart() -> None:
-    """Of two, one in the other, each ends its own block."""
+async def test_nested_deadlines_are_independent() -> None:
+    """The inner one ends its own block only."""
     outer = Deadline(asyncio.get_running_loop().time() + 60)
     with outer:
         with pytest.raises(TimeoutError), Deadline(soon()):

@@ -1,5 +1,5 @@
-"""Deadlines: the caller's own is DEADLINE_EXCEEDED, whatever was under way; a limit of ours that
-ends a wait for a platform is PLATFORM_UNAVAILABLE."""
+"""Deadlines: the caller's own is DEADLINE_EXCEEDED in any state; a limit of the service that ends a
+wait for a platform is PLATFORM_UNAVAILABLE."""
 
 import asyncio
 from dataclasses import replace
@@ -44,7 +44,7 @@ async def refused_by_verify(service: Running, key: str, seconds: float) -> Refus
 async def test_the_callers_own_deadline_ends_a_connect(
     service: Running, sandbox: SandboxBluesky, stage: str
 ) -> None:
-    """At each stage; without RetryInfo, and with its reason, since the reply comes in time."""
+    """At each stage the status has its reason, since it is sent in time, and no RetryInfo."""
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method=stage)
     refusal = await service.refused(person.handle, person.app_password, timeout=SHORT)
@@ -54,10 +54,10 @@ async def test_the_callers_own_deadline_ends_a_connect(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_our_limit_ends_a_connect(
+async def test_the_services_limit_ends_a_connect(
     sandbox: SandboxBluesky, database: Path, stage: str
 ) -> None:
-    """Where the caller would have waited longer."""
+    """The caller's own deadline is later."""
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method=stage)
     hurried = replace(TIMEOUTS, connect=SHORT)
@@ -68,10 +68,10 @@ async def test_our_limit_ends_a_connect(
     assert refusal.trailers["grpc-retry-pushback-ms"] == "-1"
 
 
-async def test_the_default_is_ours(
+async def test_the_default_deadline_is_the_services(
     service: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over gRPC without a deadline, and over HTTP, where none can be set."""
+    """It holds for gRPC without a deadline, and for HTTP, which has none."""
     for module in (boundary, grpc_methods):
         monkeypatch.setattr(module, "DEFAULT_SECONDS", SHORT, raising=False)
     monkeypatch.setattr(boundary.Call.__init__, "__defaults__", (SHORT, False))
@@ -91,10 +91,10 @@ async def test_the_default_is_ours(
     assert (answer.status_code, answer.json()["error"]) == (503, "PLATFORM_UNAVAILABLE")
 
 
-async def test_a_login_that_the_deadline_cuts_off_leaves_nothing(
+async def test_a_connect_that_times_out_leaves_nothing_behind(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """Its idempotency key is free again, and its repetition connects."""
+    """Its idempotency key is free again, and a retry connects."""
     person = await sandbox.person()
     hang = sandbox.server.breakages.add(Hang(), method="createSession")
     refusal = await service.refused(
@@ -110,7 +110,7 @@ async def test_a_login_that_the_deadline_cuts_off_leaves_nothing(
 async def test_the_callers_own_deadline_ends_a_check(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """Where ours ends it, the check has a result: it could not tell."""
+    """If the service's limit ends the check, its result is that the state is unknown."""
     person = await sandbox.person()
     hurried = replace(TIMEOUTS, check=3 * SHORT)
     async with running(database, sandbox.settings(), timeouts=hurried) as service:
@@ -131,14 +131,14 @@ async def test_the_callers_own_deadline_ends_a_check(
 async def test_a_millisecond_has_one_outcome(
     service: Running, sandbox: SandboxBluesky, call: str
 ) -> None:
-    """Of a call that has to ask the platform: DEADLINE_EXCEEDED, a hundred times."""
+    """A hundred calls that need the platform all end in DEADLINE_EXCEEDED."""
     person = await sandbox.person()
     key = (await service.connect(person.handle, person.app_password)).profile_key
     await end_session(sandbox, service.session(key))
     hang = sandbox.server.breakages.add(Hang())
     stored = service.session(key)
     await service.lease(key)  # makes the key to lease with
-    # else its token would be lent once more, whoever has refused it
+    # a token this new would be leased again, although it was rejected
     await service.execute("UPDATE sessions SET refreshed_at = refreshed_at - 120000000")
     codes = set()
     for number in range(100):

@@ -1,4 +1,4 @@
-"""The service config that callers are given: what their gRPC tries again by itself."""
+"""The service config for callers: which calls their gRPC retries automatically."""
 
 import asyncio
 from collections import Counter
@@ -23,9 +23,8 @@ IN_A_ROW = 20
 TRIED_AGAIN = {"GetProfile", "ListProfiles", "ListPlatforms", "LeaseSession"}
 
 
-async def test_only_what_costs_nothing_is_tried_again() -> None:
-    """Of all methods, at a server that is not available: four are tried four times, the others
-    once."""
+async def test_only_free_calls_are_retried() -> None:
+    """At an unavailable server four methods are tried four times, and all others once."""
     tries: Counter[str] = Counter()
 
     def refusing(method: str) -> Handler:
@@ -56,7 +55,7 @@ async def test_only_what_costs_nothing_is_tried_again() -> None:
 
 
 async def test_a_connect_spends_one_login(sandboxed: Running, sandbox: SandboxBluesky) -> None:
-    """Counted at a platform that is not available, by a caller with that config."""
+    """A caller with this config makes one login at an unavailable platform."""
     person = await sandbox.person()
     async with grpc.aio.insecure_channel(sandboxed.address, OPTIONS) as channel:
         caller = Running(sandboxed.settings, "", channel, sandboxed.tenant_id, sandboxed.api_key)
@@ -67,8 +66,9 @@ async def test_a_connect_spends_one_login(sandboxed: Running, sandbox: SandboxBl
     assert (await sandbox.counts())[CREATE] == 1
 
 
-async def test_who_says_not_serving_is_left_alone() -> None:
-    """Calls go to both servers in turn; then to the other alone, long before the one stops."""
+async def test_a_server_that_is_not_serving_gets_no_calls() -> None:
+    """Calls alternate between two servers, and then use only the other, long before the first
+    stops."""
     answered: Counter[int] = Counter()
     word, ports, servers = health.aio.HealthServicer(), [], []
 

@@ -1,4 +1,4 @@
-"""Streams at the boundary: who may have one, how many, and how each of them ends."""
+"""Streams in the boundary: authentication, limits, and how they end."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ MANY = 5_000
 
 
 async def refused(service: Running, encoded: bytes, *metadata: tuple[str, str]) -> Any:
-    """What a stream with bytes of one's own ends with."""
+    """Return the status of a stream that is started with raw bytes."""
     watcher = Watcher(service)
     watcher.call.cancel()
     raw: Any = service.channel.unary_stream(WATCH)
@@ -35,8 +35,8 @@ async def refused(service: Running, encoded: bytes, *metadata: tuple[str, str]) 
     return await watcher.refusal()
 
 
-async def test_a_stream_meets_the_same_wall_as_a_call(sandboxed: Running) -> None:
-    """Key, scope, decoding inside it, the request's id in the trailers alone."""
+async def test_a_stream_passes_the_same_checks_as_a_call(sandboxed: Running) -> None:
+    """Key, scope and decoding are checked, and the request id is only in the trailers."""
     key, _ = await sandboxed.new_key(Scope.PROFILES_WRITE)
     refusal = await Watcher(sandboxed, api_key=key).refusal()
     assert (refusal.code, refusal.reason, refusal.metadata) == (
@@ -54,10 +54,10 @@ async def test_a_stream_meets_the_same_wall_as_a_call(sandboxed: Running) -> Non
         assert b"abc-1" not in refusal.wire
 
 
-async def test_a_key_has_so_many_calls_streams_among_them(
+async def test_streams_count_towards_the_rate_limit(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """Beyond them RATE_LIMIT_EXCEEDED, with the time to wait."""
+    """At the limit the error is RATE_LIMIT_EXCEEDED with the time to wait."""
     async with running(database, {**sandbox.settings(), "CALLS_PER_SECOND": "1"}) as service:
         await begun(service)
         refusal = await Watcher(service).refusal()
@@ -68,11 +68,10 @@ async def test_a_key_has_so_many_calls_streams_among_them(
         )
 
 
-async def test_there_are_so_many_streams_of_a_tenant_and_in_all(
+async def test_streams_are_limited_by_tenant_and_in_total(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """Beyond them RATE_LIMIT_EXCEEDED; one that ends makes room; and calls have room of their
-    own."""
+    """More get RATE_LIMIT_EXCEEDED, and one that ends frees a slot. Calls have their own slots."""
     limits = {"MAX_STREAMS": "3", "STREAMS_PER_TENANT": "2", "MAX_CONCURRENT_CALLS": "1"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
         stranger, _ = await service.new_key(tenant_id=await service.new_tenant())
@@ -90,7 +89,7 @@ async def test_there_are_so_many_streams_of_a_tenant_and_in_all(
 
 
 async def begun_in_the_end(service: Running, api_key: str) -> None:
-    """A stream that begins once another's end has come through."""
+    """Return a stream that starts after the slot of an earlier one is free."""
     async with asyncio.timeout(DEADLINE):
         while True:
             watcher = Watcher(service, api_key=api_key)
@@ -105,7 +104,7 @@ async def begun_in_the_end(service: Running, api_key: str) -> None:
 async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_seconds(
     sandboxed: Running,
 ) -> None:
-    """INVALID_API_KEY, also for a reader that takes nothing; other streams go on."""
+    """INVALID_API_KEY ends them, also if the client reads nothing; other streams continue."""
     revoked, revoked_id = await sandboxed.new_key()
     gone = await sandboxed.new_tenant()
     of_gone, _ = await sandboxed.new_key(tenant_id=gone)
@@ -126,11 +125,11 @@ async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_sec
         await other.events(MANY)
 
 
-async def test_a_store_that_is_away_proves_nothing_of_a_key(
+async def test_an_unavailable_store_does_not_invalidate_keys(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream that has no need of it goes on; one that has ends with SERVICE_UNAVAILABLE, and can
-    be taken up where it was."""
+    """A stream that does not need the store continues. One that does ends with SERVICE_UNAVAILABLE
+    and can be resumed."""
     watcher = await begun(sandboxed)
     asked = asyncio.Event()
     api_key = SqlApiKeys.get
@@ -162,10 +161,10 @@ async def test_a_store_that_is_away_proves_nothing_of_a_key(
 
 
 @pytest.mark.parametrize(("part", "name"), [(SqlEvents, "page"), (SqlApiKeys, "get")])
-async def test_an_exceptions_text_stays_inside(
+async def test_the_text_of_an_exception_is_not_sent(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch, part: type, name: str
 ) -> None:
-    """Whatever goes wrong while a stream is open is INTERNAL, and no more."""
+    """Any unexpected exception during a stream is INTERNAL."""
     watcher = await begun(sandboxed)
 
     async def broken(*_: object) -> Any:
@@ -182,9 +181,9 @@ async def test_an_exceptions_text_stays_inside(
     )
 
 
-async def test_a_slow_reader_holds_up_nobody(sandboxed: Running) -> None:
-    """While one takes nothing, another is told everything; and what the slow one takes later is
-    all there, in order."""
+async def test_a_slow_reader_does_not_delay_others(sandboxed: Running) -> None:
+    """Another reader gets all events in the meantime. The slow one gets them later, complete and in
+    order."""
     async with beside(sandboxed) as others, narrow(sandboxed) as channel:
         slow = await begun(sandboxed, channel=channel)
         fast = await begun(sandboxed)
@@ -211,7 +210,7 @@ async def until(held: Any) -> None:
 
 
 async def test_a_thousand_streams_at_once(sandboxed: Running, calls: list[dict[str, Any]]) -> None:
-    """Each is told what happens, calls are answered meanwhile, and nothing of them is left."""
+    """Each gets the events, calls are answered at the same time, and nothing is left behind."""
     await sandboxed.refused("a.test", "p")  # the channel that stays is open from here on
     tasks, files = len(asyncio.all_tasks()), descriptors()
     async with beside(sandboxed) as others:
@@ -229,12 +228,12 @@ async def test_a_thousand_streams_at_once(sandboxed: Running, calls: list[dict[s
             watchers = [Watcher(sandboxed, channel=channels[i % 10]) for i in range(1000)]
             await asyncio.gather(*(watcher.message() for watcher in watchers))
             key = await others.connect()
-            told = await asyncio.gather(*(watcher.events(1) for watcher in watchers))
-            assert {event.profile_key for [event] in told} == {key}
+            received = await asyncio.gather(*(watcher.events(1) for watcher in watchers))
+            assert {event.profile_key for [event] in received} == {key}
             assert (await sandboxed.refused("a.test", "p")).reason == "INVALID_CREDENTIALS"
             for watcher in watchers:
                 watcher.call.cancel()
-        del watchers, told, channels, watcher
+        del watchers, received, channels, watcher
     gc.collect()
     await until(lambda: len(asyncio.all_tasks()) <= tasks)
     await until(lambda: descriptors() <= files)
@@ -242,7 +241,7 @@ async def test_a_thousand_streams_at_once(sandboxed: Running, calls: list[dict[s
 
 
 async def until_stuck(reads: list[int]) -> None:
-    """Wait until no more events are read for the one who takes nothing."""
+    """Wait until no more events are read for the client that reads nothing."""
     seen = -1
     while seen != len(reads):
         seen = len(reads)
@@ -251,7 +250,7 @@ async def until_stuck(reads: list[int]) -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number that each look for events begins at."""
+    """Record the number at which each read of events starts."""
     noted: list[int] = []
     page = SqlEvents.page
 
@@ -267,8 +266,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_a_caller_that_goes_away_leaves_nothing_behind(
     sandboxed: Running, calls: list[dict[str, Any]], reads: list[int], how: str
 ) -> None:
-    """Neither one that waits nor one that takes nothing leaves a task; each leaves one line, and
-    it is no fault of ours."""
+    """Neither a waiting nor a blocked stream leaves a task. Each logs one line, and no error."""
     async with beside(sandboxed) as others:
         await others.connect_many(MANY)
         tasks = len(asyncio.all_tasks())
@@ -293,8 +291,8 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(
 async def test_a_server_that_stops_ends_its_streams_at_once(
     sandbox: SandboxBluesky, database: Path, calls: list[dict[str, Any]]
 ) -> None:
-    """UNAVAILABLE, so that the caller goes on elsewhere from their cursor; a reader that takes
-    nothing does not hold it up either."""
+    """UNAVAILABLE lets the caller resume at another server. A client that reads nothing does not
+    delay it."""
     settings = {**sandbox.settings(), "DRAIN_SECONDS": "60"}
     async with AsyncExitStack() as stack:
         async with running(database, settings) as service:

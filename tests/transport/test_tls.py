@@ -1,4 +1,4 @@
-"""The wire: TLS, callers' certificates, and new ones without a restart."""
+"""TLS: server and client certificates, and their replacement without a restart."""
 
 import asyncio
 import ssl
@@ -31,7 +31,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @asynccontextmanager
 async def served(database: Path, **settings: object) -> AsyncIterator[str]:
-    """The address of a service with *settings*."""
+    """Run a service with *settings*, and yield its address."""
     keyring = database.with_name("keyring.json")
     if not keyring.exists():
         create_keyring(keyring, new_keys("test"))
@@ -52,7 +52,7 @@ async def served(database: Path, **settings: object) -> AsyncIterator[str]:
 async def health(
     address: str, root: bytes, shown: tuple[Path, Path] | None = None, **options: Any
 ) -> str:
-    """What a new connection is told, or the status that it ends with."""
+    """Return the health status over a new connection, or the code that it fails with."""
     chain, key = (file.read_bytes() for file in shown) if shown else (None, None)
     credentials = grpc.ssl_channel_credentials(root, key, chain)
     # a connection of its own, not one that is shared with other channels
@@ -68,7 +68,7 @@ async def health(
 
 
 async def shown_by(address: str, context: ssl.SSLContext) -> bytes | None:
-    """The certificate that a new connection is shown, once it is made."""
+    """Return the certificate that a new connection gets."""
     host, _, port = address.rpartition(":")
     _, writer = await asyncio.open_connection(host, int(port), ssl=context)
     shown: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -77,7 +77,7 @@ async def shown_by(address: str, context: ssl.SSLContext) -> bytes | None:
 
 
 async def test_calls_go_through_tls(database: Path, authority: Authority, tmp_path: Path) -> None:
-    """For who trusts the certificate; another root, and plain text, get nowhere."""
+    """Clients that trust another root, or use plain text, fail."""
     cert, key = authority.issue("server")
     other = Authority(tmp_path, "other")
     async with served(database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key) as address:
@@ -98,10 +98,10 @@ async def test_calls_go_through_tls(database: Path, authority: Authority, tmp_pa
         (ssl.TLSVersion.TLSv1_3, True),
     ],
 )
-async def test_tls_is_1_2_at_the_least(
+async def test_tls_is_1_2_or_later(
     database: Path, authority: Authority, version: ssl.TLSVersion, let_in: bool
 ) -> None:
-    """Older versions are refused, by a client that would take them."""
+    """Older versions are rejected although the client offers them."""
     cert, key = authority.issue("server")
     context = ssl.create_default_context(cadata=authority.root.decode())
     context.set_alpn_protocols(["h2"])
@@ -118,10 +118,10 @@ async def test_tls_is_1_2_at_the_least(
                 await shown_by(address, context)
 
 
-async def test_callers_show_a_certificate(
+async def test_callers_present_a_certificate(
     database: Path, authority: Authority, tmp_path: Path
 ) -> None:
-    """Where POSTCORE_TLS_CLIENT_CA_FILE is set: none, and another's, get nowhere."""
+    """With POSTCORE_TLS_CLIENT_CA_FILE, none or one of another authority is rejected."""
     cert, key = authority.issue("server")
     clients, others = Authority(tmp_path, "clients"), Authority(tmp_path, "others")
     settings = {"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key, "TLS_CLIENT_CA_FILE": clients.file}
@@ -134,8 +134,8 @@ async def test_callers_show_a_certificate(
 async def test_certificates_are_replaced_under_load(
     database: Path, authority: Authority, tmp_path: Path
 ) -> None:
-    """Certificate, key and the authority of callers, again and again, beside calls on connections
-    that stand and on new ones: none fails, and the newest is shown."""
+    """Certificate, key and client authority are replaced repeatedly. No call on an open or new
+    connection fails, and the newest certificate is used."""
     cert, key = authority.issue("server")
     clients = Authority(tmp_path, "clients")
     caller = clients.issue("caller")
@@ -179,10 +179,10 @@ async def test_certificates_are_replaced_under_load(
     assert len(shown) == ROUNDS
 
 
-async def test_files_that_do_not_fit_leave_the_former_in_use(
+async def test_mismatched_files_keep_the_previous_certificate(
     database: Path, authority: Authority
 ) -> None:
-    """They are told in the log, once; what fits again is taken up."""
+    """The mismatch is logged once, and matching files are loaded again."""
     cert, key = authority.issue("server")
     good = cert.read_bytes(), key.read_bytes()
     async with served(database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key) as address:
@@ -195,33 +195,33 @@ async def test_files_that_do_not_fit_leave_the_former_in_use(
             assert await health(address, authority.root) == "SERVING"
             key.write_bytes(good[1])
             assert await health(address, authority.root) == "SERVING"
-    told = [line for line in lines if line["event"] == "certificates cannot be used"]
-    assert [line["log_level"] for line in told] == ["error"] * 3
+    errors = [line for line in lines if line["event"] == "certificates cannot be used"]
+    assert [line["log_level"] for line in errors] == ["error"] * 3
     assert [line["event"] for line in lines].count("certificates loaded") == 1
     assert "PRIVATE" not in str(lines)
 
 
 @pytest.mark.parametrize(("begins", "ends"), [(-2 * HOUR, -HOUR), (HOUR, 2 * HOUR)])
-async def test_a_certificate_of_another_time_leaves_the_former_in_use(
+async def test_an_expired_certificate_keeps_the_previous_one(
     database: Path, authority: Authority, begins: timedelta, ends: timedelta
 ) -> None:
-    """One whose time is over, or has not come, would turn every caller away; at the start it is
-    told."""
+    """An expired certificate, or one that is not valid yet, would make every caller fail; at the
+    start it is an error."""
     cert, key = authority.issue("server")
     async with served(database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key) as address:
         with capture_logs() as lines:
             authority.issue("server", begins=begins, ends=ends)
             assert await health(address, authority.root) == "SERVING"
-    told = [line["why"] for line in lines if line["event"] == "certificates cannot be used"]
-    assert told
-    assert all(f"{cert} is good from" in why for why in told)
+    reasons = [line["why"] for line in lines if line["event"] == "certificates cannot be used"]
+    assert reasons
+    assert all(f"{cert} is good from" in why for why in reasons)
     with pytest.raises(CertificateError, match=r"POSTCORE_TLS_CERT_FILE: .* and not now"):
         async with served(database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key):
             pass
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "told"),
+    ("spoilt", "message"),
     [
         ("cert missing", "POSTCORE_TLS_CERT_FILE: .* cannot be read"),
         ("cert", "POSTCORE_TLS_CERT_FILE: .* holds no certificate"),
@@ -232,10 +232,10 @@ async def test_a_certificate_of_another_time_leaves_the_former_in_use(
         ("ca", "POSTCORE_TLS_CLIENT_CA_FILE: .* holds no certificate"),
     ],
 )
-async def test_certificates_that_cannot_be_used_are_told(
-    database: Path, authority: Authority, spoilt: str, told: str
+async def test_unusable_certificates_fail_the_start(
+    database: Path, authority: Authority, spoilt: str, message: str
 ) -> None:
-    """At the start, in a sentence that names the variable and holds nothing of the files."""
+    """The error names the setting and quotes nothing from the files."""
     cert, key = authority.issue("server")
     files = {"cert": cert, "key": key, "ca": authority.file}
     what, _, how = spoilt.partition(" ")
@@ -245,7 +245,7 @@ async def test_certificates_that_cannot_be_used_are_told(
         key.write_bytes(authority.issue("other")[1].read_bytes())
     else:
         files[what].write_text("-----BEGIN hunter2-----")
-    with pytest.raises(CertificateError, match=told) as caught:
+    with pytest.raises(CertificateError, match=message) as caught:
         async with served(
             database, TLS_CERT_FILE=cert, TLS_KEY_FILE=key, TLS_CLIENT_CA_FILE=authority.file
         ):
@@ -255,11 +255,11 @@ async def test_certificates_that_cannot_be_used_are_told(
 
 @pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.com:0"])
-async def test_plain_text_stays_on_this_machine(
+async def test_plain_text_needs_a_loopback_address(
     database: Path, authority: Authority, name: str, address: str
 ) -> None:
-    """Elsewhere it is refused at the start, by the variable's name, unless it is allowed by name;
-    with TLS every address will do."""
+    """Other addresses fail at the start, naming the setting, unless they are allowed explicitly.
+    With TLS any address is accepted."""
     with pytest.raises(ConfigError, match=f"POSTCORE_{name}: other machines can reach it"):
         async with served(database, **{name: address}):
             pass
@@ -277,8 +277,8 @@ async def test_plain_text_stays_on_this_machine(
     ("given", "missing"),
     [("CERT", "KEY"), ("KEY", "CERT"), ("CLIENT_CA", "CERT")],
 )
-def test_what_belongs_together_is_set_together(given: str, missing: str) -> None:
-    """By the name of the variable that is missing."""
+def test_tls_settings_require_each_other(given: str, missing: str) -> None:
+    """The error names the missing setting."""
     with pytest.raises(ConfigError) as caught:
         Settings.read({f"POSTCORE_TLS_{given}_FILE": "x"})
     assert caught.value.faults == [
@@ -289,7 +289,7 @@ def test_what_belongs_together_is_set_together(given: str, missing: str) -> None
 async def test_grpcurl_over_tls(
     database: Path, authority: Authority, grpcurl: Path, tmp_path: Path
 ) -> None:
-    """With -cacert, and where callers show a certificate, with -cert and -key."""
+    """With -cacert, and with -cert and -key if callers present a certificate."""
     cert, key = authority.issue("server")
     clients = Authority(tmp_path, "clients")
     caller, caller_key = clients.issue("caller")
@@ -309,7 +309,7 @@ async def test_grpcurl_over_tls(
 async def test_the_server_itself_can_be_called(
     database: Path, authority: Authority, names: tuple[str, ...], asks_callers: bool
 ) -> None:
-    """As `healthcheck` does, with the server's own files, whatever name they are for."""
+    """`healthcheck` uses the server's own files, with any name in the certificate."""
     cert, key = authority.issue("server", *names)
     settings: dict[str, object] = {"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key}
     if asks_callers:

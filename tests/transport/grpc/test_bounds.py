@@ -1,4 +1,4 @@
-"""Bounds of calls that have a key: by tenant and in all, by time, and by the life of the key."""
+"""Limits of calls with a valid key: by tenant, in total, by time, and until a revocation."""
 
 import asyncio
 from pathlib import Path
@@ -22,22 +22,24 @@ SECONDS = 20.0
 
 
 def silent(service: Running, method: str, api_key: str = "") -> Any:
-    """A call whose message does not come."""
+    """Start a call whose message never arrives."""
     raw: Any = service.channel.stream_unary(method)
     return raw(metadata=service.metadata(api_key or None), timeout=SECONDS)
 
 
 async def admitted(service: Running, api_key: str = "") -> bool:
-    """Whether a call of the key finds a place."""
+    """Return whether a call of the key gets a slot."""
     raw: Any = service.channel.unary_unary(GET)
     code = await raw(b"", metadata=service.metadata(api_key or None), timeout=SECONDS).code()
     assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED)
     return code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_tenant_has_so_many_calls_at_once(sandbox: SandboxBluesky, database: Path) -> None:
-    """Beyond them RATE_LIMIT_EXCEEDED, while another tenant's calls pass; one that ends makes
-    room."""
+async def test_a_tenant_has_limited_concurrent_calls(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """More get RATE_LIMIT_EXCEEDED, while calls of another tenant succeed. A call that ends frees a
+    slot."""
     limits = {"CONCURRENT_CALLS_PER_TENANT": "5", "MAX_CONCURRENT_CALLS": "100"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())
@@ -57,10 +59,8 @@ async def test_a_tenant_has_so_many_calls_at_once(sandbox: SandboxBluesky, datab
             call.cancel()
 
 
-async def test_small_tenants_find_a_place_in_a_full_room(
-    sandbox: SandboxBluesky, database: Path
-) -> None:
-    """One tenant fills it; another has MIN_CALLS_PER_TENANT calls all the same, and no more."""
+async def test_small_tenants_use_the_reserve(sandbox: SandboxBluesky, database: Path) -> None:
+    """When one tenant holds all slots, another still has MIN_CALLS_PER_TENANT calls at most."""
     limits = {"CONCURRENT_CALLS_PER_TENANT": "100", "MAX_CONCURRENT_CALLS": "40"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())
@@ -78,8 +78,10 @@ async def test_small_tenants_find_a_place_in_a_full_room(
             call.cancel()
 
 
-async def test_a_message_has_its_time(sandboxed: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not come is INVALID_REQUEST; a stream that ends without one is, too."""
+async def test_a_message_has_a_time_limit(
+    sandboxed: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message that is late, or missing at the end of the stream, is INVALID_REQUEST."""
     monkeypatch.setattr("service.transport.grpc.messages.MESSAGE_SECONDS", 0.2)
     for method in (GET, CREATE, "/postcore.profiles.v1.ProfileService/WatchConnections"):
         late = silent(sandboxed, method)
@@ -94,8 +96,8 @@ async def test_a_message_has_its_time(sandboxed: Running, monkeypatch: pytest.Mo
     assert sandboxed.rows("SELECT * FROM profiles") == []
 
 
-async def test_a_message_that_is_too_long_does_nothing(sandboxed: Running) -> None:
-    """grpc refuses it: it is never taken for an empty one."""
+async def test_a_message_that_is_too_long_has_no_effect(sandboxed: Running) -> None:
+    """grpc rejects it; it is not read as an empty message."""
     raw: Any = sandboxed.channel.unary_unary(CREATE)
     call = raw(b"\x0a" + bytes(70_000), metadata=sandboxed.metadata(), timeout=SECONDS)
     assert await call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -105,7 +107,7 @@ async def test_a_message_that_is_too_long_does_nothing(sandboxed: Running) -> No
 async def test_a_call_lasts_a_minute_at_most(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever its caller allows."""
+    """The limit holds for any deadline of the caller."""
     monkeypatch.setattr("service.transport.grpc.methods.MAX_SECONDS", 0.3)
 
     async def hang(*_: object) -> object:
@@ -119,10 +121,10 @@ async def test_a_call_lasts_a_minute_at_most(
     assert refusal_of(caught.value).reason == "DEADLINE_EXCEEDED"
 
 
-async def test_repeats_of_an_idempotency_key_wait_in_their_tenants_room(
+async def test_repeats_of_an_idempotency_key_use_their_tenants_slots(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """A thousand of them leave another tenant's calls alone, and read rather than write."""
+    """A thousand of them do not affect another tenant's calls, and mostly read instead of write."""
     limits = {"CONCURRENT_CALLS_PER_TENANT": "20"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())
@@ -151,7 +153,7 @@ async def test_repeats_of_an_idempotency_key_wait_in_their_tenants_room(
 
 
 async def test_a_revoked_key_ends_its_calls(sandboxed: Running, sandbox: SandboxBluesky) -> None:
-    """Within 5 s, and nothing is stored: not by the connect under way, and not behind it."""
+    """They end within 5 s, and nothing is stored, by the connect in progress or by later calls."""
     person = await sandbox.person()
     key, key_id = await sandboxed.new_key(Scope.PROFILES_WRITE)
     sandbox.server.breakages.add(Hang())
@@ -179,10 +181,10 @@ async def test_a_revoked_key_ends_its_calls(sandboxed: Running, sandbox: Sandbox
     assert sandboxed.rows("SELECT * FROM connections") == []
 
 
-async def test_a_login_of_a_key_that_was_revoked_meanwhile_is_not_stored(
+async def test_a_login_is_not_stored_after_its_key_is_revoked(
     sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its session is ended at the server."""
+    """The session is ended at the platform's server."""
     person = await sandbox.person()
     key, key_id = await sandboxed.new_key(Scope.PROFILES_WRITE)
     monkeypatch.setattr("service.connections.connect.MAX_KEY_AGE_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""The way in over gRPC, to `postcore serve` as it ships: callers without a key cost nothing."""
+"""Calls without a key over gRPC, to `postcore serve` as it ships: others are not affected."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ SECONDS = 20.0
 
 @dataclass
 class Served:
-    """A service in a process of its own, and what it has logged."""
+    """A service in its own process, and its log."""
 
     address: str
     owner: Owner
@@ -42,7 +42,7 @@ class Served:
         return (("x-api-key", self.owner.keys[0]),)
 
     async def get(self) -> bytes:
-        """The reply to a good call."""
+        """Return the reply to a valid call."""
         profile = next(iter(self.owner.tokens))
         raw: Any = self.channel.unary_unary(GET)
         encoded = request(GET, profile).SerializeToString()
@@ -77,8 +77,8 @@ async def until(true: Any) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_path_that_is_not_utf_8_ends_nothing(service: Served) -> None:
-    """Every such call is answered, and the server goes on; grpc.aio alone would end."""
+async def test_a_path_that_is_not_utf_8_does_not_stop_the_server(service: Served) -> None:
+    """Every such call is answered, and the server continues; grpc.aio's own loop would stop."""
     connection = await Connection.to(service.address)
     paths = (b"/\xff\xfe", b"\xc3\x28", b"/a/b\0c", b"*", b"/", b"/" + b"\xff" * 6000)
     for path in paths:
@@ -89,8 +89,8 @@ async def test_a_path_that_is_not_utf_8_ends_nothing(service: Served) -> None:
     connection.close()
 
 
-async def test_a_call_without_a_good_key_is_refused_before_its_message(service: Served) -> None:
-    """At once, though the message never comes."""
+async def test_a_call_without_a_valid_key_is_rejected_before_its_message(service: Served) -> None:
+    """The status is sent at once, although the message never arrives."""
     for metadata, reason in (
         ((), "MISSING_API_KEY"),
         ((("x-api-key", "pc_live_nonsense"),), "INVALID_API_KEY"),
@@ -105,8 +105,9 @@ async def test_a_call_without_a_good_key_is_refused_before_its_message(service: 
             assert monotonic() - began < SECONDS / 4
 
 
-async def test_three_thousand_calls_that_never_come_take_no_room(service: Served) -> None:
-    """Of one connection, without a key and with health and reflection: others are served."""
+async def test_three_thousand_silent_calls_use_no_slots(service: Served) -> None:
+    """They are sent on one connection, without a key and to health and reflection. Other calls
+    succeed."""
     connection = await Connection.to(service.address)
     methods = [GET.encode(), CHECK.encode(), WATCH.encode()]
     for number in range(3000):
@@ -122,8 +123,8 @@ async def test_three_thousand_calls_that_never_come_take_no_room(service: Served
     connection.close()
 
 
-async def test_methods_that_are_not_served_say_so(service: Served) -> None:
-    """UNIMPLEMENTED at once, with NOT_IMPLEMENTED in its ErrorInfo, without a key."""
+async def test_unknown_methods_are_unimplemented(service: Served) -> None:
+    """UNIMPLEMENTED has NOT_IMPLEMENTED in its ErrorInfo, and comes at once without a key."""
     for method in (
         "/postcore.profiles.v1.ProfileService/NoSuch",
         "/postcore.profiles.v2.ProfileService/GetProfile",
@@ -139,7 +140,7 @@ async def test_methods_that_are_not_served_say_so(service: Served) -> None:
 
 
 async def test_metadata_has_one_limit(service: Served) -> None:
-    """The same size always passes, or never does."""
+    """Metadata of one size is always accepted or always rejected."""
     raw: Any = service.channel.unary_unary(PLATFORMS)
     for size, expected in ((7000, "OK"), (8000, "RESOURCE_EXHAUSTED"), (20_000, None)):
         long = (*service.metadata, ("x-long", "x" * size))
@@ -151,9 +152,9 @@ async def test_metadata_has_one_limit(service: Served) -> None:
         assert (size < 8000) == ("OK" in codes)
 
 
-async def test_health_says_what_it_serves_and_keyrings_no_alarm(service: Served) -> None:
-    """Check and List by every name; what is not served, and what is no message, is refused with a
-    status and without a line at level error."""
+async def test_health_knows_its_services_and_logs_no_error(service: Served) -> None:
+    """Check and List know every name. Unknown names and malformed messages are rejected, and
+    nothing is logged at level error."""
     names = {
         "",
         *(f"postcore.profiles.v1.{name}Service" for name in ("Profile", "Platform", "Session")),
@@ -182,8 +183,8 @@ async def test_health_says_what_it_serves_and_keyrings_no_alarm(service: Served)
     assert service.lines("critical") == []
 
 
-async def test_health_watches_are_few_on_a_connection(service: Served) -> None:
-    """The others are refused; a connection of another caller has its own."""
+async def test_health_watches_are_limited_per_connection(service: Served) -> None:
+    """More are rejected; another connection has its own limit."""
     raw: Any = service.channel.unary_stream(WATCH)
     watches = [raw(b"") for _ in range(MAX_WATCHES_PER_CONNECTION)]
     for watch in watches:
@@ -198,8 +199,8 @@ async def test_health_watches_are_few_on_a_connection(service: Served) -> None:
             pass
 
 
-async def test_checks_that_wait_give_way_to_one_that_does_not(service: Served) -> None:
-    """The oldest of the connection that has the most."""
+async def test_waiting_checks_are_evicted(service: Served) -> None:
+    """The oldest check of the connection with the most checks is ended."""
     raw: Any = service.channel.stream_unary(CHECK)
     silent = [raw(timeout=SECONDS) for _ in range(MAX_CHECKS + 20)]
     async with grpc.aio.insecure_channel(service.address, ALONE) as other:
@@ -215,7 +216,7 @@ async def test_checks_that_wait_give_way_to_one_that_does_not(service: Served) -
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 async def test_reflection_answers_in_both_versions(service: Served, version: str) -> None:
-    """The same services by either name; bytes that are no message are refused quietly."""
+    """Both list the same services. Malformed messages are rejected without an error in the log."""
     method = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
     raw: Any = service.channel.stream_stream(method)
     stream = raw(timeout=SECONDS)
@@ -234,9 +235,9 @@ async def test_reflection_answers_in_both_versions(service: Served, version: str
     assert service.lines("error") == []
 
 
-async def test_idle_connections_give_way(tmp_path: Path) -> None:
-    """Beyond the limit those without a valid key are closed, the oldest first; a connection in use
-    and a new caller are served."""
+async def test_idle_connections_are_closed(tmp_path: Path) -> None:
+    """At the limit the oldest connections without a valid key are closed. A connection in use and a
+    new caller are served."""
     async with served(tmp_path, MAX_GRPC_CONNECTIONS="60") as service:
         assert await service.get()
         silent = []

@@ -65,8 +65,8 @@ def hold(response: httpx.Response, body: bytes) -> None:
         return
     if response.request.url.path.startswith("/docs/") and response.is_success:
         return  # the page's own files
-    told = {} if operation is None else operation["responses"]
-    answer = told.get(str(response.status_code)) or told.get("default")
+    documented = {} if operation is None else operation["responses"]
+    answer = documented.get(str(response.status_code)) or documented.get("default")
     schema = {"$ref": "#/components/schemas/Error"}
     if answer:
         [(kind, content)] = answer["content"].items()
@@ -129,7 +129,8 @@ class Edge:
     async def post(
         self, content: Any, path: str = "/profiles/connect", **headers: str
     ) -> tuple[int, dict[str, Any]]:
-        """Status and body of what answers *content*, sent as JSON unless *headers* say else."""
+        """Return status and body of the response to *content*, sent as JSON unless *headers*
+        differ."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = await self.ask(
             "POST", path, content=content, headers={"content-type": JSON, **named}
@@ -138,7 +139,7 @@ class Edge:
 
 
 class Wire:
-    """A connection to the edge, to send on it what no client would."""
+    """A raw connection to the edge, for input that no HTTP client sends."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -159,7 +160,7 @@ class Wire:
         await self.writer.drain()
 
     async def answer(self) -> tuple[int, str]:
-        """Status and body of the next answer, which tells its length."""
+        """Return status and body of the next response, which has a content-length."""
         async with asyncio.timeout(LONG):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             length = re.search(r"content-length: (\d+)", head)
@@ -167,7 +168,7 @@ class Wire:
         return int(head.split()[1]), body.decode()
 
     async def rest(self) -> bytes:
-        """All that comes until the other end closes."""
+        """Return all bytes until the server closes the connection."""
         async with asyncio.timeout(LONG):
             try:
                 return await self.reader.read()

@@ -1,6 +1,6 @@
 """Flood: `python -m tests.transport.http.flood KIND HOST PORT` sends requests until it is killed.
 
-It takes what the server answers, and connects again when it is disconnected.
+It reads the responses, and reconnects when it is disconnected.
 """
 
 import selectors
@@ -40,7 +40,7 @@ def flood(kind: str, address: tuple[str, int]) -> None:
 
 
 def _send(sock: socket.socket, data: bytes) -> None:
-    """Send *data* again and again until the server closes the connection."""
+    """Send *data* repeatedly until the server closes the connection."""
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ | (selectors.EVENT_WRITE if data else 0))
         left, due = b"", time.monotonic()

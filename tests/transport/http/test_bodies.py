@@ -1,4 +1,4 @@
-"""Bodies that are no request: each a clear error with its field, at no cost, echoing nothing."""
+"""Invalid bodies: each gets an error with its field, has no effect, and is not echoed."""
 
 import gzip
 import json
@@ -100,9 +100,11 @@ CASES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_refused(edge: Edge, sandboxed: Running, sandbox: SandboxBluesky, name: str) -> None:
-    """INVALID_REQUEST with the field's name and nothing of what was sent; nothing is asked of the
-    platform or left behind."""
+async def test_an_invalid_body_is_rejected(
+    edge: Edge, sandboxed: Running, sandbox: SandboxBluesky, name: str
+) -> None:
+    """INVALID_REQUEST names the field and does not quote the body. The platform is not called, and
+    nothing is stored."""
     body, said = CASES[name]
     status, answer = await edge.post(body)
     assert (status, answer) == (400, {"error": "INVALID_REQUEST", "message": said})
@@ -111,8 +113,8 @@ async def test_refused(edge: Edge, sandboxed: Running, sandbox: SandboxBluesky, 
 
 
 @pytest.mark.parametrize("name", ["a number for a name", "a list for a name"])
-async def test_names_that_are_none(edge: Edge, name: str) -> None:
-    """The other call with a body."""
+async def test_invalid_names_are_rejected(edge: Edge, name: str) -> None:
+    """CreateProfile, too, validates its body."""
     body = {
         "a number for a name": b'{"profileName": 1}',
         "a list for a name": b'{"profileName": []}',
@@ -121,8 +123,8 @@ async def test_names_that_are_none(edge: Edge, name: str) -> None:
     assert (status, answer["message"]) == (400, "profileName must be text")
 
 
-async def test_what_the_contract_does_not_know_is_ignored(edge: Edge) -> None:
-    """Fields of a newer client, whatever they hold; both spellings of a name are taken."""
+async def test_unknown_fields_are_ignored(edge: Edge) -> None:
+    """A newer client may send any value in them. Both spellings of a known field are accepted."""
     more = {"x": [{"y": None}], "credentials": {**GOOD["credentials"], "z": {}}}  # type: ignore[dict-item]
     status, answer = await edge.post(with_(**more))
     assert (status, answer["username"]) == (201, "user.bsky.social")
@@ -160,7 +162,7 @@ async def test_what_the_contract_does_not_know_is_ignored(edge: Edge) -> None:
     ],
 )
 async def test_media_types(edge: Edge, headers: dict[str, str], status: int) -> None:
-    """JSON in UTF-8 as it is, by what the headers say."""
+    """Only uncompressed JSON in UTF-8 is accepted, by the headers."""
     answered, answer = await edge.post(with_(), **headers)
     assert answered == status
     if status == 415:
@@ -171,7 +173,7 @@ async def test_media_types(edge: Edge, headers: dict[str, str], status: int) -> 
 
 
 async def test_a_compressed_body_is_not_unpacked(edge: Edge, sandbox: SandboxBluesky) -> None:
-    """However much it would be."""
+    """Its size does not matter."""
     bomb = gzip.compress(b" " * 10_000_000 + with_())
     status, answer = await edge.post(bomb, content_encoding="gzip")
     assert (status, answer["error"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
@@ -185,8 +187,8 @@ def padded(size: int) -> bytes:
     return body + b" " * (size - len(body))
 
 
-async def test_a_body_is_64_kib_at_most(edge: Edge) -> None:
-    """To the byte, with a length and without one; the connection goes on."""
+async def test_a_body_has_at_most_64_kib(edge: Edge) -> None:
+    """The limit is exact, with a length and chunked. The connection stays usable."""
     kib = 1024
     too_large = {
         "error": "PAYLOAD_TOO_LARGE",
@@ -207,8 +209,8 @@ async def test_a_body_is_64_kib_at_most(edge: Edge) -> None:
     assert (await edge.ask("GET", "/platforms")).status_code == 200
 
 
-async def test_who_calls_is_asked_before_what_is_wrong(edge: Edge) -> None:
-    """Without a key nobody learns more than that."""
+async def test_the_key_is_checked_before_the_body(edge: Edge) -> None:
+    """Without a key a caller learns nothing else."""
     for body in (b"not JSON", padded(65 * 1024)):
         status, answer = await edge.post(body, x_api_key="x")
         assert (status, answer["error"]) == (401, "INVALID_API_KEY")

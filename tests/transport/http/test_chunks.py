@@ -1,4 +1,4 @@
-"""Chunked bodies: how they may be framed, and how much of it there may be."""
+"""Chunked bodies: their framing and its limits."""
 
 import pytest
 
@@ -45,8 +45,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_malformed_chunks_are_refused(edge: Edge, name: str) -> None:
-    """With a reason for those with a key, and the connection ends: what follows is not parsed."""
+async def test_malformed_chunks_are_rejected(edge: Edge, name: str) -> None:
+    """Callers with a key get a reason. The connection is closed, and the rest is not parsed."""
     sent, said = REFUSED[name]
     async with Wire.to(edge.service.http) as wire:
         await wire.send(create(edge.service.api_key, sent))
@@ -58,8 +58,8 @@ async def test_malformed_chunks_are_refused(edge: Edge, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_who_calls_is_asked_before_how_it_is_framed(edge: Edge, name: str) -> None:
-    """A caller without a valid key learns only that."""
+async def test_the_key_is_checked_before_the_framing(edge: Edge, name: str) -> None:
+    """A caller without a valid key learns nothing else."""
     async with Wire.to(edge.service.http) as wire:
         await wire.send(create("x", REFUSED[name][0]))
         answer = await wire.rest()
@@ -78,8 +78,8 @@ GOOD = {
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("pieces", [100_000, 13])
-async def test_chunks_are_taken(edge: Edge, name: str, pieces: int) -> None:
-    """However they arrive; the request that follows on the connection is answered, too."""
+async def test_chunks_are_accepted(edge: Edge, name: str, pieces: int) -> None:
+    """They may arrive in any pieces. The next request on the connection is answered, too."""
     follows = b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
     sent = create(edge.service.api_key, GOOD[name] + END) + follows
     async with Wire.to(edge.service.http) as wire:

@@ -1,4 +1,4 @@
-"""Connections: half-sent, malformed, too many, or never read; none costs the others anything."""
+"""Connections that are half-open, malformed, too many, or never read do not affect others."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ HEALTH = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What may take ten seconds may take a third of one."""
+    """Shorten the time-outs of ten seconds to a third of a second."""
     monkeypatch.setattr(http_connection, "READ_SECONDS", SHORT)
 
 
@@ -45,8 +45,8 @@ def post(key: str, length: int, path: str = "/profiles/connect") -> str:
     ["", "G", "GET /health HTTP/1.1", HEALTH[:-2], f"{HEALTH}GET /he"],
 )
 @pytest.mark.usefixtures("soon")
-async def test_half_a_head_is_cut_off(sandboxed: Running, half: str) -> None:
-    """The first on a connection, and those that follow."""
+async def test_an_incomplete_head_times_out(sandboxed: Running, half: str) -> None:
+    """This holds for the first request on a connection and for later ones."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(half)
         if HEALTH in half:
@@ -55,8 +55,8 @@ async def test_half_a_head_is_cut_off(sandboxed: Running, half: str) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_drip_is_cut_off(sandboxed: Running) -> None:
-    """The time counts from the first byte: more of them do not help."""
+async def test_a_slow_head_times_out(sandboxed: Running) -> None:
+    """The time starts at the first byte, and later bytes do not extend it."""
     async with Wire.to(sandboxed.http) as wire:
 
         async def drip() -> None:
@@ -73,10 +73,10 @@ async def test_a_drip_is_cut_off(sandboxed: Running) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_half_a_body_is_told_and_cut_off(
+async def test_an_incomplete_body_times_out(
     sandboxed: Running, calls: list[dict[str, Any]]
 ) -> None:
-    """With a reason, to those who have a key."""
+    """Callers with a key get a reason."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(post(sandboxed.api_key, 100) + '{"platform":')
         assert await wire.answer() == (
@@ -88,8 +88,11 @@ async def test_half_a_body_is_told_and_cut_off(
 
 
 @pytest.mark.parametrize("rest", ["", "12345", f"1234567890{HEALTH}"])
-async def test_an_answer_before_the_body_ends_the_connection(sandboxed: Running, rest: str) -> None:
-    """What follows is not parsed, however much of it has arrived, and the answer arrives whole."""
+async def test_a_response_before_the_body_closes_the_connection(
+    sandboxed: Running, rest: str
+) -> None:
+    """The rest of the input is not parsed, however much has arrived, and the response arrives
+    completely."""
     head = "GET /health HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n"
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(head + rest)
@@ -99,8 +102,8 @@ async def test_an_answer_before_the_body_ends_the_connection(sandboxed: Running,
     assert b"\r\nconnection: close\r\n" in answer
 
 
-async def test_a_connection_serves_one_call_after_another(sandboxed: Running) -> None:
-    """Also those that were sent at once, in their order."""
+async def test_a_connection_serves_calls_in_order(sandboxed: Running) -> None:
+    """This includes pipelined requests."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(HEALTH + HEALTH.replace("/health", "/x") + HEALTH)
         assert [(await wire.answer())[0] for _ in range(3)] == [200, 404, 200]
@@ -153,11 +156,11 @@ NO_REQUESTS = {
 
 
 @pytest.mark.parametrize("name", NO_REQUESTS)
-async def test_what_is_no_request_is_refused(
+async def test_malformed_requests_are_rejected(
     sandboxed: Running, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the form that errors have, without a line in the log, and the connection ends: what
-    follows is not parsed."""
+    """The error has the usual form, nothing is logged, the connection is closed, and the rest is
+    not parsed."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(NO_REQUESTS[name] + HEALTH.encode())
         status, body = await wire.answer()
@@ -167,21 +170,21 @@ async def test_what_is_no_request_is_refused(
             '"The request is not HTTP/1.1, or has a head of more than 16 KiB or 100 headers"}',
         )
         assert await wire.rest() == b""
-    told = capsys.readouterr()
-    assert "library" not in told.out + told.err
+    output = capsys.readouterr()
+    assert "library" not in output.out + output.err
 
 
 @pytest.mark.parametrize("host", ["[", "a:b:c", "//x/", "a b", "é", "%00", ""])
-async def test_hosts_mean_nothing(sandboxed: Running, host: str) -> None:
-    """Whatever a caller takes us for."""
+async def test_the_host_header_is_ignored(sandboxed: Running, host: str) -> None:
+    """Any value is accepted."""
     async with Wire.to(sandboxed.http) as wire:
         asked = f"GET /profiles?pageSize=x HTTP/1.1\r\nx-api-key: {sandboxed.api_key}\r\nhost: "
         await wire.send(f"{asked}{host}\r\n\r\n")
         assert "pageSize must be" in (await wire.answer())[1]
 
 
-async def test_a_head_is_16_kib_at_most(edge: Edge) -> None:
-    """In headers and path together, however it arrives."""
+async def test_a_head_has_at_most_16_kib(edge: Edge) -> None:
+    """Headers and path count together, in any pieces."""
     for asked in (
         {"path": "/health", "headers": {"x": "x" * 20_480}},
         {"path": "/profiles?x=" + "x" * 20_480},
@@ -193,8 +196,8 @@ async def test_a_head_is_16_kib_at_most(edge: Edge) -> None:
     assert (await edge.ask("GET", "/health", headers={"x": "x" * 14_000})).status_code == 200
 
 
-async def test_a_head_is_counted_to_the_byte(sandboxed: Running) -> None:
-    """16,384 bytes and 100 headers are read, and neither one more."""
+async def test_the_limits_of_a_head_are_exact(sandboxed: Running) -> None:
+    """16,384 bytes and 100 headers are accepted; one more of either is not."""
     head = HEALTH[:-2] + "a:\r\n" * 98 + "x: "
     longest = head + "x" * (16_384 - len(head) - 4) + "\r\n\r\n"
     for asked, status in ((longest, 200), (longest.replace("xx", "xxx", 1), 400)):
@@ -205,7 +208,7 @@ async def test_a_head_is_counted_to_the_byte(sandboxed: Running) -> None:
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7])
 async def test_a_head_may_arrive_in_pieces(sandboxed: Running, pieces: int) -> None:
-    """Wherever it is split, between CR and LF too."""
+    """It may be split anywhere, also between CR and LF."""
     async with Wire.to(sandboxed.http) as wire:
         for start in range(0, len(HEALTH), pieces):
             await wire.send(HEALTH[start : start + pieces])
@@ -221,14 +224,14 @@ async def test_a_head_may_arrive_in_pieces(sandboxed: Running, pieces: int) -> N
 async def test_an_absolute_target_is_routed_by_its_path(
     sandboxed: Running, scheme: str, target: str, status: int
 ) -> None:
-    """As a proxy may send it."""
+    """Proxies may send such a target."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(HEALTH.replace("/health", f"{scheme}://a.example:80{target}"))
         assert (await wire.answer())[0] == status
 
 
 async def test_http_1_0(sandboxed: Running) -> None:
-    """It is answered, without a host, and the connection ends."""
+    """A request without a host is answered, and the connection is closed."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send("GET /health HTTP/1.0\r\n\r\n")
         answer = await wire.rest()
@@ -237,7 +240,7 @@ async def test_http_1_0(sandboxed: Running) -> None:
 
 
 async def test_a_client_that_closes_its_half_is_answered(sandboxed: Running) -> None:
-    """All that it asked for, before the connection ends."""
+    """It gets all responses before the connection is closed."""
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(HEALTH * 3)
         wire.writer.write_eof()
@@ -245,7 +248,7 @@ async def test_a_client_that_closes_its_half_is_answered(sandboxed: Running) -> 
 
 
 async def test_a_client_may_wait_for_100_continue(sandboxed: Running) -> None:
-    """It is sent once the body is wanted, and not where the request is refused before that."""
+    """100 is sent when the body is wanted, and not when the request is rejected before that."""
     head = post(sandboxed.api_key, 2, "/profiles/create")
     waits = head.replace("host: a", "host: a\r\nexpect: 100-continue")
     async with Wire.to(sandboxed.http) as wire:
@@ -257,22 +260,22 @@ async def test_a_client_may_wait_for_100_continue(sandboxed: Running) -> None:
         assert (await wire.rest()).startswith(b"HTTP/1.1 404")
 
 
-async def test_an_upgrade_is_not_taken(
+async def test_an_upgrade_is_ignored(
     sandboxed: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is HTTP/1.1 all the same, and nothing is logged of it."""
+    """The request is answered in HTTP/1.1, and nothing is logged."""
     async with Wire.to(sandboxed.http) as wire:
         upgrade = "host: a\r\nconnection: upgrade\r\nupgrade: websocket"
         await wire.send(HEALTH.replace("host: a", upgrade))
         assert (await wire.answer())[0] == 200
-    told = capsys.readouterr()
-    assert "library" not in told.out + told.err
+    output = capsys.readouterr()
+    assert "library" not in output.out + output.err
 
 
-async def test_a_caller_who_hangs_up_leaves_nothing(
+async def test_a_disconnected_caller_leaves_nothing_behind(
     edge: Edge, calls: list[dict[str, Any]]
 ) -> None:
-    """Amid the body there was no call; amid the work it goes on to its end."""
+    """A disconnect during the body makes no call; during the work the call runs to its end."""
     service = edge.service
     async with Wire.to(service.http) as wire:
         await wire.send(post(service.api_key, 100) + '{"platform":')
@@ -286,10 +289,10 @@ async def test_a_caller_who_hangs_up_leaves_nothing(
     assert [call["method"] for call in calls] == ["CreateProfile"]
 
 
-async def test_an_answer_that_is_not_taken_is_given_up(
+async def test_a_response_that_is_not_read_times_out(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who asks for much and reads nothing is hung up on, in the middle of it."""
+    """A client that requests much and reads nothing is disconnected in the middle."""
     monkeypatch.setattr(http_exchange, "SEND_SECONDS", SHORT)
     await sandboxed.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
@@ -316,11 +319,10 @@ async def test_an_answer_that_is_not_taken_is_given_up(
         assert (await wire.answer())[0] == 200
 
 
-async def test_connections_that_wait_make_room(
+async def test_the_longest_idle_connection_is_closed_at_the_limit(
     sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the most that is set, the one that waits the longest is closed; where all are at work,
-    the new one is told to come again."""
+    """If all connections have a request in progress, the new one gets a 503 with Retry-After."""
     hanging = asyncio.Event()
     most, at_work = 3, 0
 
@@ -354,8 +356,8 @@ async def test_connections_that_wait_make_room(
             while at_work < most:
                 await asyncio.sleep(0.01)
         refused = await opened(b"")
-        status, told = await refused.answer()
-        assert (status, told) == (
+        status, refusal = await refused.answer()
+        assert (status, refusal) == (
             503,
             '{"error":"SERVICE_UNAVAILABLE","message":"The service is not available just now"}',
         )
@@ -366,8 +368,10 @@ async def test_connections_that_wait_make_room(
         assert (await (await opened(HEALTH.encode())).answer())[0] == 200
 
 
-async def test_unread_answers_make_room(sandbox: SandboxBluesky, database: Path) -> None:
-    """At the limit, connections whose clients read nothing are closed, without a time-out."""
+async def test_connections_with_unread_responses_are_closed_at_the_limit(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
+    """They are closed before their time-out."""
     limit = 3
     settings = {**sandbox.settings(), "MAX_HTTP_CONNECTIONS": str(limit)}
     async with running(database, settings) as service, AsyncExitStack() as stack:
@@ -384,15 +388,15 @@ async def test_unread_answers_make_room(sandbox: SandboxBluesky, database: Path)
 
 
 async def _open(connections: int) -> None:
-    """Wait until that many connections are open; each is a task of its own."""
+    """Wait until that number of connections is open."""
     async with asyncio.timeout(LONG):
         while sum("HttpConnection" in repr(task) for task in asyncio.all_tasks()) != connections:
             await asyncio.sleep(0.01)
 
 
 async def test_a_thousand_half_open_connections(home: Home, api_key: str) -> None:
-    """Healthy calls go on, at most twice as slow; within their ten seconds all are closed, and
-    their descriptors come back."""
+    """Other calls take at most twice as long. All are closed within ten seconds, and their
+    descriptors are freed."""
     ask = f"GET /platforms HTTP/1.1\r\nhost: a\r\nx-api-key: {api_key}\r\n\r\n"
     head = b"POST /profiles/connect HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n"
     halves = (head, head + b"\r\n{")
@@ -403,8 +407,8 @@ async def test_a_thousand_half_open_connections(home: Home, api_key: str) -> Non
             return len(os.listdir(f"/proc/{pid}/fd"))
 
         async def calls() -> float:
-            """A call's seconds on a connection of its own: the median, in the best of three rounds,
-            since the machine is busy with other things too."""
+            """Return the seconds of a call on its own connection: the median, in the best of three
+            rounds, since other processes use the machine."""
             medians = []
             for _ in range(3):
                 taken = []
@@ -432,7 +436,7 @@ async def test_a_thousand_half_open_connections(home: Home, api_key: str) -> Non
             assert beside <= 2 * usual + 0.001
             async with asyncio.timeout(http_request.READ_SECONDS + LONG):
                 rest = await asyncio.gather(*(wire.rest() for wire in wires))
-            # half a body, from nobody we know, is told that
+            # a caller without a valid key gets its error before the end of the body
             assert {part[:12] for part in rest} <= {b"", b"HTTP/1.1 401"}
         async with asyncio.timeout(LONG):
             while descriptors() > before + 5:

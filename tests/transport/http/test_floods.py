@@ -1,4 +1,4 @@
-"""Floods of the HTTP edge by callers without a key: others are served by the process that ships."""
+"""Floods of the HTTP edge without a key: the process as it ships still serves other callers."""
 
 import asyncio
 import resource
@@ -27,7 +27,7 @@ HEALTH = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
 
 @contextmanager
 def flooded(server: Started, kind: str) -> Iterator[None]:
-    """Beside a process that floods."""
+    """Run a flooding process during the block."""
     host, _, port = server.http.rpartition(":")
     flood = subprocess.Popen([sys.executable, "-m", "tests.transport.http.flood", kind, host, port])
     try:
@@ -39,7 +39,7 @@ def flooded(server: Started, kind: str) -> Iterator[None]:
 
 
 async def taken(server: Started, key: str) -> list[float]:
-    """The seconds that half and 99 of 100 calls take at most, over HTTP and over gRPC."""
+    """Return the median and the 99th percentile of calls over HTTP and gRPC, in seconds."""
     ask = f"GET /profiles HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n"
     async with Wire.to(server.http) as wire, grpc.aio.insecure_channel(server.address) as channel:
         stub = platforms_grpc.PlatformServiceStub(channel)
@@ -67,9 +67,9 @@ async def taken(server: Started, key: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_one_flooding_client_slows_down_no_other(home: Home, api_key: str, kind: str) -> None:
-    """Calls of others take less than three times as long, in the best of the rounds, which take
-    turns with and without the flood."""
+async def test_a_flood_does_not_slow_other_callers(home: Home, api_key: str, kind: str) -> None:
+    """Their calls take less than three times as long, in the best of alternating rounds with and
+    without the flood."""
     with home.serve(CALLS_PER_SECOND="100000") as server:
         await taken(server, api_key)
         alone, beside = [], []
@@ -87,9 +87,8 @@ async def test_one_flooding_client_slows_down_no_other(home: Home, api_key: str,
         assert "failed" not in server.errors
 
 
-async def test_thousands_of_connections_make_room(home: Home) -> None:
-    """Beyond the limit the longest-waiting are closed; a new one is served at once, and a call
-    under way to its end."""
+async def test_idle_connections_are_closed_at_the_limit(home: Home) -> None:
+    """A new connection is served at once, and a call in progress finishes."""
     with home.serve(MAX_HTTP_CONNECTIONS="100") as server:
         async with AsyncExitStack() as stack:
             for number in range(CONNECTIONS):
@@ -102,8 +101,8 @@ async def test_thousands_of_connections_make_room(home: Home) -> None:
         assert "failed" not in server.errors
 
 
-async def test_a_process_without_descriptors_goes_on_later(home: Home) -> None:
-    """New connections wait until there are some again; the log says so once."""
+async def test_a_process_without_descriptors_recovers(home: Home) -> None:
+    """New connections wait until descriptors are free again, and the log reports it once."""
     with home.serve() as server:
         pid = server.process.pid
         async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""TLS on the HTTP edge: handshakes, new certificates and closes, in the process that ships."""
+"""TLS on the HTTP edge: handshakes, new certificates and closing, in the process as it ships."""
 
 import asyncio
 import socket
@@ -55,8 +55,7 @@ def ask(
     sent: bytes = ASK,
     session: ssl.SSLSession | None = None,
 ) -> tuple[bytes, ssl.SSLSession | None, bool]:
-    """What answers *sent* on a new connection until its end, and its session: whether it was
-    resumed."""
+    """Return the response to *sent* on a new connection, the session, and if it was resumed."""
     raw = socket.create_connection(place(server), LONG)
     with trusting.wrap_socket(raw, server_hostname="127.0.0.1", session=session) as tls:
         tls.sendall(sent)
@@ -75,7 +74,7 @@ async def health(server: Started, trusting: ssl.SSLContext) -> int:
 def test_each_new_connection_is_answered(
     server: Started, trusting: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
-    """Each of 100, in less than the time a handshake may take, up to an orderly end."""
+    """Each of 100 takes less time than a handshake may, and ends with an orderly close."""
     trusting.minimum_version = trusting.maximum_version = version
     for _ in range(100):
         started = time.monotonic()
@@ -86,18 +85,18 @@ def test_each_new_connection_is_answered(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_refusal_arrives_while_the_body_is_sent(
+def test_an_error_arrives_while_the_body_is_sent(
     server: Started, trusting: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
-    """The close does not destroy it."""
+    """Closing the connection does not discard it."""
     trusting.minimum_version = trusting.maximum_version = version
     answer, *_ = ask(server, trusting, UNREAD + b"x" * 200_000)
     assert answer.startswith(b"HTTP/1.1 404")
     assert answer.endswith(b"}")
 
 
-def test_a_large_answer_arrives_whole(server: Started, trusting: ssl.SSLContext) -> None:
-    """The connection is closed after it, and the client reads slowly."""
+def test_a_large_response_arrives_completely(server: Started, trusting: ssl.SSLContext) -> None:
+    """The client reads slowly, and the connection is closed after the response."""
     raw = socket.create_connection(place(server), LONG)
     asked = b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n"
     with trusting.wrap_socket(raw, server_hostname="127.0.0.1") as tls:
@@ -110,8 +109,10 @@ def test_a_large_answer_arrives_whole(server: Started, trusting: ssl.SSLContext)
     assert answer.endswith(b"}")
 
 
-async def test_unfinished_handshakes_make_room(server: Started, trusting: ssl.SSLContext) -> None:
-    """Beyond as many as there may be connections the oldest is closed at once, and calls go on."""
+async def test_the_oldest_handshake_is_closed_at_the_limit(
+    server: Started, trusting: ssl.SSLContext
+) -> None:
+    """It is closed at once, and calls succeed."""
     async with AsyncExitStack() as stack:
         silent = [await stack.enter_async_context(Wire.to(server.http)) for _ in range(8 * LIMIT)]
         async with asyncio.timeout(HANDSHAKE_TIMEOUT_SECONDS / 2):
@@ -122,9 +123,9 @@ async def test_unfinished_handshakes_make_room(server: Started, trusting: ssl.SS
         assert not silent[-1].reader.at_eof()
 
 
-async def test_a_slow_handshake_is_closed(server: Started, trusting: ssl.SSLContext) -> None:
-    """After its time-out, whether nothing was sent, half of it, all but the last, or a byte now
-    and then; others are served meanwhile."""
+async def test_a_slow_handshake_times_out(server: Started, trusting: ssl.SSLContext) -> None:
+    """The client sends nothing, half of it, all but the last byte, or a byte now and then. Others
+    are served."""
     tls = trusting.wrap_bio(ssl.MemoryBIO(), hello := ssl.MemoryBIO(), server_hostname="a")
     with suppress(ssl.SSLWantReadError):
         tls.do_handshake()
@@ -152,8 +153,8 @@ async def test_a_slow_handshake_is_closed(server: Started, trusting: ssl.SSLCont
         assert HANDSHAKE_TIMEOUT_SECONDS - 1 < seconds < HANDSHAKE_TIMEOUT_SECONDS + 5
 
 
-async def test_what_is_no_handshake_is_closed(server: Started, trusting: ssl.SSLContext) -> None:
-    """Plain HTTP, and a caller that trusts another root."""
+async def test_failed_handshakes_are_closed(server: Started, trusting: ssl.SSLContext) -> None:
+    """The client sends plain HTTP, or trusts another root."""
     async with Wire.to(server.http) as wire:
         await wire.send(ASK)
         assert b"HTTP" not in await wire.rest()
@@ -164,10 +165,10 @@ async def test_what_is_no_handshake_is_closed(server: Started, trusting: ssl.SSL
     assert await health(server, trusting) == 200
 
 
-async def test_a_request_may_come_with_the_handshakes_end(
+async def test_a_request_may_arrive_with_the_end_of_the_handshake(
     server: Started, trusting: ssl.SSLContext
 ) -> None:
-    """In one packet: nothing of it is lost."""
+    """No byte of it is lost."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = trusting.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
     async with Wire.to(server.http) as wire, asyncio.timeout(LONG):
@@ -190,7 +191,7 @@ async def test_a_request_may_come_with_the_handshakes_end(
     assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_a_server_that_stops_waits_for_no_handshake(server: Started) -> None:
+async def test_stopping_does_not_wait_for_handshakes(server: Started) -> None:
     """A handshake is not a call."""
     async with Wire.to(server.http) as wire:
         await wire.send(b"\x16")
@@ -205,8 +206,8 @@ async def test_a_server_that_stops_waits_for_no_handshake(server: Started) -> No
 def test_certificates_are_replaced(
     home: Home, authority: Authority, trusting: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
-    """The next connection gets the new certificate, and callers show one of the new authority: no
-    session of before is resumed after it was replaced."""
+    """The next connection gets the new certificate and needs a client certificate of the new
+    authority. No earlier session is resumed."""
     cert, key = authority.issue("server")
     callers = home.folder / "callers.pem"
     callers.write_bytes(authority.root)

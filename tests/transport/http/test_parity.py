@@ -1,4 +1,4 @@
-"""Parity: what is done over gRPC and over HTTP ends alike, in its replies and in what is stored."""
+"""Parity: gRPC and HTTP have the same results, in replies and in the stored data."""
 
 import inspect
 import re
@@ -48,7 +48,7 @@ Fields = dict[str, Any]
 
 
 class Way:
-    """One of the two ways, each with a tenant of its own, and what came of its calls."""
+    """One transport with its own tenant, and the results of its calls."""
 
     def __init__(self, service: Running, api_key: str, tenant_id: str) -> None:
         self.service = service
@@ -58,7 +58,7 @@ class Way:
         self._names: dict[str, str] = {}
 
     async def reply(self, method: str, request: Fields) -> Fields:
-        """The reply in JSON, or {"error", "message"}."""
+        """Return the reply as JSON, or {"error", "message"}."""
         raise NotImplementedError
 
     async def call(self, method: str, request: Fields | None = None, **more: Any) -> Fields:
@@ -67,14 +67,14 @@ class Way:
         return reply
 
     def known_as(self, name: str, text: str) -> None:
-        """Let *text*, which is this way's own, count as *name* in what came of its calls."""
+        """Replace *text*, which is specific to this transport, by *name* in the results."""
         self._names[text] = name
 
     def _plain(self, value: Any) -> Any:
-        """*value* without what is random: such names are numbered as they come up."""
+        """Return *value* with random names numbered in order of appearance."""
         if isinstance(value, dict):
             return {
-                # a token is drawn anew each time
+                # each token is random
                 key: bool(one) if key == "nextPageToken" else self._plain(one)
                 for key, one in value.items()
             }
@@ -89,7 +89,7 @@ class Way:
         return TIME.sub("TIME", value)
 
     def state(self) -> Any:
-        """What is stored of the tenant, without what is random, a time or sealed."""
+        """Return the tenant's stored data without random, sealed and time values."""
         return {
             table: sorted(
                 (
@@ -122,10 +122,10 @@ class OverGrpc(Way):
             )
         except grpc.aio.AioRpcError as error:
             refusal = refusal_of(error)
-            told = {"error": refusal.reason, "message": refusal.message}
+            answer = {"error": refusal.reason, "message": refusal.message}
             if refusal.reason == "RATE_LIMIT_EXCEEDED":
-                told["retry_after"] = "some"
-            return told
+                answer["retry_after"] = "some"
+            return answer
         [route] = [route for route in ROUTES if route.method == method]
         if route.message:
             return {"message": route.message}
@@ -142,11 +142,11 @@ class OverHttp(Way):
         path = re.sub(r"{(\w+)}", lambda name: quote(rest.pop(name[1], ""), safe=""), route.path)
         sent: Fields = {"json": rest} if route.body else {"params": _as_query(rest)}
         answer = await self.edge.ask(route.verb, path, headers={"x-api-key": self.api_key}, **sent)
-        told: Fields = answer.json()
+        answered: Fields = answer.json()
         if answer.status_code >= 400:
-            return {**told, **({"retry_after": "some"} if "retry_after" in told else {})}
+            return {**answered, **({"retry_after": "some"} if "retry_after" in answered else {})}
         assert answer.status_code == route.status
-        shown: Fields = _without_nulls(told)
+        shown: Fields = _without_nulls(answered)
         return shown
 
 
@@ -158,7 +158,7 @@ def _as_query(fields: Fields) -> Fields:
 
 
 def _without_nulls(value: Any) -> Any:
-    """What protobuf's own mapping leaves out."""
+    """Remove what protobuf's own mapping leaves out."""
     if isinstance(value, dict):
         return {name: _without_nulls(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):
@@ -168,7 +168,7 @@ def _without_nulls(value: Any) -> Any:
 
 @dataclass
 class Stage:
-    """What a scenario plays on: one way, and people of its own."""
+    """A transport and accounts of its own, for one scenario."""
 
     way: Way
     bluesky: Bluesky
@@ -368,7 +368,7 @@ SCENARIOS = {
 async def compare(
     service: Running, bluesky: Bluesky, play: Callable[[Stage], Awaitable[None]]
 ) -> list[Any]:
-    """What came of *play*, which was the same both ways."""
+    """Return the results of *play*, which must be equal on both transports."""
     ways: list[Way] = []
     async with Edge.of(service) as edge:
         for kind in (OverGrpc, OverHttp):
@@ -385,22 +385,24 @@ async def compare(
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-async def test_both_ways_end_alike(service: Running, bluesky: Bluesky, name: str) -> None:
-    """Replies, reasons, messages, and what is stored in the end."""
+async def test_both_transports_have_the_same_results(
+    service: Running, bluesky: Bluesky, name: str
+) -> None:
+    """Replies, reasons, messages and stored data are equal."""
     assert await compare(service, bluesky, SCENARIOS[name])
 
 
 @pytest.mark.parametrize("name", BAD_INPUT)
-async def test_bad_input_is_refused_alike(
+async def test_invalid_input_has_the_same_errors(
     sandboxed: Running, sandbox: SandboxBluesky, name: str
 ) -> None:
-    """Every case of the gRPC suite, with the same reason and message, and nothing is stored."""
+    """Every case of the gRPC suite has the same reason and message, and nothing is stored."""
     [(_, refusal)] = await compare(sandboxed, sandbox, bad_input(name))
     assert refusal["error"] == BAD_INPUT[name].reason
 
 
-def test_every_route_is_played() -> None:
-    """No method is served over HTTP that the scenarios leave out."""
+def test_every_route_is_in_a_scenario() -> None:
+    """No method that HTTP serves is left out."""
     played = "".join(inspect.getsource(play) for play in SCENARIOS.values())
     source = played + inspect.getsource(Stage)
     assert all(f'"{route.method}"' in source for route in ROUTES)

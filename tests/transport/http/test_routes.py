@@ -1,4 +1,4 @@
-"""The routes: what each answers, and what is the same for all."""
+"""Routes: the response of each, and what all have in common."""
 
 import json
 import re
@@ -19,7 +19,7 @@ KEYED = [(route.verb, re.sub(r"{\w+}", "prof_x", route.path)) for route in ROUTE
 
 
 async def test_connect(edge: Edge, sandbox: SandboxBluesky) -> None:
-    """201 and the specification's reply, exactly; the profile is made, or the one named."""
+    """201 with exactly the specification's reply. A profile is created unless one is named."""
     person, other = await sandbox.person(), await sandbox.person()
     answer = await edge.connect(person.handle, person.app_password)
     made = answer.json()
@@ -41,7 +41,7 @@ async def test_connect(edge: Edge, sandbox: SandboxBluesky) -> None:
 
 
 async def test_errors_are_the_specifications(edge: Edge) -> None:
-    """Status, code and message, to the letter, and not a field more: causes stay in gRPC."""
+    """Status, code and message are exact. No other field is sent: causes are for gRPC only."""
     wrong = await edge.connect("user.bsky.social", "wxyz-wxyz-wxyz-wxyz")
     assert (wrong.status_code, wrong.json()) == (
         401,
@@ -63,10 +63,10 @@ async def test_errors_are_the_specifications(edge: Edge) -> None:
     )
 
 
-async def test_a_profile_is_created_told_listed_and_deleted(
+async def test_a_profile_is_created_read_listed_and_deleted(
     edge: Edge, sandbox: SandboxBluesky
 ) -> None:
-    """Every field is there, `false` and empty lists included, and what is unset is null."""
+    """Every field is present, also `false` and empty lists; unset ones are null."""
     created = await edge.ask("POST", "/profiles/create", json={"profileName": "Mine ☺"})
     key = created.json()["profileKey"]
     assert (created.status_code, created.json()) == (
@@ -75,10 +75,10 @@ async def test_a_profile_is_created_told_listed_and_deleted(
     )
     unnamed = (await edge.ask("POST", "/profiles/create")).json()
     assert unnamed["profileName"] is None
-    told = (await edge.ask("GET", f"/profiles/{unnamed['profileKey']}")).json()
-    created_at = told.pop("createdAt")
+    read = (await edge.ask("GET", f"/profiles/{unnamed['profileKey']}")).json()
+    created_at = read.pop("createdAt")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", created_at)
-    assert told == {**unnamed, "connectedPlatforms": []}
+    assert read == {**unnamed, "connectedPlatforms": []}
 
     person = await sandbox.person()
     await edge.connect(person.handle, person.app_password, profileKey=key)
@@ -142,8 +142,8 @@ async def test_pages(edge: Edge, sandboxed: Running) -> None:
         ("pageToken=%FF", "The request is not valid UTF-8"),
     ],
 )
-async def test_queries_that_are_none(edge: Edge, query: str, said: str) -> None:
-    """INVALID_REQUEST, with the parameter's name."""
+async def test_invalid_queries_are_rejected(edge: Edge, query: str, said: str) -> None:
+    """INVALID_REQUEST has the parameter's name."""
     answer = await edge.ask("GET", f"/profiles?{query}")
     assert (answer.status_code, answer.json()) == (
         400,
@@ -152,7 +152,7 @@ async def test_queries_that_are_none(edge: Edge, query: str, said: str) -> None:
 
 
 async def test_platforms(edge: Edge) -> None:
-    """Each with how it is connected, and the form to show for it."""
+    """Each has its authentication method and its form."""
     platforms = (await edge.ask("GET", "/platforms")).json()["platforms"]
     bluesky = platforms[0]
     assert (bluesky["id"], bluesky["authMethod"]) == ("bluesky", "AUTH_METHOD_CREDENTIALS")
@@ -162,7 +162,7 @@ async def test_platforms(edge: Edge) -> None:
 
 @pytest.mark.parametrize(("verb", "path"), KEYED)
 async def test_every_route_needs_a_key(edge: Edge, verb: str, path: str) -> None:
-    """In the header, once, and nowhere else: not in the query, not as a bearer token."""
+    """It must be in the header, once; neither a query parameter nor a bearer token is accepted."""
     del edge.client.headers["x-api-key"]
     key = edge.service.api_key
     missing = await edge.ask(verb, path)
@@ -194,7 +194,7 @@ async def test_every_route_needs_a_key(edge: Edge, verb: str, path: str) -> None
 
 
 async def test_scopes(edge: Edge, sandboxed: Running) -> None:
-    """As over gRPC: a key that may only read is refused what it lacks."""
+    """A key that may only read gets INSUFFICIENT_SCOPE, as over gRPC."""
     from service.domain.model import Scope
 
     edge.client.headers["x-api-key"], _ = await sandboxed.new_key(Scope.PROFILES_READ)
@@ -212,7 +212,7 @@ async def test_scopes(edge: Edge, sandboxed: Running) -> None:
 async def test_a_key_in_a_query_is_neither_logged_nor_echoed(
     edge: Edge, sandboxed: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The OAuth entrance is elsewhere, and says so without a look at the key."""
+    """The OAuth entrance is elsewhere, and its error does not depend on the key."""
     key = sandboxed.api_key
     answer = await edge.ask(
         "GET", f"/profiles/connect?apiKey={key}&platform=linkedin&returnUrl=https://a.example"
@@ -225,14 +225,14 @@ async def test_a_key_in_a_query_is_neither_logged_nor_echoed(
         },
     )
     other = await edge.ask("GET", f"/profiles?apiKey={key}")
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert other.status_code == 200
-    for text in (answer.text, str(answer.headers), other.text, told.out, told.err):
+    for text in (answer.text, str(answer.headers), other.text, output.out, output.err):
         assert key not in text
 
 
-async def test_a_path_is_taken_apart_before_it_is_decoded(edge: Edge) -> None:
-    """An encoded slash parts nothing; whatever stands for a profile key is looked up as one."""
+async def test_a_path_is_split_before_it_is_decoded(edge: Edge) -> None:
+    """An encoded slash does not separate segments, and any segment can be a profile key."""
     for part in (
         "..%2F..%2Fetc%2Fpasswd",
         "%2e%2e",
@@ -268,7 +268,7 @@ async def test_a_path_is_taken_apart_before_it_is_decoded(edge: Edge) -> None:
     ],
 )
 async def test_other_paths_are_not_found(edge: Edge, path: str) -> None:
-    """404 in the one form that errors have, with or without a key."""
+    """404 has the usual form of an error, with and without a key."""
     answer = await edge.ask("GET", f"http://{edge.service.http}{path}")
     assert (answer.status_code, answer.json()["error"]) == (404, "PATH_NOT_FOUND")
 
@@ -289,7 +289,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("path", ALLOWED)
 async def test_verbs(edge: Edge, path: str) -> None:
-    """Others are 405, with those that are allowed; OPTIONS tells them, and HEAD is GET without a
+    """Other verbs get 405 with the allowed ones. OPTIONS lists them, and HEAD is GET without a
     body."""
     for verb in ("PUT", "PATCH", "TRACE", "BREW"):
         answer = await edge.ask(verb, path)
@@ -306,19 +306,19 @@ async def test_verbs(edge: Edge, path: str) -> None:
 
 
 async def test_request_ids(edge: Edge, calls: list[dict[str, Any]]) -> None:
-    """One that is fit to be logged comes back and stands in the log, any other is replaced."""
+    """An id that is safe to log is returned and logged; any other is replaced."""
     for given, kept in (("abc-123", True), ("evil id {}", False), ("x" * 200, False)):
         answer = await edge.ask("GET", "/platforms", headers={"x-request-id": given})
-        told = answer.headers["x-request-id"]
-        assert (told == given) is kept
-        assert calls[-1]["request_id"] == told
+        returned = answer.headers["x-request-id"]
+        assert (returned == given) is kept
+        assert calls[-1]["request_id"] == returned
         assert (calls[-1]["method"], calls[-1]["transport"]) == ("ListPlatforms", "http")
 
 
-async def test_a_call_leaves_one_line_without_what_was_sent(
+async def test_a_call_logs_one_line_without_its_content(
     edge: Edge, sandbox: SandboxBluesky, calls: list[dict[str, Any]]
 ) -> None:
-    """As over gRPC."""
+    """The line is the same as over gRPC."""
     person = await sandbox.person()
     await edge.connect(person.handle, person.app_password)
     await edge.connect(person.handle, "wrong")
@@ -328,8 +328,8 @@ async def test_a_call_leaves_one_line_without_what_was_sent(
         assert absent not in json.dumps(calls)
 
 
-async def test_rate_limits_are_told(sandbox: SandboxBluesky, database: Path) -> None:
-    """In every answer to a key that is known; beyond the limit with the wait, in seconds."""
+async def test_rate_limits_are_sent(sandbox: SandboxBluesky, database: Path) -> None:
+    """Every response to a known key has them; at the limit it has the wait in seconds, too."""
     settings = {**sandbox.settings(), "CALLS_PER_SECOND": "2"}
     async with running(database, settings) as service, Edge.of(service) as edge:
         before = time.time()
@@ -354,7 +354,7 @@ async def test_rate_limits_are_told(sandbox: SandboxBluesky, database: Path) -> 
 
 
 async def test_the_platforms_waits_are_a_header(edge: Edge, sandbox: SandboxBluesky) -> None:
-    """429 and 503 have `Retry-After`; in the body it stands for our own limits alone."""
+    """429 and 503 have `Retry-After`; the body has it only for limits of this service."""
     person = await sandbox.person()
     sandbox.rate_limit(person)
     limited = await edge.connect(person.handle, person.app_password)
@@ -368,8 +368,8 @@ async def test_the_platforms_waits_are_a_header(edge: Edge, sandbox: SandboxBlue
     assert 1 <= spent.json()["retry_after"] <= 300
 
 
-async def test_a_call_is_repeated_under_its_key(edge: Edge, sandbox: SandboxBluesky) -> None:
-    """`Idempotency-Key` is the contract's field: one profile, one login, the same reply."""
+async def test_a_repeated_call_has_the_same_reply(edge: Edge, sandbox: SandboxBluesky) -> None:
+    """`Idempotency-Key` is the contract's field: one profile, one login, one reply."""
     person = await sandbox.person()
     edge.client.headers["idempotency-key"] = "k-1"
     first = await edge.connect(person.handle, person.app_password)
@@ -393,19 +393,17 @@ async def test_a_call_is_repeated_under_its_key(edge: Edge, sandbox: SandboxBlue
     assert two.json()["message"] == "idempotencyKey is another one in the header"
 
 
-async def test_pages_of_other_origins_may_call_only_if_set(
+async def test_other_origins_may_not_call_by_default(
     edge: Edge, sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """No CORS by default; else for the origins named, and no other."""
+    """No response has a CORS header."""
     ask = {"origin": "https://app.example", "access-control-request-method": "POST"}
     plain = await edge.ask("OPTIONS", "/profiles/connect", headers=ask)
     assert not [name for name in plain.headers if name.startswith("access-control")]
 
 
-async def test_pages_of_the_origins_that_are_set_may_call(
-    sandbox: SandboxBluesky, database: Path
-) -> None:
-    """Their preflight names verbs and headers; others get nothing."""
+async def test_configured_origins_may_call(sandbox: SandboxBluesky, database: Path) -> None:
+    """Their preflight lists verbs and headers; other origins get none."""
     settings = {**sandbox.settings(), "HTTP_CORS_ORIGINS": "https://app.example"}
     async with (
         running(database, settings) as service,
@@ -432,10 +430,10 @@ async def test_pages_of_the_origins_that_are_set_may_call(
         assert "access-control-allow-credentials" not in called.headers
 
 
-async def test_what_goes_wrong_inside_stays_inside(
+async def test_an_internal_error_has_no_details(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault of the edge itself is INTERNAL too, and its text is told to nobody."""
+    """An exception in the edge itself is INTERNAL, and its text is not sent."""
 
     def broken(*_: object) -> object:
         raise ValueError("a secret in an exception")
@@ -449,7 +447,7 @@ async def test_what_goes_wrong_inside_stays_inside(
 
 
 async def test_health(edge: Edge) -> None:
-    """Without a key."""
+    """It needs no key."""
     del edge.client.headers["x-api-key"]
     answer = await edge.ask("GET", "/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "SERVING"})

@@ -1,4 +1,4 @@
-"""The specification's three clients, as it prints them, but for the base address and the key."""
+"""The specification's three clients as printed, except for the base address and the key."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ AFTER = {
 
 
 def command(client: str) -> list[str]:
-    """The program that runs *client*, which comes by standard input."""
+    """Return the program that runs *client*, which it reads from standard input."""
     if client == "python":
         return [sys.executable, "-"]
     program = {"javascript": "node", "sh": "bash"}[client]
@@ -51,7 +51,7 @@ def command(client: str) -> list[str]:
 
 
 async def run(client: str, address: str, key: str, changes: dict[str, str] | None = None) -> str:
-    """What the client prints."""
+    """Return the output of the client."""
     code = CLIENTS[client]
     assert code.count(ADDRESS) == 1
     code = code.replace(ADDRESS, f"http://{address}").replace("YOUR_API_KEY", key)
@@ -73,7 +73,7 @@ async def run(client: str, address: str, key: str, changes: dict[str, str] | Non
 
 @dataclass
 class Served:
-    """An address to call, a key to call it with, and whose account is connected to what."""
+    """An address, a key, and the account that is connected."""
 
     address: str
     api_key: str
@@ -83,7 +83,7 @@ class Served:
 
     @property
     def changes(self) -> dict[str, str]:
-        """The account's own values, where they are not the specification's."""
+        """Return the replacements of the specification's values by the account's."""
         own = {
             HANDLE: self.handle,
             PASSWORD: self.app_password,
@@ -107,7 +107,7 @@ async def sandboxed_served(home: Home) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def really_served(pds: RealServer, database: Path) -> AsyncIterator[Served]:
-    """The service on the real Bluesky server, with an account there."""
+    """The service with an account on the real Bluesky server."""
     bluesky = RealBluesky(pds)
     person = await bluesky.person()
     async with running(database, bluesky.settings()) as service:
@@ -123,8 +123,7 @@ def served(request: pytest.FixtureRequest) -> Served:
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_it_connects(served: Served, client: str) -> None:
-    """On the sandbox with not a character changed beside the address and the key; on the real
-    server with the account's own values."""
+    """On the sandbox only address and key are changed; on the real server also the account."""
     printed = await run(client, served.address, served.api_key, served.changes)
     if client == "sh":
         assert json.loads(printed) == {
@@ -161,10 +160,10 @@ ERRORS = {
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("name", ERRORS)
-async def test_it_is_told_what_is_wrong(
+async def test_it_gets_the_errors_of_the_specification(
     sandboxed_served: Served, client: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the status and the body that the specification prints."""
+    """Status and body are those that the specification prints."""
     changes, status, body = ERRORS[name]
     printing = {
         "javascript": {"console.log('Connected:', data.username);": AFTER["javascript"]},
@@ -182,7 +181,7 @@ async def test_it_is_told_what_is_wrong(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_it_makes_a_profile_where_none_is_named(sandboxed: Running, client: str) -> None:
+async def test_it_creates_a_profile_if_none_is_named(sandboxed: Running, client: str) -> None:
     """ "Or omit to auto-create": the line is left out."""
     [line] = re.findall(r"^.*profileKey.*\n", CLIENTS[client], re.MULTILINE)
     printed = await run(client, sandboxed.http, sandboxed.api_key, {line: ""})
