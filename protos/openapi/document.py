@@ -137,8 +137,8 @@ def _reply(route: Route, schemas: dict[str, Schema]) -> Schema:
             "required": ["message"],
         }
     whole = route.contract.output_type
-    if route.shown:
-        return type_of(whole.fields_by_name[route.shown], schemas)
+    if route.reply_field:
+        return type_of(whole.fields_by_name[route.reply_field], schemas)
     return reference_to(whole, schemas, whole=True)
 
 

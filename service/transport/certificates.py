@@ -47,7 +47,7 @@ class Certificates:
         self._key_file = key_file
         self._client_ca_file = client_ca_file
         self._lock = Lock()
-        self._seen = self._refused = self._identity()
+        self._loaded_identity = self._rejected_identity = self._identity()
         self._loaded = self._load()
         self._context = self._new_context()
 
@@ -59,17 +59,17 @@ class Certificates:
     def current(self) -> Loaded:
         """Return the latest usable content of the files; reload it if they changed."""
         with self._lock:
-            seen = self._identity()
-            if seen != self._seen:
+            identity = self._identity()
+            if identity != self._loaded_identity:
                 try:
                     loaded = self._load()
                     context = self._new_context()
                 except CertificateError as error:
-                    if seen != self._refused:
+                    if identity != self._rejected_identity:
                         log.error("certificates cannot be used", why=str(error))
-                    self._refused = seen
+                    self._rejected_identity = identity
                 else:
-                    self._seen, self._loaded, self._context = seen, loaded, context
+                    self._loaded_identity, self._loaded, self._context = identity, loaded, context
                     until = loaded.leaf.not_valid_after_utc.isoformat()
                     log.info("certificates loaded", until=until)
             return self._loaded
@@ -97,8 +97,8 @@ class Certificates:
         """Return credentials for a call to this server itself, and the name to expect in its
         certificate."""
         loaded = self._loaded
-        shown = (loaded.key, loaded.chain) if self.requires_client_certificate else (None, None)
-        return grpc.ssl_channel_credentials(loaded.chain, *shown), _name(loaded.leaf)
+        presented = (loaded.key, loaded.chain) if self.requires_client_certificate else (None, None)
+        return grpc.ssl_channel_credentials(loaded.chain, *presented), _name(loaded.leaf)
 
     def http_server(self) -> ssl.SSLContext:
         """Return the context for the next connection of an HTTP server. TLS 1.2 or later.

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message
 from service.domain.errors import InvalidRequest, ServiceError, ServiceUnavailable
 from service.runtime.turns import Turns
 from service.transport.boundary import request_id
-from service.transport.http.edge import common_headers, refused
+from service.transport.http.edge import common_headers, error_response
 from service.transport.http.exchange import SEND_SECONDS, HttpExchange
 from service.transport.http.head import end_of_head
 from service.transport.http.request import READ_SECONDS
@@ -110,9 +110,9 @@ class HttpConnection(HttpWire):
                 await self._serve()
                 await self._finish()
             else:
-                await self._refuse(ServiceUnavailable("connections"))
+                await self._reject(ServiceUnavailable("connections"))
         except InvalidRequest as error:
-            await self._refuse(error)
+            await self._reject(error)
         except TimeoutError:
             pass  # the rest of a request did not arrive
         except Exception as error:
@@ -176,10 +176,10 @@ class HttpConnection(HttpWire):
             self._all.waiting.pop(self, None)
         return message
 
-    async def _refuse(self, error: ServiceError) -> None:
+    async def _reject(self, error: ServiceError) -> None:
         """Answer without the application, and close."""
         headers = {"connection": "close", **common_headers(request_id(None))}
-        response = refused(error, headers)
+        response = error_response(error, headers)
         http = h11.Connection(h11.SERVER)
         for event in (
             h11.Response(status_code=response.status_code, headers=response.raw_headers),

@@ -73,10 +73,10 @@ class HttpEdge:
         except ClientDisconnect:
             return
         except ServiceError as error:
-            response = refused(error)
+            response = error_response(error)
         except Exception as error:
             log.error("call failed", request_id=sent_id, exc_info=error)
-            response = refused(InternalError())
+            response = error_response(InternalError())
         response.headers.update(common_headers(sent_id))
         await response(scope, receive, send)
 
@@ -93,7 +93,7 @@ class HttpEdge:
                 )
                 if request.method == "OPTIONS":
                     return Response(status_code=204, headers={"allow": allow})
-                return refused(MethodNotAllowed(), {"allow": allow})
+                return error_response(MethodNotAllowed(), {"allow": allow})
         raise PathNotFound
 
     async def _call(
@@ -120,9 +120,9 @@ class HttpEdge:
         try:
             reply = await self._boundary.run(call, work, allowances.append)
         except ServiceError as error:
-            response = refused(error)
+            response = error_response(error)
         else:
-            response = JSONResponse(_shown(route, reply), route.status)
+            response = JSONResponse(_reply_body(route, reply), route.status)
         for allowance in allowances:
             response.headers.update(_rate_limit(allowance))
         return response
@@ -149,7 +149,7 @@ def common_headers(sent_id: str) -> dict[str, str]:
     }
 
 
-def refused(error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
+def error_response(error: ServiceError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response for *error*."""
     status = STATUS[type(error)]
     body: dict[str, Any] = {"error": status.name, "message": error.message}
@@ -161,10 +161,10 @@ def refused(error: ServiceError, headers: Mapping[str, str] | None = None) -> Re
     return JSONResponse(body, status.http, sent)
 
 
-def _shown(route: Route, reply: Message) -> dict[str, Any]:
+def _reply_body(route: Route, reply: Message) -> dict[str, Any]:
     if route.message:
         return {"message": route.message}
-    return json_form.encoded(getattr(reply, route.shown) if route.shown else reply)
+    return json_form.encoded(getattr(reply, route.reply_field) if route.reply_field else reply)
 
 
 def _rate_limit(allowance: Allowance) -> dict[str, str]:

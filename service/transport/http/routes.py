@@ -18,9 +18,8 @@ class Route:
     """A method of the contract over HTTP.
 
     The fields of the request come from the path, and from the body if *body* is set, else from
-    the query. *required* are the required fields of the body. *shown* is the field of the reply
-    that becomes the response body; empty: the whole reply. *message* replaces a reply without
-    fields.
+    the query. *required* are the required fields of the body. The response body is *reply_field*
+    of the reply; empty: the whole reply. *message* replaces a reply without fields.
     """
 
     verb: str
@@ -29,7 +28,7 @@ class Route:
     status: int = 200
     body: bool = False
     required: tuple[str, ...] = ()
-    shown: str = ""
+    reply_field: str = ""
     message: str = ""
 
     @property
@@ -48,7 +47,7 @@ ROUTES = (
     ),
     Route("POST", "/profiles/create", "CreateProfile", status=201, body=True),
     Route("GET", "/profiles", "ListProfiles"),
-    Route("GET", "/profiles/{profileKey}", "GetProfile", shown="profile"),
+    Route("GET", "/profiles/{profileKey}", "GetProfile", reply_field="profile"),
     Route(
         "DELETE", "/profiles/{profileKey}", "DeleteProfile", message="Profile deleted successfully"
     ),
@@ -62,7 +61,7 @@ ROUTES = (
         "POST",
         "/profiles/{profileKey}/platforms/{platform}/verify",
         "VerifyConnection",
-        shown="connection",
+        reply_field="connection",
     ),
     Route("GET", "/platforms", "ListPlatforms"),
 )

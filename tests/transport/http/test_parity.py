@@ -129,8 +129,8 @@ class OverGrpc(Way):
         [route] = [route for route in ROUTES if route.method == method]
         if route.message:
             return {"message": route.message}
-        shown = getattr(reply, route.shown) if route.shown else reply
-        return MessageToDict(shown, always_print_fields_with_no_presence=True)
+        body = getattr(reply, route.reply_field) if route.reply_field else reply
+        return MessageToDict(body, always_print_fields_with_no_presence=True)
 
 
 class OverHttp(Way):

@@ -438,7 +438,7 @@ async def test_an_internal_error_has_no_details(
     def broken(*_: object) -> object:
         raise ValueError("a secret in an exception")
 
-    monkeypatch.setattr("service.transport.http.edge._shown", broken)
+    monkeypatch.setattr("service.transport.http.edge._reply_body", broken)
     answer = await edge.ask("GET", "/platforms")
     assert (answer.status_code, answer.json()) == (
         500,
