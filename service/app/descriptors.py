@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from service.platforms.egress.egress import MOST_CONNECTIONS
+from service.platforms.egress.pool import MAX_CONNECTIONS
 from service.settings import Settings
 
 EGRESS_POOLS = 2
-"""Pools of connections to platforms, each of up to MOST_CONNECTIONS."""
+"""Pools of connections to platforms, each of up to MAX_CONNECTIONS."""
 NAME_LOOKUP_SOCKETS = 64
 SQLITE_FILES = 16
 OTHER_FILES = 64
@@ -49,7 +49,7 @@ def connection_limits(settings: Settings, limit: int) -> ConnectionLimits:
     Logs a warning in that case.
     """
     database = settings.database_pool_size if settings.is_postgres else SQLITE_FILES
-    reserve = EGRESS_POOLS * MOST_CONNECTIONS + NAME_LOOKUP_SOCKETS + database + OTHER_FILES
+    reserve = EGRESS_POOLS * MAX_CONNECTIONS + NAME_LOOKUP_SOCKETS + database + OTHER_FILES
     wanted = ConnectionLimits(settings.max_grpc_connections, settings.max_http_connections)
     needed = reserve + wanted.grpc + 2 * wanted.http
     if limit >= needed:

@@ -28,7 +28,7 @@ async def diagnose(
     try:
         async for seen in doctor.examine(handle):
             milliseconds = round(seen.seconds * 1000)
-            show(f"{seen.name:<13} {RESULTS[seen.fit]:<7} {milliseconds:>6}  {seen.what}")
+            show(f"{seen.name:<13} {RESULTS[seen.is_fit]:<7} {milliseconds:>6}  {seen.text}")
     finally:
         await context.egress.close()
     refusal = doctor.refusal

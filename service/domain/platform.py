@@ -1,4 +1,4 @@
-"""The port of a platform: what every adapter can do, and raises."""
+"""CredentialPlatform: the port that the adapter of a platform implements, and its errors."""
 
 from typing import Protocol
 
@@ -14,69 +14,77 @@ from service.domain.model import (
 
 
 class SessionEnded(Exception):
-    """A session that can be refreshed no more. That proves nothing of the credential."""
+    """The session can no longer be refreshed. This proves nothing about the credentials."""
 
 
 class AccountGone(Exception):
-    """An account that its platform's directory has ended for good."""
+    """The platform's directory says that the account is gone for good."""
 
 
 class CredentialPlatform(Protocol):
-    """A platform that an account's owner joins with credentials.
+    """A platform to which the owner of an account connects with credentials.
 
-    Every method but `tidy` and `may_share_credentials` may raise PlatformUnavailable (the answer
-    proves nothing) or PlatformRateLimited. None retries a login, and none sends credentials or
-    tokens anywhere but to the origin that it is given.
+    Every async method may raise PlatformUnavailable (the answer proves nothing) and
+    PlatformRateLimited. No method retries a login. Credentials and tokens are sent to the given
+    origin only.
     """
 
     @property
     def card(self) -> PlatformCard:
-        """What callers are told of the platform. Every field of its form is required."""
+        """The platform's description for callers. Every field of its form is required."""
 
     async def warm_up(self) -> None:
-        """Load what the first call would otherwise wait for.."""
+        """Load what the first call otherwise waits for. Idempotent."""
 
     def tidy(self, credentials: Credentials) -> Credentials:
-        """*credentials* without what people paste by accident; no call is made.
+        """Return *credentials* without what people paste by accident. Makes no call.
 
-        Raises InvalidCredentials where their shape alone shows that they cannot be right.
+        Raises InvalidCredentials if their form alone shows that they are wrong.
         """
 
     def asked_host(self, credentials: Credentials) -> str:
-        """The host or domain whose servers `identify` asks about tidied *credentials*."""
+        """Return the host or domain that `identify` queries for tidied *credentials*.
+
+        It is the key of the limit on lookups per host.
+        """
 
     async def identify(self, credentials: Credentials) -> Account:
-        """The account that tidied *credentials* name, and its server, proved both ways.
+        """Return the account that tidied *credentials* name, with its server.
 
-        Costs no login. Raises InvalidCredentials where there is no such account.
+        Proved both ways: the name leads to the account, and the account to the name. Spends no
+        login. Raises InvalidCredentials if there is no such account.
         """
 
     async def log_in(self, credentials: Credentials, account: Account) -> Login:
-        """Prove *credentials* for *account*; exactly one login is spent.
+        """Prove *credentials* for *account*. Spends exactly one login.
 
-        Raises InvalidCredentials or AccountInactive; no session is left open at the server then.
+        Raises InvalidCredentials or AccountInactive, and then leaves no session at the server.
         """
 
     async def log_in_again(self, secret: str, account: Account) -> Login:
-        """Prove `Login.secret` for *account* once more, as `log_in` does."""
+        """Prove a stored `Login.secret` for *account*, as `log_in` does.
+
+        InvalidCredentials invalidates the stored credential, so it needs a proof.
+        """
 
     async def refresh(self, session: Session, account: Account) -> Refreshed:
-        """The next tokens of *session*; no login is spent. Raises SessionEnded."""
+        """Return the next tokens of *session*. Spends no login. Raises SessionEnded."""
 
     async def resolve_account(self, account: Account) -> Account:
-        """*account* as its platform's directory names it now; neither server nor login is asked.
+        """Return *account* with the username and server that the platform's directory names now.
 
-        Its username changes only where the new one is proved both ways. Raises AccountGone.
+        Does not query the account's server, and spends no login. The username changes only if the
+        new one is proved both ways. Raises AccountGone.
         """
 
     async def account_status(self, account: Account) -> AccountStatus:
-        """What the account's server tells anybody of it."""
+        """Return the status that the account's server states without authentication."""
 
     def may_share_credentials(self, origin: str, other: str) -> bool:
-        """Whether what was proved at the one origin may be sent to the other."""
+        """Whether credentials that were proved at *origin* may be sent to *other*."""
 
     async def display_name(self, account: Account) -> str | None:
-        """The account's own name, where its server tells it without a login."""
+        """Return the account's display name, if its server states it without authentication."""
 
     async def log_out(self, session: Session, origin: str) -> None:
-        """End *session* at the server that gave it."""
+        """End *session* at the server that opened it."""

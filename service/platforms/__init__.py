@@ -1,1 +1,1 @@
-"""The platforms, and the guarded way out to their servers."""
+"""The platforms, and guarded outbound calls to their servers."""

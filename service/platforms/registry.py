@@ -1,4 +1,4 @@
-"""The registry: which platform is joined how. A new credential platform is one line here."""
+"""Registry: finds the adapter of a platform. A new credential platform is one line in ADAPTERS."""
 
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.egress.context import EgressContext
 
 ADAPTERS: tuple[Callable[[EgressContext], CredentialPlatform], ...] = (BlueskyPlatform,)
-"""The platforms joined by credentials. Add a new adapter's class here."""
+"""The platforms that connect by credentials. Add a new adapter's class here."""
 
 OAUTH = MappingProxyType(
     {
@@ -30,7 +30,7 @@ class Registry:
         self._adapters = {adapter.card.platform: adapter for adapter in adapters}
 
     def by_credentials(self, platform: str) -> CredentialPlatform:
-        """The adapter of *platform*; raises UseGetForOAuth or UnsupportedPlatform."""
+        """Return the adapter of *platform*; raise UseGetForOAuth or UnsupportedPlatform."""
         if (adapter := self._adapters.get(platform)) is not None:
             return adapter
         if ALSO_KNOWN_AS.get(platform, platform) in OAUTH:
@@ -38,7 +38,7 @@ class Registry:
         raise UnsupportedPlatform(platform, ",".join(sorted(self._adapters)))
 
     def cards(self) -> list[PlatformCard]:
-        """What callers are told of every platform, in order of id."""
-        oauth = [PlatformCard(name, shown, AuthMethod.OAUTH) for name, shown in OAUTH.items()]
+        """Return the description of every platform, sorted by id."""
+        oauth = [PlatformCard(name, title, AuthMethod.OAUTH) for name, title in OAUTH.items()]
         ours = [adapter.card for adapter in self._adapters.values()]
         return sorted(ours + oauth, key=lambda card: card.platform)

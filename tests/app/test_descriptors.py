@@ -15,7 +15,7 @@ from service.app.descriptors import (
     SQLITE_FILES,
     connection_limits,
 )
-from service.platforms.egress.egress import MOST_CONNECTIONS
+from service.platforms.egress.pool import MAX_CONNECTIONS
 from service.settings import Settings
 from tests.cli.home import COMMAND, Home
 
@@ -31,7 +31,7 @@ def test_settings_hold_where_there_are_enough() -> None:
 def test_a_low_limit_leaves_a_reserve(limit: int) -> None:
     """Connections of both ports, handshakes included, never use up the reserve."""
     granted = connection_limits(Settings.read({}), limit)
-    reserve = EGRESS_POOLS * MOST_CONNECTIONS + NAME_LOOKUP_SOCKETS + SQLITE_FILES + OTHER_FILES
+    reserve = EGRESS_POOLS * MAX_CONNECTIONS + NAME_LOOKUP_SOCKETS + SQLITE_FILES + OTHER_FILES
     assert granted.grpc + 2 * granted.http <= max(limit // 4, limit - reserve)
     assert min(granted.grpc, granted.http) >= 1
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import dns.message
 import dns.rdatatype
 
-from service.platforms.egress.egress import MOST_BYTES
+from service.platforms.egress.pool import MAX_BODY_BYTES
 from tests.platforms.bluesky_login import session
 from tests.platforms.dns_server import NODATA, NXDOMAIN, DnsServer, Reply
 from tests.platforms.internet import WEB, document
@@ -55,10 +55,10 @@ KINDS: dict[str, Answer] = {
     "1xx for ever": endless(b"", b"HTTP/1.1 103 Early\r\nlink: x\r\n\r\n" * 10),
     "nonsense": endless(b"", NOISE),
     "nonsense for a body": _json(NOISE),
-    "deep lists": _json("[" * MOST_BYTES),
-    "deep objects": _json('{"a":' * (MOST_BYTES // 5)),
-    "a long number": _json('{"id": ' + "9" * (MOST_BYTES - 9) + "}"),
-    "many small fields": respond({f"{n}": n for n in range(MOST_BYTES // 18)}),
+    "deep lists": _json("[" * MAX_BODY_BYTES),
+    "deep objects": _json('{"a":' * (MAX_BODY_BYTES // 5)),
+    "a long number": _json('{"id": ' + "9" * (MAX_BODY_BYTES - 9) + "}"),
+    "many small fields": respond({f"{n}": n for n in range(MAX_BODY_BYTES // 18)}),
     "a body too short": head(content_length="1000") + b"{}",
     "a body too long": head(content_length="2") + b"{}" * 100_000,
     "a length below zero": head(content_length="-1") + b"{}",

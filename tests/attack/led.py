@@ -11,14 +11,14 @@ import httpcore
 
 from service.app import startup as opening
 from service.cli import main as cli
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 
 
 def lead(dns_port: int, web_port: int) -> None:
     async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
-        return await egress.dial("127.0.0.1", web_port, seconds)
+        return await pool.dial("127.0.0.1", web_port, seconds)
 
     def way_out(names: Resolver, roots: Roots) -> Egress:
         return Egress(names, roots, dial)

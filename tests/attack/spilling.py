@@ -33,7 +33,8 @@ from service.domain.errors import PlatformUnavailable, ServiceUnavailable
 from service.domain.model import SECOND, PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.identity import Identity
-from service.platforms.egress.egress import Egress, OneOrigin
+from service.platforms.egress.egress import Egress
+from service.platforms.egress.transport import OriginTransport
 from service.storage.connections import SqlConnections
 from service.storage.idempotency import SqlIdempotency
 from service.storage.login_budget import SqlLoginBudget
@@ -43,7 +44,7 @@ CONNECT = (
     *((ApiKeys, "check"), (CallLimits, "take"), (Connect, "connect"), (Idempotency, "claim")),
     *((Tokens, "fingerprint"), (SqlIdempotency, "reserve"), (SqlConnections, "connected_account")),
     *((BlueskyPlatform, "tidy"), (BlueskyPlatform, "identify"), (Identity, "account")),
-    *((Egress, "get"), (OneOrigin, "handle_async_request"), (LoginBudget, "spend")),
+    *((Egress, "get"), (OriginTransport, "handle_async_request"), (LoginBudget, "spend")),
     *((SqlLoginBudget, "debit"), (BlueskyPlatform, "log_in"), (BlueskyPlatform, "log_in_again")),
     *((Vault, "seal"), (Vault, "seal_session"), (SqlConnections, "save_login")),
 )

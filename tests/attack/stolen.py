@@ -9,7 +9,7 @@ from typing import cast
 
 import httpcore
 
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from tests.figures.storm import CLOSE, Site, Storm
 from tests.platforms.bluesky_login import OTHER_DID, jwt, xrpc
 from tests.platforms.dns_server import DnsServer, text
@@ -165,7 +165,7 @@ class Stolen(Storm):
         there = {EVIL: evil, IMPOSTOR: impostor}.get(address)
         if there is None:
             return await super()._dial(address, port, seconds)
-        return await egress.dial("127.0.0.1", there.port, seconds)
+        return await pool.dial("127.0.0.1", there.port, seconds)
 
 
 Take = Callable[[Stolen, Home], None]

@@ -11,7 +11,7 @@ import pytest
 from service.connections import concurrency
 from service.connections.concurrency import ConcurrencyLimit
 from service.domain.model import SECOND
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.runtime import tasks
 from service.runtime.tasks import OwnedTasks
 from service.sandbox.breakages import Breakage
@@ -46,7 +46,7 @@ async def service(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
     """With room on the way out for a tenant's connects, its renewals, and one call more."""
-    monkeypatch.setattr(egress, "MOST_CONNECTIONS", 2 * AT_ONCE + 1)
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS", 2 * AT_ONCE + 1)
     # these are about the whole share: all accounts here live at one server
     monkeypatch.setattr(concurrency, "SERVERS", 1)
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{AT_ONCE}", "CHECK_HOURS": "24"}
@@ -228,7 +228,7 @@ async def test_a_share_at_one_server_is_a_part_of_it(
     tenants, at_once, part = 5, 9, 3
     # connects, and as many renewals and checks
     taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.SERVERS)
-    assert taken < egress.MOST_AT_ONE_HOST
+    assert taken < pool.MAX_CONNECTIONS_PER_ORIGIN
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
     async with running(database, settings, clock, PATIENT) as service:
         people = [await sandbox.person() for _ in range(at_once)]

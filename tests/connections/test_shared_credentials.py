@@ -17,7 +17,9 @@ from tests.support.running import MovedClock, Running, running
 @pytest.fixture
 async def bluesky(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """Two servers of one house."""
-    monkeypatch.setattr(adapter, "HOUSE", re.compile(r"http://(127\.0\.0\.1|localhost):\d+"))
+    monkeypatch.setattr(
+        adapter, "BLUESKY_SERVER", re.compile(r"http://(127\.0\.0\.1|localhost):\d+")
+    )
     async with Sandbox.open() as sandbox:
         yield sandbox
 

@@ -14,7 +14,7 @@ import dns.rcode
 import httpcore
 
 from service.domain.clock import Clock
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
@@ -213,7 +213,7 @@ class Storm:
 
     async def _dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
         ports = {WEB: self.servers.port, PLAIN: self._plain.port, REFUSING: CLOSED_PORT}
-        return await egress.dial("127.0.0.1", ports[address], seconds)
+        return await pool.dial("127.0.0.1", ports[address], seconds)
 
     async def all_hung_up(self) -> None:
         await self.servers.all_hung_up()

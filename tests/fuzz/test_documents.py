@@ -44,7 +44,7 @@ def opened(_: Path) -> Iterator[Read]:
 
         async def look_up() -> Account | None:
             try:
-                return await by_names.as_named(OTHER)
+                return await by_names.resolve_account(OTHER)
             except (AccountGone, PlatformUnavailable) as error:
                 if isinstance(error, AccountGone):
                     # for good: no answer says so by chance

@@ -15,7 +15,7 @@ from service.domain.errors import InvalidCredentials
 from service.domain.model import Credentials
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.handles import (
-    REFUSED_ENDINGS,
+    RESERVED_TLDS,
     is_did,
     is_handle,
     tidy_handle,
@@ -69,9 +69,7 @@ def opened(_: Path) -> Iterator[Read]:
             # line break at the end that its pattern lets pass
             by_the_sdk = is_valid_handle(found) and found == found.lower().strip()
             ending = found.rpartition(".")[2]
-            assert is_handle(found, test_names=True) == (
-                by_the_sdk and ending not in REFUSED_ENDINGS
-            )
+            assert is_handle(found, test_names=True) == (by_the_sdk and ending not in RESERVED_TLDS)
         assert is_did(text) <= bool(DID_RE.match(text))
         host = web_host(text)
         assert host is None or (text == f"did:web:{host}" and is_valid_handle(host))

@@ -158,7 +158,7 @@ def hints(data: bytes) -> None:
         assert until is None or 0 < until - NOW * SECOND <= DAY
         for status in (429, 503):
             with pytest.raises((PlatformRateLimited, PlatformUnavailable)) as caught:
-                answers.refuse_status(XrpcAnswer(status, headers, b""), NOW * SECOND)
+                answers.raise_status(XrpcAnswer(status, headers, b""), NOW * SECOND)
             check(caught.value)
 
 

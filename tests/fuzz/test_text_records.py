@@ -88,7 +88,7 @@ def opened(_: Path) -> Iterator[Read]:
     resolver = Resolver(["127.0.0.1"])
     resolver._current()[0].resolver.nameservers = [saying]
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(names, "SECONDS", 0.2)
+        patch.setattr(names, "QUERY_SECONDS", 0.2)
 
         def ask(data: bytes, kind: str) -> None:
             saying.wire = told(data, WHOLE[kind])

@@ -7,7 +7,7 @@ from typing import Any, Self
 import httpcore
 
 from service.domain.model import SECOND, Micros
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
@@ -64,7 +64,7 @@ class Internet:
         self.dialled.append((address, port))
         if (address, port) != (WEB, 443):
             raise httpcore.ConnectError
-        return await egress.dial("127.0.0.1", self.web.port, seconds)
+        return await pool.dial("127.0.0.1", self.web.port, seconds)
 
     def outside(
         self, *, resolver: RawServer | None = None, trusted: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from service.domain.errors import ServiceError
 from service.domain.model import PlatformUnavailableCause
 from service.domain.steps import PlatformTime, platform_time
 from service.platforms.bluesky.adapter import BlueskyPlatform
-from service.platforms.bluesky.doctor import Doctor, Seen
+from service.platforms.bluesky.doctor import Doctor, StepResult
 from service.platforms.egress import dns as names
 
 from .bluesky_login import CREATE, CREDENTIALS, DID, HANDLE
@@ -53,15 +53,15 @@ async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
     """With what was seen; nothing but questions that anybody may ask went out."""
     steps, refusal = await examined(internet, f" @{HANDLE.upper()}")
     assert refusal is None
-    assert {seen.name: seen.fit for seen in steps.values()} == STEPS
-    assert steps["handle"].what == HANDLE
-    assert steps["name servers"].what == "127.0.0.1"
-    assert DID in steps["text record"].what
-    assert steps["DID"].what == DID
-    assert steps["document"].what == f"from {internet.plc.origin}"
-    assert steps["server"].what == f"https://{SERVER}"
-    assert steps["address"].what == WEB
-    assert steps["account"].what == "active"
+    assert {result.name: result.is_fit for result in steps.values()} == STEPS
+    assert steps["handle"].text == HANDLE
+    assert steps["name servers"].text == "127.0.0.1"
+    assert DID in steps["text record"].text
+    assert steps["DID"].text == DID
+    assert steps["document"].text == f"from {internet.plc.origin}"
+    assert steps["server"].text == f"https://{SERVER}"
+    assert steps["address"].text == WEB
+    assert steps["account"].text == "active"
     assert {request.method for request in internet.web.requests + internet.plc.requests} == {"GET"}
 
 
@@ -132,12 +132,12 @@ async def test_what_keeps_a_connect_from_working_is_named(
     if case == "silent server":
         monkeypatch.setattr("service.platforms.bluesky.doctor.CONNECT_SECONDS", 1.0)
     if case == "silent name server":
-        monkeypatch.setattr(names, "SECONDS", 0.2)
+        monkeypatch.setattr(names, "QUERY_SECONDS", 0.2)
     spoil, step, cause = CASES[case]
     spoil(internet)
     steps, refusal = await examined(internet, HANDLE)
     last = list(steps.values())[-1]
-    assert (last.name, last.fit) == (step, False)
+    assert (last.name, last.is_fit) == (step, False)
     assert refusal is not None
     assert refusal.metadata["cause"] == cause
     platform = BlueskyPlatform(internet.outside())
@@ -161,7 +161,7 @@ async def test_an_account_that_is_not_active_is_named(
     """A connect would find it by its login, and so spend one."""
     internet.site(SERVER, STATUS, respond(standing))
     steps, refusal = await examined(internet, HANDLE)
-    assert (steps["account"].fit, steps["account"].what) == (False, outcome)
+    assert (steps["account"].is_fit, steps["account"].text) == (False, outcome)
     assert refusal is not None
 
 
@@ -174,7 +174,7 @@ async def test_a_server_that_says_nothing_of_the_account_may_be_fit(
     internet.site(SERVER, STATUS, answer)
     internet.site(SERVER, DESCRIBE, respond({"error": "MethodNotImplemented"}, 501))
     steps, refusal = await examined(internet, HANDLE)
-    assert (steps["account"].fit, refusal) == (None, None)
+    assert (steps["account"].is_fit, refusal) == (None, None)
 
 
 async def test_the_other_way_is_shown_and_does_not_decide(internet: Internet) -> None:
@@ -183,8 +183,8 @@ async def test_the_other_way_is_shown_and_does_not_decide(internet: Internet) ->
     internet.site(HANDLE, WELL_KNOWN, respond(DID))
     steps, refusal = await examined(internet, HANDLE)
     assert refusal is None
-    assert "report a failure" in steps["text record"].what
-    assert DID in steps["file"].what
+    assert "report a failure" in steps["text record"].text
+    assert DID in steps["file"].text
 
 
 async def test_a_stranger_writes_nothing_to_the_terminal(internet: Internet) -> None:
@@ -192,14 +192,14 @@ async def test_a_stranger_writes_nothing_to_the_terminal(internet: Internet) -> 
     internet.dns.say(f"_atproto.{HANDLE}", "TXT", Reply((text("v=spf1"),)))
     internet.site(HANDLE, WELL_KNOWN, respond(b"did:plc:\x1b[2J\x07" + b"x" * 5000))
     steps, _ = await examined(internet, HANDLE)
-    assert all(seen.what.isprintable() and len(seen.what) < 250 for seen in steps.values())
+    assert all(result.text.isprintable() and len(result.text) < 250 for result in steps.values())
 
 
 @pytest.mark.parametrize("typed", ["alice", "alice.local", "", "did:plc:x", "\x1b[2J"])
 async def test_what_is_no_handle_is_said_so(internet: Internet, typed: str) -> None:
     """Nothing is asked."""
     steps, refusal = await examined(internet, typed)
-    assert [seen.fit for seen in steps.values()] == [False]
+    assert [result.is_fit for result in steps.values()] == [False]
     assert refusal is not None
     assert refusal.metadata["cause"] == "MALFORMED_HANDLE"
     assert (internet.dns.asked, internet.dialled) == ([], [])
@@ -209,14 +209,16 @@ async def test_a_resolver_that_is_set_is_asked_alone(internet: Internet, raw: Ra
     """Then neither DNS nor the file is shown."""
     raw.on("/xrpc/com.atproto.identity.resolveHandle", respond({"did": DID}))
     doctor = Doctor(internet.outside(resolver=raw))
-    steps = [seen.name async for seen in doctor.examine(HANDLE)]
+    steps = [result.name async for result in doctor.examine(HANDLE)]
     assert steps[:2] == ["handle", "DID"]
     assert doctor.refusal is None
 
 
-async def examined(internet: Internet, typed: str) -> tuple[dict[str, Seen], ServiceError | None]:
+async def examined(
+    internet: Internet, typed: str
+) -> tuple[dict[str, StepResult], ServiceError | None]:
     doctor = Doctor(internet.outside())
-    steps = {seen.name: seen async for seen in doctor.examine(typed)}
+    steps = {result.name: result async for result in doctor.examine(typed)}
     return steps, doctor.refusal
 
 

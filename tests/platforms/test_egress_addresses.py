@@ -9,8 +9,9 @@ from service.domain.errors import PlatformUnavailable
 from service.platforms.egress import dns as names
 from service.platforms.egress import race
 from service.platforms.egress.dns import NameNotFound, NameNotPublic
-from service.platforms.egress.egress import Egress, dial
+from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
+from service.platforms.egress.pool import dial
 
 from .dns_server import NEVER, NODATA, SERVFAIL, Reply
 from .internet import UNREACHABLE, WEB, Internet
@@ -78,7 +79,7 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(internet: Int
     internet.dialled.clear()
     internet.dns.say(HOST, "A", Reply(tuple(f"93.184.216.{n}" for n in range(100, 110))))
     await refused(internet, "ConnectError")
-    assert len(internet.dialled) == race.MOST_ADDRESSES
+    assert len(internet.dialled) == race.MAX_ADDRESSES
 
 
 @pytest.mark.parametrize("reply", [SERVFAIL, NEVER])
@@ -86,11 +87,11 @@ async def test_one_kind_of_address_is_enough(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
     """Where AAAA fails, what A said stands; where both fail, nothing is known."""
-    monkeypatch.setattr(names, "SECONDS", 0.4)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.4)
     internet.site(HOST, "/", LAST)
     internet.dns.say(HOST, "AAAA", reply)
     assert await internet.get(HOST) == b"hello"
-    monkeypatch.setattr(names, "SECONDS", 0.1)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.1)
     internet.dns.say(HOST, "A", NODATA)
     await refused(internet, "dns_timeout" if reply is NEVER else "dns")
 

@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from service.domain.errors import PlatformUnavailable
-from service.platforms.egress import egress
-from service.platforms.egress.egress import MOST_BYTES, Egress
+from service.platforms.egress import pool
+from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
+from service.platforms.egress.pool import MAX_BODY_BYTES
 
 from .bluesky_login import LyingBluesky, session
 from .dns_server import NXDOMAIN
@@ -141,8 +142,8 @@ async def test_a_compressed_body_without_a_word_on_it_stays_as_it_is(way: Way) -
 
 async def test_an_answer_may_be_just_so_large(way: Way) -> None:
     """128 KiB pass, and one byte more does not."""
-    way.server.on("/", respond(bytes(MOST_BYTES)), respond(bytes(MOST_BYTES + 1)))
-    assert len((await way.get()).content) == MOST_BYTES == 128 * 1024
+    way.server.on("/", respond(bytes(MAX_BODY_BYTES)), respond(bytes(MAX_BODY_BYTES + 1)))
+    assert len((await way.get()).content) == MAX_BODY_BYTES == 128 * 1024
     await way.refused("too_large")
 
 
@@ -153,7 +154,7 @@ async def test_a_large_answer_is_refused_before_its_end(way: Way) -> None:
         endless(head(content_length=str(10**12)), bytes(0x10000)),
         endless(head(transfer_encoding="chunked"), chunk),
         endless(head(connection="close"), bytes(0x10000)),
-        hang(head(content_length=str(10**12)) + bytes(MOST_BYTES + 1)),
+        hang(head(content_length=str(10**12)) + bytes(MAX_BODY_BYTES + 1)),
     ):
         way.server.on("/", answer)
         tracemalloc.start()
@@ -162,7 +163,7 @@ async def test_a_large_answer_is_refused_before_its_end(way: Way) -> None:
             _, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert most < 16 * MOST_BYTES
+        assert most < 16 * MAX_BODY_BYTES
         await way.server.all_hung_up()
 
 
@@ -195,8 +196,8 @@ async def test_an_idle_connection_is_not_used_again(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a server would hang up on it: Node's do after five seconds."""
-    assert egress.KEEP_IDLE_SECONDS < 5
-    monkeypatch.setattr(egress, "KEEP_IDLE_SECONDS", 0)
+    assert pool.KEEP_IDLE_SECONDS < 5
+    monkeypatch.setattr(pool, "KEEP_IDLE_SECONDS", 0)
     raw.on("/", respond("hello"))
     short = Egress(internet.names, dial=internet.dial)
     for _ in range(2):

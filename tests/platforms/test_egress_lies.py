@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from service.domain.errors import PlatformUnavailable
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
 
@@ -73,7 +73,7 @@ COSTLY = {
     "hints for ever": endless(b"", b"HTTP/1.1 103 Early\r\n\r\n" * 10),
     "chunks of a byte": endless(head(transfer_encoding="chunked"), b"1\r\nx\r\n" * 100),
     "a long name of a chunk": endless(head(transfer_encoding="chunked") + b"1;", b"x" * 1000),
-    "says that it is too long": hang(head(content_length=str(egress.MOST_TOLD_BYTES + 1))),
+    "says that it is too long": hang(head(content_length=str(pool.MAX_ANNOUNCED_BYTES + 1))),
 }
 
 
@@ -108,7 +108,7 @@ async def test_others_have_their_turn_while_an_answer_is_read(
     other = asyncio.create_task(take_turns())
     assert await trusted(internet, raw) == b"x" * 2000
     other.cancel()
-    assert turns > 2000 / egress.PIECES_AT_ONCE
+    assert turns > 2000 / pool.PIECES_PER_TURN
 
 
 async def test_a_few_large_answers_are_read_at_once(
@@ -116,10 +116,10 @@ async def test_a_few_large_answers_are_read_at_once(
 ) -> None:
     """The next waits for its turn, and is given up in the time for connecting; small ones do not
     wait for anybody."""
-    monkeypatch.setattr(egress, "LARGE_AT_ONCE", 1)
+    monkeypatch.setattr(pool, "MAX_LARGE_BODIES", 1)
     way = Egress(internet.names)
     origin = Origin.parse(raw.origin)
-    large = "x" * (egress.LARGE_BYTES + 1)
+    large = "x" * (pool.LARGE_BODY_BYTES + 1)
     raw.on("/", hang(head(content_length=str(len(large) + 1)) + large.encode()))
     raw.on("/large", respond(large))
     raw.on("/small", respond("hello"))
@@ -129,7 +129,7 @@ async def test_a_few_large_answers_are_read_at_once(
         while not way._trusted._large.locked():
             await asyncio.sleep(0.01)
     with monkeypatch.context() as soon:
-        soon.setattr(egress, "CONNECT_SECONDS", 0.5)
+        soon.setattr(pool, "CONNECT_SECONDS", 0.5)
         with pytest.raises(PlatformUnavailable) as caught:
             await way.get(origin, "/large", trusted=True)
     assert caught.value.why == "busy"
@@ -168,7 +168,7 @@ async def test_a_silent_server_is_given_up_by_itself(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two reads there is a bound of our own, without a caller's deadline."""
-    monkeypatch.setattr(egress, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "READ_SECONDS", 0.05)
     raw.on("/", hang(head(content_length="10") + b"hello"))
     with pytest.raises(PlatformUnavailable) as caught:
         await trusted(internet, raw)
@@ -180,7 +180,7 @@ async def test_a_server_that_does_not_shake_hands_is_given_up(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TLS has to begin within the time for connecting."""
-    monkeypatch.setattr(egress, "CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.1)
     async with asyncio.timeout(ENOUGH_SECONDS):
         with pytest.raises(PlatformUnavailable):
             await internet.egress.get(Origin("https", "127.0.0.1", raw.port), "/", trusted=True)
@@ -215,12 +215,12 @@ async def test_a_host_that_hangs_leaves_room_for_the_others(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond its part of the connections a call is told so, in the time for connecting."""
-    monkeypatch.setattr(egress, "MOST_AT_ONE_HOST", 2)
+    monkeypatch.setattr(pool, "MAX_CONNECTIONS_PER_ORIGIN", 2)
     raw.on("/", hang())
     calls = [asyncio.create_task(trusted(internet, raw)) for _ in range(2)]
     await raw.called("/", 2)
     with monkeypatch.context() as soon:
-        soon.setattr(egress, "CONNECT_SECONDS", 0.1)
+        soon.setattr(pool, "CONNECT_SECONDS", 0.1)
         with pytest.raises(PlatformUnavailable) as caught:
             await trusted(internet, raw)
     assert caught.value.why == "host_busy"

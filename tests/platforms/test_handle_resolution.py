@@ -88,7 +88,7 @@ async def test_where_the_record_cannot_be_asked_for_the_file_counts(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
     """Some name servers refuse names with an underscore. The document still names the handle."""
-    monkeypatch.setattr(names, "SECONDS", 0.3)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.3)
     internet.dns.say(RECORD, "TXT", reply)
     internet.site(HANDLE, WELL_KNOWN, respond(DID))
     assert await found(internet) == DID
@@ -99,7 +99,7 @@ async def test_a_failing_dns_without_a_file_means_nothing(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
     """The record that could not be asked for may be there."""
-    monkeypatch.setattr(names, "SECONDS", 0.3)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.3)
     internet.dns.say(RECORD, "TXT", reply)
     assert (await refused(internet)).startswith("dns")
     internet.site(HANDLE, WELL_KNOWN, respond("not here", 404))
@@ -275,7 +275,7 @@ async def test_where_both_ways_fail_the_record_is_named(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
     """It counts first; what is wrong with the host is of no matter to whoever has a record."""
-    monkeypatch.setattr(names, "SECONDS", 0.3)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.3)
     internet.dns.say(RECORD, "TXT", reply)
     internet.authority.misnamed["bad.example.com"] = "other.example.com"
     redirect = respond("", 302, location="http://www.example.com/")

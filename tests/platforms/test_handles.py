@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.platforms.bluesky.handles import (
-    REFUSED_ENDINGS,
+    RESERVED_TLDS,
     is_did,
     is_handle,
     tidy_handle,
@@ -80,7 +80,7 @@ NO_HANDLES = (
     f"{'a' * 64}.com",
     f"alice.{'a' * 64}",
     f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 62}",
-    *(f"alice.{ending}" for ending in sorted(REFUSED_ENDINGS)),
+    *(f"alice.{ending}" for ending in sorted(RESERVED_TLDS)),
     "a.b.c.onion",
 )
 
@@ -114,7 +114,7 @@ def by_the_letter(text: str) -> bool:
         and all(1 <= len(label) <= 63 and set(label) <= allowed for label in labels)
         and not any(label[0] == "-" or label[-1] == "-" for label in labels)
         and labels[-1][0] not in "0123456789"
-        and labels[-1] not in REFUSED_ENDINGS | {"test"}
+        and labels[-1] not in RESERVED_TLDS | {"test"}
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.domain.errors import AccountInactive, InvalidCredentials, PlatformUnavailable
 from service.domain.model import PlatformUnavailableStep
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.platforms.egress.origin import Origin
 
 from .bluesky_login import (
@@ -248,7 +248,7 @@ async def test_a_silent_server_proves_nothing(
     bluesky: LyingBluesky, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Our own bound between two reads is PLATFORM_UNAVAILABLE."""
-    monkeypatch.setattr(egress, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "READ_SECONDS", 0.05)
     error = await refused(bluesky, watch, hang())
     assert (type(error), error.why) == (PlatformUnavailable, "timeout")
 

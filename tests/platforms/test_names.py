@@ -13,8 +13,8 @@ from dns.rcode import Rcode
 from service.domain.errors import PlatformUnavailable
 from service.platforms.egress import dns as names
 from service.platforms.egress.dns import (
-    MOST_ANSWERS,
-    SECONDS,
+    MAX_RECORDS,
+    QUERY_SECONDS,
     SERVER_STAGGER,
     NameNotFound,
     Resolver,
@@ -120,7 +120,7 @@ async def test_a_failure_means_nothing(
     replies: tuple[Reply, ...],
 ) -> None:
     """PlatformUnavailable, within the time that a question may take."""
-    monkeypatch.setattr(names, "SECONDS", 0.15)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.15)
     dns.say(NAME, "TXT", *replies)
     async with asyncio.timeout(ENOUGH_SECONDS):
         with pytest.raises(PlatformUnavailable) as caught:
@@ -130,7 +130,7 @@ async def test_a_failure_means_nothing(
 
 async def test_no_name_server_means_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that cannot ask knows nothing of the name."""
-    monkeypatch.setattr(names, "SECONDS", 0.15)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.15)
     async with DnsServer.started() as gone:
         port = gone.port
     with pytest.raises(PlatformUnavailable):
@@ -139,9 +139,9 @@ async def test_no_name_server_means_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_answers_are_bounded(internet: Internet, dns: DnsServer) -> None:
     """Sixty-four records are read, and more are refused."""
-    many = tuple(text(f"did={n}") for n in range(MOST_ANSWERS + 1))
+    many = tuple(text(f"did={n}") for n in range(MAX_RECORDS + 1))
     dns.say(NAME, "TXT", Reply(many[:-1]), Reply(many))
-    assert len(await internet.names.texts(NAME)) == MOST_ANSWERS == 64
+    assert len(await internet.names.texts(NAME)) == MAX_RECORDS == 64
     with pytest.raises(PlatformUnavailable) as caught:
         await internet.names.texts(NAME)
     assert caught.value.why == "dns_too_many_answers"
@@ -186,7 +186,7 @@ async def test_the_server_that_answered_last_is_asked_first(dns: DnsServer) -> N
     """A silent one costs its time once, although the names that are asked for do not exist."""
     resolver = Resolver(["127.0.0.9", "127.0.0.1"], dns.port)
     with silent("127.0.0.9", dns.port):
-        for most in (SECONDS * SERVER_STAGGER + 0.5, 0.2, 0.2):
+        for most in (QUERY_SECONDS * SERVER_STAGGER + 0.5, 0.2, 0.2):
             started = monotonic()
             with pytest.raises(NameNotFound):
                 await resolver.texts("nothing.example.com")
@@ -197,8 +197,8 @@ async def test_another_resolv_conf_is_noticed(
     dns: DnsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Written over, replaced, not there at first, or named by another link."""
-    monkeypatch.setattr(names, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(names, "SECONDS", 0.3)
+    monkeypatch.setattr(names, "RESOLV_CONF_SECONDS", 0.0)
+    monkeypatch.setattr(names, "QUERY_SECONDS", 0.3)
     dns.say(NAME, "TXT", text("did=x"))
     good, bad = "# a remark\nnameserver 127.0.0.1\n", "search example.com\nnameserver 127.0.0.9\n"
     conf = tmp_path / "resolv.conf"
@@ -277,7 +277,7 @@ async def test_a_question_for_prefixes_that_is_not_answered_costs_little(
     started = monotonic()
     assert await asyncio.gather(*(internet.names.nat64() for _ in range(20))) == [()] * 20
     assert await internet.names.nat64() == ()
-    assert monotonic() - started < names.NAT64_ASK_SECONDS + 0.5
+    assert monotonic() - started < names.NAT64_QUERY_SECONDS + 0.5
 
 
 async def test_the_networks_nat64_prefixes_are_asked_for(

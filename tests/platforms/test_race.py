@@ -8,7 +8,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from service.platforms.egress.race import CONNECT_STAGGER_SECONDS, MOST_ADDRESSES, first_connection
+from service.platforms.egress.race import CONNECT_STAGGER_SECONDS, MAX_ADDRESSES, first_connection
 
 from .raw import ENOUGH_SECONDS
 
@@ -109,7 +109,7 @@ async def test_dead_addresses_are_given_up() -> None:
     field = Field(**dict.fromkeys("abcdefghij"))
     with pytest.raises(httpcore.ConnectError):
         await field.first("abcdefghij")
-    assert len(field.tried) == MOST_ADDRESSES
+    assert len(field.tried) == MAX_ADDRESSES
 
 
 async def test_a_caller_who_gives_up_leaves_nothing_behind() -> None:

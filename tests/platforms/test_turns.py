@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.platforms.egress.wire import READS_A_TURN
+from service.platforms.egress.wire import READS_PER_TURN
 from service.runtime.turns import Turns
 
 
@@ -14,7 +14,7 @@ async def reads(turns: Turns, count: int) -> None:
 async def test_others_get_a_turn_between_a_few_reads() -> None:
     """However many connections have something here, and however much: so many reads to a turn of
     the event loop, and each connection in its turn."""
-    turns = Turns(READS_A_TURN)
+    turns = Turns(READS_PER_TURN)
     done = [0] * 20
     left = 20 * 10
 
@@ -29,16 +29,16 @@ async def test_others_get_a_turn_between_a_few_reads() -> None:
     while left:
         before = left
         await asyncio.sleep(0)
-        assert before - left <= 2 * READS_A_TURN
-        assert max(done) - min(done) <= READS_A_TURN + 1
+        assert before - left <= 2 * READS_PER_TURN
+        assert max(done) - min(done) <= READS_PER_TURN + 1
     await asyncio.gather(*tasks)
 
 
 async def test_a_caller_that_is_gone_leaves_its_turn() -> None:
     """Whoever waited behind it goes on."""
-    turns = Turns(READS_A_TURN)
-    await reads(turns, READS_A_TURN)
-    gone = [asyncio.create_task(reads(turns, 1)) for _ in range(3 * READS_A_TURN)]
+    turns = Turns(READS_PER_TURN)
+    await reads(turns, READS_PER_TURN)
+    gone = [asyncio.create_task(reads(turns, 1)) for _ in range(3 * READS_PER_TURN)]
     last = asyncio.create_task(reads(turns, 1))
     await asyncio.sleep(0)
     for task in gone:

@@ -1,1 +1,1 @@
-"""Bluesky, and what else speaks AT Protocol."""
+"""Bluesky, and other servers that speak AT Protocol."""

@@ -1,9 +1,9 @@
-"""Bluesky: accounts joined by handle and app password.
+"""Bluesky: the adapter for accounts with a handle and an app password.
 
-The SDK makes the raw `com.atproto.server.*` calls on our guarded transport, with none of its
-session state: its own login would follow redirects and move to whatever server an answer names.
-Its models judge fields that we do not use, and its errors print what they hold, the password
-included. So answers are judged as they came, and nothing else of the SDK leaves this file.
+The SDK makes the raw `com.atproto.server.*` calls on our guarded transport, without its session
+state: its own login follows redirects and moves to the server that an answer names. Its models
+reject fields that we do not use, and its errors print the password. So this module reads the raw
+answers, and no object of the SDK leaves it.
 """
 
 import asyncio
@@ -36,44 +36,46 @@ from service.platforms.bluesky.handles import is_handle, tidy_handle
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
 from service.platforms.bluesky.limits import pause_until
 from service.platforms.bluesky.tokens import is_usable
+from service.platforms.bluesky.unavailable import unexpected
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
-from service.platforms.egress.egress import Answer, OneOrigin
+from service.platforms.egress.egress import Answer
 from service.platforms.egress.origin import Origin
+from service.platforms.egress.transport import OriginTransport
 
 APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
-"""Looser than Bluesky's own `[a-z2-7]`: other server software may use other letters."""
+"""Wider than Bluesky's own `[a-z2-7]`: other servers may use other letters."""
 CREATE_SESSION = "com.atproto.server.createSession"
 REFRESH_SESSION = "com.atproto.server.refreshSession"
 DELETE_SESSION = "com.atproto.server.deleteSession"
-HOUSE = re.compile(
+BLUESKY_SERVER = re.compile(
     r"https://(bsky\.social|[a-z0-9-]+(\.[a-z0-9-]+)*\.host\.bsky\.network)", re.ASCII
 )
-"""Bluesky's own servers: the entryway takes logins for all the others."""
+"""Bluesky's own servers. The entryway accepts logins for all of them."""
 
 
 class BlueskyPlatform:
-    """Logs in at the server that the account's own DID document names."""
+    """Logs in at the server that the account's DID document names."""
 
     card = CARD
 
-    def __init__(self, outside: EgressContext) -> None:
-        self._outside = outside
-        self._identity = Identity(outside)
+    def __init__(self, context: EgressContext) -> None:
+        self._context = context
+        self._identity = Identity(context)
         self._sdk: Any = None
         self._loading = asyncio.Lock()
 
     async def warm_up(self) -> None:
         if self._sdk is not None:
             return
-        async with self._loading:  # and not in as many threads as there are who wait for it
+        async with self._loading:  # concurrent callers share one load
             if self._sdk is None:
-                # in a thread: the SDK takes a second to load, and other calls go on meanwhile
+                # in a thread: the SDK takes a second to load
                 self._sdk = await asyncio.to_thread(_load_sdk)
 
     def tidy(self, credentials: Credentials) -> Credentials:
         handle = tidy_handle(credentials["handle"])
-        if not is_handle(handle, test_names=self._outside.handle_resolver is not None):
+        if not is_handle(handle, test_names=self._context.handle_resolver is not None):
             raise answers.invalid(InvalidCredentialsCause.MALFORMED_HANDLE)
         app_password = credentials["appPassword"].strip()
         if not APP_PASSWORD.fullmatch(app_password):
@@ -81,9 +83,9 @@ class BlueskyPlatform:
         return Credentials(handle=handle, appPassword=app_password)
 
     def asked_host(self, credentials: Credentials) -> str:
-        # the last two labels: any number of names below them may lead to the same servers. Where
-        # the public can register names below two labels, they share a budget; tenants that ask
-        # little pass all the same
+        # the last two labels: all names below them may be on the same servers. Under a public
+        # suffix of two labels, unrelated names share a budget; tenants that make few lookups still
+        # pass
         return ".".join(credentials["handle"].split(".")[-2:])
 
     async def identify(self, credentials: Credentials) -> Account:
@@ -91,7 +93,7 @@ class BlueskyPlatform:
             account = await self._identity.account(credentials["handle"])
         except NoSuchAccount:
             raise answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND) from None
-        # a server that may not be reached is refused before the password is near the network
+        # reject a forbidden server before the password is sent anywhere
         self._transport(account.origin)
         return account
 
@@ -105,7 +107,7 @@ class BlueskyPlatform:
         body = {"identifier": account.account_id, "password": secret}
         with at_step(PlatformUnavailableStep.SERVER):
             answer = await self._call(account.origin, CREATE_SESSION, body=body)
-            now = self._outside.clock.now()
+            now = self._context.clock.now()
             pause = pause_until(answer.headers, now)
             try:
                 session = answers.login(answer, account.account_id, now, is_proof=is_proof)
@@ -120,11 +122,10 @@ class BlueskyPlatform:
         with at_step(PlatformUnavailableStep.SERVER):
             answer = await self._call(account.origin, REFRESH_SESSION, token=session.refresh_token)
             try:
-                return answers.refreshed(answer, account.account_id, self._outside.clock.now())
+                return answers.refreshed(answer, account.account_id, self._context.clock.now())
             except ServiceError:
-                # Another account's session is nothing that we keep. One of this account that we
-                # cannot read stays: it is the next step of the stored session, whose token is asked
-                # for it again. To end it would end the stored session, too.
+                # End a session of another account. Keep an unreadable one of this account: it is
+                # the successor of the stored session, so ending it ends the stored session too.
                 if answers.is_of_another_account(answer, account.account_id):
                     for opened in answers.opened(answer):
                         if opened.refresh_token != session.refresh_token:
@@ -132,33 +133,35 @@ class BlueskyPlatform:
                 raise
 
     async def resolve_account(self, account: Account) -> Account:
-        return await self._identity.as_named(account)
+        return await self._identity.resolve_account(account)
 
     async def account_status(self, account: Account) -> AccountStatus:
-        question = {"did": account.account_id}
+        params = {"did": account.account_id}
         with at_step(PlatformUnavailableStep.SERVER):
             try:
                 answer = XrpcAnswer.of(
-                    await self._ask(account, "com.atproto.sync.getRepoStatus", question)
+                    await self._get(account, "com.atproto.sync.getRepoStatus", params)
                 )
             except PlatformUnavailable as error:
-                # one that was cut off is no answer; others are, though they cannot be taken
+                # an answer that cannot be read is an answer; one that was cut off is not
                 if (
                     error.cause is PlatformUnavailableCause.UNEXPECTED_ANSWER
                     and error.retry_after is None
                 ):
                     return AccountStatus.UNKNOWN
                 raise
-            if answer.is_limit:
-                answers.refuse_status(answer, self._outside.clock.now())
+            if answer.is_rate_limit:
+                answers.raise_status(answer, self._context.clock.now())
             return answers.account_status(answer, account.account_id)
 
     def may_share_credentials(self, origin: str, other: str) -> bool:
-        return origin == other or bool(HOUSE.fullmatch(origin) and HOUSE.fullmatch(other))
+        return origin == other or bool(
+            BLUESKY_SERVER.fullmatch(origin) and BLUESKY_SERVER.fullmatch(other)
+        )
 
     async def display_name(self, account: Account) -> str | None:
         # a public record of the account's own repository
-        answer = await self._ask(
+        answer = await self._get(
             account,
             "com.atproto.repo.getRecord",
             {"repo": account.account_id, "collection": "app.bsky.actor.profile", "rkey": "self"},
@@ -166,42 +169,42 @@ class BlueskyPlatform:
         return answers.display_name(answer.content) if answer.status_code == 200 else None
 
     async def log_out(self, session: Session, origin: str) -> None:
-        # the refresh token ends the session at most servers; at others, the access token does
+        # most servers expect the refresh token here; others the access token
         answer = await self._call(origin, DELETE_SESSION, token=session.refresh_token)
         if answers.wants_access_token(answer) and is_usable(session.access_token):
             answer = await self._call(origin, DELETE_SESSION, token=session.access_token)
-        answers.check_logged_out(answer, self._outside.clock.now())
+        answers.check_logged_out(answer, self._context.clock.now())
 
     def _end_later(self, session: Session, origin: str) -> None:
         """End a session in the background: a server that hangs delays no verdict."""
-        self._outside.leave(end_session(self, session, origin))
+        self._context.spawn(end_session(self, session, origin))
 
-    async def _ask(self, account: Account, method: str, question: dict[str, str]) -> Answer:
-        """What the account's server answers anybody."""
+    async def _get(self, account: Account, method: str, params: dict[str, str]) -> Answer:
+        """Call a method of the account's server without authentication."""
         origin = Origin.parse(account.origin)
         try:
-            return await self._outside.egress.get(
+            return await self._context.egress.get(
                 origin,
                 f"/xrpc/{method}",
-                question,
-                trusted=origin in self._outside.account_servers,
+                params,
+                trusted=origin in self._context.account_servers,
             )
         except NameNotFound as error:
-            answers.refuse_call(error)
+            answers.raise_call(error)
 
-    def _transport(self, origin: str) -> OneOrigin:
+    def _transport(self, origin: str) -> OriginTransport:
         parsed = Origin.parse(origin)
         with at_step(PlatformUnavailableStep.SERVER):
-            return self._outside.egress.transport(
-                parsed, trusted=parsed in self._outside.account_servers
+            return self._context.egress.transport(
+                parsed, trusted=parsed in self._context.account_servers
             )
 
     async def _call(
         self, origin: str, method: str, *, token: str = "", body: dict[str, str] | None = None
     ) -> XrpcAnswer:
-        """The answer of an account's server, whatever it is.
+        """Return the answer of an account's server, with any status.
 
-        Raises PlatformUnavailable where none came, or *token* cannot be sent.
+        Raises PlatformUnavailable if no answer arrives, or *token* cannot be sent in a header.
         """
         content, headers = None, {}
         if body is not None:
@@ -209,9 +212,7 @@ class BlueskyPlatform:
         elif is_usable(token):
             headers = {"authorization": f"Bearer {token}"}
         else:
-            raise PlatformUnavailable(
-                PlatformUnavailableCause.UNEXPECTED_ANSWER, "wrong_shape", retry_after=None
-            )
+            raise unexpected("wrong_shape")
         await self.warm_up()
         kept = _KeptAnswer(self._transport(origin))
         request = self._sdk.AsyncRequest(transport=kept, trust_env=False, timeout=None)
@@ -219,31 +220,33 @@ class BlueskyPlatform:
         try:
             await client.invoke_procedure(method, content=content, headers=headers)
         except BaseException as error:
-            # what the SDK makes of an answer that came is of no account
+            # ignore the SDK's errors about an answer that did arrive
             if kept.answer is None and method == CREATE_SESSION:
-                # it was cut off, or is too large: what has come of it may hold the session
+                # the part of the answer that did arrive may contain a session
                 for opened in answers.opened(kept.part):
                     self._end_later(opened, origin)
             if not isinstance(error, Exception):
                 raise
             if kept.answer is None:
-                answers.refuse_call(error)
+                answers.raise_call(error)
         assert kept.answer is not None, "a call that returns has been answered"
         return kept.answer
 
 
 class _KeptAnswer(httpx.AsyncBaseTransport):
-    """Keeps the answer as it came, before the SDK reads it."""
+    """Keeps the raw answer, before the SDK parses it."""
 
-    def __init__(self, transport: OneOrigin) -> None:
+    def __init__(self, transport: OriginTransport) -> None:
         self.origin = transport.origin
         self.answer: XrpcAnswer | None = None
         self._transport = transport
 
     @property
     def part(self) -> XrpcAnswer:
-        """What has come of an answer so far."""
-        return XrpcAnswer(self._transport.status, httpx.Headers(), bytes(self._transport.body))
+        """The part of an answer that has arrived."""
+        return XrpcAnswer(
+            self._transport.received.status, httpx.Headers(), bytes(self._transport.received.body)
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)

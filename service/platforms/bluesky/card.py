@@ -1,4 +1,4 @@
-"""Bluesky's card: what callers are told of it, and the form for its credentials."""
+"""Bluesky's card: its description for callers, and the form for its credentials."""
 
 from service.domain.model import AuthMethod, CredentialField, PlatformCard
 

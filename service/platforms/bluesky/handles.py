@@ -1,4 +1,4 @@
-"""Handles and DIDs: what people type, tidied, and the shapes the AT Protocol allows.
+"""Handles and DIDs: tidying of typed handles, and the forms that the AT Protocol allows.
 
 Source: the AT Protocol specifications "Handle" and "DID".
 """
@@ -9,10 +9,10 @@ import unicodedata
 HANDLE = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
 )
-REFUSED_ENDINGS = frozenset(
+RESERVED_TLDS = frozenset(
     ("alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion")
 )
-# of bsky.app and of other apps that show the same accounts: their links have the same path
+# bsky.app and other apps that show the same accounts use the same paths
 PROFILE_LINK = re.compile(
     r"(?:https?://)?(?:[a-z0-9-]+\.)+[a-z0-9-]+/"
     r"(?:#/)?(?:[a-z0-9_-]+/){0,3}profile/(?:%40)?([^/?#]+)(?:[/?#].*)?",
@@ -26,8 +26,11 @@ DID_WEB = re.compile(
 
 
 def tidy_handle(typed: str) -> str:
-    """*typed* without what comes along by accident: white space, invisible and bidi marks at the
-    ends, one `@` or `at://`, the link of a profile page around it, capitals."""
+    """Return the handle in *typed*, in lower case.
+
+    Removes white space, invisible characters and bidi marks at the ends, one `@` or `at://`, and
+    the URL of a profile page around the handle.
+    """
     handle = _trim(typed)
     bare = _trim(handle[1:]) if handle.startswith("@") else handle
     if link := PROFILE_LINK.fullmatch(bare):
@@ -40,21 +43,21 @@ def tidy_handle(typed: str) -> str:
 
 
 def is_handle(text: str, *, test_names: bool = False) -> bool:
-    """Whether *text* is a handle that may be resolved; `.test` ones only with *test_names*."""
+    """Whether *text* is a handle that may be resolved. *test_names*: allow `.test`."""
     if not HANDLE.fullmatch(text):
         return False
-    ending = text.rpartition(".")[2]
-    return ending not in REFUSED_ENDINGS and (test_names or ending != "test")
+    tld = text.rpartition(".")[2]
+    return tld not in RESERVED_TLDS and (test_names or tld != "test")
 
 
 def web_host(did: str) -> str | None:
-    """The host of a did:web, which is a host name alone: no path, no port."""
+    """Return the host of a did:web without path and port; None for any other text."""
     match = DID_WEB.fullmatch(did)
     return match[1] if match else None
 
 
 def is_did(text: str) -> bool:
-    """Whether *text* is a DID of a method that the AT Protocol allows."""
+    """Whether *text* is a did:plc, or a did:web without path and port."""
     return bool(DID_PLC.fullmatch(text)) or web_host(text) is not None
 
 
@@ -72,5 +75,5 @@ def _is_blank(character: str) -> bool:
 
 
 def _ascii_lower(text: str) -> str:
-    # str.lower() would turn the Kelvin sign into k: another handle than was typed
+    # str.lower() turns the Kelvin sign into k, which is a different handle
     return text.lower() if text.isascii() else text

@@ -1,4 +1,4 @@
-"""Identity: handle → DID → document → back-link → account server.
+"""Identity: resolves a handle → DID → document → back-link → account server.
 
 Source: the AT Protocol specifications "Handle", "DID" and "Identity".
 """
@@ -10,37 +10,40 @@ from service.domain.errors import PlatformUnavailable
 from service.domain.model import Account, PlatformUnavailableCause, PlatformUnavailableStep
 from service.domain.platform import AccountGone
 from service.domain.steps import at_step
-from service.platforms.bluesky import json_text
 from service.platforms.bluesky.handles import is_did, is_handle, web_host
-from service.platforms.bluesky.limits import retry_after_seconds
+from service.platforms.bluesky.unavailable import bad_status, json_object, unexpected
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
-from service.platforms.egress.egress import BEGINNING_BYTES, Answer
+from service.platforms.egress.egress import Answer
 from service.platforms.egress.origin import Origin
+from service.platforms.egress.pool import BEGINNING_BYTES
 
 SERVER_ID = "#atproto_pds"
-BLANK = (
+JS_WHITE_SPACE = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
-"""What the reference implementation's language trims: not quite what Python's does."""
+"""What JavaScript's `trim` removes, for the reference implementation. `str.strip` differs."""
 
 
 class NoSuchAccount(Exception):
-    """It is certain that this handle leads to no account."""
+    """The handle certainly leads to no account."""
 
 
 class Identity:
-    """Finds the account that a handle names, proved both ways. There is no fallback host."""
+    """Finds the account of a handle: the handle names the DID, and its document the handle.
 
-    def __init__(self, outside: EgressContext) -> None:
-        self._outside = outside
+    There is no fallback server.
+    """
+
+    def __init__(self, context: EgressContext) -> None:
+        self._context = context
 
     async def account(self, handle: str) -> Account:
-        """The DID, the handle and the server of *handle*.
+        """Return the DID, the handle and the server of *handle*.
 
-        Raises NoSuchAccount where the answers say that there is none, and PlatformUnavailable
-        where they say nothing.
+        Raises NoSuchAccount if the answers prove that there is none, and PlatformUnavailable if
+        they prove nothing.
         """
         did = await self.did(handle)
         document = await self.document(did)
@@ -48,11 +51,11 @@ class Identity:
             raise NoSuchAccount("the document does not name the handle back")
         return Account(did, handle, str(named_server(document)))
 
-    async def as_named(self, account: Account) -> Account:
-        """*account* as its document names it now: with its server, and with its handle where that
-        is proved both ways, else the one that it had.
+    async def resolve_account(self, account: Account) -> Account:
+        """Return *account* with the server, and the handle, that its document names now.
 
-        Raises AccountGone where the DID has ended for good, and PlatformUnavailable.
+        Keeps the previous handle unless the new one leads back to the DID. Raises AccountGone if
+        the DID is tombstoned, and PlatformUnavailable.
         """
         try:
             document = await self.document(account.account_id)
@@ -61,7 +64,7 @@ class Identity:
         try:
             server = str(named_server(document))
         except NoSuchAccount:
-            raise _unexpected("no_server_named").at(PlatformUnavailableStep.DOCUMENT) from None
+            raise unexpected("no_server_named").at(PlatformUnavailableStep.DOCUMENT) from None
         handle = named_handle(document) or account.username
         if handle != account.username and not await self._leads_to(handle, account.account_id):
             handle = account.username
@@ -74,14 +77,14 @@ class Identity:
             return False
 
     async def did(self, handle: str) -> str:
-        """The DID that *handle* leads to, which may name another handle.
+        """Return the DID that *handle* leads to. Its document may name another handle.
 
-        By the text record, or by the well-known file where there is none or none can be had.
-        Raises NoSuchAccount and PlatformUnavailable.
+        Reads the text record, or else the well-known file. Raises NoSuchAccount and
+        PlatformUnavailable.
         """
         with at_step(PlatformUnavailableStep.HANDLE):
-            if self._outside.handle_resolver is not None:
-                did = await self._did_by_resolver(self._outside.handle_resolver, handle)
+            if self._context.handle_resolver is not None:
+                did = await self._did_by_resolver(self._context.handle_resolver, handle)
             else:
                 did = await self._did_by_name(handle)
             if not is_did(did):
@@ -101,13 +104,16 @@ class Identity:
         except (NoSuchAccount, PlatformUnavailable):
             if failed is None:
                 raise
-            # the text record may well be there, and then the file does not matter
+            # the text record may exist, and it takes precedence over the file
             raise failed from None
 
     async def did_by_text_record(self, handle: str) -> str:
-        """Raises NameNotFound where there is no text record with a DID, NoSuchAccount where there
-        are several DIDs, and PlatformUnavailable."""
-        texts = await self._outside.names.texts(f"_atproto.{handle}")
+        """Return the DID in the text records of *handle*.
+
+        Raises NameNotFound if there is none, NoSuchAccount if there are several, and
+        PlatformUnavailable.
+        """
+        texts = await self._context.names.texts(f"_atproto.{handle}")
         dids = {text.removeprefix("did=") for text in texts if text.startswith("did=")}
         if not any(dids):
             raise NameNotFound(handle)
@@ -116,26 +122,28 @@ class Identity:
         return dids.pop()
 
     async def did_by_well_known(self, handle: str) -> str:
-        """What stands for the DID in the well-known file. Raises NoSuchAccount and
-        PlatformUnavailable."""
+        """Return the DID in the well-known file; it may be malformed.
+
+        Raises NoSuchAccount and PlatformUnavailable.
+        """
         try:
-            answer = await self._outside.egress.beginning(
+            answer = await self._context.egress.beginning(
                 Origin("https", handle, 443), "/.well-known/atproto-did"
             )
         except NameNotFound as error:
             raise NoSuchAccount(error.why) from None
-        # the first line, whatever the status, as the reference implementation takes it
+        # the first line, with any status, as in the reference implementation
         text = answer.content.decode("utf-8", "replace").removeprefix("\ufeff")
         first, newline, _ = text.partition("\n")
         is_whole = bool(newline) or len(answer.content) < BEGINNING_BYTES
-        if is_whole and (did := first.strip(BLANK)).startswith("did:"):
+        if is_whole and (did := first.strip(JS_WHITE_SPACE)).startswith("did:"):
             return did
         if answer.is_success or answer.status_code in (404, 410):
             raise NoSuchAccount("no DID in the well-known file")
-        raise self._odd(answer)
+        raise self._bad_status(answer)
 
     async def _did_by_resolver(self, resolver: Origin, handle: str) -> str:
-        answer = await self._outside.egress.get(
+        answer = await self._context.egress.get(
             resolver,
             "/xrpc/com.atproto.identity.resolveHandle",
             {"handle": handle},
@@ -146,99 +154,63 @@ class Identity:
             if named in ("InvalidRequest", "HandleNotFound"):
                 raise NoSuchAccount("the resolver knows no such handle")
         if answer.status_code != 200:
-            raise self._odd(answer)
+            raise self._bad_status(answer)
         did = json_object(answer.content).get("did")
         if not isinstance(did, str):
-            raise _unexpected("resolver_answer")
+            raise unexpected("resolver_answer")
         return did
 
     async def document(self, did: str) -> Mapping[str, Any]:
-        """The DID's document. Raises NoSuchAccount where the DID has ended for good, and
-        PlatformUnavailable."""
+        """Return the document of *did*.
+
+        Raises NoSuchAccount if the DID is tombstoned, and PlatformUnavailable.
+        """
         with at_step(PlatformUnavailableStep.DOCUMENT):
             host = web_host(did)
             try:
                 if host is not None:
-                    answer = await self._outside.egress.get(
+                    answer = await self._context.egress.get(
                         Origin("https", host, 443), "/.well-known/did.json"
                     )
                 else:
-                    answer = await self._outside.egress.get(
-                        self._outside.directory, f"/{did}", trusted=True
+                    answer = await self._context.egress.get(
+                        self._context.directory, f"/{did}", trusted=True
                     )
             except NameNotFound as error:
-                raise error.refusal() from None
-            if host is None and await self._has_ended(did, answer.status_code):
+                raise error.unavailable() from None
+            if host is None and await self._is_tombstoned(did, answer.status_code):
                 raise NoSuchAccount("the directory has a tombstone")
             if not answer.is_success:
-                # a directory that does not know a DID proves nothing: it may be behind
-                behind = host is None and answer.status_code == 404
-                raise self._odd(answer, retry_after=30 if behind else None)
+                # a directory without the DID proves nothing: it may lag behind
+                may_lag = host is None and answer.status_code == 404
+                raise self._bad_status(answer, is_temporary=may_lag)
             document = json_object(answer.content)
             if document.get("id") != did:
-                raise _unexpected("another_document")
+                raise unexpected("another_document")
             return document
 
-    def _odd(self, answer: Answer, retry_after: float | None = None) -> PlatformUnavailable:
-        """The refusal that an answer becomes for its status; with the server's own Retry-After."""
-        error = odd_status(answer.status_code, retry_after=retry_after)
-        if error.retry_after is not None:
-            asked = retry_after_seconds(answer.headers, self._outside.clock.now())
-            error.retry_after = asked or error.retry_after
-        return error
+    def _bad_status(self, answer: Answer, *, is_temporary: bool = False) -> PlatformUnavailable:
+        now = self._context.clock.now()
+        return bad_status(answer.status_code, answer.headers, now, is_temporary=is_temporary)
 
-    async def _has_ended(self, did: str, status: int) -> bool:
-        """Whether the directory says that *did* has ended for good.
+    async def _is_tombstoned(self, did: str, status: int) -> bool:
+        """Whether the directory has a tombstone for *did*.
 
-        plc.directory says so by its status; others, the published server among them, by the last
-        entry of its log alone.
+        plc.directory answers 410. Other directories, such as the published server, answer 404, and
+        only the last entry of the log shows the tombstone.
         """
         if status != 404:
             return status == 410
-        last = await self._outside.egress.get(
-            self._outside.directory, f"/{did}/log/last", trusted=True
+        last = await self._context.egress.get(
+            self._context.directory, f"/{did}/log/last", trusted=True
         )
         return last.status_code == 200 and json_object(last.content).get("type") == "plc_tombstone"
 
 
-def odd_status(status: int, *, retry_after: float | None = None) -> PlatformUnavailable:
-    """The refusal that an answer of *status* becomes where its status alone can be judged.
-
-    *retry_after*: in seconds, where waiting helps although the status alone does not say so.
-    """
-    waits = status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
-    cause = (
-        PlatformUnavailableCause.SERVER_ERROR
-        if status >= 500
-        else PlatformUnavailableCause.UNEXPECTED_ANSWER
-    )
-    return PlatformUnavailable(
-        PlatformUnavailableCause.BUSY if status == 429 else cause,
-        f"status_{status}",
-        retry_after=30 if waits else retry_after,
-        http_status=status,
-    )
-
-
-def json_object(content: bytes) -> dict[str, Any]:
-    """The JSON object in *content*, which is UTF-8; raises PlatformUnavailable."""
-    try:
-        value = json_text.parse(content)
-    except ValueError:
-        raise _unexpected("not_json") from None
-    if not isinstance(value, dict):
-        raise _unexpected("wrong_shape")
-    return value
-
-
-def _unexpected(why: str) -> PlatformUnavailable:
-    return PlatformUnavailable(PlatformUnavailableCause.UNEXPECTED_ANSWER, why, retry_after=None)
-
-
 def named_handle(document: Mapping[str, Any]) -> str | None:
-    """The first handle that *document* names; the specification has any others ignored."""
+    """Return the first handle in *document*. By the specification, others are ignored."""
     for name in _list(document, "alsoKnownAs"):
-        # str.lower() would turn the Kelvin sign into k
+        # str.lower() turns the Kelvin sign into k
         if isinstance(name, str) and name.isascii():
             scheme, handle = name[:5].lower(), name[5:].lower()
             if scheme == "at://" and is_handle(handle, test_names=True):
@@ -247,10 +219,9 @@ def named_handle(document: Mapping[str, Any]) -> str | None:
 
 
 def named_server(document: Mapping[str, Any]) -> Origin:
-    """The account server that *document* names: the first service of that id decides.
+    """Return the account server in *document*: the first service with that id.
 
-    Raises NoSuchAccount where there is none, and PlatformUnavailable where it is none that may be
-    reached.
+    Raises NoSuchAccount if there is none, and PlatformUnavailable if it may not be reached.
     """
     for service in _list(document, "service"):
         if isinstance(service, dict) and service.get("id") in _server_ids(document):

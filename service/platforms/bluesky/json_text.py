@@ -1,23 +1,23 @@
-"""JSON text, as servers write it: taken as leniently as the clients of others take it."""
+"""JSON text from servers, parsed as leniently as other clients parse it."""
 
 import json
 from typing import NoReturn
 
 MAX_DIGITS = 4000
-"""Python refuses to read a longer integer."""
+"""Python rejects longer integers; they are parsed as floats."""
 
 
 def parse(content: bytes) -> object:
-    """The value in *content*, which is UTF-8; what is none is replaced. Raises ValueError."""
+    """Parse UTF-8, with invalid bytes replaced; raise ValueError if it is not JSON."""
     text = content.decode("utf-8-sig", "replace")
     try:
-        # json alone would take NaN, too
-        return json.loads(text, parse_constant=_refuse, parse_int=_number)
+        # json alone also accepts NaN and Infinity
+        return json.loads(text, parse_constant=_reject, parse_int=_number)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
-def _refuse(name: str) -> NoReturn:
+def _reject(name: str) -> NoReturn:
     raise ValueError(name)
 
 

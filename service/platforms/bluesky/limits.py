@@ -1,6 +1,6 @@
-"""Bluesky's limits: how long an answer's headers ask us to wait.
+"""Bluesky's limits: how long the headers of an answer ask us to wait.
 
-The headers, and the forms of each:
+The headers and their forms:
 
     Retry-After                                 seconds, or a date
     RateLimit-Reset, X-RateLimit-Reset          seconds from now, a time since 1970, or a date
@@ -8,12 +8,12 @@ The headers, and the forms of each:
                                                 `"name";r=0;t=40`
     RateLimit-Remaining, X-RateLimit-Remaining  a number
 
-- A 429 waits for the longest of all that make sense, or 60 s: a login made too early is lost, and
-  an account has few of them a day.
-- Other statuses that may pass wait for Retry-After alone. The other headers come with every answer.
-- After any answer to a login, a limit of which 0 remain counts until its reset, or for 60 s.
+- A 429 waits for the longest valid value, or 60 s: a login that is too early is wasted, and an
+  account has few per day.
+- Other temporary errors wait for Retry-After only: the other headers are on every answer.
+- After any answer to a login, a limit with 0 remaining lasts until its reset, or 60 s.
 
-A time in the past, zero and a negative number make no sense. Every wait is from 1 s to 24 h.
+A time in the past, zero and a negative number are invalid. Every wait is from 1 s to 24 h.
 """
 
 import re
@@ -27,10 +27,10 @@ from service.domain.model import SECOND, Micros
 
 MAX_WAIT_SECONDS = 24 * 3600.0
 DEFAULT_WAIT_SECONDS = 60.0
-MIN_TIME = 1e8
-"""Smaller numbers are lengths: as a time, this is in 1973; as a length, it is three years."""
-MAX_TIME = 1e11
-"""Larger numbers are times in milliseconds, or in yet smaller units."""
+MIN_TIMESTAMP = 1e8
+"""Smaller numbers are durations. As a time, this is in 1973; as a duration, it is three years."""
+MAX_TIMESTAMP = 1e11
+"""Larger numbers are times in milliseconds or smaller units."""
 YEAR_SECONDS = 366 * 24 * 3600.0
 MAX_VALUE_LENGTH = 64
 NUMBER = re.compile(r"[0-9]{1,40}(\.[0-9]{1,9})?", re.ASCII)
@@ -38,25 +38,25 @@ NONE_LEFT = re.compile(r"0+(\.0+)?|-[0-9]+(\.[0-9]+)?", re.ASCII)
 PARAMETER = re.compile(r"\b(remaining|reset|r|t)=(-?[0-9]{1,40})", re.ASCII)
 
 Clocks = Sequence[float]
-"""Our time, and the server's if it sent a Date. A server's times are by its own clock."""
+"""Our time, and the server's if it sent a Date header. Its times are by its own clock."""
 Limit = Mapping[str, str]
 
 
 def limit_seconds(headers: httpx.Headers, now: Micros) -> float:
-    """How long a 429 asks us to wait."""
+    """Return how long a 429 asks us to wait, in seconds."""
     clocks = _clocks(headers, now)
     waits = [*_retry_after(headers, clocks), *_resets(_limits(headers), clocks)]
     return _bounded(max(waits, default=DEFAULT_WAIT_SECONDS))
 
 
 def retry_after_seconds(headers: httpx.Headers, now: Micros) -> float | None:
-    """How long the header Retry-After asks us to wait, if it does."""
+    """Return the wait of the header Retry-After, in seconds; None without a valid one."""
     waits = list(_retry_after(headers, _clocks(headers, now)))
     return _bounded(max(waits)) if waits else None
 
 
 def pause_until(headers: httpx.Headers, now: Micros) -> Micros | None:
-    """Until when no further login is allowed, if the answer says that none remains."""
+    """Return when the next login is allowed, if the answer says that none remains now."""
     spent = [limit for limit in _limits(headers) if NONE_LEFT.fullmatch(limit.get("remaining", ""))]
     if not spent:
         return None
@@ -67,9 +67,9 @@ def pause_until(headers: httpx.Headers, now: Micros) -> Micros | None:
 def _retry_after(headers: httpx.Headers, clocks: Clocks) -> Iterator[float]:
     for value in headers.get_list("retry-after"):
         number = _number(value)
-        # by the standard a number is a length, but some servers send the time
-        is_length = number is not None and abs(_as_time(number) - clocks[0]) > YEAR_SECONDS
-        if wait := number if is_length else _wait(value, clocks):
+        # the standard says that a number is a duration, but some servers send a time
+        is_duration = number is not None and abs(_as_time(number) - clocks[0]) > YEAR_SECONDS
+        if wait := number if is_duration else _wait(value, clocks):
             yield wait
 
 
@@ -80,45 +80,45 @@ def _resets(limits: Iterable[Limit], clocks: Clocks) -> Iterator[float]:
 
 
 def _limits(headers: httpx.Headers) -> Iterator[Limit]:
-    """The limits in the headers: what remains of each, and its reset, where they are told."""
+    """Yield each limit in the headers, with `remaining` and `reset` where they are stated."""
     for prefix in ("ratelimit", "x-ratelimit"):
         left = headers.get_list(f"{prefix}-remaining")
         remaining = next(filter(NONE_LEFT.fullmatch, left), "")
         for reset in headers.get_list(f"{prefix}-reset") or [""]:
             yield {"remaining": remaining, "reset": reset}
-    long = {"r": "remaining", "t": "reset"}
+    full_names = {"r": "remaining", "t": "reset"}
     for value in headers.get_list("ratelimit"):
-        # the older form separates the parameters of one limit by commas, the newer one the limits
+        # commas separate the parameters of one limit in the older form, and limits in the newer one
         for part in value.split(",") if ";" in value else [value]:
-            yield {long.get(name, name): told for name, told in PARAMETER.findall(part)}
+            yield {full_names.get(name, name): number for name, number in PARAMETER.findall(part)}
 
 
 def _wait(value: str, clocks: Clocks) -> float | None:
-    """The seconds from now that *value* tells, as a length or a time; none unless in the future."""
+    """Return the seconds from now that *value* states, as a duration or a time in the future."""
     number = _number(value)
-    if number is not None and number < MIN_TIME:
+    if number is not None and number < MIN_TIMESTAMP:
         return number or None
     time = _date(value) if number is None else _as_time(number)
     if time is None:
         return None
-    # by our clock or the server's own: one of them may be wrong, and the sooner one does less harm
+    # by our clock or the server's: either may be wrong, and the shorter wait does less harm
     return min((time - clock for clock in clocks if time > clock), default=None)
 
 
 def _number(value: str) -> float | None:
-    """The number in *value*; the largest, where a header came several times and was joined."""
+    """Return the number in *value*; the largest one, if several headers were joined."""
     numbers = [part.strip().strip('"') for part in value[:MAX_VALUE_LENGTH].split(",")]
     return max(map(float, numbers)) if all(map(NUMBER.fullmatch, numbers)) else None
 
 
 def _as_time(number: float) -> float:
-    while number >= MAX_TIME:
+    while number >= MAX_TIMESTAMP:
         number /= 1000
     return number
 
 
 def _date(value: str) -> float | None:
-    """The time of a date as HTTP or ISO 8601 writes it, in seconds since 1970."""
+    """Parse an HTTP or ISO 8601 date to seconds since 1970; None if it is neither."""
     if not value.isascii() or len(value) > MAX_VALUE_LENGTH:
         return None
     for parse in (datetime.fromisoformat, parsedate_to_datetime):

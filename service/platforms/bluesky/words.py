@@ -1,38 +1,38 @@
-"""Bluesky's words: the errors that account servers are known to send, and what they mean.
+"""The errors that account servers are known to send, and what they mean.
 
-Read in the sources of fourteen servers; tests/platforms/answers.json has the answers, by server and
-version. Those without a server's name are the reference's, or those of several.
+Source: the code of fourteen servers; tests/platforms/answers.json has the answers, by server and
+version. An entry without a server's name is from the reference server, or from several.
 """
 
 import re
 
 from service.domain.model import AccountStatus
 
-LIMIT = "RateLimitExceeded"
-REFUSED_STATUSES = (400, 401, 403)
-REFUSED = frozenset(
+RATE_LIMIT = "RateLimitExceeded"
+REJECTED_STATUSES = (400, 401, 403)
+REJECTED = frozenset(
     (
         "AuthenticationRequired",
         "AuthenticationFailed",  # tranquil
         "InvalidCredentials",
     )
 )
-"""In answer to createSession: identifier and password were refused. This is a proof."""
+"""createSession rejected identifier and password. This is a proof."""
 
-SOUNDS_REFUSED = re.compile(
+SOUNDS_REJECTED = re.compile(
     r"(invalid|incorrect|wrong|bad) ?(identifier|handle|login|username|app ?password|password"
     r"|credentials?)|password (did|does) not match",
     re.IGNORECASE,
 )
-"""The same in words for people, of any server. They may mean something else, so this is no proof:
-it is only what a person who connects is told."""
-REFUSED_MESSAGES = frozenset(
+"""The same, in the wording of any server. It may mean something else, so it is not a proof; it is
+enough to reject a connect."""
+REJECTED_MESSAGES = frozenset(
     (
         (400, "InvalidRequest", ""),  # cocoon
         (401, "", "user not found"),  # millipds
     )
 )
-"""Others, by status, name and message."""
+"""More such answers, by status, error and message."""
 
 SECOND_FACTOR = frozenset(
     (
@@ -41,7 +41,7 @@ SECOND_FACTOR = frozenset(
     )
 )
 
-INACTIVE = {
+INACTIVE_ACCOUNTS = {
     "AccountTakedown": "takendown",
     "AccountTakenDown": "takendown",  # openfederation
     "AccountSuspended": "suspended",
@@ -52,7 +52,7 @@ INACTIVE = {
     "account_not_verified": "inactive",  # tranquil
 }
 
-ENDED = frozenset(
+SESSION_ENDED = frozenset(
     (
         "AuthRequired",  # pegasus
         "AuthenticationFailed",  # tranquil
@@ -62,10 +62,10 @@ ENDED = frozenset(
         "InvalidToken",
     )
 )
-"""In answer to refreshSession: the session is refreshed no more."""
+"""refreshSession: the session can no longer be refreshed."""
 NO_TOKEN = "AuthMissing"  # noqa: S105 - an error's name
-"""In answer to refreshSession: the token has not arrived. A proxy may have removed it."""
-BODY_REFUSED = ("InvalidRequest", "A request body was provided when none was expected")
+"""refreshSession: the token did not arrive. A proxy may have removed it."""
+BODY_REJECTED = ("InvalidRequest", "A request body was provided when none was expected")
 
 WRONG_TOKEN = frozenset(
     (
@@ -73,19 +73,26 @@ WRONG_TOKEN = frozenset(
         "AuthenticationFailed",  # tranquil
     )
 )
-"""In answer to deleteSession: servers that want the access token refuse the refresh token so."""
+"""deleteSession: the server rejected the refresh token because it expects the access token."""
 
 ACCOUNT_STATUSES = {
+    "deactivated": AccountStatus.DEACTIVATED,
+    "suspended": AccountStatus.SUSPENDED,
+    "takendown": AccountStatus.TAKEN_DOWN,
+    "deleted": AccountStatus.NOT_FOUND,
+}
+"""The statuses of accounts that are not active."""
+ACCOUNT_STATUS_ERRORS = {
     "RepoNotFound": AccountStatus.NOT_FOUND,
     "RepoDeactivated": AccountStatus.DEACTIVATED,
     "RepoSuspended": AccountStatus.SUSPENDED,
     "RepoTakendown": AccountStatus.TAKEN_DOWN,
 }
-"""In answer to getRepoStatus."""
+"""getRepoStatus, by error."""
 ACCOUNT_STATUS_MESSAGES = {
     "could not find account for did: {did}": AccountStatus.NOT_FOUND,
     "account for did: {did} is deactivated": AccountStatus.DEACTIVATED,
     "account for did: {did} is taken down": AccountStatus.TAKEN_DOWN,
     "repo not found": AccountStatus.NOT_FOUND,
 }
-"""In answer to getRepoStatus, by message: blue-nile, and ezpds for the last."""
+"""getRepoStatus, by message: blue-nile, and ezpds for the last one."""

@@ -1,1 +1,1 @@
-"""Guarded outbound calls: to public addresses alone, bounded in time and size."""
+"""Guarded outbound calls: public addresses only, with limits on time and size."""

@@ -1,7 +1,7 @@
 """Addresses: which of them are public, by an explicit list.
 
-Source: the IANA special-purpose address registries for IPv4 and IPv6. Python's own `is_global`
-lets 6to4 and 192.0.0.0/24 through, and NAT64 whatever it carries, so it is not used.
+Source: the IANA special-purpose address registries for IPv4 and IPv6. Python's own `is_global` is
+not used: it accepts 6to4, 192.0.0.0/24, and NAT64 addresses that carry a private IPv4 address.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ NOT_PUBLIC_V6 = tuple(
     )
 )
 NAT64 = IPv6Network("64:ff9b::/96")
-"""The prefix for all networks; a network may have one of its own."""
+"""The well-known prefix. A network may also have its own."""
 NAT64_BYTES = {
     32: (4, 5, 6, 7),
     40: (5, 6, 7, 9),
@@ -55,44 +55,44 @@ NAT64_BYTES = {
     64: (9, 10, 11, 12),
     96: (12, 13, 14, 15),
 }
-"""Where an address carries an IPv4 address, by the length of its prefix (RFC 6052)."""
-NAT64_SHOWN = (IPv4Address("192.0.0.170"), IPv4Address("192.0.0.171"))
-"""What ipv4only.arpa leads to: found in an address of IPv6, they show its prefix (RFC 7050)."""
+"""The bytes of an address that hold the IPv4 address, by prefix length (RFC 6052)."""
+IPV4ONLY_ADDRESSES = (IPv4Address("192.0.0.170"), IPv4Address("192.0.0.171"))
+"""The addresses of ipv4only.arpa. An IPv6 address with one in it reveals its prefix (RFC 7050)."""
 
 
 def is_public(address: str, nat64: Iterable[IPv6Network] = ()) -> bool:
-    """Whether *address* is one that anybody on the internet may be reached at.
+    """Whether *address* is reachable on the public internet.
 
-    An address that carries an IPv4 address is judged by that one: mapped ones, and those under
-    the prefixes *nat64* of this network.
+    An IPv4-mapped address, and one under the prefixes *nat64* of this network, is public if the
+    IPv4 address in it is.
     """
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
         if parsed.scope_id is not None:
             return False
-        parsed = _carried(parsed, nat64)
+        parsed = _unwrap(parsed, nat64)
     if isinstance(parsed, IPv4Address):
         return not any(parsed in network for network in NOT_PUBLIC_V4)
     return parsed in PUBLIC_V6 and not any(parsed in network for network in NOT_PUBLIC_V6)
 
 
-def nat64_prefix(shown: str) -> IPv6Network | None:
-    """The prefix of a network that gives ipv4only.arpa the IPv6 address *shown*."""
-    address = IPv6Address(shown)
+def nat64_prefix(answer: str) -> IPv6Network | None:
+    """Return the prefix of a network that resolves ipv4only.arpa to *answer*, an IPv6 address."""
+    address = IPv6Address(answer)
     for length in sorted(NAT64_BYTES, reverse=True):
-        if _inside(address, length) in NAT64_SHOWN:
+        if _embedded(address, length) in IPV4ONLY_ADDRESSES:
             return IPv6Network((address, length), strict=False)
     return None
 
 
-def _carried(address: IPv6Address, nat64: Iterable[IPv6Network]) -> IPv4Address | IPv6Address:
+def _unwrap(address: IPv6Address, nat64: Iterable[IPv6Network]) -> IPv4Address | IPv6Address:
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     for prefix in (NAT64, *nat64):
         if address in prefix:
-            return _inside(address, prefix.prefixlen)
+            return _embedded(address, prefix.prefixlen)
     return address
 
 
-def _inside(address: IPv6Address, length: int) -> IPv4Address:
-    return IPv4Address(bytes(address.packed[place] for place in NAT64_BYTES[length]))
+def _embedded(address: IPv6Address, length: int) -> IPv4Address:
+    return IPv4Address(bytes(address.packed[index] for index in NAT64_BYTES[length]))

@@ -1,4 +1,4 @@
-"""The outside: what every adapter is given to reach its platform's servers with."""
+"""EgressContext: the dependencies with which an adapter reaches its platform's servers."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from service.platforms.egress.origin import Origin
 
 @dataclass(frozen=True, slots=True)
 class EgressContext:
-    """The guarded way out, with the few origins that the operator trusts, each in its role."""
+    """Guarded outbound calls, and the origins that the operator trusts, each for one role."""
 
     egress: Egress
     names: Resolver
     clock: Clock
     directory: Origin
-    """The PLC directory: trusted for DID documents alone."""
+    """The PLC directory: trusted for DID documents only."""
     handle_resolver: Origin | None
-    """Trusted to resolve handles, and nothing else. Unset: DNS and the well-known file."""
+    """Trusted to resolve handles only. None: handles resolve by DNS and the well-known file."""
     account_servers: frozenset[Origin]
-    """Trusted as account servers, and nothing else."""
-    leave: Callable[[Coroutine[Any, Any, object]], None]
-    """Does work that nobody waits for, and that has a bound of its own."""
+    """Trusted as account servers only."""
+    spawn: Callable[[Coroutine[Any, Any, object]], None]
+    """Runs work in the background. The work must have a time limit of its own."""

@@ -1,6 +1,6 @@
-"""Names: DNS, asked with absolute names, a deadline and bounds.
+"""DNS: queries for absolute names, with a deadline and limits.
 
-The name servers are the machine's, as its resolv.conf names them now, or those that are given.
+The name servers are those in the system's resolv.conf, which is reread at run time, or those given.
 """
 
 import asyncio
@@ -24,54 +24,54 @@ from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress.addresses import nat64_prefix
 from service.platforms.egress.race import first_of
 
-SECONDS = 3.0
-MOST_ANSWERS = 64
+QUERY_SECONDS = 3.0
+MAX_RECORDS = 64
 RESOLV_CONF = Path("/etc/resolv.conf")
-MOST_SERVERS = 3
-LOOK_EVERY = 1.0
-"""How often resolv.conf is read while questions are asked, in seconds."""
+MAX_SERVERS = 3
+RESOLV_CONF_SECONDS = 1.0
+"""How long the contents of resolv.conf are cached."""
 OTHER_FAMILY_SECONDS = 0.3
-"""What the addresses of one family wait for those of the other."""
+"""How long the addresses of one family wait for those of the other."""
 NAT64_NAME = "ipv4only.arpa"
-"""A name with IPv4 addresses alone: those of IPv6 that DNS64 gives it show its prefix (RFC 7050)"""
+"""A name with IPv4 addresses only: IPv6 answers come from DNS64, with its prefix (RFC 7050)."""
 NAT64_SECONDS = 60.0
-"""How long the prefixes that were found are used."""
-NAT64_ASK_SECONDS = 1.0
+"""How long the prefixes are cached."""
+NAT64_QUERY_SECONDS = 1.0
 SERVER_STAGGER = 0.25
-"""How long a name server is asked alone before the next one is asked, too: as a part of SECONDS."""
+"""Delay before the next name server is queried as well, as a fraction of QUERY_SECONDS."""
 
 
 Found = dns.resolver.Answer | None
-"""An answer; None, where it is that there is no such name."""
+"""None: the name does not exist."""
 
 
 class NameNotFound(Exception):
-    """The domain name system says that there is no such name, or no such record there."""
+    """DNS reports that the name, or a record of this type, does not exist."""
 
     why = "no_such_name"
-    """A word for our own log; it is never sent."""
+    """For the log; never sent to callers."""
 
-    def refusal(self) -> PlatformUnavailable:
-        """What it is where the name is a server's, rather than a handle."""
+    def unavailable(self) -> PlatformUnavailable:
+        """Return the error to raise if the name is a server's, and not a handle."""
         cause = PlatformUnavailableCause.ADDRESS_NOT_ALLOWED
         return PlatformUnavailable(cause, self.why, retry_after=None)
 
 
 class NameNotPublic(NameNotFound):
-    """The name leads to an address that is not public.
+    """The name has an address that is not public.
 
-    To callers it does not exist: replies must not tell which names of the operator's network do.
+    Replies are the same as for NameNotFound: they must not reveal names of the operator's network.
     """
 
     why = "forbidden_address"
 
 
 class Resolver:
-    """Asks the machine's name servers, or *nameservers* (addresses) at *port*.
+    """Queries the name servers in *resolv_conf*, or *nameservers* (addresses), at *port*.
 
-    Only NXDOMAIN and NODATA mean "not there" (NameNotFound); every failure means nothing
-    (PlatformUnavailable). The server that answered last is asked first. A change of *resolv_conf*
-    is seen a second later.
+    Raises NameNotFound for NXDOMAIN and NODATA only, and PlatformUnavailable for every failure.
+    The server that answered last is queried first. A change of *resolv_conf* takes effect within
+    a second.
     """
 
     def __init__(
@@ -80,43 +80,43 @@ class Resolver:
         self._given = list(nameservers)
         self._port = port
         self._resolv_conf = resolv_conf
-        self._named: list[str] = []
+        self._configured: list[str] = []
         self._servers: list[_Server] = []
-        self._look_at = 0.0
+        self._reread_at = 0.0
         self._nat64: tuple[IPv6Network, ...] = ()
         self._nat64_until = 0.0
         self._nat64_lock = asyncio.Lock()
 
     def servers(self) -> list[str]:
-        """The addresses of the name servers, in the order in which they are asked."""
+        """Return the addresses of the name servers, in the order of queries."""
         return [server.address for server in self._current()]
 
     async def texts(self, name: str) -> list[str]:
-        """The TXT records of *name*, each with its strings joined; those not in ASCII left out."""
+        """Return the TXT records of *name*, the strings of each joined; skip non-ASCII ones."""
         texts = []
-        for record in await self._ask(name, "TXT"):
+        for record in await self._query(name, "TXT"):
             text = b"".join(record.strings) if isinstance(record, TXTBase) else b""
             if text.isascii():
                 texts.append(text.decode())
         return texts
 
     async def addresses(self, name: str) -> list[str]:
-        """All IPv4 and IPv6 addresses of *name*, IPv4 first.
+        """Return all IPv4 and IPv6 addresses of *name*, IPv4 first.
 
-        Once those of one family are known, those of the other are not waited for any longer than a
-        moment: some name servers never answer for IPv6. In a network with DNS64 they are, since its
-        answer for IPv6 comes after the one for IPv4, which leads nowhere there.
+        Once the addresses of one family are known, waits OTHER_FAMILY_SECONDS for the other: some
+        name servers never answer for IPv6. In a network with DNS64, waits for both: its IPv6 answer
+        comes last, and its IPv4 addresses are unreachable.
         """
-        asked = [asyncio.create_task(self._ask(name, kind)) for kind in ("A", "AAAA")]
+        queries = [asyncio.create_task(self._query(name, kind)) for kind in ("A", "AAAA")]
         try:
-            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-            is_one_known = any(task.done() and task.exception() is None for task in asked)
-            hurried = is_one_known and not self._nat64
-            await asyncio.wait(asked, timeout=OTHER_FAMILY_SECONDS if hurried else None)
+            await asyncio.wait(queries, return_when=asyncio.FIRST_COMPLETED)
+            is_one_known = any(task.done() and task.exception() is None for task in queries)
+            is_enough = is_one_known and not self._nat64
+            await asyncio.wait(queries, timeout=OTHER_FAMILY_SECONDS if is_enough else None)
         finally:
-            for task in asked:
+            for task in queries:
                 task.cancel()
-            answers = await asyncio.gather(*asked, return_exceptions=True)
+            answers = await asyncio.gather(*queries, return_exceptions=True)
         found = [str(record) for answer in answers if isinstance(answer, list) for record in answer]
         if found:
             return found
@@ -126,28 +126,28 @@ class Resolver:
         raise NameNotFound(name)
 
     async def nat64(self) -> tuple[IPv6Network, ...]:
-        """The prefixes under which this network reaches IPv4 addresses by IPv6 (RFC 7050).
+        """Return the prefixes by which this network reaches IPv4 addresses over IPv6 (RFC 7050).
 
-        Where they cannot be asked for, those that were found before.
+        If the query fails, returns the previous prefixes.
         """
-        self._current()  # a change of the name servers makes them unknown
-        async with self._nat64_lock:  # asked for once, for all who need them
+        self._current()  # a change of the name servers invalidates the prefixes
+        async with self._nat64_lock:  # concurrent callers share one query
             if monotonic() >= self._nat64_until:
-                await self._ask_for_nat64()
+                await self._query_nat64()
                 self._nat64_until = monotonic() + NAT64_SECONDS
         return self._nat64
 
-    async def _ask_for_nat64(self) -> None:
+    async def _query_nat64(self) -> None:
         try:
-            async with asyncio.timeout(NAT64_ASK_SECONDS):
-                shown = [str(record) for record in await self._ask(NAT64_NAME, "AAAA")]
+            async with asyncio.timeout(NAT64_QUERY_SECONDS):
+                answers = [str(record) for record in await self._query(NAT64_NAME, "AAAA")]
         except NameNotFound:
-            shown = []
+            answers = []
         except (PlatformUnavailable, TimeoutError):
             return
-        self._nat64 = tuple(filter(None, map(nat64_prefix, shown)))
+        self._nat64 = tuple(filter(None, map(nat64_prefix, answers)))
 
-    async def _ask(self, name: str, kind: str) -> list[Rdata]:
+    async def _query(self, name: str, kind: str) -> list[Rdata]:
         try:
             absolute = dns.name.from_text(name, origin=dns.name.root)
         except dns.name.NameTooLong:
@@ -158,59 +158,59 @@ class Resolver:
         if answer is None:
             raise NameNotFound(name)
         if answer.response.flags & dns.flags.TC:
-            # cut short over TCP, too: what is missing may be the answer
+            # truncated even over TCP: the missing records may be the ones that matter
             raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns")
         records = list(answer.rrset or ())
         if not records:
             raise NameNotFound(name)
-        if len(records) > MOST_ANSWERS:
+        if len(records) > MAX_RECORDS:
             raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns_too_many_answers")
         return records
 
     async def _answer(self, name: dns.name.Name, kind: str) -> Found:
-        """The first answer of use.
+        """Return the first usable answer.
 
-        A server that is slow is still listened to while the next one is asked. The first one is
-        asked once more at the end: a datagram may be lost.
+        A slow server may still answer while the next one is queried. The first server is queried
+        again at the end, since a datagram may be lost.
         """
         servers = self._current()
 
         def attempt(
             server: _Server,
         ) -> Callable[[], Coroutine[Any, Any, dns.resolver.Answer | None]]:
-            async def ask() -> dns.resolver.Answer | None:
-                answer = await server.ask(name, kind)
-                self._ask_first(server)
+            async def query() -> dns.resolver.Answer | None:
+                answer = await server.query(name, kind)
+                self._prefer(server)
                 return answer
 
-            return ask
+            return query
 
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(QUERY_SECONDS):
                 return await first_of(
                     [attempt(server) for server in (*servers, servers[0])],
-                    SERVER_STAGGER * SECONDS,
+                    SERVER_STAGGER * QUERY_SECONDS,
                     (PlatformUnavailable,),
                 )
         except TimeoutError:
             raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns_timeout") from None
 
-    def _ask_first(self, server: "_Server") -> None:
+    def _prefer(self, server: "_Server") -> None:
         if server in self._servers[1:]:
             self._servers = [server, *(other for other in self._servers if other is not server)]
 
     def _current(self) -> list["_Server"]:
         if self._given:
-            named = self._given
-        elif self._servers and monotonic() < self._look_at:
+            addresses = self._given
+        elif self._servers and monotonic() < self._reread_at:
             return self._servers
         else:
-            self._look_at = monotonic() + LOOK_EVERY
-            # as the C library does where there are none; a file that is being written has none
-            named = _named_servers(self._resolv_conf) or self._named or ["127.0.0.1"]
-        if named != self._named:
-            self._named = named
-            self._servers = [_Server(address, self._port) for address in named]
+            self._reread_at = monotonic() + RESOLV_CONF_SECONDS
+            # 127.0.0.1 is the C library's default. A file that is being rewritten names no server
+            addresses = _nameservers(self._resolv_conf) or self._configured or ["127.0.0.1"]
+        if addresses != self._configured:
+            self._configured = addresses
+            self._servers = [_Server(address, self._port) for address in addresses]
             self._nat64_until = 0.0
         return self._servers
 
@@ -224,12 +224,12 @@ class _Server:
         self.resolver.nameservers = [address]
         self.resolver.port = port
 
-    async def ask(self, name: dns.name.Name, kind: str) -> Found:
-        """Its answer. Raises PlatformUnavailable."""
-        self.resolver.timeout = SECONDS
+    async def query(self, name: dns.name.Name, kind: str) -> Found:
+        """Return the server's answer; raise PlatformUnavailable."""
+        self.resolver.timeout = QUERY_SECONDS
         try:
             return await self.resolver.resolve(
-                name, kind, search=False, lifetime=SECONDS, raise_on_no_answer=False
+                name, kind, search=False, lifetime=QUERY_SECONDS, raise_on_no_answer=False
             )
         except dns.resolver.NXDOMAIN:
             return None
@@ -239,12 +239,12 @@ class _Server:
             raise PlatformUnavailable(PlatformUnavailableCause.DNS_FAILURE, "dns") from None
 
 
-def _named_servers(resolv_conf: Path) -> list[str]:
-    """The name servers in a file of the form of resolv.conf(5); none, where it cannot be read."""
+def _nameservers(resolv_conf: Path) -> list[str]:
+    """Return the name servers in a resolv.conf(5) file; none if it cannot be read."""
     try:
-        written = resolv_conf.read_text(encoding="utf-8", errors="replace")
+        text = resolv_conf.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    words = [line.split() for line in written.splitlines()]
+    words = [line.split() for line in text.splitlines()]
     servers = [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
-    return [server for server in servers if dns.inet.is_address(server)][:MOST_SERVERS]
+    return [server for server in servers if dns.inet.is_address(server)][:MAX_SERVERS]

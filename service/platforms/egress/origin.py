@@ -1,4 +1,4 @@
-"""Origin: scheme, host and port of a server, and which of them anybody's document may name."""
+"""Origin: scheme, host and port of a server, and which origins an untrusted document may name."""
 
 import re
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))
 PUBLIC_NAME = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
 )
-"""At least two labels, the last beginning with a letter: no form of a bare address is one."""
+"""At least two labels, the last of which begins with a letter: no IP address matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port: where an operation goes, and nothing more than that."""
+    """Scheme, host and port."""
 
     scheme: str
     host: str
@@ -21,8 +21,8 @@ class Origin:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError unless *text* is an http(s) URL of an origin alone."""
-        # str.lower() would turn the Kelvin sign into k
+        """Parse an http(s) URL without path, query or user; raise ValueError for any other text."""
+        # str.lower() turns the Kelvin sign into k
         match = ORIGIN.fullmatch(text.lower()) if text.isascii() else None
         if match is None:
             raise ValueError("not an origin")
@@ -34,11 +34,11 @@ class Origin:
 
     @property
     def is_public_https(self) -> bool:
-        """Whether anybody's document may send us there (its address is checked later)."""
+        """Whether an untrusted document may name it. Its address is checked at the connection."""
         return (
             self.scheme == "https" and self.port == 443 and bool(PUBLIC_NAME.fullmatch(self.host))
         )
 
     def __str__(self) -> str:
-        usual = self.port == (443 if self.scheme == "https" else 80)
-        return f"{self.scheme}://{self.host}" + ("" if usual else f":{self.port}")
+        is_default = self.port == (443 if self.scheme == "https" else 80)
+        return f"{self.scheme}://{self.host}" + ("" if is_default else f":{self.port}")

@@ -1,4 +1,4 @@
-"""Race: the first of several attempts that works, each begun a moment after the one before."""
+"""Race: staggered attempts, of which the first success wins."""
 
 import asyncio
 from asyncio import FIRST_COMPLETED
@@ -10,8 +10,8 @@ import httpcore
 
 T = TypeVar("T")
 CONNECT_STAGGER_SECONDS = 0.25
-"""How long an address is tried alone before the next one is tried, too (RFC 8305)."""
-MOST_ADDRESSES = 8
+"""Delay between the attempts to connect to two addresses (RFC 8305)."""
+MAX_ADDRESSES = 8
 
 Connect = Callable[[str], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
 
@@ -22,10 +22,11 @@ async def first_of(
     failures: tuple[type[Exception], ...],
     end: Callable[[T], Awaitable[object]] | None = None,
 ) -> T:
-    """What the first of *attempts* to work returns; each begins *stagger* seconds after the one
-    before, or once that has failed. *end* is called with what others return.
+    """Return the result of the first attempt to succeed; cancel the others.
 
-    Raises what the last of them raised, one of *failures*, where none works.
+    An attempt starts *stagger* seconds after the previous one, or as soon as a running one fails.
+    *end* is called with the result of each other attempt that also succeeded. If all fail, raises
+    the last failure; *failures* are the exceptions that count as one.
     """
     waiting = list(attempts)
     running: set[asyncio.Future[T]] = set()
@@ -42,37 +43,37 @@ async def first_of(
                     return task.result()
                 except failures as error:
                     failure = error
-        assert failure is not None, "there is an attempt at least"
+        assert failure is not None, "there is at least one attempt"
         raise failure
     finally:
         for task in running:
             task.cancel()
-        for made in await asyncio.gather(*running, return_exceptions=True):
-            if end is not None and not isinstance(made, BaseException):
-                await end(made)
+        for result in await asyncio.gather(*running, return_exceptions=True):
+            if end is not None and not isinstance(result, BaseException):
+                await end(result)
 
 
 async def first_connection(
     addresses: Sequence[str], connect: Connect
 ) -> httpcore.AsyncNetworkStream:
-    """The first connection that *connect* makes to one of *addresses*; the others are closed.
+    """Return the first connection to one of *addresses*; close the others.
 
-    Raises ConnectError or ConnectTimeout, of the last address that failed, where none answers.
+    Tries at most MAX_ADDRESSES. If all fail, raises the last ConnectError or ConnectTimeout.
     """
 
     def attempt(address: str) -> Callable[[], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]:
         return lambda: connect(address)
 
     return await first_of(
-        [attempt(address) for address in list(_in_turn(addresses))[:MOST_ADDRESSES]],
+        [attempt(address) for address in list(_alternate(addresses))[:MAX_ADDRESSES]],
         CONNECT_STAGGER_SECONDS,
         (httpcore.ConnectError, httpcore.ConnectTimeout),
         lambda stream: stream.aclose(),
     )
 
 
-def _in_turn(addresses: Sequence[str]) -> Iterator[str]:
-    """*addresses* with both families in turn, IPv4 first: one family may lead nowhere here."""
+def _alternate(addresses: Sequence[str]) -> Iterator[str]:
+    """Alternate IPv4 and IPv6, IPv4 first: one family may be unreachable from here."""
     old = [address for address in addresses if ":" not in address]
     new = [address for address in addresses if ":" in address]
     return (address for pair in zip_longest(old, new) for address in pair if address)

@@ -1,7 +1,7 @@
-"""Wire: connections that bring a little at a time, and for each request no more than is its due.
+"""Wire: caps the bytes that a server may send per response, and yields between reads.
 
-What a server may send before its answer, hints without end among it, and around it, is bounded by
-bytes; and whoever else has work gets a turn between a few reads.
+The cap includes headers, 1xx responses and chunk headers. Yielding keeps one flooding server from
+starving the event loop.
 """
 
 import socket
@@ -15,10 +15,10 @@ from service.domain.errors import PlatformUnavailable
 from service.domain.model import PlatformUnavailableCause
 from service.runtime.turns import Turns
 
-MOST_HEAD_BYTES = 32 * 1024
-"""Until the head of an answer is whole, all that comes before it included."""
+MAX_HEAD_BYTES = 32 * 1024
+"""All bytes up to the end of a response's headers, 1xx responses included."""
 READ_BYTES = 4096
-CERTIFICATE_FAULTS = {
+CERTIFICATE_ERRORS = {
     9: "certificate_not_yet_valid",
     10: "certificate_expired",
     18: "certificate_not_trusted",
@@ -27,20 +27,20 @@ CERTIFICATE_FAULTS = {
     21: "certificate_not_trusted",
     62: "certificate_of_another_name",
 }
-"""By OpenSSL's codes."""
-READS_A_TURN = 2
-"""Of all connections, in one turn of the event loop: what is here already comes without a pause."""
+"""By OpenSSL's verification codes."""
+READS_PER_TURN = 2
+"""Reads of all connections in one turn of the event loop: reads of buffered data never yield."""
 SOCKET_OPTIONS = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024),)
-"""What is here but not yet read: the event loop takes all of it at once, else some megabytes."""
+"""Caps unread data: asyncio receives all of it at once, which is megabytes by default."""
 
 
 class Wire(httpcore.AsyncNetworkStream):
-    """A connection; `left` is how many bytes may come yet, and each request begins anew."""
+    """A connection. *left* is how many more bytes it may receive; each request resets it."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream, turns: Turns) -> None:
         self._stream = stream
         self._turns = turns
-        self.left = MOST_HEAD_BYTES
+        self.left = MAX_HEAD_BYTES
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         if self.left <= 0:
@@ -53,7 +53,7 @@ class Wire(httpcore.AsyncNetworkStream):
         return raw
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        self.left = MOST_HEAD_BYTES
+        self.left = MAX_HEAD_BYTES
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -68,8 +68,8 @@ class Wire(httpcore.AsyncNetworkStream):
         try:
             secured = await self._stream.start_tls(ssl_context, server_hostname, timeout)
         except httpcore.ConnectError as error:
-            if why := _tls_fault(error):
-                # a certificate does not mend by itself
+            if why := _tls_error(error):
+                # waiting does not repair a certificate
                 wait = 30 if why == "tls" else None
                 raise PlatformUnavailable(
                     PlatformUnavailableCause.TLS_FAILURE, why, retry_after=wait
@@ -82,11 +82,11 @@ class Wire(httpcore.AsyncNetworkStream):
 
 
 class Wires(httpcore.AsyncNetworkBackend):
-    """Makes the connections of *backend* such."""
+    """Wraps each connection of *backend* in a Wire."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
-        self._turns = Turns(READS_A_TURN)
+        self._turns = Turns(READS_PER_TURN)
 
     async def connect_tcp(
         self,
@@ -100,9 +100,9 @@ class Wires(httpcore.AsyncNetworkBackend):
         return Wire(stream, self._turns)
 
 
-def _tls_fault(error: BaseException) -> str:
-    """A word on why a TLS handshake failed; none, where it was the connection that failed."""
+def _tls_error(error: BaseException) -> str:
+    """Return a word on why a TLS handshake failed; empty if the connection failed instead."""
     cause = error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return CERTIFICATE_FAULTS.get(cause.verify_code, "certificate")
+        return CERTIFICATE_ERRORS.get(cause.verify_code, "certificate")
     return "tls" if isinstance(cause, ssl.SSLError) else ""

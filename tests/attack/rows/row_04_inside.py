@@ -22,7 +22,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app import build as app
 from service.connections.monitor import Monitor
 from service.domain.model import SECOND
-from service.platforms.egress import egress
+from service.platforms.egress import pool
 from service.storage.migrations import migrate_apart
 from tests.attack.forms import ADDRESSES, HOSTS, INNER_NAMES, URLS
 from tests.attack.row import Figure, Ground
@@ -168,7 +168,7 @@ class Field(Internet):
             if address != UNREACHABLE:
                 self.forbidden.append(f"{address}:{port}")
             raise httpcore.ConnectError
-        return await egress.dial("127.0.0.1", self.web.port, seconds)
+        return await pool.dial("127.0.0.1", self.web.port, seconds)
 
 
 class Attacker:
