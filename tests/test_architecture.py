@@ -1,30 +1,14 @@
 """The arrows between the parts: who may import what."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 SERVICE = Path(__file__).parent.parent / "service"
-# each part, and the parts of ours that it may import besides itself
-MAY_IMPORT = {
-    "__init__": set(),
-    "__main__": {"cli"},
-    "cli": {"access", "app", "crypto", "domain", "runtime", "sandbox", "settings", "storage"},
-    "app": {"access", "connections", "crypto", "domain", "events", "platforms", "profiles"}
-    | {"runtime", "sandbox", "settings", "storage", "transport"},
-    "transport": {"access", "connections", "domain", "events", "profiles", "runtime"},
-    "profiles": {"access", "connections", "crypto", "domain", "runtime"},
-    "connections": {"access", "crypto", "domain", "platforms", "runtime"},
-    "events": {"crypto", "domain"},
-    "access": {"crypto", "domain", "runtime"},
-    "crypto": {"domain"},
-    "platforms": {"domain", "runtime"},
-    "storage": {"domain", "runtime"},
-    "settings": {"storage"},
-    "runtime": set(),
-    "domain": set(),
-    "sandbox": set(),
-}
+PAGE = SERVICE.parent / "ARCHITECTURE.md"
+PICTURE = re.compile(r"^```rooms\n.+\n((?:.+\n)+)```$", re.MULTILINE)
+MAX_ROOMS, MAX_ARROWS = 16, 50
 # each library, and the parts that alone may import it
 ONLY = {
     "grpc": {"transport", "cli"},
@@ -80,17 +64,45 @@ def imports() -> Iterator[tuple[str, Path, str]]:
                     yield part, file, node.module
 
 
+def real_arrows() -> dict[str, set[str]]:
+    """Each room, and the rooms that its files import."""
+    arrows: dict[str, set[str]] = {}
+    for room, _, module in imports():
+        arrows.setdefault(room, set())
+        if module.startswith("service.") and module != "service.__version__":
+            arrows[room] |= {module.split(".")[1]} - {room}
+    return arrows
+
+
+def picture() -> dict[str, tuple[int, set[str]]]:
+    """Each room of the picture in ARCHITECTURE.md: its floor, and the rooms that it imports."""
+    [lines] = PICTURE.findall(PAGE.read_text())
+    rows = [line.split() for line in lines.splitlines()]
+    assert len({room for _, room, *_ in rows}) == len(rows), "a room stands twice in the picture"
+    return {room: (int(floor), set(below)) for floor, room, *below in rows}
+
+
+def test_the_picture_shows_the_real_arrows() -> None:
+    """ARCHITECTURE.md lists each room with exactly the rooms that it imports."""
+    real = real_arrows()
+    assert real.pop("__main__") == {"cli"}
+    assert real.pop("__init__", set()) == set()
+    assert {room: below for room, (_, below) in picture().items()} == real
+
+
 def test_arrows_point_down() -> None:
-    """Each part imports only what stands below it; nothing imports app but the command line."""
-    for part, file, module in imports():
-        if not module.startswith("service."):
-            continue
-        allowed = MAY_IMPORT[part]
-        inner = module.removeprefix("service.")
-        target = inner.split(".")[0]
-        if target == part or inner == "__version__":
-            continue
-        assert target in allowed, f"{file} imports {module}"
+    """A room imports rooms on lower floors only, so that there is no circle; the highest stand
+    first, and each room stands as low as its imports allow."""
+    floors = {room: floor for room, (floor, _) in picture().items()}
+    assert list(floors.values()) == sorted(floors.values(), reverse=True)
+    for room, (floor, below) in picture().items():
+        assert floor == max((floors[other] + 1 for other in below), default=0), room
+
+
+def test_the_picture_stays_small() -> None:
+    """A reader can keep it in mind."""
+    assert len(picture()) <= MAX_ROOMS
+    assert sum(len(below) for _, below in picture().values()) <= MAX_ARROWS
 
 
 def test_libraries_stay_where_they_belong() -> None:
