@@ -1,4 +1,4 @@
-"""SECURITY.md: what it names is there, and its rows are those that are attacked."""
+"""SECURITY.md and docs/attack-results.md: what they name is there, and the rows are attacked."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PROMISED = re.compile(r"^\| (\d+) \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", re.MULTIL
 
 def test_what_keeps_the_promises_is_there() -> None:
     """Every path that is named exists, and holds tests or an attack."""
-    promises = PROMISED.findall(PAGE.partition("## What it promises")[2].partition("\n## ")[0])
+    promises = PROMISED.findall(PAGE.partition("## Threats and promises")[2].partition("\n## ")[0])
     assert [int(number) for number, _, _ in promises] == list(range(1, 21))
     for _, _, kept_by in promises:
         modules = re.findall(r"`(tests/[\w/]+\.py)`", kept_by)
@@ -24,9 +24,11 @@ def test_what_keeps_the_promises_is_there() -> None:
 
 def test_settings_and_commands_are_those_that_there_are() -> None:
     """Of what the page tells operators and contributors to use."""
-    readme, makefile = ((ROOT / name).read_text() for name in ("README.md", "Makefile"))
+    settings, makefile = (
+        (ROOT / name).read_text() for name in ("docs/configuration.md", "Makefile")
+    )
     for name in set(re.findall(r"POSTCORE_\w+", PAGE)):
-        assert name in readme
+        assert name in settings
     for target in set(re.findall(r"`make (\w+)", PAGE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
@@ -41,3 +43,12 @@ def test_it_can_be_found() -> None:
     """From the pages that people read first."""
     for name in ("README.md", "CONTRIBUTING.md"):
         assert "(SECURITY.md)" in (ROOT / name).read_text()
+
+
+def test_the_results_are_of_these_attacks() -> None:
+    """docs/attack-results.md has a row for every promise, by its number and threat."""
+    results = (ROOT / "docs/attack-results.md").read_text()
+    shown = dict(re.findall(r"^\| (\d+) \| ([^|]+) \|", results, re.MULTILINE))
+    assert {int(number): threat for number, threat in shown.items()} == {
+        row.number: row.threat for row in ROWS
+    }

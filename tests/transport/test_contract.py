@@ -2,7 +2,6 @@
 
 import inspect
 import json
-from pathlib import Path
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -155,12 +154,3 @@ def test_patterns_match_the_same_in_javascript_and_python() -> None:
         assert field.pattern.endswith("$")
         assert "(?" not in field.pattern
         assert json.loads(json.dumps(field.pattern)) == field.pattern
-
-
-def test_every_setting_is_in_the_readme() -> None:
-    """The documentation has every name that users type."""
-    from service.settings import Settings
-
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    for name in Settings.model_fields:
-        assert f"POSTCORE_{name.upper()}" in readme
