@@ -1,4 +1,4 @@
-"""docs/operations.md and decision 8: how long what a dead node held stays held."""
+"""docs/operations.md: its time limits and log lines are those of the code."""
 
 import re
 from pathlib import Path
@@ -20,3 +20,18 @@ def test_the_decision_on_claims_has_their_timeout() -> None:
     """The page that explains claims."""
     page = (ROOT / "docs/decisions/0008-one-claim.md").read_text()
     assert f"times out after {TIMEOUTS.claim:g} s" in page
+
+
+def test_log_lines_are_those_of_the_code() -> None:
+    """What a page says is logged is an event of the service."""
+    code = "".join(file.read_text() for file in (ROOT / "service").rglob("*.py"))
+    logged = {
+        event
+        for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+        for event in re.findall(
+            r"(?:logs?|log says|logged as|shows such guesses as)\s`([a-z][a-z ]+)`",
+            page.read_text(),
+        )
+    }
+    assert len(logged) >= 7
+    assert [event for event in logged if not re.search(rf'"{event}["; ]', code)] == []
