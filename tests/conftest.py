@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from service.runtime import log
 from service.storage.migrations import migrate_apart
@@ -19,6 +20,9 @@ from tests.pds.server import RealServer
 from tests.support.bluesky import Bluesky, RealBluesky, SandboxBluesky
 from tests.support.postgres import Cluster, apart, binaries
 from tests.support.running import Running, running
+from tests.support.sharing import shared
+
+__all__ = ["shared"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +40,10 @@ def pytest_configure() -> None:
     os.umask(0o022)
     # as the service logs: unconfigured, structlog shows exceptions with the values around them
     log.configure("console", "info")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}  # as the commands run
 
 
 @pytest.hookimpl(wrapper=True)
@@ -177,10 +185,16 @@ async def service(bluesky: Bluesky, database: Path, database_url: str) -> AsyncI
 
 
 @pytest.fixture
-async def sandboxed(
+async def alone(
     sandbox: SandboxBluesky, database: Path, database_url: str
 ) -> AsyncIterator[Running]:
-    """The whole service on a port of its own, towards `sandbox`."""
+    """The whole service on a port of its own, in the test's event loop, towards `sandbox`."""
     settings = {**sandbox.settings(), "DATABASE_URL": database_url}
     async with running(database, settings) as started:
         yield started
+
+
+@pytest.fixture
+def sandboxed(alone: Running) -> Running:
+    """The same; modules that can share one service put tests/support/sharing.py's in its place."""
+    return alone

@@ -8,8 +8,11 @@ import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
+from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, refusal_of
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 GOOD = {"handle": "user.bsky.social", "app_password": "abcd-efgh-ijkl-mnop"}
 OAUTH = (

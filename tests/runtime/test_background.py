@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.connections import monitor
 from service.runtime import tasks
 from service.storage.checks import SqlCheckQueue
 from service.storage.events import SqlEvents
@@ -51,6 +52,7 @@ async def test_work_that_fails_begins_anew(
     """Watches are told, connections are checked and leases are written down all the same; the log
     tells of the fault."""
     monkeypatch.setattr(tasks, "RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
     called = failing_once(monkeypatch, part, name)
     with capture_logs() as lines:
         async with running(database, sandbox.settings()) as service, asyncio.timeout(LONG):

@@ -187,6 +187,17 @@ class Running:
             assert await store.api_keys.add(key)
         return plain, key.key_id
 
+    async def become_a_tenant(self) -> None:
+        """A new one, with a key."""
+        clock = SystemClock()
+        tenant = Tenant(f"ten_{random_id()}", "another", clock.now())
+        async with open_store(self.settings) as store:
+            access = Access(store, Keyring(self.settings.keyring_file), clock)
+            plain, key = access.mint(tenant.tenant_id, "test", DEFAULT_SCOPES)
+            await store.create_tenant(tenant)
+            assert await store.add_api_key(key)
+        self.tenant_id, self.api_key = tenant.tenant_id, plain
+
     async def new_tenant(self) -> str:
         async with open_store(self.settings) as store:
             tenant = Tenant(f"ten_{random_id()}", "another", SystemClock().now())
@@ -267,6 +278,5 @@ async def running(
         grpc.aio.insecure_channel(started.grpc) as channel,
     ):
         service = Running(read, started.grpc, channel, http=started.http)
-        service.tenant_id = await service.new_tenant()
-        service.api_key, _ = await service.new_key()
+        await service.become_a_tenant()
         yield service

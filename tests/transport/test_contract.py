@@ -18,8 +18,11 @@ from service.transport.servicers import (
     SessionServicer,
 )
 from service.transport.status import STATUS
+from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 
 def test_every_error_has_a_status_and_every_reason_an_error() -> None:

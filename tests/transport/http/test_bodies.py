@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running
 from tests.transport.http.edge import Edge
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 SECRET = "wxyz-abcd-wxyz-abcd"
 GOOD = {

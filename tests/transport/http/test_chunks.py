@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.support import sharing
 from tests.transport.http.edge import Edge, Wire
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 KIB = 1024
 BODY = b'{"profileName": "one"}'

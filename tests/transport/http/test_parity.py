@@ -16,9 +16,12 @@ from google.protobuf.message_factory import GetMessageClass
 from service.domain.model import Scope
 from service.transport.http.routes import METHODS, ROUTES
 from tests.connections.test_bad_input import CASES as BAD_INPUT
+from tests.support import sharing
 from tests.support.bluesky import Bluesky, Person, SandboxBluesky
 from tests.support.running import Running, refusal_of
 from tests.transport.http.edge import Edge
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 TABLES = (
     "profiles",

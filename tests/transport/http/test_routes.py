@@ -10,9 +10,12 @@ import httpx
 import pytest
 
 from service.transport.http.routes import ROUTES
+from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 from tests.transport.http.edge import Edge
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 PASSWORD = "abcd-efgh-ijkl-mnop"
 KEYED = [(route.verb, re.sub(r"{\w+}", "prof_x", route.path)) for route in ROUTES]
