@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from service.runtime import log
 from service.storage.migrations import migrate_apart
 from service.transport import boundary
 from tests.pds.server import RealServer
+from tests.support import tiers
 from tests.support.bluesky import Bluesky, RealBluesky, SandboxBluesky
 from tests.support.postgres import Cluster, apart, binaries
 from tests.support.running import Running, running
@@ -44,6 +46,42 @@ def pytest_configure() -> None:
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}  # as the commands run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        tiers.mark(item)
+
+
+LEFT = pytest.StashKey[Counter[str]]()
+"""How many tests of each tier were not selected."""
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items:
+        items[0].config.stash[LEFT] = tiers.counted(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if hasattr(config, "workeroutput"):  # one of xdist's workers, each of which selects for itself
+        left = config.stash.get(LEFT, None)
+        config.workeroutput["left"] = dict(left or {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[LEFT] = Counter(getattr(node, "workeroutput", {}).get("left", {}))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left = config.stash.get(LEFT, None)
+    if left and config.getoption("markexpr") == "quick":
+        terminalreporter.write_line(tiers.sentence(left))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -36,6 +36,7 @@ def test_a_low_limit_leaves_a_reserve(limit: int) -> None:
     assert min(granted.grpc, granted.http) >= 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("soft", "hard", "warns"), [(256, 20_000, False), (1024, 1024, True)])
 def test_serve_raises_its_limit_and_warns_below_the_sum(
     soft: int, hard: int, warns: bool, tmp_path: Path

@@ -11,6 +11,8 @@ import pytest
 from tests.cli.calls import connect, health, list_platforms
 from tests.cli.home import COMMAND, DEADLINE, Home, Started
 
+pytestmark = pytest.mark.process
+
 REVOKED_WITHIN = 5.0
 """Seconds, by the promise of `api-keys revoke`."""
 
@@ -52,6 +54,7 @@ def test_a_second_server_is_refused(home: Home, server: Started) -> None:
     assert health(server.address) == "SERVING"
 
 
+@pytest.mark.quick
 def test_healthcheck(home: Home, server: Started) -> None:
     """Tells SERVING with exit code 0, whatever proxy the environment names; where nobody answers
     it tells so with exit code 1."""

@@ -15,6 +15,8 @@ from service.storage.sqlite_file import schema_revision
 from tests.cli.home import DEADLINE, Home
 from tests.support.postgres import Cluster, apart
 
+pytestmark = pytest.mark.process
+
 POSTCORE = Path(sys.executable).with_name("postcore")
 TELL = """
 import ctypes, json

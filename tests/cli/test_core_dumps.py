@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.home import DEADLINE, Home
+
+pytestmark = pytest.mark.process
 
 TELL = """
 import ctypes, resource

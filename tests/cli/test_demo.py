@@ -20,6 +20,8 @@ from tests.cli.home import DEADLINE, Home, Started
 from tests.identity.namespace import network
 from tests.support.authority import Authority
 
+pytestmark = pytest.mark.process
+
 REPLY = {"profileKey": "prof_abc123", "platform": "bluesky", "username": "user.bsky.social"}
 NO_IPV6 = 77
 IPV6_ALONE = f"""
@@ -85,6 +87,7 @@ def demo(home: Home) -> Iterator[Demo]:
         yield Demo(started, address, "\n".join(lines))
 
 
+@pytest.mark.quick
 def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
     """It prints call, reply and a key that works; a second run in the same folder has a new key,
     the former is revoked, and nothing is warned of. Ctrl+C and SIGTERM end it with exit code 0 and

@@ -2,7 +2,11 @@
 
 import socket
 
+import pytest
+
 from tests.cli.home import Home
+
+pytestmark = pytest.mark.process
 
 
 def test_the_sandboxs_accounts_are_looked_at(home: Home) -> None:

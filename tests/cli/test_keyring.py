@@ -32,6 +32,8 @@ def keyring(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.quick
+@pytest.mark.process
 def test_a_keyring_is_made_once(empty_home: Home) -> None:
     """File and folder are their owner's alone; a second `init` leaves the keyring as it is."""
     assert empty_home.run("keyring", "init").code == 0
@@ -46,6 +48,7 @@ def test_a_keyring_is_made_once(empty_home: Home) -> None:
     assert empty_home.keyring.read_bytes() == before
 
 
+@pytest.mark.process
 def test_of_two_at_once_one_wins(empty_home: Home) -> None:
     """Two `keyring init` that start together: one makes the keyring, the other is told so."""
     with ExitStack() as stack:
@@ -57,6 +60,7 @@ def test_of_two_at_once_one_wins(empty_home: Home) -> None:
     assert len(read_keys(empty_home.keyring)) == 3
 
 
+@pytest.mark.process
 def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
     """However many there are, the keyring in place is whole, is the winner's, and stands alone."""
     path, together = tmp_path / "keyring.json", Barrier(8)
@@ -76,6 +80,7 @@ def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.process
 def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
     """Id, purpose, state, time, rows, wrap; what `repr` shows of a key is no secret either."""
     status = home.run("keyring", "status")
@@ -91,6 +96,7 @@ def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
             assert secret not in status.out + repr(keys)
 
 
+@pytest.mark.process
 def test_what_is_wrong_with_a_keyring_is_one_sentence(home: Home) -> None:
     """Said by whatever command needs it, with exit code 1."""
     home.keyring.chmod(0o640)

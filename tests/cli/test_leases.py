@@ -90,6 +90,7 @@ async def leases_until(
         await asyncio.to_thread(server.end, number)
 
 
+@pytest.mark.process
 async def test_a_server_that_is_stopped_leaves_the_whole_trail(
     home: Home, leasing_key: str, sandbox: SandboxBluesky
 ) -> None:
@@ -99,6 +100,7 @@ async def test_a_server_that_is_stopped_leaves_the_whole_trail(
         assert len(await store.lease_audit.leases(TENANT, 0, 100)) == 20
 
 
+@pytest.mark.process
 async def test_a_server_that_is_killed_leaves_all_but_a_second_of_the_trail(
     home: Home, leasing_key: str, sandbox: SandboxBluesky
 ) -> None:

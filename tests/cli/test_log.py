@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.home import DEADLINE
 
+pytestmark = pytest.mark.process
+
 SECRET = "abcd-efgh-ijkl-mnop"
 BEGIN = f"""
 import asyncio, logging, sys, threading, warnings

@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.home import DEADLINE, Home, Started
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("service", "generated", "Makefile", "pyproject.toml", "README.md", "requirements.txt")
 INSTALL = """

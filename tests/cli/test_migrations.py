@@ -36,6 +36,7 @@ def names(path: Path) -> list[tuple[Any, ...]]:
     return rows(path, "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")
 
 
+@pytest.mark.process
 def test_a_fresh_file_is_brought_to_the_newest_schema(empty_home: Home) -> None:
     """By `migrate`, which a second time finds nothing to do, and keeps what is there."""
     assert schema_revision(empty_home.database) is None
@@ -69,6 +70,7 @@ def test_a_file_that_others_may_write_is_refused(home: Home, mode: int, suffix: 
     assert file.read_bytes() == before
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", [("serve",), ("tenants", "list"), ("backup", "copy.db")])
 def test_every_command_refuses_a_file_that_others_may_write(
     home: Home, command: tuple[str, ...]
@@ -84,6 +86,7 @@ def test_every_command_refuses_a_file_that_others_may_write(
     assert home.run("tenants", "list").code == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
 def test_a_folder_that_others_may_write_is_refused(home: Home, mode: int) -> None:
     """They could put another file in the database's place, or one for its log; so is the folder of
@@ -107,6 +110,7 @@ def test_a_folder_that_others_may_write_is_refused(home: Home, mode: int) -> Non
     assert refused.sentence.startswith(f"others may write to {others}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
 def test_a_file_that_others_may_read_is_warned_of(home: Home, mode: int) -> None:
     """Its secrets are sealed, and names are not; it is used, since somebody may want it so."""
@@ -118,6 +122,7 @@ def test_a_file_that_others_may_read_is_warned_of(home: Home, mode: int) -> None
     assert (line["file"], line["mode"]) == (str(home.database), f"{mode:04o}")
 
 
+@pytest.mark.process
 def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> None:
     """Two commands that meet a fresh file together both find it up to date in the end."""
     with ExitStack() as stack:
@@ -128,6 +133,7 @@ def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> Non
     assert rows(empty_home.database, "SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
+@pytest.mark.process
 def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home) -> None:
     """Without a traceback or the statement that failed, and with nothing done by halves."""
     empty_home.database.parent.mkdir()
@@ -145,6 +151,7 @@ def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home) -> None:
     assert names(empty_home.database) == before
 
 
+@pytest.mark.process
 def test_a_schema_of_a_newer_program_is_refused(home: Home) -> None:
     """In a sentence, and nothing is changed."""
     rows(home.database, "UPDATE alembic_version SET version_num = '9999'")
@@ -157,6 +164,7 @@ def test_a_schema_of_a_newer_program_is_refused(home: Home) -> None:
     assert home.database.read_bytes() == before
 
 
+@pytest.mark.process
 def test_a_file_that_is_no_database_is_refused(home: Home) -> None:
     """In a sentence; it is left as it is."""
     home.database.write_text("These are a person's notes.\n" * 200)

@@ -17,6 +17,8 @@ from tests.cli.home import Home
 from tests.support.engines import rows
 from tests.support.postgres import Cluster, apart
 
+pytestmark = pytest.mark.process
+
 THE_DATABASE = "the database of POSTCORE_DATABASE_URL"
 
 

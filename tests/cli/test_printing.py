@@ -26,6 +26,7 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
         yield *path, name
 
 
+@pytest.mark.process
 def test_values_are_alone_and_last_on_standard_output(empty_home: Home) -> None:
     """From an empty folder to a key: each command prints its value and nothing but it there."""
     home = empty_home
@@ -68,6 +69,8 @@ def test_help(path: tuple[str, ...]) -> None:
     assert sentence.strip()
 
 
+@pytest.mark.quick
+@pytest.mark.process
 def test_wrong_usage_is_told_with_exit_code_2(empty_home: Home) -> None:
     """An unknown command, as a process: usage and fault on standard error, nothing elsewhere."""
     outcome = empty_home.run("connect")
@@ -127,6 +130,7 @@ def test_wrong_settings_stop_every_command(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(empty_home: Home) -> None:
     """A file stands in the way of the database's folder, and of the keyring's."""
     (empty_home.folder / "file").touch()
@@ -136,6 +140,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(empty_home: Home) ->
     assert made.sentence == "cannot make the folder file: File exists"
 
 
+@pytest.mark.process
 def test_a_database_that_fails_is_told_in_a_sentence(home: Home) -> None:
     """Not by an exception, when a statement cannot be run."""
     with closing(sqlite3.connect(home.database)) as database:
@@ -144,6 +149,8 @@ def test_a_database_that_fails_is_told_in_a_sentence(home: Home) -> None:
     assert outcome.sentence == "the database cannot be used at the moment (OperationalError)"
 
 
+@pytest.mark.quick
+@pytest.mark.process
 def test_the_installed_command_runs_in_any_folder(tmp_path: Path, empty_database: Path) -> None:
     """`postcore` and `python -m service` need neither the checkout as folder nor PYTHONPATH."""
     (tmp_path / "elsewhere").mkdir()

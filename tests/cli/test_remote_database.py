@@ -110,6 +110,7 @@ def test_a_switch_at_fault_hides_the_refusal_that_it_would_lift() -> None:
     assert fault.startswith("POSTCORE_ALLOW_UNVERIFIED_DATABASE: ")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "command",
     [

@@ -224,6 +224,7 @@ def test_one_change_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not list(path.parent.glob("*nothing*"))
 
 
+@pytest.mark.process
 def test_of_many_at_once_none_is_lost(home: Home) -> None:
     """Commands that start together all add their key."""
     with ExitStack() as stack:
@@ -234,6 +235,7 @@ def test_of_many_at_once_none_is_lost(home: Home) -> None:
     assert len(read_keys(home.keyring)) == 3 + 4
 
 
+@pytest.mark.process
 def test_a_command_that_is_killed_loses_no_key(home: Home) -> None:
     """Whenever that is: the keyring is what it was, or what it was to be, and can be changed
     again."""

@@ -21,6 +21,7 @@ def faults(**settings: str) -> list[str]:
     return caught.value.faults
 
 
+@pytest.mark.process
 def test_every_fault_is_told_at_once(empty_home: Home) -> None:
     """By `config check`, each on a line with its variable; no value of any is shown."""
     wrong = {
@@ -48,6 +49,8 @@ def test_every_fault_is_told_at_once(empty_home: Home) -> None:
     assert "-7" not in outcome.err
 
 
+@pytest.mark.quick
+@pytest.mark.process
 def test_the_settings_in_force_are_shown(empty_home: Home) -> None:
     """By `config check`, on standard error; a URL that may hold a password is not."""
     shown = empty_home.run(

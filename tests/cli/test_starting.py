@@ -64,6 +64,8 @@ IPV6 = ipv6()
 """Its loopback address, where this machine has it."""
 
 
+@pytest.mark.quick
+@pytest.mark.process
 def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
     """On standard output, with the port that was picked, and by then the schema is there, in
     files for their owner alone; after that line nothing more is printed there."""
@@ -79,6 +81,7 @@ def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
         assert (server.end(signal.SIGTERM), server.rest(), server.errors) == (0, [], "")
 
 
+@pytest.mark.process
 def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
     """The SDK comes after the ready line, the sandbox and migrations not at all."""
     done = subprocess.run(
@@ -93,6 +96,7 @@ def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
     assert json.loads(done.stdout) == [[]]
 
 
+@pytest.mark.process
 def test_a_missing_keyring_is_told_before_anything_is_made(empty_home: Home) -> None:
     """A start that is refused for it leaves nothing behind, least of all a database that is
     marked live."""
@@ -102,6 +106,7 @@ def test_a_missing_keyring_is_told_before_anything_is_made(empty_home: Home) -> 
     assert list(empty_home.folder.iterdir()) == []
 
 
+@pytest.mark.process
 async def test_another_keyring_is_refused(home: Home) -> None:
     """A database is served, and keys are made, with the keyring that it was first used with; the
     canary tells, though nothing else is sealed yet."""
@@ -140,6 +145,7 @@ async def test_a_canary_that_was_altered_is_refused(home: Home, canary: str) -> 
             pass
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("mode", "other"), [("live", "sandbox"), ("sandbox", "live")])
 async def test_a_database_is_live_or_a_sandbox_for_good(home: Home, mode: str, other: str) -> None:
     """The other mode refuses to start on it."""
@@ -175,6 +181,7 @@ async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: s
             assert re.fullmatch(re.escape(host) + r":[1-9]\d+", address)
 
 
+@pytest.mark.process
 async def test_a_port_that_is_taken_is_told(home: Home) -> None:
     """In a sentence that says how to choose another, with exit code 1, though the other would
     share it; so for the sandbox's."""

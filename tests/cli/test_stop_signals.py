@@ -17,6 +17,8 @@ from tests.cli.calls import health
 from tests.cli.home import COMMAND, DEADLINE, Home
 from tests.cli.pid_one import SCRIPT, end_as_pid_1, needs_namespaces
 
+pytestmark = pytest.mark.process
+
 TRIES = 6
 STOPS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 

@@ -51,6 +51,8 @@ def connected(home: Home) -> list[str]:
         ]
 
 
+@pytest.mark.quick
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 async def test_a_signal_drains(
     home: Home, api_key: str, sandbox: SandboxBluesky, number: signal.Signals
@@ -78,6 +80,7 @@ async def test_a_signal_drains(
     assert connected(home) == [person.did]
 
 
+@pytest.mark.process
 async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) -> None:
     """With UNAVAILABLE, long before POSTCORE_DRAIN_SECONDS; on the server that comes next, the
     cursor is good."""
@@ -98,6 +101,7 @@ async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) ->
             assert '"outcome":"SERVICE_UNAVAILABLE","why":"stopping"' in server.errors
 
 
+@pytest.mark.process
 async def test_a_signal_drains_http_too(home: Home, api_key: str, sandbox: SandboxBluesky) -> None:
     """A connect under way gets its reply and is saved; /health says 503 while calls are still
     taken, and connections that are idle are closed."""
@@ -137,6 +141,7 @@ async def test_a_signal_drains_http_too(home: Home, api_key: str, sandbox: Sandb
     assert connected(home) == [person.did]
 
 
+@pytest.mark.process
 async def test_work_that_its_caller_left_is_drained(
     home: Home, api_key: str, sandbox: SandboxBluesky
 ) -> None:
@@ -155,6 +160,7 @@ async def test_work_that_its_caller_left_is_drained(
     assert connected(home) == [person.did]
 
 
+@pytest.mark.process
 async def test_what_does_not_end_in_time_is_cut_off(
     home: Home, api_key: str, sandbox: SandboxBluesky
 ) -> None:
@@ -174,6 +180,7 @@ async def test_what_does_not_end_in_time_is_cut_off(
         assert person.app_password not in server.errors
 
 
+@pytest.mark.process
 def test_a_server_that_was_killed_starts_again(home: Home, api_key: str) -> None:
     """Killed while it drains, which `healthcheck` tells with exit code 1, it leaves nothing that
     is in the way of the next."""
@@ -206,11 +213,12 @@ async def test_no_task_and_no_thread_is_left(
     left = asyncio.all_tasks() - tasks
     assert [task for task in left if "uvicorn" not in repr(task)] == []
     for thread in set(threading.enumerate()) - threads:
-        if not thread.name.startswith("asyncio_") and "_poll" not in thread.name:
+        if not thread.name.startswith(("asyncio_", "uvloop_")) and "_poll" not in thread.name:
             thread.join(DEADLINE)  # it may just be ending
             assert not thread.is_alive(), thread.name
 
 
+@pytest.mark.process
 def test_no_time_at_all_is_enough(database: Path) -> None:
     """Calls and streams under way are cut off, time and again, and the process ends by itself."""
     done = subprocess.run(

@@ -23,6 +23,7 @@ def test_odd_names_are_kept_as_they_are(run_here: Callable[..., Outcome]) -> Non
     assert [(tenant_id, name) for tenant_id, _, name in lines] == list(zip(ids, ODD, strict=True))
 
 
+@pytest.mark.process
 def test_a_list_is_printed_whatever_the_terminal_can_show(
     home: Home, run_here: Callable[..., Outcome]
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.cli.home import DEADLINE, Home, Started
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("service", "generated", "pyproject.toml", "README.md", "LICENSE")
 

@@ -161,6 +161,7 @@ async def test_logins_without_a_result(sandboxed: Watched, fault: Fault) -> None
     assert (await sandboxed.spent(), sandboxed.events()) == (spent + 1, ["UNVERIFIED", "HEALTHY"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_the_clock")
 @pytest.mark.parametrize("fault", [AnyStatus(500), AnyStatus(503), Reset()])
 async def test_leases_while_logins_have_no_result(sandboxed: Watched, fault: Fault) -> None:

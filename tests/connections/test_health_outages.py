@@ -19,6 +19,8 @@ from tests.platforms.raw import RawServer, respond
 from tests.support.bluesky import CREATE, Person
 from tests.support.running import MovedClock, Running, running
 
+pytestmark = pytest.mark.real
+
 HOUR = 3600 * SECOND
 LOGIN_REFUSED = {"error": "AuthenticationRequired", "message": "Invalid identifier or password"}
 

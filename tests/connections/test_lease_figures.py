@@ -16,6 +16,7 @@ async def test_a_thousand_leases_cost_one_login(pds: RealServer, database: Path)
     assert await life(RealBluesky(pds), database, leases=1_000, expiries=10) == (1, 10)
 
 
+@pytest.mark.real
 @pytest.mark.timeout(180)
 async def test_a_lease_is_many_times_faster_than_a_login(database: Path) -> None:
     """At the median, whatever else the machine does; three hundred times on one at rest."""

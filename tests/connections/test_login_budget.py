@@ -332,6 +332,7 @@ async def test_beyond_the_budget_no_call_is_made(service: Running, bluesky: Blue
     assert (await bluesky.counts())[CREATE] == before + 5
 
 
+@pytest.mark.slow
 async def test_guesses_never_lock_the_owner_out(service: Running, bluesky: Bluesky) -> None:
     """Wrong passwords from 50 tenants while the owner connects again and is verified: the owner's
     logins work, and at most 10 in all reach the server."""

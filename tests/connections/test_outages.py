@@ -22,6 +22,7 @@ def test_the_sink_is_awake() -> None:
         assert sink.leaks(["one-secret", "another-secret"]) == 0
 
 
+@pytest.mark.slow
 async def test_no_outage_raises_a_flag(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ async def service(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Runn
         yield started
 
 
+@pytest.mark.slow
 async def test_no_call_fails_while_keys_are_rotated(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
@@ -62,6 +63,7 @@ async def test_no_call_fails_while_keys_are_rotated(
     assert "revoke them first" in named.err
 
 
+@pytest.mark.slow
 async def test_a_rewrap_that_is_killed_goes_on(service: Running) -> None:
     """Cut short again and again, it leaves rows of the one key and the other, all of which open;
     run to its end, it has left none of the former's."""
@@ -86,6 +88,7 @@ async def test_a_rewrap_that_is_killed_goes_on(service: Running) -> None:
     assert opened(service) == secrets
 
 
+@pytest.mark.process
 async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: SandboxBluesky) -> None:
     """A session that was refreshed, and a password that was replaced, after the rewrap has read
     them stay; the connection that was left alone is rewrapped."""
@@ -119,6 +122,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
         assert row["ring_key_id"] == after
 
 
+@pytest.mark.process
 async def test_a_rewrapped_session_is_still_renewed(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
@@ -134,6 +138,7 @@ async def test_a_rewrapped_session_is_still_renewed(
     assert service.session(key).refresh_token != former.refresh_token
 
 
+@pytest.mark.process
 async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> None:
     """The others are rewrapped all the same; the former key cannot be retired."""
     await plant(service, 3)
@@ -182,6 +187,7 @@ async def test_a_process_with_an_old_keyring_gives_no_verdict(
     assert sandbox.logins == logins
 
 
+@pytest.mark.process
 async def test_what_callers_hold_outlives_a_rotation(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
@@ -204,6 +210,7 @@ async def test_what_callers_hold_outlives_a_rotation(
     assert "is named by 1 rows; those are idempotency keys" in refused.err
 
 
+@pytest.mark.process
 async def test_a_revoked_key_is_refused_when_its_keyring_key_is_gone(service: Running) -> None:
     """INVALID_API_KEY, as before: it takes no key of the keyring to know that."""
     former = Keyring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id

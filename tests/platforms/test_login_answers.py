@@ -205,6 +205,7 @@ async def test_a_session_that_cannot_be_used_is_ended(
     assert bluesky.ended == BEARER
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_short_by_any_number_of_bytes(
     bluesky: LyingBluesky, watch: Watch
 ) -> None:

@@ -112,6 +112,7 @@ async def test_a_tenant_goes_part_by_part(store: SqlStore, database_url: str) ->
     assert counted(database_url, "ten_b") == before
 
 
+@pytest.mark.process
 async def test_a_deletion_that_was_killed_can_be_done_again(
     store: SqlStore, database_url: str, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ async def service(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Runn
         yield started
 
 
+@pytest.mark.process
 async def test_a_backup_made_under_load_can_be_served(
     service: Running, sandbox: SandboxBluesky, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ async def test_a_backup_made_under_load_can_be_served(
             assert (await again.lease(profile_key)).account_id == owner.did
 
 
+@pytest.mark.process
 async def test_a_backup_is_its_owners_alone_and_overwrites_nothing(
     service: Running, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ async def test_a_backup_is_its_owners_alone_and_overwrites_nothing(
     assert list(folder.iterdir()) == [copy]
 
 
+@pytest.mark.process
 async def test_what_was_deleted_is_not_in_a_backup(service: Running, tmp_path: Path) -> None:
     """Nor are secrets that were replaced, though the log beside the database may hold them."""
     await plant(service, 20)
@@ -107,6 +110,7 @@ async def test_what_was_deleted_is_not_in_a_backup(service: Running, tmp_path: P
     assert all(key.secret not in content for key in read_keys(service.settings.keyring_file))
 
 
+@pytest.mark.process
 async def test_a_backup_without_its_keyring_is_not_served(service: Running, tmp_path: Path) -> None:
     """In a sentence: where there is no keyring, and where there is another."""
     restored = tmp_path / "restored"
@@ -127,6 +131,7 @@ async def test_a_backup_without_its_keyring_is_not_served(service: Running, tmp_
             pass
 
 
+@pytest.mark.process
 async def test_a_backup_from_before_a_retirement_needs_the_retired_key(
     service: Running, tmp_path: Path, sandbox: SandboxBluesky
 ) -> None:

@@ -192,10 +192,10 @@ class Running:
         clock = SystemClock()
         tenant = Tenant(f"ten_{random_id()}", "another", clock.now())
         async with open_store(self.settings) as store:
-            access = Access(store, Keyring(self.settings.keyring_file), clock)
-            plain, key = access.mint(tenant.tenant_id, "test", DEFAULT_SCOPES)
-            await store.create_tenant(tenant)
-            assert await store.add_api_key(key)
+            api_keys = ApiKeys(store.api_keys, Keyring(self.settings.keyring_file), clock)
+            plain, key = api_keys.mint(tenant.tenant_id, "test", DEFAULT_SCOPES)
+            await store.tenants.create(tenant)
+            assert await store.api_keys.add(key)
         self.tenant_id, self.api_key = tenant.tenant_id, plain
 
     async def new_tenant(self) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import grpc
+import pytest
 
 from tests.support.bluesky import Bluesky, Person
 from tests.support.running import Running
@@ -74,6 +75,7 @@ async def test_grpcurl(service: Running, bluesky: Bluesky, grpcurl: Path) -> Non
     assert details[0]["metadata"] == {"platform": "bluesky", "cause": "REJECTED_BY_PLATFORM"}
 
 
+@pytest.mark.process
 async def test_buf_curl(service: Running, bluesky: Bluesky, buf: Path, tmp_path: Path) -> None:
     """It connects by reflection, with the key from standard input, and decodes the reason of an
     error."""

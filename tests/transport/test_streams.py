@@ -101,6 +101,7 @@ async def begun_in_the_end(service: Running, api_key: str) -> None:
                 return
 
 
+@pytest.mark.slow
 async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_seconds(
     sandboxed: Running,
 ) -> None:
@@ -125,6 +126,7 @@ async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_sec
         await other.events(MANY)
 
 
+@pytest.mark.slow
 async def test_an_unavailable_store_does_not_invalidate_keys(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +211,7 @@ async def until(held: Any) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_a_thousand_streams_at_once(sandboxed: Running, calls: list[dict[str, Any]]) -> None:
     """Each gets the events, calls are answered at the same time, and nothing is left behind."""
     await sandboxed.refused("a.test", "p")  # the channel that stays is open from here on

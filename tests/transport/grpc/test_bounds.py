@@ -35,6 +35,7 @@ async def admitted(service: Running, api_key: str = "") -> bool:
     return code is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.process
 async def test_a_tenant_has_limited_concurrent_calls(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
@@ -152,6 +153,7 @@ async def test_repeats_of_an_idempotency_key_use_their_tenants_slots(
         assert sum(one.code() is grpc.StatusCode.RESOURCE_EXHAUSTED for one in refused) >= 280
 
 
+@pytest.mark.slow
 async def test_a_revoked_key_ends_its_calls(sandboxed: Running, sandbox: SandboxBluesky) -> None:
     """They end within 5 s, and nothing is stored, by the connect in progress or by later calls."""
     person = await sandbox.person()

@@ -23,6 +23,8 @@ from tests.bench.processes import started
 from tests.bench.seed import Owner, plant, settings
 from tests.support.running import refusal_of
 
+pytestmark = pytest.mark.process
+
 CHECK, LIST, WATCH = (f"/grpc.health.v1.Health/{name}" for name in ("Check", "List", "Watch"))
 ALONE = [("grpc.use_local_subchannel_pool", 1)]
 SECONDS = 20.0
@@ -152,6 +154,7 @@ async def test_metadata_has_one_limit(service: Served) -> None:
         assert (size < 8000) == ("OK" in codes)
 
 
+@pytest.mark.quick
 async def test_health_knows_its_services_and_logs_no_error(service: Served) -> None:
     """Check and List know every name. Unknown names and malformed messages are rejected, and
     nothing is logged at level error."""

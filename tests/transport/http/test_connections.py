@@ -18,9 +18,12 @@ from service.transport.http import connection as http_connection
 from service.transport.http import exchange as http_exchange
 from service.transport.http import request as http_request
 from tests.cli.home import Home
+from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 from tests.transport.http.edge import LONG, Edge, Wire
+
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
 SHORT = 0.3
 HALF_OPEN = 1000
@@ -290,22 +293,20 @@ async def test_a_disconnected_caller_leaves_nothing_behind(
 
 
 async def test_a_response_that_is_not_read_times_out(
-    sandboxed: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    alone: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A client that requests much and reads nothing is disconnected in the middle."""
     monkeypatch.setattr(http_exchange, "SEND_SECONDS", SHORT)
-    await sandboxed.execute(
+    await alone.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
         " INSERT INTO profiles (profile_key, tenant_id, profile_name, created_at)"
         " SELECT 'prof_' || i, ?, ?, 7 FROM n",
-        sandboxed.tenant_id,
+        alone.tenant_id,
         "x" * 200,
     )
-    ask = (
-        f"GET /profiles?pageSize=1000 HTTP/1.1\r\nhost: a\r\nx-api-key: {sandboxed.api_key}\r\n\r\n"
-    )
+    ask = f"GET /profiles?pageSize=1000 HTTP/1.1\r\nhost: a\r\nx-api-key: {alone.api_key}\r\n\r\n"
     asked = 100  # more than the kernel's buffers hold
-    async with Wire.to(sandboxed.http) as wire:
+    async with Wire.to(alone.http) as wire:
         transport: Any = wire.writer.transport
         transport.pause_reading()
         await wire.send(ask * asked)
@@ -314,7 +315,7 @@ async def test_a_response_that_is_not_read_times_out(
         transport.resume_reading()
         assert (await wire.rest()).count(b"HTTP/1.1 200") < asked
     assert "library" not in capsys.readouterr().err
-    async with Wire.to(sandboxed.http) as wire:
+    async with Wire.to(alone.http) as wire:
         await wire.send(HEALTH)
         assert (await wire.answer())[0] == 200
 
@@ -394,6 +395,7 @@ async def _open(connections: int) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.process
 async def test_a_thousand_half_open_connections(home: Home, api_key: str) -> None:
     """Other calls take at most twice as long. All are closed within ten seconds, and their
     descriptors are freed."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import jsonschema_rs
+import pytest
 
 from protos.openapi.comments import comments, reasons
 from protos.openapi.document import document
@@ -14,10 +15,14 @@ from protos.openapi.page import page
 from service.transport.http.docs import OPENAPI_JSON
 from service.transport.http.routes import METHODS, ROUTES
 from service.transport.status import STATUS
+from tests.support import sharing
 from tests.support.running import Running
 from tests.transport.http.edge import LONG, Edge
 
+sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
+
 # no generated body holds working credentials, so not every valid one is accepted
+
 SCHEMATHESIS = """
 headers = { x-api-key = "${POSTCORE_API_KEY}" }
 color = false
@@ -114,6 +119,7 @@ def test_every_reference_resolves() -> None:
         )
 
 
+@pytest.mark.process
 async def test_schemathesis_finds_no_fault(sandboxed: Running, tmp_path: Path) -> None:
     """The replies to its valid and invalid requests all conform to the document."""
     (tmp_path / "schemathesis.toml").write_text(SCHEMATHESIS)

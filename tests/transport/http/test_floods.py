@@ -18,6 +18,8 @@ from tests.cli.home import DEADLINE, Home, Started
 from tests.transport.http.edge import LONG, Wire
 from tests.transport.http.flood import KINDS
 
+pytestmark = pytest.mark.process
+
 ROUNDS, CALLS = 3, 100
 SLACK_SECONDS = (0.001, 0.025)
 """For half and for 99 of 100 calls: the machine is busy with other tests, too."""

@@ -16,6 +16,8 @@ from tests.cli.home import Home, Started
 from tests.support.authority import Authority
 from tests.transport.http.edge import LONG, Wire
 
+pytestmark = pytest.mark.process
+
 LIMIT = 10
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 ASK = b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
@@ -70,6 +72,7 @@ async def health(server: Started, trusting: ssl.SSLContext) -> int:
         return (await client.get(f"https://{server.http}/health")).status_code
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_new_connection_is_answered(
     server: Started, trusting: ssl.SSLContext, version: ssl.TLSVersion

@@ -25,6 +25,8 @@ from tests.support.bluesky import RealBluesky
 from tests.support.running import Running, running
 from tests.transport.http.edge import LONG
 
+pytestmark = pytest.mark.process
+
 PAGE = (Path(__file__).parent / "specification.md").read_text()
 CLIENTS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 ADDRESS = "https://api.postcore.dev"
