@@ -174,10 +174,10 @@ def test_handles_are_what_the_specification_says(text: str) -> None:
 )
 def test_long_texts_are_refused_at_once(text: str) -> None:
     """No pattern takes more than time in proportion."""
-    started = time.perf_counter()
+    started = time.thread_time()
     assert not is_handle(tidy_handle(text), test_names=True)
     assert not is_did(text)
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 PLC = "did:plc:aaaabbbbccccddddeeee2345"

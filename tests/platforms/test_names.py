@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from time import monotonic
 
 import pytest
@@ -15,7 +16,6 @@ from service.platforms.egress import dns as names
 from service.platforms.egress.dns import (
     MAX_RECORDS,
     QUERY_SECONDS,
-    SERVER_STAGGER,
     NameNotFound,
     Resolver,
 )
@@ -186,11 +186,14 @@ async def test_the_server_that_answered_last_is_asked_first(dns: DnsServer) -> N
     """A silent one costs its time once, although the names that are asked for do not exist."""
     resolver = Resolver(["127.0.0.9", "127.0.0.1"], dns.port)
     with silent("127.0.0.9", dns.port):
-        for most in (QUERY_SECONDS * SERVER_STAGGER + 0.5, 0.2, 0.2):
+        took: list[float] = []
+        for _ in range(6):
             started = monotonic()
             with pytest.raises(NameNotFound):
                 await resolver.texts("nothing.example.com")
-            assert monotonic() - started < most
+            took.append(monotonic() - started)
+    assert took[0] < QUERY_SECONDS
+    assert median(took[1:]) < 0.2
 
 
 async def test_another_resolv_conf_is_noticed(
@@ -242,7 +245,7 @@ async def test_a_family_that_is_never_answered_is_not_waited_for(
     started = monotonic()
     found = await internet.names.addresses("pds.example.com")
     assert found == (["93.184.216.34"] if slow == "AAAA" else ["2606:4700::1"])
-    assert monotonic() - started < 1
+    assert monotonic() - started < QUERY_SECONDS
 
 
 @pytest.mark.parametrize("servers", [1, 2, 3])
@@ -277,7 +280,7 @@ async def test_a_question_for_prefixes_that_is_not_answered_costs_little(
     started = monotonic()
     assert await asyncio.gather(*(internet.names.nat64() for _ in range(20))) == [()] * 20
     assert await internet.names.nat64() == ()
-    assert monotonic() - started < names.NAT64_QUERY_SECONDS + 0.5
+    assert monotonic() - started < 2 * names.NAT64_QUERY_SECONDS
 
 
 async def test_the_networks_nat64_prefixes_are_asked_for(

@@ -279,4 +279,5 @@ async def running(
     ):
         service = Running(read, started.grpc, channel, http=started.http)
         await service.become_a_tenant()
+        await started.warm  # the first of a process loads the SDK: no test's deadline is for that
         yield service

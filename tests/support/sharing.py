@@ -75,7 +75,7 @@ async def _serve(database: Path, started: "Future[Shared]") -> None:
             running(database, sandbox.settings()) as service,
         ):
             shared = Shared(sandbox, service, asyncio.get_running_loop())
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.1)  # until each part of the service has begun to wait
             shared.standing = asyncio.all_tasks()
             started.set_result(shared)
             await shared.end.wait()

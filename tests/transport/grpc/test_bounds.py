@@ -1,6 +1,8 @@
 """Limits of calls with a valid key: by tenant, in total, by time, and until a revocation."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -10,15 +12,36 @@ import grpc.aio
 import pytest
 
 from service.connections.logins import Logins
-from service.domain.model import Scope
+from service.domain.model import ApiKey, Scope
 from service.sandbox.faults import Hang
-from service.transport.admission import MIN_CALLS_PER_TENANT
+from service.transport.admission import MIN_CALLS_PER_TENANT, CallSlots
+from service.transport.deadline import Deadline
 from tests.support.bluesky import SESSION, SandboxBluesky
 from tests.support.running import Running, refusal_of, running
 
 CREATE = "/postcore.profiles.v1.ProfileService/CreateProfile"
 GET = "/postcore.profiles.v1.ProfileService/GetProfile"
 SECONDS = 20.0
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How many calls have found a place, by the id of their key."""
+    found: Counter[str] = Counter()
+    acquire = CallSlots.acquire
+
+    def noted(slots: CallSlots, key: ApiKey, deadline: Deadline) -> None:
+        acquire(slots, key, deadline)
+        found[key.key_id] += 1
+
+    monkeypatch.setattr(CallSlots, "acquire", noted)
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 def silent(service: Running, method: str, api_key: str = "") -> Any:
@@ -35,9 +58,8 @@ async def admitted(service: Running, api_key: str = "") -> bool:
     return code is grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.process
 async def test_a_tenant_has_limited_concurrent_calls(
-    sandbox: SandboxBluesky, database: Path
+    sandbox: SandboxBluesky, database: Path, places: Counter[str]
 ) -> None:
     """More get RATE_LIMIT_EXCEEDED, while calls of another tenant succeed. A call that ends frees a
     slot."""
@@ -45,7 +67,7 @@ async def test_a_tenant_has_limited_concurrent_calls(
     async with running(database, {**sandbox.settings(), **limits}) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())
         held = [silent(service, GET) for _ in range(5)]
-        await asyncio.sleep(0.2)
+        await until(lambda: places.total() == 5)
         raw: Any = service.channel.unary_unary(GET)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await raw(b"", metadata=service.metadata(), timeout=SECONDS)
@@ -60,20 +82,22 @@ async def test_a_tenant_has_limited_concurrent_calls(
             call.cancel()
 
 
-async def test_small_tenants_use_the_reserve(sandbox: SandboxBluesky, database: Path) -> None:
+async def test_small_tenants_use_the_reserve(
+    sandbox: SandboxBluesky, database: Path, places: Counter[str]
+) -> None:
     """When one tenant holds all slots, another still has MIN_CALLS_PER_TENANT calls at most."""
     limits = {"CONCURRENT_CALLS_PER_TENANT": "100", "MAX_CONCURRENT_CALLS": "40"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
-        other, _ = await service.new_key(tenant_id=await service.new_tenant())
+        other, other_id = await service.new_key(tenant_id=await service.new_tenant())
         held = [silent(service, GET) for _ in range(60)]
-        await asyncio.sleep(0.3)
-        assert sum(call.done() for call in held) == 20
+        await until(lambda: sum(call.done() for call in held) >= 20)
+        assert (places.total(), sum(call.done() for call in held)) == (40, 20)
         assert not await admitted(service)
         held += [silent(service, GET, other) for _ in range(MIN_CALLS_PER_TENANT - 1)]
-        await asyncio.sleep(0.2)
+        await until(lambda: places[other_id] == MIN_CALLS_PER_TENANT - 1)
         assert await admitted(service, other)
         held.append(silent(service, GET, other))
-        await asyncio.sleep(0.2)
+        await until(lambda: places[other_id] == MIN_CALLS_PER_TENANT + 1)
         assert not await admitted(service, other)
         for call in held:
             call.cancel()
@@ -139,7 +163,7 @@ async def test_repeats_of_an_idempotency_key_use_their_tenants_slots(
             )
             for _ in range(300)
         ]
-        await asyncio.sleep(1)
+        await until(lambda: sum(call.done() for call in calls) >= 280)
         raw: Any = service.channel.unary_unary(CREATE)
         began = monotonic()
         for _ in range(20):
