@@ -8,11 +8,13 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from service.runtime import log
 from service.storage.migrations import migrate_apart
@@ -37,11 +39,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # folders that tests make are for a database to be in: a group's bit would have it refused
     os.umask(0o022)
     # as the service logs: unconfigured, structlog shows exceptions with the values around them
     log.configure("console", "info")
+    # how long an example takes is the machine's; the quick tests try the same ones each time
+    settings.register_profile(
+        "ours",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=config.getoption("markexpr") == "quick",
+    )
+    settings.load_profile("ours")
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -74,6 +84,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     node.config.stash[LEFT] = Counter(getattr(node, "workeroutput", {}).get("left", {}))
+
+
+PASSED = count(1)
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    if report.when == "call" and report.passed and config.getoption("markexpr") == "quick":
+        return "passed", "" if next(PASSED) % 20 else ".", "PASSED"  # two lines of dots, not fifty
+    return None
 
 
 def pytest_terminal_summary(
@@ -217,8 +238,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.fixture
 async def service(bluesky: Bluesky, database: Path, database_url: str) -> AsyncIterator[Running]:
     """The whole service on a port of its own, towards `bluesky`."""
-    settings = {**bluesky.settings(), "DATABASE_URL": database_url}
-    async with running(database, settings) as started:
+    given = {**bluesky.settings(), "DATABASE_URL": database_url}
+    async with running(database, given) as started:
         yield started
 
 
@@ -227,8 +248,8 @@ async def alone(
     sandbox: SandboxBluesky, database: Path, database_url: str
 ) -> AsyncIterator[Running]:
     """The whole service on a port of its own, in the test's event loop, towards `sandbox`."""
-    settings = {**sandbox.settings(), "DATABASE_URL": database_url}
-    async with running(database, settings) as started:
+    given = {**sandbox.settings(), "DATABASE_URL": database_url}
+    async with running(database, given) as started:
         yield started
 
 
