@@ -64,6 +64,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tiers.mark(item)
 
 
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> None:
+    """Let no quick test ask for more than it may, in a way that its tier does not show."""
+    if request.config.getoption("markexpr") == "quick" and fixturedef.argname in tiers.FIXTURES:
+        pytest.fail(f"a quick test asks for {fixturedef.argname}; give it the mark of its tier")
+
+
 LEFT = pytest.StashKey[Counter[str]]()
 """How many tests of each tier were not selected."""
 

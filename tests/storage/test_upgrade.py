@@ -20,6 +20,8 @@ from tests.support.engines import rows
 from tests.support.postgres import Cluster
 from tests.support.running import Running, refusal_of
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 def engine() -> str:
