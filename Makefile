@@ -84,10 +84,10 @@ clean: ## remove what the other targets made; data/ stays
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
-	@[ -n "$(PYTHON)" ] && $(PYTHON) $(FITS) || \
+	@[ -n "$(PYTHON)" ] && "$(PYTHON)" $(FITS) || \
 	{ echo 'Python 3.11 to 3.14 is needed, as python3 or PYTHON=…' >&2; exit 1; }
 	@echo 'making .venv …' >&2
-	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 	echo 'this Python cannot make virtual environments; on Debian: apt install python3-venv' >&2; exit 1; }
 
 # Two steps: pip takes no project of ours when it is to check hashes. The plain paths replace the
