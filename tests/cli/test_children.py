@@ -104,7 +104,7 @@ def test_no_secret_is_in_a_child_s_arguments_or_environment(
     """Neither the URL nor what the driver reads; it starts at the root of the file system."""
     seen, interpreter = tmp_path / "seen", tmp_path / "python"
     interpreter.write_text(
-        f'#!/bin/sh\n(pwd; printf \'%s\\n\' "$@"; env) > {seen}\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\n(pwd; printf \'%s\\n\' "$@"; env) > {seen}\nexec "{sys.executable}" "$@"\n'
     )
     interpreter.chmod(interpreter.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(interpreter))
