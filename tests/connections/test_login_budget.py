@@ -63,7 +63,7 @@ class Limits:
     def __init__(self, store: Any, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self.limits = LoginBudget(store.login_budget, clock, BUDGETS)
+        self.limits = LoginBudget(store, clock, BUDGETS)
 
     async def spend(
         self, purpose: LoginPurpose = CONNECT, tenant: str = "a", account: Account = ALICE
@@ -79,7 +79,7 @@ class Limits:
 @pytest.fixture
 async def limits(database_url: str) -> AsyncIterator[Limits]:
     store = SqlStore(await opened(database_url))
-    yield Limits(store, Clock())
+    yield Limits(store.login_budget, Clock())
     await store.close()
 
 
