@@ -124,7 +124,9 @@ class Trial:
         clock = MovedClock()
         with listening() as sink:
             async with Storm.started(authority, AT_ONCE) as storm:
-                patch.setattr(app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave))
+                patch.setattr(
+                    app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave)
+                )
                 # a pause that the platform asked for ends by the clock that is moved
                 patch.setattr(failures, "monotonic", lambda: clock.now() / SECOND)
                 built: list[Health] = []

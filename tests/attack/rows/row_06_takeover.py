@@ -43,7 +43,9 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         patch.setattr(monitor, "AWAY_SECONDS", 0.0)  # a host that fails is asked all the same
         trial = Trial(MovedClock())
         async with _world(ground, len(TAKINGS) * len(WAYS) * rounds) as storm:
-            patch.setattr(app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave))
+            patch.setattr(
+                app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave)
+            )
             database = ground.folder / "postcore.db"
             assert migrate_apart(f"sqlite:///{database}")
             settings = {"CHECK_HOURS": "24", "CHECKS_PER_SECOND": "1000"}
