@@ -38,7 +38,8 @@ LOGIN = (
 async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Running]:
     """The service on the store of *service*, which is stopped by then, until it kills itself."""
     settings = service.settings
-    command = ("-m", "tests.support.failpoints", when, seam, "--ahead", str(EXPIRING // 1_000_000))
+    ahead = ("--ahead", str(EXPIRING // 1_000_000))
+    command = ("-m", "tests.support.failpoints", when, seam, *ahead, "--warm")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,

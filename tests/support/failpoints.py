@@ -3,8 +3,9 @@
     python -m tests.support.failpoints before store.save_session -- serve
 
 The seam's first call kills (or the one that `--call` counts), before it does its work or after.
-`--ahead SECONDS` puts the clock of the process forward, so that tokens expire. Without a seam
-nothing kills.
+`--ahead SECONDS` puts the clock of the process forward, so that tokens expire. `--warm` loads the
+platform's SDK before the start, which on a busy machine takes as long as a refresh may. Without a
+seam nothing kills.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from service.cli import main as cli
 from service.connections.login_budget import LoginBudget
 from service.domain.clock import SystemClock
 from service.domain.model import SECOND
+from service.platforms.bluesky import adapter
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage import connections
 from service.storage.connections import SqlConnections
@@ -91,9 +93,12 @@ def main() -> None:
     parser.add_argument("seam", nargs="?", choices=SEAMS)
     parser.add_argument("--call", type=int, default=1)
     parser.add_argument("--ahead", type=float, default=0)
+    parser.add_argument("--warm", action="store_true")
     given = parser.parse_args(sys.argv[1:at])
     if given.seam:
         set_off(given.when, given.seam, given.call)
+    if given.warm:
+        adapter._load_sdk()
     if given.ahead:
         put_forward(given.ahead)
     sys.argv[1:] = sys.argv[at + 1 :]
