@@ -1,9 +1,9 @@
-"""The monitor: asks for a verdict on every connection, each in its time.
+"""The monitor: checks every connection when it is due.
 
-What is due is taken from the store, soonest first and fairly over the tenants, and is due again a
-little later should we die over it: several processes never check one connection twice. So many
-checks start in a second, so many run at once, so few at one host; a host that fails again and
-again is left alone for a while.
+It picks due connections from the store, soonest first and fairly over tenants. A pick makes them
+due again a little later, so that no two processes check one connection and a crash loses none.
+Limits apply to checks started a second, running at once, and at one host. A host that fails
+repeatedly is paused.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Due
 from service.domain.store import CheckQueue, ConnectionStore
 
-AT_ONCE = 32
-AT_ONE_HOST = 4
-WAITING_FOR_ONE_HOST = 16
-PICKED_AT_ONCE = 8
-LATEST: Micros = 2 * DAY
-"""No check is put off so long: a later one was by a clock that has been put back since."""
-LONGEST_REST = 5.0
-SHORTEST_REST = 0.05
+MAX_CHECKS = 32
+MAX_CHECKS_AT_HOST = 4
+MAX_WAITING_AT_HOST = 16
+MAX_PICKED = 8
+MAX_DUE_IN: Micros = 2 * DAY
+"""The latest valid due time; later ones come from a clock that was set back since."""
+MAX_REST_SECONDS = 5.0
+MIN_REST_SECONDS = 0.05
 BUSY_SECONDS = 10.0
-"""How long a check waits, about, for a host that is busy with others."""
-FAILURES = 3
-"""In a row, after which a host is left alone."""
-AWAY_SECONDS = 30.0
-LONGEST_AWAY = 1800.0
-MOST_HOSTS = 10_000
+"""About how long a check is postponed if its host has too many waiting."""
+MAX_FAILURES = 3
+"""Failures in a row after which a host is paused."""
+MIN_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 1800.0
+MAX_HOSTS = 10_000
 
 log = structlog.get_logger()
 
@@ -52,11 +52,11 @@ class _Host:
     running: int = 0
     waiting: deque[Due] = field(default_factory=deque)
     failures: int = 0
-    away_until: float = 0.0
+    paused_until: float = 0.0
 
 
 class Monitor:
-    """Goes round all connections, starting at most *per_second* checks in a second."""
+    """Checks all connections regularly, starting at most *per_second* checks a second."""
 
     def __init__(
         self,
@@ -76,18 +76,19 @@ class Monitor:
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
         self._running: set[asyncio.Task[None]] = set()
         self._last_tenant = ""
+        self._bring_forward_at = 0.0
 
     async def run(self) -> None:
-        """Check what is due until cancelled. Checks under way then are the service's to finish."""
+        """Start due checks until cancelled. The service then finishes the checks in progress."""
         try:
             while True:
-                if len(self._running) >= AT_ONCE:
+                if len(self._running) >= MAX_CHECKS:
                     await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
                 try:
                     if not await self._take_some():
                         await asyncio.sleep(await self._rest())
                 except ServiceUnavailable:
-                    await asyncio.sleep(LONGEST_REST)
+                    await asyncio.sleep(MAX_REST_SECONDS)
         finally:
             for host in self._hosts.values():
                 host.waiting.clear()
@@ -95,41 +96,44 @@ class Monitor:
                 task.cancel()
 
     async def _take_some(self) -> bool:
-        """Start checks that are due, or put them off; whether there were any."""
+        """Start or postpone checks that are due. Return whether there were any."""
         now = self._clock.now()
-        most = min(PICKED_AT_ONCE, AT_ONCE - len(self._running))
-        picked = await self._queue.pick_due(now, now + self._again_after, most, self._last_tenant)
+        limit = min(MAX_PICKED, MAX_CHECKS - len(self._running))
+        picked = await self._queue.pick_due(now, now + self._again_after, limit, self._last_tenant)
         for due in picked:
             host = self._host(due.origin)
             wait = self._wait(host)
             if wait:
                 await self._queue.put_off(due, self._clock.now() + int(wait * SECOND))
-            elif host.running < AT_ONE_HOST:
+            elif host.running < MAX_CHECKS_AT_HOST:
                 self._start(due, host)
             else:
                 host.waiting.append(due)
-            # what is put off costs little
+            # postponing one costs little
             await asyncio.sleep(self._pace / 10 if wait else self._pace)
         if picked:
             self._last_tenant = picked[-1].tenant_id
         return bool(picked)
 
     async def _rest(self) -> float:
-        """How long there is nothing to do, in seconds."""
+        """Return how many seconds there is nothing to do."""
         now = self._clock.now()
-        await self._queue.bring_forward(now, now + LATEST)
+        if monotonic() >= self._bring_forward_at:
+            # a write: not before every rest, of which there are many a second
+            await self._queue.bring_forward(now, now + MAX_DUE_IN)
+            self._bring_forward_at = monotonic() + MAX_REST_SECONDS
         due = await self._queue.next_due()
         if due is None:
-            return LONGEST_REST
-        return min(max((due - now) / SECOND, SHORTEST_REST), LONGEST_REST)
+            return MAX_REST_SECONDS
+        return min(max((due - now) / SECOND, MIN_REST_SECONDS), MAX_REST_SECONDS)
 
     def _wait(self, host: _Host) -> float:
-        """How long a check at *host* has to be put off, in seconds; 0 for not at all."""
-        away = host.away_until - monotonic()
-        if away > 0:
-            # spread, so that not all that waited asks at once when it is over
-            return away * random.uniform(1, 2)  # noqa: S311 - no secret
-        if len(host.waiting) >= WAITING_FOR_ONE_HOST:
+        """Return how many seconds to postpone a check at *host*; 0 to start it now."""
+        pause = host.paused_until - monotonic()
+        if pause > 0:
+            # spread, so that not all of them are due at once when the pause ends
+            return pause * random.uniform(1, 2)  # noqa: S311 - no secret
+        if len(host.waiting) >= MAX_WAITING_AT_HOST:
             return BUSY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         return 0
 
@@ -149,9 +153,9 @@ class Monitor:
             stored = await self._store.connection(due.tenant_id, due.profile_key, due.platform)
             checked = await self._health.check(stored)
         except (ProfileNotFound, PlatformNotConnected):
-            return  # gone meanwhile
+            return  # the connection ended meanwhile
         except (ServiceUnavailable, UnknownKey, RateLimitExceeded) as error:
-            # it is due again soon; a limit is that of a caller who asked for the same check
+            # it is due again soon; the limit is of a caller who shared the check
             log.warning("check not finished", exception=type(error).__name__)
             return
         finally:
@@ -162,16 +166,16 @@ class Monitor:
             host.failures = 0
             return
         host.failures += 1
-        if host.failures >= FAILURES:
-            away = AWAY_SECONDS * 2.0 ** min(host.failures - FAILURES, 10)
-            host.away_until = monotonic() + min(away, LONGEST_AWAY)
-            host.waiting.clear()  # they are due again soon, and put off then
+        if host.failures >= MAX_FAILURES:
+            pause = MIN_PAUSE_SECONDS * 2.0 ** min(host.failures - MAX_FAILURES, 10)
+            host.paused_until = monotonic() + min(pause, MAX_PAUSE_SECONDS)
+            host.waiting.clear()  # they are due again soon, and postponed then
 
     def _host(self, origin: str) -> _Host:
         host = self._hosts.get(origin)
         if host is None:
             host = self._hosts[origin] = _Host()
-            if len(self._hosts) > MOST_HOSTS:
+            if len(self._hosts) > MAX_HOSTS:
                 self._hosts.popitem(last=False)
         self._hosts.move_to_end(origin)
         return host

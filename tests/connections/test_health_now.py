@@ -31,7 +31,7 @@ async def sandboxed(
     database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Watched]:
     """A connected account at a sandbox whose answers can be broken."""
-    monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
+    monkeypatch.setattr(monitor, "MAX_REST_SECONDS", 0.02)
     async with (
         Sandbox.open() as sandbox,
         running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as started,

@@ -10,7 +10,7 @@ import pytest
 from service.app.build import Application, build
 from service.connections import monitor
 from service.connections.health import Checked, Health
-from service.connections.monitor import AT_ONE_HOST, Monitor
+from service.connections.monitor import MAX_CHECKS_AT_HOST, Monitor
 from service.connections.timeouts import TIMEOUTS
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, SECOND, Micros
@@ -26,7 +26,7 @@ REFRESH = f"{SESSION}refreshSession"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
+    monkeypatch.setattr(monitor, "MAX_REST_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ async def test_few_at_one_host(service: Running, sandbox: SandboxBluesky) -> Non
     hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
     await make_due(service)
     async with asyncio.timeout(10):
-        while hang.held_up < AT_ONE_HOST:
+        while hang.held_up < MAX_CHECKS_AT_HOST:
             await asyncio.sleep(0.01)
         while service.rows("SELECT 1 FROM connections WHERE next_check_at = 0"):
             await asyncio.sleep(0.01)
-    assert hang.held_up == AT_ONE_HOST
+    assert hang.held_up == MAX_CHECKS_AT_HOST
     sandbox.server.breakages.clear()
-    await until_checked(service, AT_ONE_HOST)
+    await until_checked(service, MAX_CHECKS_AT_HOST)
     await make_due(service)
     await until_checked(service, 12)
 
@@ -235,12 +235,12 @@ async def test_accounts_that_move_are_no_outage(database: Path) -> None:
     async with Sandbox.open() as sandbox:
         settings = {**sandbox.settings(), "CHECKS_PER_SECOND": "500"}
         async with running(database, settings) as service:
-            people = await connect(service, sandbox, monitor.FAILURES + 3)
-            for person in people[: monitor.FAILURES + 1]:
+            people = await connect(service, sandbox, monitor.MAX_FAILURES + 3)
+            for person in people[: monitor.MAX_FAILURES + 1]:
                 await sandbox.migrate(person)
             for _ in range(2):
                 await service.execute("UPDATE connections SET checked_at = NULL, document_at = 0")
                 await make_due(service)
                 await until_checked(service, len(people))
             states = Counter(row["state"] for row in service.rows("SELECT state FROM connections"))
-            assert states == {"UNVERIFIED": monitor.FAILURES + 1, "HEALTHY": 2}
+            assert states == {"UNVERIFIED": monitor.MAX_FAILURES + 1, "HEALTHY": 2}

@@ -66,7 +66,7 @@ async def table() -> bool:
     click.echo(f"{'break':24} {'verdict':22} {'after':>7}  logins  events")
     folder = tool("tests/pds/install")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monitor, "LONGEST_REST", 0.05)
+        patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
         async with await RealServer.start(folder, login_floor=False) as server:
             for name, (break_, expected) in BREAKS.items():
                 found = await find(Real(server), break_)

@@ -103,7 +103,7 @@ class Watched:
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monitor, "LONGEST_REST", 0.05)
+        patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
         patch.setattr("service.app.build.ADAPTERS", (*ADAPTERS, Second))
         watched = Watched(patch)
         async with _trial(ground, watched) as trial:

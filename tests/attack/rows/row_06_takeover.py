@@ -39,8 +39,8 @@ Taken = tuple[Home, Taking, str]
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     rounds = share(10, part)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monitor, "LONGEST_REST", 0.05)
-        patch.setattr(monitor, "AWAY_SECONDS", 0.0)  # a host that fails is asked all the same
+        patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
+        patch.setattr(monitor, "MIN_PAUSE_SECONDS", 0.0)  # a host that fails is asked all the same
         trial = Trial(MovedClock())
         async with _world(ground, len(TAKINGS) * len(WAYS) * rounds) as storm:
             patch.setattr(

@@ -37,7 +37,7 @@ UNLIMITED = dict.fromkeys(
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     figures: list[Figure] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(monitor, "LONGEST_REST", 0.05)
+        patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
         async with SandboxBluesky.started() as sandbox:
             async with _service(ground.folder / "load", sandbox) as service:
                 figures += await _under_load(service, sandbox, share(10, part))
