@@ -1,7 +1,7 @@
-"""Backoff: sessions that could not be used or renewed of late, and are left alone for a while.
+"""Backoff: delays the next attempt at a session that could not be used or renewed.
 
-Callers ask again and again while a server is away; each time may cost the account a login. The
-wait doubles, so that an outage of hours does not use up the logins of the day.
+While a server is unavailable, every caller's attempt may cost the account a login. The wait
+doubles, so that an outage of hours does not use up the logins of the day.
 """
 
 import copy
@@ -13,9 +13,9 @@ from service.domain.errors import PlatformRateLimited, PlatformUnavailable, Serv
 from service.domain.model import PlatformUnavailableCause
 from service.domain.records import ConnectionKey, Envelope, StoredConnection
 
-FIRST_WAIT = 5.0
-LONGEST_WAIT = 300.0
-MOST = 10_000
+MIN_WAIT_SECONDS = 5.0
+MAX_WAIT_SECONDS = 300.0
+MAX_SESSIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class _Failure:
 
 
 class Backoff:
-    """Remembers, in this process, what came of the latest attempt at each session."""
+    """Remembers, in this process, the latest failure of each session."""
 
     def __init__(self) -> None:
         self._all: OrderedDict[ConnectionKey, _Failure] = OrderedDict()
 
     def check(self, stored: StoredConnection) -> None:
-        """Raise what the latest attempt at the session raised, while it is left alone."""
+        """Raise the error of the latest attempt at the session until its wait is over."""
         failure = self._all.get(stored.context.key)
         if failure is None or failure.session != stored.session:
             return
@@ -45,7 +45,7 @@ class Backoff:
             raise error
 
     def limit(self, stored: StoredConnection) -> PlatformRateLimited | None:
-        """The platform's own limit, if the latest attempt met one that is not over."""
+        """Return the platform's own limit, if the latest attempt met one that is not over."""
         try:
             self.check(stored)
         except PlatformRateLimited as error:
@@ -55,11 +55,11 @@ class Backoff:
         return None
 
     def note(self, tried: StoredConnection, left: StoredConnection, error: ServiceError) -> None:
-        """Remember *error*: of an attempt at the session in *tried*, that has led to the one in
+        """Remember the *error* of an attempt at the session in *tried*, which left the session in
         *left*."""
         earlier = self._all.pop(tried.context.key, None)
         times = 1 if earlier is None or earlier.session != tried.session else earlier.times + 1
-        wait = min(FIRST_WAIT * 2.0 ** min(times - 1, 20), LONGEST_WAIT)
+        wait = min(MIN_WAIT_SECONDS * 2.0 ** min(times - 1, 20), MAX_WAIT_SECONDS)
         is_outage = (
             isinstance(error, PlatformUnavailable)
             and error.cause is not PlatformUnavailableCause.SERVER_CHANGED
@@ -70,9 +70,9 @@ class Backoff:
         # a copy has no traceback, whose frames may hold secrets
         kept = copy.copy(error)
         self._all[tried.context.key] = _Failure(left.session, times, monotonic() + wait, kept)
-        if len(self._all) > MOST:
+        if len(self._all) > MAX_SESSIONS:
             self._all.popitem(last=False)
 
     def forget(self, renewed: StoredConnection) -> None:
-        """Let the next attempt be a first one."""
+        """Forget all failures of the connection."""
         self._all.pop(renewed.context.key, None)

@@ -1,4 +1,4 @@
-"""Concurrency: how much of a tenant's may be in progress at platforms at once."""
+"""Concurrency: how many operations a tenant may have in progress at platforms."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,37 +6,38 @@ from contextlib import AbstractContextManager, contextmanager
 
 from service.domain.errors import RateLimitExceeded
 
-TRY_AGAIN_SECONDS = 1.0
-SERVERS = 3
-"""A tenant's share at platforms is that of so many servers: at one it has no more than its part."""
+RETRY_AFTER_SECONDS = 1.0
+MIN_SERVERS = 3
+"""A tenant's whole limit is reached at this many servers: each one gets an equal part of it."""
 
 
 class ConcurrencyLimit:
-    """So much of each tenant's at once, in this process: a tenant whose accounts lead to servers
-    that hang takes its own share of the way out, and none of the others'. At one server it has a
-    third of its share, so that a few such tenants leave room there.
+    """Caps the operations of each tenant, in this process, in all and at each server.
 
-    What is beyond it is refused at once. Were it to wait, the calls that wait would take the room
-    that all tenants' calls have.
+    A tenant whose accounts lead to servers that hang uses up its own limit, not other tenants'. At
+    one server it may use a third of it, so that a few such tenants leave room there.
+
+    Operations over the limit are rejected, not queued: queued calls would hold slots that all
+    tenants share.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._most_at_one = max(1, most // SERVERS)
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._limit_at_server = max(1, limit // MIN_SERVERS)
         self._taken: Counter[tuple[str, str]] = Counter()
 
     def taken(self, tenant_id: str) -> AbstractContextManager[None]:
-        """One more, for as long as the block lasts; raises RateLimitExceeded before it begins."""
-        return self._place((tenant_id, ""), self._most)
+        """Take one of the tenant's operations for the block. Raises RateLimitExceeded."""
+        return self._slot((tenant_id, ""), self._limit)
 
     def taken_at(self, tenant_id: str, origin: str) -> AbstractContextManager[None]:
-        """The same of what the tenant may have at the server *origin*."""
-        return self._place((tenant_id, origin), self._most_at_one)
+        """Take one of the tenant's operations at the server *origin*. Raises RateLimitExceeded."""
+        return self._slot((tenant_id, origin), self._limit_at_server)
 
     @contextmanager
-    def _place(self, key: tuple[str, str], most: int) -> Iterator[None]:
-        if self._taken[key] >= most:
-            raise RateLimitExceeded(TRY_AGAIN_SECONDS)
+    def _slot(self, key: tuple[str, str], limit: int) -> Iterator[None]:
+        if self._taken[key] >= limit:
+            raise RateLimitExceeded(RETRY_AFTER_SECONDS)
         self._taken[key] += 1
         try:
             yield

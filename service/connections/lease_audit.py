@@ -1,7 +1,7 @@
 """The audit trail of leases: who was lent a session, when and until when.
 
-Written a second's worth at a time, so that a lease waits for no disk; the log has each, too. What
-cannot be written is kept, up to a bound, beyond which nothing more is lent.
+Leases are written in batches, twice a second, so that no lease waits for a disk; each is also
+logged. Leases that cannot be written wait in memory, up to a limit; then no more are granted.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from service.domain.store import LeaseAuditStore
 from service.runtime.log import Frequent
 
 WRITE_EVERY_SECONDS = 0.5
-MOST_UNWRITTEN = 50_000
-AT_ONCE = 5_000
-FORGET_EVERY_SECONDS = 600.0
-FORGET_AT_ONCE = 1_000
-LAST_ATTEMPTS = 3
-"""To write what is left when the service stops."""
+MAX_UNWRITTEN = 50_000
+MAX_BATCH = 5_000
+PRUNE_EVERY_SECONDS = 600.0
+MAX_PRUNED = 1_000
+MAX_LAST_ATTEMPTS = 3
+"""To write the remaining leases when the service stops."""
 
 log = structlog.get_logger()
 leases = Frequent()
 
 
 class Audit:
-    """Takes note of leases, and forgets those older than *kept_for*, in microseconds."""
+    """Writes leases down, and removes those older than *kept_for* microseconds."""
 
     def __init__(self, store: LeaseAuditStore, clock: Clock, kept_for: Micros) -> None:
         self._store = store
@@ -37,8 +37,8 @@ class Audit:
         self._unwritten: list[AuditedLease] = []
 
     def note(self, lease: AuditedLease) -> None:
-        """Write *lease* down within a second. Raises ServiceUnavailable where too much waits."""
-        if len(self._unwritten) >= MOST_UNWRITTEN:
+        """Write *lease* down within a second. Raises ServiceUnavailable if too many wait."""
+        if len(self._unwritten) >= MAX_UNWRITTEN:
             raise ServiceUnavailable("audit")
         self._unwritten.append(lease)
         leases.info(
@@ -52,27 +52,27 @@ class Audit:
         )
 
     async def run(self) -> None:
-        """Write and forget until cancelled; then write what is left."""
+        """Write and prune until cancelled; then write the remaining leases."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._write_again_and_again())
-                group.create_task(self._forget_again_and_again())
+                group.create_task(self._write_regularly())
+                group.create_task(self._prune_regularly())
         finally:
-            await self._write_the_rest()
+            await self._write_remaining()
 
-    async def _write_again_and_again(self) -> None:
+    async def _write_regularly(self) -> None:
         while True:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
             try:
-                # what comes meanwhile waits for the next time, or each commit would be of a few
+                # later leases wait for the next turn, or each commit would have few
                 waiting = len(self._unwritten)
-                for _ in range(0, waiting, AT_ONCE):
+                for _ in range(0, waiting, MAX_BATCH):
                     await self._write()
             except ServiceUnavailable:
                 log.error("audit of leases cannot be written", waiting=len(self._unwritten))
 
-    async def _write_the_rest(self) -> None:
-        for attempt in range(LAST_ATTEMPTS):
+    async def _write_remaining(self) -> None:
+        for attempt in range(MAX_LAST_ATTEMPTS):
             try:
                 while self._unwritten:
                     await self._write()
@@ -83,26 +83,26 @@ class Audit:
             log.critical("audit of leases is lost", leases=len(self._unwritten))
 
     async def _write(self) -> None:
-        writing = asyncio.create_task(self._write_some())
+        writing = asyncio.create_task(self._write_batch())
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
-            # what is under way may be committed: to write it once more would tell it twice
+            # a write in progress may be committed: writing it again would duplicate it
             await asyncio.wait([writing])
             raise
 
-    async def _write_some(self) -> None:
-        some = self._unwritten[:AT_ONCE]
+    async def _write_batch(self) -> None:
+        some = self._unwritten[:MAX_BATCH]
         await self._store.add_leases(some)
         del self._unwritten[: len(some)]
 
-    async def _forget_again_and_again(self) -> None:
+    async def _prune_regularly(self) -> None:
         while True:
             try:
                 before = self._clock.now() - self._kept_for
-                forgotten = FORGET_AT_ONCE
-                while forgotten >= FORGET_AT_ONCE:
-                    forgotten = await self._store.forget_leases(before, FORGET_AT_ONCE)
+                pruned = MAX_PRUNED
+                while pruned >= MAX_PRUNED:
+                    pruned = await self._store.forget_leases(before, MAX_PRUNED)
             except ServiceUnavailable:
                 log.warning("audit of leases cannot be tidied")
-            await asyncio.sleep(FORGET_EVERY_SECONDS)
+            await asyncio.sleep(PRUNE_EVERY_SECONDS)

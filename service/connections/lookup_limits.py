@@ -1,7 +1,7 @@
-"""Look-ups: how often platforms are asked who an account is, by tenant and by host.
+"""Look-up limits: how often a tenant may have platforms asked who an account is.
 
-A look-up costs no login and needs no password. It asks other people's servers in the operator's
-name, so a tenant cannot make any number of them.
+A look-up costs no login and needs no password, but asks other people's servers in the operator's
+name.
 """
 
 from service.domain.errors import RateLimitExceeded
@@ -9,12 +9,13 @@ from service.runtime.token_buckets import Buckets
 
 TENANT_BURST_SECONDS, HOST_BURST_SECONDS = 5, 3
 """How many seconds' worth of look-ups may be made at once after a pause."""
-SMALL_PART = 0.5
-"""A tenant with so much of its own budget left passes although others have used the host's up."""
+EXEMPT_PART = 0.5
+"""A tenant with this part of its own burst left is exempt from the host's limit, which others may
+have used up."""
 
 
 class LookupLimits:
-    """So many look-ups a second of each tenant, and of all tenants at each host."""
+    """Limits look-ups a second: by tenant, and of all tenants together by host."""
 
     def __init__(self, per_tenant: int, per_host: int) -> None:
         self._tenants = Buckets(per_tenant, per_tenant * TENANT_BURST_SECONDS)
@@ -22,9 +23,9 @@ class LookupLimits:
 
     def take(self, tenant_id: str, host: str) -> None:
         """Count a look-up of *tenant_id* at *host*. Raises RateLimitExceeded, and counts none."""
-        is_small = self._tenants.left(tenant_id) >= SMALL_PART * self._tenants.burst
+        is_exempt = self._tenants.left(tenant_id) >= EXEMPT_PART * self._tenants.burst
         wait = self._tenants.wait(tenant_id)
-        if not is_small:
+        if not is_exempt:
             wait = max(wait, self._hosts.wait(host))
         if wait:
             raise RateLimitExceeded(wait)

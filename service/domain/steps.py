@@ -1,4 +1,4 @@
-"""Steps: which of a platform's servers is asked, and how long all of them may take."""
+"""Steps: which of a platform's servers is asked, and the time limit of all of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,14 +11,14 @@ from service.domain.errors import DeadlineExceeded, PlatformUnavailable
 from service.domain.model import Caller, PlatformUnavailableCause, PlatformUnavailableStep
 
 REPLY_SECONDS = 0.2
-"""What is kept of a caller's time to tell them that the platform took the rest."""
+"""How long before the caller's deadline platforms time out, so that the error arrives in time."""
 
 _step: ContextVar[PlatformUnavailableStep | None] = ContextVar("step", default=None)
 
 
 @contextmanager
 def at_step(step: PlatformUnavailableStep) -> Iterator[None]:
-    """Name *step* in every PlatformUnavailable of the block, and in one for want of time."""
+    """Name *step* in every PlatformUnavailable of the block, and in its time-out."""
     before = _step.get()
     _step.set(step)
     try:
@@ -32,20 +32,20 @@ def at_step(step: PlatformUnavailableStep) -> Iterator[None]:
         raise
     else:
         _step.set(before)
-    # a block that is cancelled leaves its step: it is what the time was spent on
+    # a cancelled block leaves its step set: the time was spent on it
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformTime:
-    """Until when (event-loop time) a platform may take for its answers."""
+    """Until when (event-loop time) a platform may answer."""
 
     until: float
     is_callers: bool = False
-    """Whether the caller's own deadline ends it, rather than a limit of ours."""
+    """Whether it is the caller's own deadline, rather than a limit of ours."""
 
     @classmethod
     def of(cls, caller: Caller, seconds: float) -> Self:
-        """At most *seconds* from now, and less where *caller* needs the reply sooner."""
+        """Return the limit *seconds* from now, or earlier if *caller* has less time."""
         ours = asyncio.get_running_loop().time() + seconds
         theirs = caller.deadline - REPLY_SECONDS
         return cls(ours) if ours <= theirs else cls(theirs, caller.own_deadline)
@@ -53,9 +53,9 @@ class PlatformTime:
 
 @asynccontextmanager
 async def platform_time(limit: PlatformTime) -> AsyncIterator[None]:
-    """A limit for the block. To exceed it proves nothing about credentials.
+    """Limit the time of the block. A time-out proves nothing about credentials.
 
-    Raises PlatformUnavailable, or DeadlineExceeded where the limit is the caller's own.
+    Raises PlatformUnavailable, or DeadlineExceeded if the limit is the caller's own.
     """
     before = _step.get()
     try:

@@ -1,4 +1,4 @@
-"""Profiles: what tenants keep, apart from the connecting itself."""
+"""Profiles: create, read, list and remove them, and disconnect their connections."""
 
 from dataclasses import dataclass
 
@@ -13,21 +13,21 @@ from service.domain.names import check_profile_name, required_platform_id, requi
 from service.domain.store import ConnectionStore, ProfileStore, TenantStore
 from service.runtime.tasks import OwnedTasks
 
-USUAL_PAGE = 50
-LARGEST_PAGE = 1000
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
 FIRST = Place(0, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of profiles, and the token for the next; empty, where there is none."""
+    """A page of profiles, and the token for the next page; empty on the last."""
 
     profiles: list[Profile]
     next_page_token: str
 
 
 class Profiles:
-    """Creates, tells, lists and removes profiles and their connections."""
+    """Creates, reads, lists and removes profiles; removes connections."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Profiles:
     async def create(
         self, caller: Caller, profile_name: str | None, idempotency_key: str
     ) -> Created:
-        """An empty profile. Raises InvalidRequest or IdempotencyKeyReused."""
+        """Create an empty profile. Raises InvalidRequest or IdempotencyKeyReused."""
         if profile_name is not None:
             check_profile_name(profile_name)
         check_key(idempotency_key)
@@ -68,16 +68,16 @@ class Profiles:
         return Created(profile.profile_key, profile_name)
 
     async def get(self, caller: Caller, profile_key: str) -> Profile:
-        """Raises InvalidRequest or ProfileNotFound."""
+        """Return a profile. Raises InvalidRequest or ProfileNotFound."""
         return await self._store.get(caller.tenant_id, required_profile_key(profile_key))
 
     async def list(
         self, caller: Caller, page_size: int, page_token: str, *, to_reconnect: bool
     ) -> Page:
-        """A page of the tenant's profiles, in order of creation. Raises InvalidRequest."""
+        """Return a page of the tenant's profiles, in order of creation. Raises InvalidRequest."""
         if page_size < 0:
             raise InvalidRequest("page_size", "must not be negative")
-        most = min(page_size or USUAL_PAGE, LARGEST_PAGE)
+        size = min(page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         bound_to = (caller.tenant_id, "ListProfiles", str(to_reconnect))
         after = FIRST
         if page_token:
@@ -85,22 +85,22 @@ class Profiles:
                 after = self._tokens.place(page_token, *bound_to)
             except InvalidToken:
                 raise InvalidRequest("page_token", "is not a token for this list") from None
-        found = await self._store.page(caller.tenant_id, after, most + 1, to_reconnect=to_reconnect)
-        if len(found) <= most:
+        found = await self._store.page(caller.tenant_id, after, size + 1, to_reconnect=to_reconnect)
+        if len(found) <= size:
             return Page(found, "")
-        last = found[most - 1]
+        last = found[size - 1]
         place = Place(last.created_at, last.profile_key)
-        return Page(found[:most], self._tokens.page(place, *bound_to))
+        return Page(found[:size], self._tokens.page(place, *bound_to))
 
     async def delete(self, caller: Caller, profile_key: str) -> None:
-        """Remove a profile and all that is its, for good. Raises ProfileNotFound."""
+        """Remove a profile and all its data for good. Raises ProfileNotFound."""
         key = required_profile_key(profile_key)
 
         async def delete() -> None:
             for stored in await self._store.delete(caller.tenant_id, key):
                 self._logouts.later(stored)
 
-        # goes to its end even if the caller does not wait for it: or a session would stay open
+        # goes to its end even if the caller has left: a session would stay open otherwise
         await self._tasks.shield(delete())
 
     async def disconnect(self, caller: Caller, profile_key: str, platform: str) -> None:
@@ -116,13 +116,13 @@ class Profiles:
         await self._tasks.shield(disconnect())
 
     async def delete_tenant(self, tenant_id: str) -> bool:
-        """Remove a tenant and all that is theirs, for good; whether there was one.
+        """Remove a tenant and all its data for good; return whether it existed.
 
-        What is cut off in the middle has removed the keys, and goes on where it is done again.
+        Keys go first. An interrupted removal can be run again.
         """
-        there_was = False
+        existed = False
         while (deleted := await self._tenants.delete_batch(tenant_id)) is not None:
-            there_was = True
+            existed = True
             for stored in deleted:
                 await self._logouts.now(stored)
-        return there_was
+        return existed

@@ -48,7 +48,7 @@ async def service(
     """With room on the way out for a tenant's connects, its renewals, and one call more."""
     monkeypatch.setattr(pool, "MAX_CONNECTIONS", 2 * AT_ONCE + 1)
     # these are about the whole share: all accounts here live at one server
-    monkeypatch.setattr(concurrency, "SERVERS", 1)
+    monkeypatch.setattr(concurrency, "MIN_SERVERS", 1)
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{AT_ONCE}", "CHECK_HOURS": "24"}
     async with running(database, settings, clock, PATIENT) as started:
         yield started
@@ -227,7 +227,7 @@ async def test_a_share_at_one_server_is_a_part_of_it(
     sixth: egress has more places at one host than they can take."""
     tenants, at_once, part = 5, 9, 3
     # connects, and as many renewals and checks
-    taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.SERVERS)
+    taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.MIN_SERVERS)
     assert taken < pool.MAX_CONNECTIONS_PER_ORIGIN
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
     async with running(database, settings, clock, PATIENT) as service:

@@ -64,7 +64,7 @@ async def spent(sandbox: SandboxBluesky, key: str) -> Counted:
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed may be tried again at once."""
-    monkeypatch.setattr("service.connections.backoff.FIRST_WAIT", 0)
+    monkeypatch.setattr("service.connections.backoff.MIN_WAIT_SECONDS", 0)
 
 
 FAULTS: dict[str, tuple[Fault, str]] = {

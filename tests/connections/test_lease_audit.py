@@ -129,7 +129,7 @@ async def test_what_is_being_written_at_the_end_is_written_once(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what waits behind it, too."""
-    monkeypatch.setattr(module, "AT_ONCE", 10)
+    monkeypatch.setattr(module, "MAX_BATCH", 10)
     audit = Audit(store.lease_audit, MovedClock(), DAY)
     for number in range(25):
         audit.note(lent(NOW + number))
@@ -148,7 +148,7 @@ async def test_beyond_the_bound_nothing_more_is_lent(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the store is away what was lent is kept, and then written; more would be forgotten."""
-    monkeypatch.setattr(module, "MOST_UNWRITTEN", 50)
+    monkeypatch.setattr(module, "MAX_UNWRITTEN", 50)
     audit = Audit(store.lease_audit, MovedClock(), 36500 * DAY)
     tried = asyncio.Event()
 
@@ -181,7 +181,7 @@ async def test_what_cannot_be_written_at_the_end_is_told(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How many leases the trail lacks; the log has them."""
-    monkeypatch.setattr(module, "LAST_ATTEMPTS", 1)
+    monkeypatch.setattr(module, "MAX_LAST_ATTEMPTS", 1)
     audit = Audit(store.lease_audit, MovedClock(), DAY)
     audit.note(lent())
 
@@ -201,7 +201,7 @@ async def test_what_is_older_than_was_set_is_forgotten(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whosever it is, and nothing else; also many of one microsecond."""
-    monkeypatch.setattr(module, "FORGET_AT_ONCE", 3)
+    monkeypatch.setattr(module, "MAX_PRUNED", 3)
     clock = MovedClock()
     now = clock.now()
     old = [lent(now - 3 * DAY)] * 7 + [lent(now - 2 * DAY - number, "ten_b") for number in range(5)]
