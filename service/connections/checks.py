@@ -54,7 +54,7 @@ DOCUMENT_FIRST = (ReconnectReason.SERVER_MOVED, ReconnectReason.ACCOUNT_DELETED)
 class Check:
     """One check of one connection, under a claim on it. The platform has *seconds* in all.
 
-    `held`, `upkeep` and `username` are the connection's latest values, whatever the result.
+    `held`, `upkeep` and `username` are the latest values, even if nothing was proved.
     `session` is the session that works, if one was found; `is_refreshed`: a refresh yielded it.
     `unsaved` is a refreshed session that the verdict's transaction has to save. Before the check
     asks the platform anything after a refresh, it saves the session itself.

@@ -28,11 +28,6 @@ HOUR = 3600 * SECOND
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
 async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
     """One that goes by the service's clock."""
     server = SandboxServer(World(now=lambda: clock.now() / SECOND))

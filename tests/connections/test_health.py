@@ -1,131 +1,17 @@
 """Health: verdicts, and what they are proved by, at the sandbox and the real server."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
 import grpc
 import grpc.aio
 import pytest
 from structlog.testing import capture_logs
 
-from postcore.profiles.v1 import profile_pb2
 from service.domain.model import SECOND
-from tests.conformance.real import Real
-from tests.conformance.sandbox import Sandbox
-from tests.support.bluesky import CREATE, SESSION, Person
-from tests.support.engines import on_each
-from tests.support.running import MovedClock, Running, refusal_of, running
+from tests.connections import watched as shared
+from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, broken, told
+from tests.support.running import Running, refusal_of
 
-REFRESH = f"{SESSION}refreshSession"
-HOUR = 3600 * SECOND
-State = profile_pb2.ConnectionState
-Reason = profile_pb2.ReconnectReason
-
-
-where = on_each
-
-
-@pytest.fixture
-def engine(where: tuple[str, str]) -> str:
-    return where[1]
-
-
-@pytest.fixture
-async def bluesky(
-    where: tuple[str, str], request: pytest.FixtureRequest
-) -> AsyncIterator[Sandbox | Real]:
-    """A Bluesky whose accounts can be put through anything."""
-    if where[0] == "real":
-        yield Real(request.getfixturevalue("pds"))
-        return
-    async with Sandbox.open() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
-async def service(
-    bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
-) -> AsyncIterator[Running]:
-    # checks are asked for by the tests
-    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
-    async with running(database, settings, clock) as started:
-        yield started
-
-
-async def logins(bluesky: Sandbox | Real) -> int:
-    return (await bluesky.counts()).get(CREATE, 0)
-
-
-def told(connection: profile_pb2.Connection) -> tuple[str, bool, str]:
-    """State, flag and reason, in short."""
-    return (
-        State.Name(connection.state).removeprefix("CONNECTION_STATE_"),
-        connection.needs_reconnect,
-        Reason.Name(connection.reconnect_reason).removeprefix("RECONNECT_REASON_")
-        if connection.HasField("reconnect_reason")
-        else "",
-    )
-
-
-HEALTHY = ("HEALTHY", False, "")
-
-
-def broken(reason: str) -> tuple[str, bool, str]:
-    return ("BROKEN", True, reason)
-
-
-UNVERIFIED = ("UNVERIFIED", False, "")
-
-
-class Watched:
-    """A connected account, and what becomes of it."""
-
-    def __init__(self, service: Running, bluesky: Sandbox | Real, clock: MovedClock) -> None:
-        self.service, self.bluesky, self.clock = service, bluesky, clock
-        self.person: Person
-        self.key = ""
-        self._logins = 0
-
-    async def connect(self) -> None:
-        self.person = await self.bluesky.person()
-        self.key = (
-            await self.service.connect(self.person.handle, self.person.app_password)
-        ).profile_key
-        self._logins = await logins(self.bluesky)
-
-    async def verdict(self, after: int = HOUR) -> tuple[str, bool, str]:
-        """What a check finds, so much later."""
-        self.clock.ahead += after
-        return told(await self.service.verify(self.key))
-
-    async def spent(self) -> int:
-        """The logins at the server since it was connected."""
-        return await logins(self.bluesky) - self._logins
-
-    def events(self) -> list[str]:
-        rows = self.service.rows(
-            "SELECT kind, connection FROM events WHERE profile_key = ? ORDER BY number", self.key
-        )
-        assert rows.pop(0)["kind"] == "CONNECTED"
-        return [row["kind"] for row in rows]
-
-    @property
-    def row(self) -> dict[str, Any]:
-        [row] = self.service.rows("SELECT * FROM connections WHERE profile_key = ?", self.key)
-        return row
-
-
-@pytest.fixture
-async def watched(service: Running, bluesky: Sandbox | Real, clock: MovedClock) -> Watched:
-    watched = Watched(service, bluesky, clock)
-    await watched.connect()
-    return watched
+where, engine, bluesky = shared.where, shared.engine, shared.bluesky
+service, watched = shared.service, shared.watched
 
 
 async def test_healthy(watched: Watched) -> None:

@@ -1,50 +1,30 @@
 """Changed handles: a session's answer that names another one leads to the document at once."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from service.connections.timeouts import TIMEOUTS
+from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.domain.model import SECOND
-from service.sandbox.breakages import Breakages
 from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, Hang
 from service.sandbox.lies import AnotherEndpoint, AnotherHandle
 from tests.conformance.sandbox import Sandbox
-from tests.connections import test_health as shared
-from tests.connections.test_health import HEALTHY, HOUR, UNVERIFIED, Watched, broken
-from tests.support.running import MovedClock, running
+from tests.connections import watched as shared
+from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, broken
 
 EXPIRING = HOUR * 115 // 60
 """How far the clock is put forward for a token of two hours to have five minutes left."""
 INVALID = "handle.invalid"
 where, engine, bluesky = shared.where, shared.engine, shared.bluesky
-clock, service, watched = shared.clock, shared.service, shared.watched
+service, watched, sandboxed = shared.service, shared.watched, shared.sandboxed
 
 
 @pytest.fixture
-async def sandboxed(database: Path, clock: MovedClock) -> AsyncIterator[Watched]:
-    """A connected account at a sandbox whose answers can be broken."""
-    async with (
-        Sandbox.open() as sandbox,
-        running(
-            database,
-            {**sandbox.settings(), "CHECK_HOURS": "24"},
-            clock,
-            replace(TIMEOUTS, check=4.0),
-        ) as started,
-    ):
-        watched = Watched(started, sandbox, clock)
-        await watched.connect()
-        yield watched
-
-
-def breakages(watched: Watched) -> Breakages:
-    assert isinstance(watched.bluesky, Sandbox)
-    return watched.bluesky.server.breakages
+def timeouts() -> Timeouts:
+    """Checks end sooner: a look at the document hangs in some tests."""
+    return replace(TIMEOUTS, check=4.0)
 
 
 async def documents(watched: Watched) -> int:

@@ -15,12 +15,12 @@ from service.sandbox.fault import Fault
 from service.sandbox.faults import AnyStatus, NotJson, Oversize, Redirect, Reset
 from service.sandbox.lies import AnotherDid
 from service.sandbox.limits import RateLimit
-from tests.connections import test_health_now as shared
-from tests.connections.test_health import HEALTHY, HOUR, UNVERIFIED, Watched, told
-from tests.connections.test_health_now import MINUTE, breakages, press
+from tests.connections import watched as shared
+from tests.connections.test_health_now import MINUTE, press
+from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, told
 from tests.support.running import Refusal, refusal_of
 
-clock, sandboxed = shared.clock, shared.sandboxed
+sandboxed, timeouts = shared.sandboxed, shared.timeouts
 YEAR: Micros = 366 * DAY
 
 

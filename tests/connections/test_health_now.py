@@ -1,21 +1,27 @@
 """Verify means now: when a check is shared, when it asks again, and what it may cost."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_pb2
-from service.connections import monitor
 from service.domain.model import SECOND, Caller, Scope
-from service.sandbox.breakages import Breakages
 from service.sandbox.faults import AnyStatus, Hang
 from service.sandbox.limits import RateLimit
 from tests.conformance.sandbox import Sandbox
-from tests.connections import test_health as shared
-from tests.connections.test_health import HEALTHY, HOUR, REFRESH, UNVERIFIED, Watched, broken, told
+from tests.connections import watched as shared
+from tests.connections.watched import (
+    HEALTHY,
+    HOUR,
+    REFRESH,
+    UNVERIFIED,
+    Watched,
+    breakages,
+    broken,
+    told,
+)
 from tests.support.bluesky import CREATE
 from tests.support.node import nodes
 from tests.support.running import MovedClock, refusal_of, running
@@ -23,27 +29,10 @@ from tests.support.running import MovedClock, refusal_of, running
 MINUTE = HOUR // 60
 PRESSED_AGAIN = 3 * SECOND
 where, engine, bluesky = shared.where, shared.engine, shared.bluesky
-clock, service, watched = shared.clock, shared.service, shared.watched
+service, watched, sandboxed = shared.service, shared.watched, shared.sandboxed
 
 
-@pytest.fixture
-async def sandboxed(
-    database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Watched]:
-    """A connected account at a sandbox whose answers can be broken."""
-    monkeypatch.setattr(monitor, "MAX_REST_SECONDS", 0.02)
-    async with (
-        Sandbox.open() as sandbox,
-        running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as started,
-    ):
-        watched = Watched(started, sandbox, clock)
-        await watched.connect()
-        yield watched
-
-
-def breakages(watched: Watched) -> Breakages:
-    assert isinstance(watched.bluesky, Sandbox)
-    return watched.bluesky.server.breakages
+timeouts = shared.timeouts
 
 
 async def refreshes(watched: Watched) -> int:

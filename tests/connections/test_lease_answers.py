@@ -38,11 +38,6 @@ ENDING = 119 * MINUTE + MINUTE // 2
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
 async def service(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock
 ) -> AsyncIterator[Running]:

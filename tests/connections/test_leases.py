@@ -45,11 +45,6 @@ async def bluesky(
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
 async def service(
     bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
 ) -> AsyncIterator[Running]:

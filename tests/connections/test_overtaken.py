@@ -23,11 +23,6 @@ REFRESH = f"{SESSION}refreshSession"
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture
 async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
     """One that goes by the service's clock."""
     server = SandboxServer(World(now=lambda: clock.now() / SECOND))

@@ -9,7 +9,7 @@ import pytest
 
 from service.platforms.bluesky import adapter
 from tests.conformance.sandbox import Sandbox
-from tests.connections.test_health import HEALTHY, HOUR, told
+from tests.connections.watched import HEALTHY, HOUR, told
 from tests.support.bluesky import CREATE, Person
 from tests.support.running import MovedClock, Running, running
 
@@ -22,11 +22,6 @@ async def bluesky(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     )
     async with Sandbox.open() as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
 
 
 @pytest.fixture
