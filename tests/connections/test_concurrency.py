@@ -52,7 +52,7 @@ async def service(
 async def hanging(
     service: Running, sandbox: SandboxBluesky, method: str, count: int = AT_ONCE
 ) -> tuple[list[asyncio.Task[Any]], Breakage]:
-    """So many connects that hang at *method*."""
+    """Start *count* connects that hang at *method*."""
     people = [await sandbox.person() for _ in range(count)]
     hang = sandbox.server.breakages.add(Hang(), method=method)
     calls = [
@@ -93,7 +93,7 @@ async def refused_at_once(service: Running, person: Person) -> None:
     )
 
 
-async def test_connects_that_hang_take_their_tenants_share_alone(
+async def test_hanging_connects_use_up_their_own_tenants_limit(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
     """Beyond it a call is refused at once, and no look-up is made; another tenant connects."""
@@ -110,10 +110,10 @@ async def test_connects_that_hang_take_their_tenants_share_alone(
     await service.connect(person.handle, person.app_password)
 
 
-async def test_a_cancelled_connect_gives_its_share_back(
+async def test_a_cancelled_connect_frees_its_slot(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """With its idempotency key, and whatever it was waiting for."""
+    """With its idempotency key, at each step."""
     calls, hang = await hanging(service, sandbox, "resolveHandle")
     person = await sandbox.person()
     await refused_at_once(service, person)
@@ -124,7 +124,7 @@ async def test_a_cancelled_connect_gives_its_share_back(
     assert len(service.rows("SELECT * FROM idempotency_records")) == 0
 
 
-async def test_a_login_that_goes_on_keeps_its_share(
+async def test_a_login_whose_caller_left_keeps_its_slot(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
     """Callers that go away make no room for more logins than there may be at once."""
@@ -138,7 +138,7 @@ async def test_a_login_that_goes_on_keeps_its_share(
     await service.connect(person.handle, person.app_password)
 
 
-async def test_renewals_that_hang_take_a_share_of_their_own(
+async def test_hanging_renewals_have_a_limit_of_their_own(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock
 ) -> None:
     """Beyond it a lease or a check is refused at once, and is made once there is room: nothing is
@@ -163,7 +163,7 @@ async def test_renewals_that_hang_take_a_share_of_their_own(
     await service.lease(keys[-1])
 
 
-def test_shares_leave_nothing_behind() -> None:
+def test_a_limit_keeps_no_entry_of_finished_work() -> None:
     """Of tenants that have nothing under way nothing is kept."""
     shares = ConcurrencyLimit(1)
     with pytest.raises(KeyError), shares.taken("a"), shares.taken("b"):
@@ -173,7 +173,7 @@ def test_shares_leave_nothing_behind() -> None:
     assert not shares._taken
 
 
-async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_background_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others in their turn, and a stop ends those that have not begun."""
     monkeypatch.setattr(tasks, "MAX_SPAWNED_AT_ONCE", AT_ONCE)
     owned, go_on, begun = OwnedTasks(), asyncio.Event(), 0
@@ -196,7 +196,7 @@ async def test_what_nobody_waits_for_is_done_few_at_once(monkeypatch: pytest.Mon
     assert await owned.drain(0.01) == 2 * AT_ONCE
 
 
-async def test_what_work_leaves_behind_is_waited_for_too() -> None:
+async def test_a_drain_waits_for_work_that_other_work_started() -> None:
     """Such as a session that is ended at its server once a call under way has ended."""
     owned, done = OwnedTasks(), False
 
@@ -215,7 +215,7 @@ async def test_what_work_leaves_behind_is_waited_for_too() -> None:
     assert done
 
 
-async def test_a_share_at_one_server_is_a_part_of_it(
+async def test_the_limit_at_one_server_is_a_third(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock
 ) -> None:
     """Five tenants with all that they may have at a server that hangs leave room there for a

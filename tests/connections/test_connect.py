@@ -123,7 +123,7 @@ async def test_an_unknown_handle_costs_no_login(service: Running, bluesky: Blues
 async def test_a_main_password_is_refused_and_its_session_ended(
     service: Running, bluesky: Bluesky
 ) -> None:
-    """Even one in the shape of an app password: the token's scope tells."""
+    """Even one in the shape of an app password: the token's scope shows it."""
     person = await bluesky.person(main_password="main-pass-word-here")
     ended = (await bluesky.counts()).get(DELETE, 0)
     refusal = await service.refused(person.handle, person.main_password)
@@ -134,10 +134,10 @@ async def test_a_main_password_is_refused_and_its_session_ended(
             await asyncio.sleep(0.02)
 
 
-async def test_a_log_out_that_hangs_keeps_nobody_waiting(
+async def test_a_logout_that_hangs_does_not_delay_the_reply(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """A main password is told as one within a short deadline; its session is ended after that."""
+    """A main password is rejected within a short deadline; its session is ended after that."""
     warm = await sandbox.person()
     await sandboxed.connect(warm.handle, warm.app_password)
     hang = sandbox.server.breakages.add(Hang(), method="deleteSession")
@@ -190,7 +190,7 @@ async def test_a_deactivated_handle_leads_nowhere(service: Running, bluesky: Blu
     assert await logins(bluesky) == before
 
 
-async def test_a_taken_down_account_cannot_be_told_from_a_wrong_password(
+async def test_a_taken_down_account_looks_like_a_wrong_password(
     service: Running, bluesky: Bluesky
 ) -> None:
     """That is what the server answers to its app password."""

@@ -64,7 +64,7 @@ async def test_connecting_again_heals(watched: Watched) -> None:
     assert (watched.row["refusals"], watched.row["login_after"]) == (0, None)
 
 
-async def test_a_changed_main_password_heals_unseen(watched: Watched) -> None:
+async def test_a_changed_main_password_causes_no_event(watched: Watched) -> None:
     """It ends every session, and no app password: one login, and nobody is told."""
     await watched.bluesky.change_password(watched.person, "another main password")
     assert await watched.verdict() == HEALTHY
@@ -72,7 +72,7 @@ async def test_a_changed_main_password_heals_unseen(watched: Watched) -> None:
 
 
 async def test_a_takedown_and_its_end(watched: Watched) -> None:
-    """The account's standing proves it, without a login; its end costs one, and nobody's help."""
+    """The account's standing proves it, without a login; its end costs one, and no call."""
     await watched.bluesky.take_down(watched.person)
     for _ in range(3):
         assert await watched.verdict() == broken("ACCOUNT_TAKEN_DOWN")
@@ -95,7 +95,7 @@ async def test_a_deactivation_and_its_end(watched: Watched) -> None:
 
 
 async def test_a_lease_finds_a_deactivation(watched: Watched) -> None:
-    """Whoever comes first learns it, and so does the profile."""
+    """The first lease learns it, and so does the profile."""
     await watched.bluesky.deactivate(watched.person)
     watched.clock.ahead += 2 * HOUR
     refusal = await watched.service.lease_refused(watched.key)
@@ -112,7 +112,7 @@ async def test_a_deleted_account(watched: Watched) -> None:
 
 
 async def test_an_ended_did(watched: Watched) -> None:
-    """A tombstone in the directory is proof by itself, whatever the server says."""
+    """A tombstone in the directory is proof by itself, even against the server."""
     await watched.bluesky.tombstone(watched.person)
     assert await watched.verdict(25 * HOUR) == broken("ACCOUNT_DELETED")
     assert (await watched.spent(), watched.events()) == (0, ["BROKEN"])
@@ -146,7 +146,7 @@ async def test_a_moved_account(watched: Watched, hours: int, revoked: bool) -> N
 
 
 async def test_an_edited_row(watched: Watched) -> None:
-    """A secret that does not open where it stands is told as such, and nothing is sent anywhere."""
+    """A secret that does not open in its place is reported, and nothing is sent anywhere."""
     before = await watched.bluesky.counts()
     await watched.service.execute("UPDATE connections SET origin = 'https://evil.example'")
     assert await watched.verdict() == broken("CREDENTIAL_UNREADABLE")
@@ -159,7 +159,7 @@ async def test_an_edited_row(watched: Watched) -> None:
 
 @pytest.mark.parametrize("table", ["connections", "credentials"])
 async def test_an_edited_generation(watched: Watched, table: str) -> None:
-    """It is told at once, as any other edited column is, with an alarm in the log."""
+    """It is reported at once, as for any other edited column, with an alarm in the log."""
     [row] = watched.service.rows(f"SELECT generation FROM {table}")
     await watched.service.execute(f"UPDATE {table} SET generation = 8")
     with capture_logs() as lines:

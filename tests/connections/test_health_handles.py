@@ -38,7 +38,7 @@ async def renamed(watched: Watched) -> str:
     return handle
 
 
-async def test_a_check_adopts_it_at_once(watched: Watched) -> None:
+async def test_a_check_adopts_a_changed_handle_at_once(watched: Watched) -> None:
     """Although the document was read within the day; it costs no login."""
     assert await watched.verdict(0) == HEALTHY
     handle = await renamed(watched)
@@ -49,8 +49,8 @@ async def test_a_check_adopts_it_at_once(watched: Watched) -> None:
     assert watched.events() == ["HANDLE_CHANGED"]
 
 
-async def test_a_renewed_lease_adopts_it_at_once(watched: Watched) -> None:
-    """And tells it."""
+async def test_a_renewed_lease_adopts_a_changed_handle_at_once(watched: Watched) -> None:
+    """And returns it."""
     handle = await renamed(watched)
     watched.clock.ahead = EXPIRING
     lease = await watched.service.lease(watched.key)
@@ -59,7 +59,7 @@ async def test_a_renewed_lease_adopts_it_at_once(watched: Watched) -> None:
     assert (await watched.spent(), watched.events()) == (0, ["HANDLE_CHANGED"])
 
 
-async def test_a_login_adopts_it_at_once(watched: Watched) -> None:
+async def test_a_login_adopts_a_changed_handle_at_once(watched: Watched) -> None:
     """As the one of a lease whose session has ended."""
     handle = await renamed(watched)
     await watched.bluesky.change_password(watched.person, "another main password")
@@ -69,9 +69,7 @@ async def test_a_login_adopts_it_at_once(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("told", [INVALID, "another.test"])
-async def test_a_handle_that_is_not_proved_is_looked_for_each_time(
-    sandboxed: Watched, told: str
-) -> None:
+async def test_an_unproved_handle_is_resolved_each_time(sandboxed: Watched, told: str) -> None:
     """The session is as good as ever: one read of the document each time, and nothing more."""
     breakages(sandboxed).add(AnotherHandle(told), method="refreshSession")
     before = await documents(sandboxed)
@@ -110,7 +108,9 @@ FAULTS = {"500": AnyStatus(500), "429": AnyStatus(429), "hang": Hang()}
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-async def test_a_look_that_fails_spoils_nothing(sandboxed: Watched, fault: Fault) -> None:
+async def test_a_failed_document_read_costs_no_verdict_and_no_lease(
+    sandboxed: Watched, fault: Fault
+) -> None:
     """Neither a verdict, while a document of the day names the server, nor a lease; the next
     answer leads there again."""
     handle = await renamed(sandboxed)
@@ -129,7 +129,7 @@ async def test_a_look_that_fails_spoils_nothing(sandboxed: Watched, fault: Fault
     assert await sandboxed.spent() == 0
 
 
-async def test_a_lease_has_its_token_before_the_look_is_over(sandboxed: Watched) -> None:
+async def test_a_lease_does_not_wait_for_the_document(sandboxed: Watched) -> None:
     """The session is stored first: a caller in a hurry is lent it while the look hangs."""
     await renamed(sandboxed)
     hang = breakages(sandboxed).add(Hang(), method="plc")
@@ -141,7 +141,7 @@ async def test_a_lease_has_its_token_before_the_look_is_over(sandboxed: Watched)
     hang.mend()
 
 
-async def test_a_look_that_fails_leaves_an_old_document_old(sandboxed: Watched) -> None:
+async def test_a_failed_document_read_does_not_renew_its_age(sandboxed: Watched) -> None:
     """Without a document of the day no session is proof, be it a check's or a lease's."""
     assert await sandboxed.verdict(0) == HEALTHY
     breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
@@ -154,7 +154,7 @@ async def test_a_look_that_fails_leaves_an_old_document_old(sandboxed: Watched) 
     assert sandboxed.events() == ["UNVERIFIED"]
 
 
-async def test_a_look_that_finds_another_server(sandboxed: Watched) -> None:
+async def test_a_document_read_that_finds_another_server(sandboxed: Watched) -> None:
     """Is the first of two, be it a check's or a lease's; the token is lent while it is good."""
     breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
     breakages(sandboxed).add(AnotherEndpoint(), method="plc")
@@ -167,7 +167,7 @@ async def test_a_look_that_finds_another_server(sandboxed: Watched) -> None:
     assert await sandboxed.spent() == 0
 
 
-async def test_a_look_that_finds_a_tombstone(sandboxed: Watched) -> None:
+async def test_a_document_read_that_finds_a_tombstone(sandboxed: Watched) -> None:
     """Is proof that the account is gone, for a lease too."""
     breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
     await sandboxed.bluesky.tombstone(sandboxed.person)

@@ -55,7 +55,7 @@ def wear_out(watched: Watched) -> None:
 async def lease(
     watched: Watched, every: int, times: int = 1, *, rejected: str = ""
 ) -> list[Refusal | None]:
-    """What so many leases are refused with, one after the other."""
+    """Return the errors of *times* leases in a row, None for a success."""
     refusals: list[Refusal | None] = []
     for _ in range(times):
         watched.clock.ahead += every
@@ -230,7 +230,7 @@ says_nothing = pytest.mark.parametrize("fault", SAYS_NOTHING.values(), ids=SAYS_
 
 @says_nothing
 @pytest.mark.parametrize("by", ["a check", "a lease"])
-async def test_a_standing_that_says_nothing_is_in_nobodys_way(
+async def test_an_unknown_account_status_blocks_nothing(
     sandboxed: Watched, fault: Fault, by: str
 ) -> None:
     """A session that has ended is replaced all the same, by one login."""
@@ -246,7 +246,7 @@ async def test_a_standing_that_says_nothing_is_in_nobodys_way(
 
 @says_nothing
 async def test_a_refusal_without_a_standing_is_no_proof(sandboxed: Watched, fault: Fault) -> None:
-    """Neither between two answers that say nothing, nor where the standing is told before it."""
+    """Neither between two answers that say nothing, nor if the status is known before it."""
     breakages(sandboxed).add(fault, method="getRepoStatus")
     await sandboxed.bluesky.revoke(sandboxed.person)
     assert [told(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5

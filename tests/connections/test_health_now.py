@@ -47,7 +47,7 @@ def next_check(watched: Watched, connection: profile_pb2.Connection) -> int:
 async def press(
     watched: Watched, times: int, every: int = PRESSED_AGAIN
 ) -> list[profile_pb2.Connection]:
-    """What so many verifies answer, one after the other."""
+    """Return the answers of *times* verifies in a row."""
     answers = []
     for _ in range(times):
         watched.clock.ahead += every
@@ -97,7 +97,7 @@ async def test_the_end_of_a_deactivation_is_found_at_once(watched: Watched) -> N
     await lifted(watched, "deactivate", "activate", "ACCOUNT_DEACTIVATED", 0)
 
 
-async def test_a_refused_password_is_left_alone_however_often_it_is_verified(
+async def test_a_rejected_password_is_not_retried_by_further_checks(
     watched: Watched,
 ) -> None:
     """Each answer is BROKEN, and says when the password is tried next: after 1, 6 and 24 hours."""
@@ -126,10 +126,10 @@ async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> No
     assert (await sandboxed.spent(), sandboxed.events()) == (0, ["UNVERIFIED", "HEALTHY"])
 
 
-async def test_doubts_that_come_in_their_time_are_looked_at_less_and_less_often(
+async def test_checks_after_doubts_back_off(
     sandboxed: Watched,
 ) -> None:
-    """Five minutes, ten, twenty: calls in between do not count, nor start it anew."""
+    """Five minutes, ten, twenty: calls in between neither count nor restart it."""
     breakages(sandboxed).add(AnyStatus(503))
     for about in (5, 10, 20, 40):
         [answer, *_] = await press(sandboxed, 3, every=PRESSED_AGAIN)
@@ -138,7 +138,7 @@ async def test_doubts_that_come_in_their_time_are_looked_at_less_and_less_often(
         sandboxed.clock.ahead += int(1.1 * about * MINUTE)
 
 
-async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:
+async def test_a_login_limit_of_the_platform_is_respected(sandboxed: Watched) -> None:
     """A 429 to a login: none is tried before it is over, and each answer says when that is."""
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
     breakages(sandboxed).add(RateLimit(), method="createSession")
@@ -152,7 +152,7 @@ async def test_a_limit_of_logins_is_heeded(sandboxed: Watched) -> None:
 
 
 @pytest.mark.parametrize("method", ["refreshSession", "getRepoStatus"])
-async def test_a_limit_of_other_calls_is_heeded(
+async def test_a_limit_of_other_calls_is_respected(
     sandboxed: Watched, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is asked before a 429 is over; then all is well."""
@@ -172,7 +172,7 @@ async def test_a_limit_of_other_calls_is_heeded(
     assert await sandboxed.spent() == 0
 
 
-async def test_a_server_that_has_moved_is_believed_after_ten_minutes(watched: Watched) -> None:
+async def test_a_move_is_proved_after_ten_minutes(watched: Watched) -> None:
     """Not sooner, however often it is verified; each answer says when."""
     await watched.bluesky.migrate(watched.person)
     assert await watched.verdict(25 * HOUR) == UNVERIFIED
@@ -186,7 +186,7 @@ async def test_a_server_that_has_moved_is_believed_after_ten_minutes(watched: Wa
 
 
 async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:
-    """By whoever verifies while it is under way."""
+    """By callers who verify while it is in progress."""
     before = await refreshes(sandboxed)
     hang = breakages(sandboxed).add(Hang(), method="refreshSession", calls=1)
     await sandboxed.service.execute("UPDATE connections SET next_check_at = 0")
@@ -282,7 +282,7 @@ async def test_a_server_without_standings_costs_one_login(sandboxed: Watched) ->
 @pytest.mark.parametrize(
     "refusal", [AnyStatus(401, "AuthenticationRequired"), AnyStatus(401, "AuthMissing")]
 )
-async def test_a_refusal_that_proves_nothing_is_not_asked_for_again_and_again(
+async def test_a_rejection_that_proves_nothing_is_not_retried_at_once(
     sandboxed: Watched, refusal: AnyStatus
 ) -> None:
     """By a server without standings, or in words that may mean something else."""

@@ -87,7 +87,7 @@ async def test_a_stopped_server_proves_nothing(
 async def test_a_captive_page_proves_nothing(
     service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock, page: bytes
 ) -> None:
-    """Whatever answers to everything on the server's own port, even in its very words, while the
+    """A page that answers every request on the server's own port, even in its very words, while the
     directory names it still."""
     async with httpx.AsyncClient(verify=False, trust_env=False) as anybody:
         document = (await anybody.get(f"{bluesky.plc}/{person.did}")).json()
@@ -149,7 +149,7 @@ async def test_a_migration_between_two_servers(
             clock.ahead += wait
             assert told(await service.verify(key)) == verdict
         assert await elsewhere.counts() == before
-        # it comes back: the document tells, and the session goes on
+        # it comes back: the document says so, and the session goes on
         await bluesky.server.move(person.did, bluesky.origin)
         await bluesky.activate(person)
         clock.ahead += HOUR

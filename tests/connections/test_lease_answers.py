@@ -109,7 +109,7 @@ async def test_a_refresh_that_fails_proves_nothing(
     assert (await spent())[0] == 0
 
 
-async def test_a_refresh_that_hangs_keeps_nobody_beyond_the_deadline(
+async def test_a_refresh_that_hangs_ends_at_the_callers_deadline(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
     """The caller's: what is left of the token comes in time, or DEADLINE_EXCEEDED. All who ask
@@ -130,11 +130,11 @@ async def test_a_refresh_that_hangs_keeps_nobody_beyond_the_deadline(
     assert await spent() == (0, 1)
 
 
-async def test_an_outage_is_not_hammered(
+async def test_refreshes_during_an_outage_back_off(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """However many leases ask for it, one refresh is tried in five seconds; they are told how long
-    there is no use in asking."""
+    """However many leases ask for it, one refresh is tried in five seconds; they learn how long
+    to wait."""
     sandbox.server.breakages.add(AnyStatus(500), method="refreshSession")
     clock.ahead = ENDING
     refusals = [await service.lease_refused(key) for _ in range(5)]
@@ -145,7 +145,7 @@ async def test_an_outage_is_not_hammered(
 
 
 def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks all the time tries the session of a connection less and less often: at most 25
+    """A caller who asks all the time causes fewer and fewer attempts: at most 25
     times in the first hour, half of a day's logins. A new session is another matter."""
     now = 0.0
     monkeypatch.setattr("service.connections.backoff.monotonic", lambda: now)

@@ -99,7 +99,7 @@ async def test_a_lease_is_written_down_within_a_second(
         assert len(service.rows("SELECT * FROM leases")) == 1
 
 
-async def test_what_comes_while_some_is_written_waits_for_the_next_time(
+async def test_leases_during_a_write_wait_for_the_next_write(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or under load the trail would be written over and over, a few leases at a time."""
@@ -125,7 +125,7 @@ async def test_what_comes_while_some_is_written_waits_for_the_next_time(
     await asyncio.wait([running])
 
 
-async def test_what_is_being_written_at_the_end_is_written_once(
+async def test_a_write_in_progress_at_the_stop_is_not_repeated(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what waits behind it, too."""
@@ -144,7 +144,7 @@ async def test_what_is_being_written_at_the_end_is_written_once(
     assert [row.at for row in rows] == [NOW + number for number in range(25)]
 
 
-async def test_beyond_the_bound_nothing_more_is_lent(
+async def test_no_lease_is_granted_over_the_limit_of_unwritten_ones(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the store is away what was lent is kept, and then written; more would be forgotten."""
@@ -177,7 +177,7 @@ async def test_beyond_the_bound_nothing_more_is_lent(
     assert len(await store.lease_audit.leases("ten_a", 0, 100)) == 51
 
 
-async def test_what_cannot_be_written_at_the_end_is_told(
+async def test_leases_that_cannot_be_written_at_the_stop_are_logged(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How many leases the trail lacks; the log has them."""
@@ -197,9 +197,7 @@ async def test_what_cannot_be_written_at_the_end_is_told(
     assert {"event": "audit of leases is lost", "leases": 1, "log_level": "critical"} in lines
 
 
-async def test_what_is_older_than_was_set_is_forgotten(
-    store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_old_leases_are_pruned(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whosever it is, and nothing else; also many of one microsecond."""
     monkeypatch.setattr(module, "MAX_PRUNED", 3)
     clock = MovedClock()

@@ -19,7 +19,7 @@ async def test_a_thousand_leases_cost_one_login(pds: RealServer, database: Path)
 @pytest.mark.real
 @pytest.mark.timeout(180)
 async def test_a_lease_is_many_times_faster_than_a_login(database: Path) -> None:
-    """At the median, whatever else the machine does; three hundred times on one at rest."""
+    """At the median, on a busy machine too; three hundred times on an idle one."""
     folder = tool("tests/pds/install")
     async with await RealServer.start(folder, app_view=True) as server:
         assert (await speed(RealBluesky(server), database, logins=5)).ratio >= 10

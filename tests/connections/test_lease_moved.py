@@ -71,9 +71,9 @@ CHANGED = ("PLATFORM_UNAVAILABLE", "SERVER_CHANGED")
 
 
 @pytest.mark.parametrize("first", ["check", "lease"])
-async def test_leases_wait_until_it_is_believed(moving: Moving, first: str) -> None:
-    """They say so, with the rest of the ten minutes, whoever has seen it first; then the connection
-    is broken."""
+async def test_leases_wait_until_a_move_is_proved(moving: Moving, first: str) -> None:
+    """They say so, with the rest of the ten minutes, whichever call saw it first; then the
+    connection is broken."""
     watched = moving.watched
     moving.move()
     if first == "lease":
@@ -107,7 +107,7 @@ async def test_a_verify_waits_too(moving: Moving) -> None:
 
 
 async def test_an_account_that_is_back_is_leased_at_once(moving: Moving) -> None:
-    """Once a check has found it, although leases were told to wait for ten minutes."""
+    """Once a check has found it, although leases had to wait for ten minutes."""
     move = moving.move()
     assert await moving.watched.verdict(25 * HOUR) == UNVERIFIED
     assert told(await moving.refused()) == CHANGED
@@ -118,7 +118,7 @@ async def test_an_account_that_is_back_is_leased_at_once(moving: Moving) -> None
     assert await moving.watched.spent() == 0
 
 
-async def test_a_lease_finds_that_it_is_back(moving: Moving) -> None:
+async def test_a_lease_finds_that_the_account_is_back(moving: Moving) -> None:
     """It reads the document first, and writes the verdict."""
     move = moving.move()
     assert await moving.watched.verdict(25 * HOUR) == UNVERIFIED

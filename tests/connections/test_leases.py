@@ -125,7 +125,7 @@ async def test_an_expiring_token_is_refreshed_once(
     assert await spent() == (0, 1)
 
 
-async def test_nobody_sees_a_token_before_it_is_stored(
+async def test_no_token_is_lent_before_it_is_stored(
     service: Running,
     clock: MovedClock,
     key: str,
@@ -175,7 +175,7 @@ async def test_strangers_cannot_use_up_the_logins_of_a_lease(
     spent: Counted,
 ) -> None:
     """Guesses spend seven and are refused then; leases have three left. Once these are spent, they
-    are told how long to wait, and the platform is not asked."""
+    learn how long to wait, and the platform is not asked."""
     guesses: list[str] = []
     clock.ahead = EXPIRING
     for _ in range(3):
@@ -235,8 +235,8 @@ async def test_a_refused_token_is_replaced_once_a_minute(
 
 
 async def test_who_may_lease_what(service: Running, key: str, spent: Counted) -> None:
-    """Only a key that has the scope, and only its tenant's profiles; another tenant's is told as
-    one that does not exist, to the letter."""
+    """Only a key that has the scope, and only its tenant's profiles; for another tenant's the error
+    is exactly that of a profile that does not exist."""
     no_scope = await service.lease_refused(key, api_key=service.api_key)
     assert (no_scope.code, no_scope.reason, no_scope.metadata) == (
         grpc.StatusCode.PERMISSION_DENIED,
@@ -252,7 +252,7 @@ async def test_who_may_lease_what(service: Running, key: str, spent: Counted) ->
 
 
 async def test_bad_requests(service: Running, key: str, spent: Counted) -> None:
-    """Name the field; a platform that the profile is not connected to, known or not, is told as
+    """Name the field; a platform that the profile is not connected to, known or not, is reported as
     such."""
     for arguments, field in (
         ({"profile_key": ""}, "profile_key"),
@@ -304,7 +304,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("reason", ENDINGS)
-async def test_what_is_ended_leases_nothing_from_that_moment(
+async def test_an_ended_connection_lends_nothing(
     service: Running, clock: MovedClock, key: str, spent: Counted, reason: str
 ) -> None:
     """Disconnected, deleted or broken, with a token that is good or due: the platform is not
@@ -318,7 +318,7 @@ async def test_what_is_ended_leases_nothing_from_that_moment(
 
 
 @pytest.mark.parametrize("reason", ENDINGS)
-async def test_what_is_ended_during_a_refresh_leases_nothing(
+async def test_a_connection_that_ends_during_a_refresh_lends_nothing(
     service: Running,
     bluesky: Sandbox | Real,
     clock: MovedClock,
@@ -343,7 +343,7 @@ async def test_what_is_ended_during_a_refresh_leases_nothing(
             await asyncio.sleep(0.05)
 
 
-async def test_what_is_broken_while_a_lease_waits_costs_nothing(
+async def test_a_break_while_a_lease_waits_costs_no_call(
     service: Running, clock: MovedClock, key: str, spent: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lease that was let in before the verdict neither refreshes nor logs in after it."""
@@ -357,7 +357,7 @@ async def test_what_is_broken_while_a_lease_waits_costs_nothing(
     assert await spent() == (0, 0)
 
 
-async def test_connected_anew_during_a_refresh(
+async def test_a_reconnect_during_a_refresh(
     service: Running,
     person: Person,
     clock: MovedClock,
@@ -376,7 +376,7 @@ async def test_connected_anew_during_a_refresh(
     assert service.session() == new
 
 
-async def test_connected_anew_while_a_lease_waits(
+async def test_a_reconnect_while_a_lease_waits(
     service: Running,
     person: Person,
     clock: MovedClock,
@@ -448,7 +448,7 @@ async def test_a_clock_that_jumps_an_hour(
     assert await spent() == (0, 2)
 
 
-async def test_a_claim_of_another_time_holds_nobody_up(
+async def test_a_claim_from_a_wrong_clock_delays_no_lease(
     service: Running, clock: MovedClock, key: str, spent: Counted
 ) -> None:
     """One that a crash left behind before the clock was put back an hour, for one."""

@@ -145,7 +145,7 @@ async def guess_for_days(
     limits: Limits, tenants: int, days: int, *, others: Callable[[], Awaitable[None]] = nothing
 ) -> list[float]:
     """The waits that a newcomer is refused with at its first try of each day, at hours that differ,
-    while so many tenants guess as fast as they may; 0: it passed."""
+    while *tenants* guess as fast as they may; 0: it passed."""
     waits, start = [], limits.clock.at
     tries = {day * 24 * 60 + (day * 7 + 9) % 24 * 60 + 3 for day in range(days)}
     for minute in range(days * 24 * 60):
@@ -159,13 +159,13 @@ async def guess_for_days(
     return waits
 
 
-async def test_two_guessing_tenants_keep_nobody_out(fast: Limits) -> None:
+async def test_two_guessing_tenants_do_not_block_a_first_connect(fast: Limits) -> None:
     """A third tenant's first connect of each day passes on its first try."""
     assert await guess_for_days(fast, 2, 3) == [0, 0, 0]
 
 
-async def test_two_connected_tenants_keep_nobody_out(fast: Limits) -> None:
-    """Nor do two that have proved the account, whatever they spend on connects and upkeep."""
+async def test_two_connected_tenants_do_not_block_a_first_connect(fast: Limits) -> None:
+    """Nor do two that have proved the account, however much they spend on connects and upkeep."""
     fast.store.connected = {"guesser-0", "guesser-1"}
 
     async def upkeep() -> None:
@@ -203,7 +203,7 @@ async def test_a_lone_tenant_has_all_of_its_own(fast: Limits) -> None:
     st.sampled_from(LoginPurpose),
     st.booleans(),
 )
-def test_every_wait_is_true(
+def test_every_reported_wait_is_exact(
     times: list[tuple[int, str, LoginPurpose]], tenant: str, purpose: LoginPurpose, connected: bool
 ) -> None:
     """After exactly that long the same login may be made, if nothing else was spent meanwhile, and
@@ -229,7 +229,7 @@ def test_every_wait_is_true(
 
 @pytest.mark.parametrize("hours", [1, 24 * 365])
 async def test_a_clock_that_was_set_back(limits: Limits, hours: int) -> None:
-    """What was spent before counts as of now: longer than its window nobody waits, and no login is
+    """What was spent before counts as of now: no wait is longer than its window, and no login is
     given back. A pause that lasts longer than any is none."""
     for number in range(7):
         await limits.spend(tenant=str(number))
@@ -254,7 +254,7 @@ async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
 
 
 async def test_a_shorter_pause_does_not_end_a_longer_one(limits: Limits) -> None:
-    """Two logins at once may each be told of another wait."""
+    """Two simultaneous logins may each report another wait."""
     for seconds in (90, 30, 60):
         await limits.limits.pause(ALICE, limits.clock.at + seconds * SECOND)
         assert await limits.spend() == 90
@@ -263,9 +263,7 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(limits: Limits) -> None
 
 
 @pytest.mark.parametrize("years", [0.01, 10])
-async def test_a_pause_of_a_wrong_clock_keeps_no_right_one_out(
-    limits: Limits, years: float
-) -> None:
+async def test_a_pause_from_a_wrong_clock_blocks_no_login(limits: Limits, years: float) -> None:
     """Though nothing is spent before, and whichever way the clock was wrong."""
     wrong = int(years * 365 * DAY)
     limits.clock.at += wrong
@@ -282,8 +280,8 @@ async def test_a_pause_of_a_wrong_clock_keeps_no_right_one_out(
     assert await limits.spend() == 0
 
 
-def test_a_pause_longer_than_any_is_none(fast: Limits) -> None:
-    """Whatever a store makes of it."""
+def test_a_pause_longer_than_the_maximum_is_ignored(fast: Limits) -> None:
+    """However the store keeps it."""
     debit = Debit(ALICE.account_id, ALICE.origin, "a", UPKEEP, fast.clock.at)
     allow = fast.limits._rule(CARD, debit)
     allow([], fast.clock.at + DAY + 1, False)
@@ -304,7 +302,7 @@ async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:
     st.integers(0, 12),
     st.integers(0, 60),
 )
-def test_what_was_waited_for_fits(times: list[int], short: int, long: int) -> None:
+def test_a_login_fits_after_the_reported_wait(times: list[int], short: int, long: int) -> None:
     """After the wait one more fits, and never before."""
     spent = [at * SECOND for at in times]
     now = 2 * DAY
@@ -363,7 +361,7 @@ async def test_the_platforms_429_pauses_the_account(
     await sandboxed.connect(other.handle, other.app_password)
 
 
-async def test_the_last_login_that_the_platform_allows_is_heeded(
+async def test_no_login_follows_the_last_one_that_the_platform_allows(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
     """One that works and leaves none (`ratelimit-remaining: 0`): no call runs into the 429."""
@@ -378,10 +376,10 @@ async def test_the_last_login_that_the_platform_allows_is_heeded(
     assert sandbox.logins == 2
 
 
-async def test_the_last_login_is_heeded_though_it_is_refused(
+async def test_no_login_follows_the_last_one_even_if_it_was_rejected(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """The refusal is told as it is; the next call waits as after a login that works."""
+    """The rejection is returned unchanged; the next call waits as after a login that works."""
     person = await sandbox.person()
     sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
     for _ in range(2):

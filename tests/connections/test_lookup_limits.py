@@ -34,7 +34,7 @@ def limits(time: Time) -> LookupLimits:
 
 
 def taken(limits: LookupLimits, tenant: str, host: str = "a.example", most: int = 1000) -> int:
-    """How many look-ups pass, of so many at once."""
+    """Return how many of *count* simultaneous look-ups pass."""
     count = 0
     for _ in range(most):
         try:
@@ -46,7 +46,7 @@ def taken(limits: LookupLimits, tenant: str, host: str = "a.example", most: int 
 
 
 def test_a_tenant_has_its_rate_and_a_burst(limits: LookupLimits, time: Time) -> None:
-    """Whatever hosts it asks for; another tenant has its own."""
+    """For all hosts together; another tenant has its own."""
     hosts = [f"{number}.example" for number in range(1000)]
     burst = sum(taken(limits, "a", host, 1) for host in hosts)
     assert burst == PER_TENANT * TENANT_BURST_SECONDS
@@ -55,7 +55,7 @@ def test_a_tenant_has_its_rate_and_a_burst(limits: LookupLimits, time: Time) -> 
     assert taken(limits, "b") == burst
 
 
-def test_the_wait_is_true(limits: LookupLimits, time: Time) -> None:
+def test_the_reported_wait_is_exact(limits: LookupLimits, time: Time) -> None:
     """After it one passes, and none before."""
     taken(limits, "a")
     with pytest.raises(RateLimitExceeded) as caught:
@@ -78,7 +78,9 @@ def test_tenants_that_ask_little_pass_at_a_busy_host(limits: LookupLimits) -> No
     assert taken(limits, "new", "b.example") == PER_TENANT * TENANT_BURST_SECONDS - small
 
 
-async def test_a_look_up_beyond_it_asks_nobody(sandbox: SandboxBluesky, database: Path) -> None:
+async def test_a_look_up_over_the_limit_sends_no_request(
+    sandbox: SandboxBluesky, database: Path
+) -> None:
     """RATE_LIMIT_EXCEEDED with the time to wait. No login is spent, and the idempotency key is
     free. Another tenant is not held up."""
     settings = {**sandbox.settings(), "LOOKUPS_PER_TENANT": "1", "LOOKUPS_PER_HOST": "1"}

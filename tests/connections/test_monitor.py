@@ -1,4 +1,4 @@
-"""The monitor: every connection is checked in its time, by whoever is there to do it."""
+"""The monitor: one of the processes checks every connection when it is due."""
 
 import asyncio
 from collections import Counter
@@ -52,14 +52,14 @@ async def make_due(service: Running) -> None:
 
 
 async def until_checked(service: Running, count: int) -> None:
-    """Wait until so many have been checked."""
+    """Wait until *count* connections have been checked."""
     async with asyncio.timeout(30):
         checked = "SELECT 1 FROM connections WHERE checked_at IS NOT NULL"
         while len(service.rows(checked)) < count:
             await asyncio.sleep(0.01)
 
 
-async def test_a_healthy_round_costs_no_login(service: Running, sandbox: SandboxBluesky) -> None:
+async def test_healthy_checks_cost_no_login(service: Running, sandbox: SandboxBluesky) -> None:
     """One refresh for each connection, and the next round about six hours later."""
     await connect(service, sandbox, 20)
     before = await sandbox.counts()
@@ -75,8 +75,8 @@ async def test_a_healthy_round_costs_no_login(service: Running, sandbox: Sandbox
     assert len(set(hours)) > 15
 
 
-async def test_a_break_is_found_by_itself(service: Running, sandbox: SandboxBluesky) -> None:
-    """Within one round, with nobody asking; the others stay as they are."""
+async def test_the_monitor_finds_a_break(service: Running, sandbox: SandboxBluesky) -> None:
+    """Within one interval, without a call; the others stay unchanged."""
     people = await connect(service, sandbox, 5)
     await sandbox.revoke(people[2])
     await make_due(service)
@@ -85,7 +85,9 @@ async def test_a_break_is_found_by_itself(service: Running, sandbox: SandboxBlue
     assert [row["account_id"] for row in broken] == [people[2].did]
 
 
-async def test_what_is_not_due_is_left_alone(service: Running, sandbox: SandboxBluesky) -> None:
+async def test_a_connection_that_is_not_due_is_not_checked(
+    service: Running, sandbox: SandboxBluesky
+) -> None:
     await connect(service, sandbox, 3)
     await service.execute("UPDATE connections SET next_check_at = 0 WHERE rowid = 1")
     await until_checked(service, 1)
@@ -93,7 +95,7 @@ async def test_what_is_not_due_is_left_alone(service: Running, sandbox: SandboxB
     assert len(service.rows("SELECT 1 FROM connections WHERE checked_at IS NOT NULL")) == 1
 
 
-async def test_few_at_one_host(service: Running, sandbox: SandboxBluesky) -> None:
+async def test_checks_at_one_host_are_limited(service: Running, sandbox: SandboxBluesky) -> None:
     """A host that hangs holds up a few checks, and no more; calls go on, and so do they later."""
     await connect(service, sandbox, 12)
     hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
@@ -231,7 +233,7 @@ async def test_a_clock_that_was_years_ahead(sandbox: SandboxBluesky, database: P
 
 
 async def test_accounts_that_move_are_no_outage(database: Path) -> None:
-    """What cannot be told of some accounts of a host keeps no other of them waiting."""
+    """Doubts about some accounts of a host do not delay the others."""
     async with Sandbox.open() as sandbox:
         settings = {**sandbox.settings(), "CHECKS_PER_SECOND": "500"}
         async with running(database, settings) as service:

@@ -89,7 +89,7 @@ async def test_four_processes_at_once_spend_one(
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 @pytest.mark.parametrize(("dead_token", "expected"), SPENT)
-async def test_four_houses_at_once_spend_one(
+async def test_four_applications_at_once_spend_one(
     pds: RealServer,
     database: Path,
     database_url: str,

@@ -26,7 +26,7 @@ def test_the_sink_is_awake() -> None:
 async def test_no_outage_raises_a_flag(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the socket, by kind: every check says that it could not tell, spends one login at most
+    """At the socket, by kind: every check is a doubt, spends one login at most
     and only where it got as far as that, and shows no secret to anybody."""
     rows = await suffer_all(database, Authority(tmp_path), EACH, monkeypatch)
     assert len(rows) == len(KINDS) + 1

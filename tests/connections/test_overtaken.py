@@ -1,4 +1,4 @@
-"""Overtaken: answers that come back when whoever they are about has gone on, and calls at once."""
+"""Overtaken: answers that come after their connection changed, and simultaneous calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -113,7 +113,7 @@ def story(service: Running) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("method", ["refreshSession", "createSession", "getRepoStatus"])
 @pytest.mark.parametrize("act", ACTS)
-async def test_a_verdict_that_comes_back_too_late_is_thrown_away(
+async def test_a_late_verdict_is_discarded(
     service: Running,
     sandbox: SandboxBluesky,
     person: Person,
@@ -122,7 +122,7 @@ async def test_a_verdict_that_comes_back_too_late_is_thrown_away(
     act: str,
 ) -> None:
     """The password was revoked, and the check is about to prove it, when the connection is made
-    anew or ended: nothing of what it finds is written, be it a verdict, an event or a session."""
+    again or ended: no verdict, event or session of the check is written."""
     await sandbox.revoke(person)
     do, reason = ACTS[act]
     async with held_up(sandbox, method) as held:
@@ -137,7 +137,7 @@ async def test_a_verdict_that_comes_back_too_late_is_thrown_away(
 
 @pytest.mark.parametrize("method", ["refreshSession", "createSession"])
 @pytest.mark.parametrize("act", ACTS)
-async def test_a_session_that_comes_back_too_late_is_ended(
+async def test_a_late_session_is_ended(
     service: Running,
     sandbox: SandboxBluesky,
     person: Person,
@@ -146,7 +146,7 @@ async def test_a_session_that_comes_back_too_late_is_ended(
     act: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A login or a refresh that works all the same leaves no session open that nobody keeps."""
+    """A login or a refresh that works all the same leaves no session open that is not stored."""
     opened: list[str] = []
     of_world = sandbox.world.sessions
     make = of_world._tokens
@@ -178,7 +178,7 @@ async def test_a_session_that_comes_back_too_late_is_ended(
 
 @pytest.mark.parametrize("method", ["refreshSession", "createSession", "getRepoStatus"])
 @pytest.mark.parametrize("act", ACTS)
-async def test_a_lease_that_comes_back_too_late_lends_nothing_that_has_ended(
+async def test_a_late_lease_lends_no_ended_session(
     service: Running,
     sandbox: SandboxBluesky,
     person: Person,
@@ -208,7 +208,7 @@ async def test_everything_at_once(
     service: Running, sandbox: SandboxBluesky, person: Person, key: str, clock: MovedClock
 ) -> None:
     """Verdicts, leases and a connect of one connection end as if one came after the other: it is
-    healthy, its session works, and whoever was overtaken has spent one login at the most."""
+    healthy, its session works, and an overtaken call has spent one login at most."""
     for turn in range(5):
         clock.ahead += 2 * HOUR
         logins, refreshes = sandbox.logins, sandbox.server.counts[REFRESH]

@@ -11,14 +11,14 @@ def in_hours(at: Micros) -> float:
     return (at - NOW) / HOUR
 
 
-def test_what_works_is_looked_at_after_a_round() -> None:
+def test_a_healthy_connection_is_checked_after_an_interval() -> None:
     """Within a tenth of the interval, so that no crowd stays one."""
     waits = {in_hours(SCHEDULE.after_proof(NOW)) for _ in range(100)}
     assert all(5.4 <= wait <= 6.6 for wait in waits)
     assert len(waits) > 50
 
 
-def test_a_doubt_is_looked_at_again_soon_and_then_less_so() -> None:
+def test_checks_after_a_doubt_start_soon_and_back_off() -> None:
     """Twice as late each time, up to the interval, and never before there can be news."""
     waits = [SCHEDULE.after_doubt(NOW, doubts) - NOW for doubts in (1, 2, 3, 30)]
     for wait, about in zip(waits, (DOUBT, 2 * DOUBT, 4 * DOUBT, 6 * HOUR), strict=True):
@@ -35,7 +35,7 @@ def test_a_refused_password_waits() -> None:
         assert due == NOW + wait
 
 
-def test_a_closed_account_is_looked_at_each_round() -> None:
+def test_an_inactive_account_is_checked_every_interval() -> None:
     """However long its password waits: its end is found without a login."""
     for login_after in (NOW + HOUR, NOW + 24 * HOUR):
         due = SCHEDULE.after_break(NOW, ReconnectReason.ACCOUNT_SUSPENDED, login_after)
@@ -72,7 +72,7 @@ def test_a_login_without_a_result_waits() -> None:
     assert waits == [DOUBT, 2 * DOUBT, 4 * DOUBT, 8 * DOUBT, HOUR, HOUR]
 
 
-def test_a_password_is_left_alone_for_a_day_at_most() -> None:
+def test_a_password_waits_a_day_at_most() -> None:
     """A time further ahead is none of ours: the clock was put back since."""
     waits = [SCHEDULE.login_wait(NOW, after) for after in (None, NOW - 1, NOW, NOW + HOUR)]
     assert waits == [0, 0, 0, HOUR]

@@ -40,7 +40,7 @@ async def gone_elsewhere(bluesky: Sandbox, person: Person) -> str:
 
 
 @pytest.mark.parametrize("session", ["opens", "does not open"])
-async def test_secrets_follow_an_account_within_its_house(
+async def test_secrets_follow_an_account_between_servers_that_share_credentials(
     service: Running, bluesky: Sandbox, clock: MovedClock, session: str
 ) -> None:
     """They are sealed for the new server from then on; a session that does not open says nothing of

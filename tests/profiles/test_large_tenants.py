@@ -91,9 +91,9 @@ def counted(database_url: str, tenant_id: str) -> dict[str, int]:
     }
 
 
-async def test_a_tenant_goes_part_by_part(store: SqlStore, database_url: str) -> None:
+async def test_a_tenant_is_deleted_in_parts(store: SqlStore, database_url: str) -> None:
     """Its keys first and itself last, no more rows of a table at once than are meant to; each
-    session is told once; nothing of another tenant's is touched."""
+    session is returned once; nothing of another tenant's is touched."""
     await plant(store, database_url, "ten_a")
     await plant(store, database_url, "ten_b")
     before = counted(database_url, "ten_b")

@@ -76,7 +76,7 @@ async def refused(call: "object") -> Refusal:
     return refusal_of(caught.value)
 
 
-async def test_a_profile_is_created_and_told(calls_of: Calls) -> None:
+async def test_a_profile_is_created_and_returned(calls_of: Calls) -> None:
     """With its name, or none, a creation time and no connections."""
     named = await calls_of.create("My profile ☺")
     unnamed = await calls_of.create()
@@ -88,7 +88,7 @@ async def test_a_profile_is_created_and_told(calls_of: Calls) -> None:
     assert not unnamed.HasField("profile_name")
 
 
-async def test_a_connection_is_told_whole(service: Running, bluesky: Bluesky) -> None:
+async def test_a_connection_is_returned_complete(service: Running, bluesky: Bluesky) -> None:
     """Everything that the contract lists, and nothing of the secrets."""
     person = await bluesky.person()
     reply = await service.connect(person.handle, person.app_password)
@@ -108,7 +108,7 @@ async def test_a_connection_is_told_whole(service: Running, bluesky: Bluesky) ->
         assert not connection.HasField(absent)
 
 
-async def test_the_accounts_own_name_is_learnt_without_a_login(
+async def test_the_display_name_is_fetched_without_a_login(
     service: Running, bluesky: Bluesky
 ) -> None:
     """From its public record, after the reply."""
@@ -159,7 +159,7 @@ async def test_keys_of_create_and_connect_are_apart(
 
 
 async def test_pages(calls_of: Calls) -> None:
-    """In order of creation, each profile once, whatever the page's size."""
+    """In order of creation, each profile once, for every page size."""
     keys = [(await calls_of.create()).profile_key for _ in range(7)]
     for size in (1, 2, 3, 7, 8, 1000, 1_000_000_000):
         assert await calls_of.all_keys(size) == keys
@@ -172,7 +172,7 @@ async def test_pages(calls_of: Calls) -> None:
 async def test_a_page_is_fifty_by_default_and_a_thousand_at_most(
     sandboxed: Running, calls_of: Calls
 ) -> None:
-    """Whatever is asked for."""
+    """For each page size that was asked for."""
     await sandboxed.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100)"
         " INSERT INTO profiles (profile_key, tenant_id, created_at)"
@@ -295,7 +295,7 @@ async def test_a_disconnected_platform_is_gone(service: Running, bluesky: Bluesk
 
 
 @pytest.mark.parametrize("method", ["DisconnectPlatform", "DeleteProfile"])
-async def test_a_caller_that_is_gone_leaves_no_session_open(
+async def test_a_caller_that_left_leaves_no_session_open(
     sandboxed: Running,
     sandbox: SandboxBluesky,
     monkeypatch: pytest.MonkeyPatch,

@@ -47,7 +47,7 @@ async def test_a_deleted_tenant_leaves_nothing(service: Running, bluesky: Bluesk
 
 
 @pytest.mark.parametrize("idempotency_key", ["", "k"])
-async def test_a_key_that_outlives_its_tenant_makes_nothing(
+async def test_a_key_of_a_deleted_tenant_creates_nothing(
     sandboxed: Running, sandbox: SandboxBluesky, idempotency_key: str
 ) -> None:
     """While it is still in the cache of keys: INVALID_API_KEY, and a session is ended again."""
