@@ -18,7 +18,7 @@ from tests.support.bluesky import CREATE, SandboxBluesky
 from tests.support.leasing import end_session
 from tests.support.running import Refusal, Running, refusal_of, running
 
-SHORT = 0.6
+TIMEOUT_SECONDS = 0.6
 LONG = 30.0
 STAGES = ["resolveHandle", "plc", "createSession"]
 DEADLINE = (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
@@ -47,7 +47,7 @@ async def test_the_callers_own_deadline_ends_a_connect(
     """At each stage the status has its reason, since it is sent in time, and no RetryInfo."""
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method=stage)
-    refusal = await service.refused(person.handle, person.app_password, timeout=SHORT)
+    refusal = await service.refused(person.handle, person.app_password, timeout=TIMEOUT_SECONDS)
     assert (refusal.code, refusal.reason) == DEADLINE
     assert refusal.retry_after is None
     assert "grpc-retry-pushback-ms" not in refusal.trailers
@@ -60,7 +60,7 @@ async def test_the_services_limit_ends_a_connect(
     """The caller's own deadline is later."""
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method=stage)
-    hurried = replace(TIMEOUTS, connect=SHORT)
+    hurried = replace(TIMEOUTS, connect=TIMEOUT_SECONDS)
     async with running(database, sandbox.settings(), timeouts=hurried) as service:
         refusal = await service.refused(person.handle, person.app_password, timeout=LONG)
     assert (refusal.code, refusal.reason) == UNAVAILABLE
@@ -73,8 +73,8 @@ async def test_the_default_deadline_is_the_services(
 ) -> None:
     """It holds for gRPC without a deadline, and for HTTP, which has none."""
     for module in (boundary, grpc_methods):
-        monkeypatch.setattr(module, "DEFAULT_SECONDS", SHORT, raising=False)
-    monkeypatch.setattr(boundary.Call.__init__, "__defaults__", (SHORT, False))
+        monkeypatch.setattr(module, "DEFAULT_SECONDS", TIMEOUT_SECONDS, raising=False)
+    monkeypatch.setattr(boundary.Call.__init__, "__defaults__", (TIMEOUT_SECONDS, False))
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method="createSession")
     refusal = await service.refused(person.handle, person.app_password, timeout=None)
@@ -98,7 +98,7 @@ async def test_a_connect_that_times_out_leaves_nothing_behind(
     person = await sandbox.person()
     hang = sandbox.server.breakages.add(Hang(), method="createSession")
     refusal = await service.refused(
-        person.handle, person.app_password, idempotency_key="once", timeout=SHORT
+        person.handle, person.app_password, idempotency_key="once", timeout=TIMEOUT_SECONDS
     )
     assert refusal.reason == "DEADLINE_EXCEEDED"
     hang.mend()
@@ -112,11 +112,11 @@ async def test_the_callers_own_deadline_ends_a_check(
 ) -> None:
     """If the service's limit ends the check, its result is that the state is unknown."""
     person = await sandbox.person()
-    hurried = replace(TIMEOUTS, check=3 * SHORT)
+    hurried = replace(TIMEOUTS, check=3 * TIMEOUT_SECONDS)
     async with running(database, sandbox.settings(), timeouts=hurried) as service:
         key = (await service.connect(person.handle, person.app_password)).profile_key
         hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
-        refusal = await refused_by_verify(service, key, SHORT)
+        refusal = await refused_by_verify(service, key, TIMEOUT_SECONDS)
         assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
         hang.mend()
         async with asyncio.timeout(LONG):

@@ -25,7 +25,7 @@ from tests.transport.http.edge import LONG, Edge, Wire
 
 sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 
-SHORT = 0.3
+TIMEOUT_SECONDS = 0.3
 HALF_OPEN = 1000
 HEALTH = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -33,7 +33,7 @@ HEALTH = "GET /health HTTP/1.1\r\nhost: a\r\n\r\n"
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time-outs of ten seconds to a third of a second."""
-    monkeypatch.setattr(http_connection, "READ_SECONDS", SHORT)
+    monkeypatch.setattr(http_connection, "READ_SECONDS", TIMEOUT_SECONDS)
 
 
 def post(key: str, length: int, path: str = "/profiles/connect") -> str:
@@ -65,12 +65,12 @@ async def test_a_slow_head_times_out(sandboxed: Running) -> None:
         async def drip() -> None:
             while True:
                 await wire.send("x")
-                await asyncio.sleep(SHORT / 10)
+                await asyncio.sleep(TIMEOUT_SECONDS / 10)
 
         dripping = asyncio.create_task(drip())
         started = time.monotonic()
         assert await wire.rest() == b""
-        assert time.monotonic() - started >= SHORT * 0.9
+        assert time.monotonic() - started >= TIMEOUT_SECONDS * 0.9
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
 
@@ -110,7 +110,7 @@ async def test_a_connection_serves_calls_in_order(sandboxed: Running) -> None:
     async with Wire.to(sandboxed.http) as wire:
         await wire.send(HEALTH + HEALTH.replace("/health", "/x") + HEALTH)
         assert [(await wire.answer())[0] for _ in range(3)] == [200, 404, 200]
-        await asyncio.sleep(SHORT)
+        await asyncio.sleep(TIMEOUT_SECONDS)
         await wire.send(HEALTH)
         assert (await wire.answer())[0] == 200
         await wire.send(HEALTH.replace("host: a", "host: a\r\nconnection: close"))
@@ -296,7 +296,7 @@ async def test_a_response_that_is_not_read_times_out(
     alone: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A client that requests much and reads nothing is disconnected in the middle."""
-    monkeypatch.setattr(http_exchange, "SEND_SECONDS", SHORT)
+    monkeypatch.setattr(http_exchange, "SEND_SECONDS", TIMEOUT_SECONDS)
     await alone.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
         " INSERT INTO profiles (profile_key, tenant_id, profile_name, created_at)"
