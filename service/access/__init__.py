@@ -1,1 +1,1 @@
-"""Who may call, and how a request is repeated safely."""
+"""Who may call, how often, and how a request is repeated safely."""

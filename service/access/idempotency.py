@@ -1,6 +1,5 @@
-"""Idempotency: a request that is made again gets the reply that it got at first."""
+"""Idempotency: a repeated request gets the reply of the first."""
 
-import random
 import re
 from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable
@@ -13,23 +12,24 @@ from service.domain.ids import random_id
 from service.domain.model import Caller, Micros
 from service.domain.records import EarlierRequest, Fingerprint, Reservation
 from service.domain.store import IdempotencyStore
+from service.runtime import pauses
 from service.runtime.tasks import OwnedTasks
 
 SHAPE = re.compile(r"[\x20-\x7e]{1,255}", re.ASCII)
-MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 1.0
-"""Between two looks at a request that is under way: the pause doubles each time, with jitter."""
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.05, 1.0
+"""Pauses between two reads of a request that is under way."""
 
 Reply = tuple[str | None, ...]
 
 
 def check_key(idempotency_key: str) -> None:
-    """Raise InvalidRequest unless it is empty (none was given) or fit to be one."""
+    """Raise InvalidRequest unless the key is empty (none was given) or well formed."""
     if idempotency_key and not SHAPE.fullmatch(idempotency_key):
         raise InvalidRequest("idempotency_key", "must be 1 to 255 printable ASCII characters")
 
 
 class Idempotency:
-    """Reserves keys before the work, and tells the replies of work that was done."""
+    """Reserves idempotency keys before the work, and returns the replies of earlier requests."""
 
     def __init__(
         self,
@@ -48,10 +48,11 @@ class Idempotency:
     async def claim(
         self, caller: Caller, method: str, idempotency_key: str, request: Iterable[str]
     ) -> tuple[Reservation | None, Reply | None]:
-        """The key, taken for this call, or the reply that its first use got.
+        """Reserve the key for this call, or return the reply of the request that first used it.
 
-        *request* is all that makes two requests the same; it may hold secrets. Waits for a first
-        use that is under way, by reads, as long as the caller does. Raises IdempotencyKeyReused.
+        *request* holds the fields that two equal requests share; it may hold secrets. While the
+        first request is under way, poll the store for as long as the caller waits. Raises
+        IdempotencyKeyReused where the first request was another one.
         """
         if not idempotency_key:
             return None, None
@@ -73,27 +74,26 @@ class Idempotency:
     async def _reply(
         self, reservation: Reservation, earlier: EarlierRequest, parts: list[str]
     ) -> Reply | None:
-        """The reply to *earlier*, once there is one; None where it failed, and the key is free."""
-        pause = MIN_PAUSE_SECONDS
+        """Wait for the reply to *earlier*; return None if it failed, which frees the key."""
+        polls = pauses.doubling(MIN_POLL_SECONDS, MAX_POLL_SECONDS)
         found: EarlierRequest | None = earlier
         while found is not None:
             if not self._tokens.matches(found.fingerprint, parts):
                 raise IdempotencyKeyReused
             if found.reply is not None:
                 return found.reply
-            await sleep(pause * random.uniform(0.75, 1))  # noqa: S311 - a pause
-            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            await sleep(next(polls))
             found = await self._store.earlier_request(reservation, self._clock.now())
         return None
 
     @asynccontextmanager
     async def released_on_failure(self, reservation: Reservation | None) -> AsyncIterator[None]:
-        """Give the key back if the block fails: only successes are kept."""
+        """Release the key if the block fails: only successful calls keep it."""
         try:
             yield
         except BaseException:
             if reservation is not None:
-                # a store that is away now costs the caller no verdict: the key runs out by itself
+                # while the store is unavailable, the block's own error counts; the key expires
                 with suppress(ServiceUnavailable):
                     await self._tasks.shield(self._store.release(reservation))
             raise

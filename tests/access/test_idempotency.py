@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request again gets the first reply, without a login."""
+"""Idempotency keys: a repeated request gets the first reply, without a login."""
 
 import asyncio
 from itertools import pairwise
@@ -25,8 +25,8 @@ from tests.support.running import Running, running
 engine = on_both
 
 
-async def test_the_same_again_gets_the_first_reply(service: Running, bluesky: Bluesky) -> None:
-    """No second login, no second profile; however the handle was typed."""
+async def test_a_repeated_request_gets_the_first_reply(service: Running, bluesky: Bluesky) -> None:
+    """There is no second login and no second profile, even if the handle is typed differently."""
     person = await bluesky.person()
     before = (await bluesky.counts()).get(CREATE, 0)
     first = await service.connect(person.handle, person.app_password, idempotency_key="k1")
@@ -40,8 +40,10 @@ async def test_the_same_again_gets_the_first_reply(service: Running, bluesky: Bl
     assert other.profile_key != first.profile_key
 
 
-async def test_another_request_under_the_key_is_refused(service: Running, bluesky: Bluesky) -> None:
-    """A different password, handle or profile is IDEMPOTENCY_KEY_REUSED, at no cost."""
+async def test_a_different_request_with_the_key_is_rejected(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """A different password, handle or profile is IDEMPOTENCY_KEY_REUSED, without a login."""
     person, other = await bluesky.person(), await bluesky.person()
     first = await service.connect(person.handle, person.app_password, idempotency_key="k")
     before = (await bluesky.counts())[CREATE]
@@ -57,7 +59,7 @@ async def test_another_request_under_the_key_is_refused(service: Running, bluesk
 
 
 async def test_a_call_under_way_is_waited_for(service: Running, bluesky: Bluesky) -> None:
-    """Ten at once: one login, one profile, ten equal replies."""
+    """Ten equal calls at once make one login and one profile, and get equal replies."""
     person = await bluesky.person()
     before = (await bluesky.counts()).get(CREATE, 0)
     replies = await asyncio.gather(
@@ -70,11 +72,10 @@ async def test_a_call_under_way_is_waited_for(service: Running, bluesky: Bluesky
     assert (await bluesky.counts())[CREATE] == before + 1
 
 
-async def test_who_waits_asks_ever_more_rarely(
+async def test_waiting_calls_poll_ever_less_often(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Soon at first, about once a second later: one key's many waiters leave the store to
-    others."""
+    """Pauses grow from 0.05 s to about 1 s, so that waiting calls do not overload the store."""
     create_keyring(tmp_path / "keyring.json", new_keys("test"))
     store, pauses = SqlStore(await SqliteEngine.open(database)), list[float]()
     tokens = Tokens(Keyring(tmp_path / "keyring.json"))
@@ -92,7 +93,7 @@ async def test_who_waits_asks_ever_more_rarely(
     second, reply = await idempotency.claim(caller, "ConnectProfile", "k", ["request"])
     assert second is not None
     assert reply is None
-    # each is up to a quarter shorter than planned, so that many do not ask at once
+    # jitter shortens each pause by up to a quarter
     assert all(after > 0.74 * before for before, after in pairwise(pauses))
     assert pauses[0] <= 0.1
     assert 0.5 <= pauses[-1] <= 1
@@ -100,16 +101,16 @@ async def test_who_waits_asks_ever_more_rarely(
 
 
 async def test_a_failure_is_not_kept(sandboxed: Running, sandbox: SandboxBluesky) -> None:
-    """After a refusal the key is free: for the same request, and for a corrected one."""
+    """After an error the key is free, for the same request and for a corrected one."""
     person = await sandbox.person()
     await sandboxed.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k")
-    await sandboxed.refused("nobody-is-here.test", person.app_password, idempotency_key="k")
+    await sandboxed.refused("no-account.test", person.app_password, idempotency_key="k")
     assert sandboxed.rows("SELECT * FROM idempotency_records") == []
     await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
 
 
-async def test_keys_are_a_tenants_own(sandboxed: Running, sandbox: SandboxBluesky) -> None:
-    """Another tenant's key of the same text is another key."""
+async def test_tenants_do_not_share_keys(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """Two tenants can use equal keys for different requests."""
     person = await sandbox.person()
     stranger, _ = await sandboxed.new_key(tenant_id=await sandboxed.new_tenant())
     mine = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
@@ -119,8 +120,8 @@ async def test_keys_are_a_tenants_own(sandboxed: Running, sandbox: SandboxBluesk
     assert mine.profile_key != theirs.profile_key
 
 
-async def test_a_key_is_forgotten_after_a_day(sandboxed: Running, sandbox: SandboxBluesky) -> None:
-    """Kept for 24 hours, then free for anything, and the old record is swept away."""
+async def test_a_key_expires_after_a_day(sandboxed: Running, sandbox: SandboxBluesky) -> None:
+    """A key is kept for 24 hours, then free for any request, and its old record is deleted."""
     person = await sandbox.person()
     first = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
     [record] = sandboxed.rows("SELECT * FROM idempotency_records")
@@ -132,10 +133,10 @@ async def test_a_key_is_forgotten_after_a_day(sandboxed: Running, sandbox: Sandb
     assert len(sandboxed.rows("SELECT * FROM idempotency_records")) == 1
 
 
-async def test_a_crash_frees_the_key_after_a_while(
+async def test_a_reservation_expires_after_a_crash(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """What a killed process had reserved runs out by itself."""
+    """A reservation of a killed process expires."""
     person = await sandbox.person()
     await sandboxed.execute(
         "INSERT INTO idempotency_records (tenant_id, method, idempotency_key, holder, ring_key_id,"
@@ -146,10 +147,10 @@ async def test_a_crash_frees_the_key_after_a_while(
     await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
 
 
-async def test_a_start_frees_what_a_crash_had_reserved(
+async def test_a_start_frees_reservations_left_by_a_crash(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """At once, where nobody else serves from the store; what was done is still repeated."""
+    """It frees them at once if no other server uses the store; replies of earlier requests stay."""
     person = await sandbox.person()
     async with running(database, sandbox.settings()) as service:
         done = await service.connect(person.handle, person.app_password, idempotency_key="done")
@@ -175,7 +176,7 @@ async def test_a_start_frees_what_a_crash_had_reserved(
 
 
 async def test_the_record_holds_no_secret(sandboxed: Running, sandbox: SandboxBluesky) -> None:
-    """Only an HMAC of the request is kept."""
+    """The record holds an HMAC of the request."""
     person = await sandbox.person()
     await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
     [record] = sandboxed.rows("SELECT * FROM idempotency_records")
@@ -184,20 +185,20 @@ async def test_the_record_holds_no_secret(sandboxed: Running, sandbox: SandboxBl
 
 
 @pytest.mark.parametrize("idempotency_key", ["", "k"])
-async def test_a_login_that_cannot_be_saved_is_ended(
+async def test_a_session_that_cannot_be_saved_is_ended(
     sandboxed: Running,
     sandbox: SandboxBluesky,
     monkeypatch: pytest.MonkeyPatch,
     idempotency_key: str,
 ) -> None:
-    """The store fails after the login: SERVICE_UNAVAILABLE, the session deleted, the key freed."""
+    """If the store fails: SERVICE_UNAVAILABLE, the session is deleted, and the key is released."""
 
-    async def away(*_: object) -> object:
+    async def unavailable(*_: object) -> object:
         raise ServiceUnavailable
 
     person = await sandbox.person()
     with monkeypatch.context() as patched:
-        patched.setattr(SqlConnections, "save_login", away)
+        patched.setattr(SqlConnections, "save_login", unavailable)
         refusal = await sandboxed.refused(
             person.handle, person.app_password, idempotency_key=idempotency_key
         )
@@ -210,24 +211,24 @@ async def test_a_login_that_cannot_be_saved_is_ended(
     await sandboxed.connect(person.handle, person.app_password, idempotency_key=idempotency_key)
 
 
-async def test_a_store_that_goes_away_costs_no_verdict(
+async def test_a_store_failure_does_not_hide_the_platforms_answer(
     sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong password is told as one, although its key cannot be given back just now."""
+    """A wrong password is reported as one, although its idempotency key cannot be released."""
 
-    async def away(*_: object) -> object:
+    async def unavailable(*_: object) -> object:
         raise ServiceUnavailable
 
     person = await sandbox.person()
-    monkeypatch.setattr(SqlIdempotency, "release", away)
+    monkeypatch.setattr(SqlIdempotency, "release", unavailable)
     refusal = await sandboxed.refused(person.handle, "abcd-efgh-ijkl-mnop", idempotency_key="k")
     assert refusal.metadata["cause"] == "REJECTED_BY_PLATFORM"
 
 
-async def test_a_caller_that_gives_up_while_waiting_holds_nothing(
+async def test_a_call_cancelled_before_the_login_frees_its_key(
     sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gone before the login: no login is spent, and the key is free again."""
+    """No login is spent, and the key is free again."""
     person = await sandbox.person()
     entered = asyncio.Event()
     identify = BlueskyPlatform.identify
@@ -252,18 +253,18 @@ async def test_a_caller_that_gives_up_while_waiting_holds_nothing(
     await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
 
 
-async def test_a_login_being_saved_when_its_caller_goes_is_saved_whole(
+async def test_a_call_cancelled_during_the_login_is_completed(
     sandboxed: Running, sandbox: SandboxBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gone during the login: profile, connection and secrets are there, and the retry is free."""
+    """Profile, connection and secrets are stored, and a retry gets them without a login."""
     person = await sandbox.person()
-    entered, go_on = asyncio.Event(), asyncio.Event()
+    entered, proceed = asyncio.Event(), asyncio.Event()
     log_in = BlueskyPlatform.log_in
 
     async def slow(self: BlueskyPlatform, *args: object) -> object:
         login = await log_in(self, *args)  # type: ignore[arg-type]
         entered.set()
-        await go_on.wait()
+        await proceed.wait()
         return login
 
     monkeypatch.setattr(BlueskyPlatform, "log_in", slow)
@@ -274,7 +275,7 @@ async def test_a_login_being_saved_when_its_caller_goes_is_saved_whole(
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    go_on.set()
+    proceed.set()
     async with asyncio.timeout(5):
         while not sandboxed.rows("SELECT * FROM connections"):
             await asyncio.sleep(0.01)

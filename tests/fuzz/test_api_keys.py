@@ -27,19 +27,19 @@ def opened(folder: Path) -> Iterator[Read]:
     keys = Keys()
     access = ApiKeys(cast("ApiKeyStore", keys), Keyring(folder / "keyring.json"), SystemClock())
     plain, kept = access.mint("ten_a", "name", DEFAULT_SCOPES)
-    keys.kept[kept.key_id] = kept
+    keys.stored[kept.key_id] = kept
     with asyncio.Runner() as runner:
 
         def read(data: bytes) -> None:
             for text in (text_of(told(data, plain.encode())), _sealed(data, plain)):
-                before = keys.asked
+                before = keys.reads
                 try:
                     found = runner.run(access.check(text, within=0))
                 except (InvalidApiKey, MissingApiKey) as refusal:
                     assert isinstance(refusal, MissingApiKey) == (text == "")
                     assert text != plain
                     ours = SHAPE.fullmatch(text) and _checksum(text[:-6]) == text[-6:]
-                    assert keys.asked == before + bool(ours)
+                    assert keys.reads == before + bool(ours)
                 else:
                     assert (text, found) == (plain, kept)
 
