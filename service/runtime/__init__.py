@@ -1,1 +1,1 @@
-"""What runs the service, whatever it does: tasks, log, turns, child processes."""
+"""What runs the service and knows nothing of its subject: tasks, log, limits, child processes."""

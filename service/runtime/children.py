@@ -1,4 +1,4 @@
-"""Children: the processes that the service starts, each of them this same program."""
+"""Child processes, each of which runs code of this program."""
 
 import json
 import os
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _ROOT = str(Path(__file__).parents[2])
-# A child finds what its parent has found, and then what site-packages has: entries of an editable
-# install are no folders, and are made by the child itself.
+# The parent's path comes before the child's own: an editable install may have added entries that
+# are not folders, which only the child's site-packages can restore.
 _PRELUDE = """
 import json, sys
 sys.path[:] = dict.fromkeys(json.loads(sys.argv.pop(1)) + sys.path)
@@ -18,16 +18,16 @@ core_dumps.turn_off()
 
 
 def command(code: str, *arguments: str) -> Sequence[str]:
-    """What runs *code*, which may import `service`, with *arguments* in `sys.argv[1:]`.
+    """Return the command that runs *code*, which may import `service`, with *arguments*.
 
-    Python is isolated (-I): neither PYTHON… variables nor files of the current folder have a part
-    in it. Its first statements turn core dumps off. Nothing secret may be in an argument.
+    Python runs isolated (-I): it ignores PYTHON… variables and files of the current folder. Core
+    dumps are off before *code* runs. Arguments are public: they must hold no secret.
     """
     return [sys.executable, "-I", "-c", _PRELUDE + code, json.dumps(_path()), *arguments]
 
 
 def _path() -> list[str]:
-    """This process's `sys.path` without the current folder, unless this program lies there."""
+    """Return `sys.path` without the current folder, unless that folder holds this program."""
     here = Path.cwd()
-    found = [entry for entry in sys.path if os.path.isabs(entry) and Path(entry) != here]
-    return found if _ROOT in found else [_ROOT, *found]
+    entries = [entry for entry in sys.path if os.path.isabs(entry) and Path(entry) != here]
+    return entries if _ROOT in entries else [_ROOT, *entries]

@@ -1,4 +1,4 @@
-"""Core dumps, which would hold passwords and keys: there are none."""
+"""Core dumps are off: they would hold passwords and keys."""
 
 import ctypes
 import resource
@@ -8,8 +8,8 @@ PR_SET_DUMPABLE = 4
 
 
 def turn_off() -> None:
-    """Have the system write none of this process, and on Linux show its memory to root alone."""
+    """Turn off core dumps of this process; on Linux, let only root read its memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        # a limit of 0 does not hold where dumps are piped to a program
+        # the limit does not apply where dumps are piped to a program
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -1,7 +1,7 @@
 """The log: one JSON object a line on standard error, or plain lines for a terminal.
 
-Lines of our own hold fields that we chose. Of a library's records only the logger's name, the
-place and the exception's type are told: their texts may hold anything, a password included.
+The service's own lines hold fields that it chose. Of a library's records, only the logger's name,
+the place and the exception's type are logged: their texts may hold anything, a password included.
 """
 
 import json
@@ -21,7 +21,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Format = Literal["json", "console"]
-OCCASIONAL_SECONDS = 60.0
+OCCASIONAL_INTERVAL_SECONDS = 60.0
 
 
 def configure(log_format: Format, level: str) -> None:
@@ -51,21 +51,21 @@ def configure(log_format: Format, level: str) -> None:
 
 
 def log_uncaught() -> None:
-    """Log what nobody caught, in whatever thread, and warnings too: as is told of a library."""
+    """Log uncaught exceptions of all threads, and Python's warnings, without their texts."""
     logging.captureWarnings(True)
-    sys.excepthook = lambda _, error, __: _tell(error)
-    threading.excepthook = lambda thrown: _tell(thrown.exc_value)
-    sys.unraisablehook = lambda thrown: _tell(thrown.exc_value)
+    sys.excepthook = lambda _, error, __: _log_critical(error)
+    threading.excepthook = lambda thrown: _log_critical(thrown.exc_value)
+    sys.unraisablehook = lambda thrown: _log_critical(thrown.exc_value)
 
 
-def _tell(error: BaseException | None) -> None:
+def _log_critical(error: BaseException | None) -> None:
     structlog.get_logger().critical("uncaught exception", exc_info=error)
 
 
 class StandardError:
-    """Writes lines to standard error, whatever that is by now.
+    """Writes lines to the present `sys.stderr`.
 
-    A line that cannot be written is lost, since the call that it tells of must not be.
+    A line that cannot be written is dropped: logging never fails the call that logs.
     """
 
     def __init__(self, *_: object) -> None: ...
@@ -76,19 +76,18 @@ class StandardError:
             sys.stderr.flush()
         except BrokenPipeError:
             with suppress(OSError, ValueError):
-                _let_go(sys.stderr.fileno())
+                _lead_to_null(sys.stderr.fileno())
         except (OSError, ValueError):
             pass
 
     debug = info = warning = error = critical = msg
 
 
-def _let_go(pipe: int) -> None:
-    """Lead *pipe*, which nobody reads any more, nowhere: what is still buffered for it would fail
-    the exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, pipe)
-    os.close(nowhere)
+def _lead_to_null(pipe: int) -> None:
+    """Replace *pipe*, which has no reader, by /dev/null: its buffered text would fail the exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, pipe)
+    os.close(null)
 
 
 class Frequent:
@@ -107,17 +106,17 @@ class Frequent:
 
 
 class Occasional:
-    """Logs each event once a minute at most, with `times`: how often it happened since."""
+    """Logs each event at most once a minute, with `times`: how often it has happened since."""
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[float, int]] = {}
 
     def warning(self, event: str, **fields: str | int) -> None:
-        """Log *event* now, or count it for the next line. *fields* are those of this time."""
+        """Log *event* with *fields* now, or count it for the event's next line."""
         self._log("warning", event, fields)
 
     def error(self, event: str, **fields: str | int) -> None:
-        """The same at level error."""
+        """Do as `warning` does, at level error."""
         self._log("error", event, fields)
 
     def _log(self, level: str, event: str, fields: Mapping[str, str | int]) -> None:
@@ -126,16 +125,16 @@ class Occasional:
         if now < due:
             self._counts[event] = due, times + 1
             return
-        self._counts[event] = now + OCCASIONAL_SECONDS, 0
+        self._counts[event] = now + OCCASIONAL_INTERVAL_SECONDS, 0
         getattr(structlog.get_logger(), level)(event, times=times + 1, **fields)
 
 
 class LibraryHandler(logging.Handler):
-    """Tells that a library has logged, and where: never what."""
+    """Logs that a library has logged, and where, but not what."""
 
     def emit(self, record: logging.LogRecord) -> None:
         structlog.get_logger().log(
-            # structlog knows the usual levels alone
+            # structlog knows only the usual levels
             min(record.levelno // 10 * 10, logging.CRITICAL),
             "library",
             logger=record.name,
@@ -147,14 +146,14 @@ class LibraryHandler(logging.Handler):
 
 
 def as_json(event: Mapping[str, Any], **_: Any) -> str:
-    """*event* on a line; what JSON has no form for is told as its `repr`."""
+    """Return *event* as one line of JSON; values that JSON cannot hold appear as their `repr`."""
     try:
         line = orjson.dumps(event, default=repr, option=orjson.OPT_UTC_Z)
         if line.isascii():
             return line.decode()
-    except TypeError:  # half a surrogate pair, or a number of more than 64 bits
+    except TypeError:  # an unpaired surrogate, or a number of more than 64 bits
         pass
-    # among other letters are some that end a line to some readers: escaped
+    # escapes all other letters: some of them end a line for some readers
     return json.dumps(event, default=_written, separators=(",", ":"))
 
 
@@ -168,7 +167,7 @@ _JSON = structlog.processors.JSONRenderer(serializer=as_json)
 
 
 def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace `exc_info` by the exception's type and the places it came through."""
+    """Replace `exc_info` by the exception's type and the places that it passed through."""
     info = event.pop("exc_info", None)
     error = sys.exception() if info is True else info
     if isinstance(error, BaseException):
@@ -178,14 +177,14 @@ def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def on_one_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Rename `exception`, which the console's renderer would take for a traceback."""
+    """Rename `exception`, which the console's renderer would print as a traceback."""
     if "exception" in event:
         event["error"] = event.pop("exception")
     return event
 
 
 def through(error: BaseException) -> list[str]:
-    """Where *error* came through, innermost last: file, line and function; no values."""
+    """Return the last six places that *error* passed through, innermost last, without values."""
     return [
         f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)[-6:]

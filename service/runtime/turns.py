@@ -1,6 +1,6 @@
-"""Turns: work that anybody can cause goes on a little in each turn of the event loop.
+"""Turns: a cap on the work that each turn of the event loop does for one kind of input.
 
-So a flood of it takes time from itself, and all else gets a turn in between.
+A flood of such input then delays itself only: all other tasks run between two turns.
 """
 
 import asyncio
@@ -8,31 +8,30 @@ from collections import deque
 
 
 class Turns:
-    """Lets *each_turn* pieces of work go on in each turn of the event loop, first come, first
-    served."""
+    """Admits up to *max_per_turn* callers in each turn of the event loop, first in, first out."""
 
-    def __init__(self, each_turn: int) -> None:
-        self._each_turn = each_turn
-        self._left = each_turn
-        self._waiting: deque[asyncio.Future[None]] = deque()
+    def __init__(self, max_per_turn: int) -> None:
+        self._max_per_turn = max_per_turn
+        self._left = max_per_turn
+        self._queue: deque[asyncio.Future[None]] = deque()
 
     async def take(self) -> None:
-        """Return once it is the caller's turn."""
-        if self._left == self._each_turn:
-            asyncio.get_running_loop().call_soon(self._next)
+        """Wait for a place in a turn."""
+        if self._left == self._max_per_turn:
+            asyncio.get_running_loop().call_soon(self._next_turn)
         if self._left:
             self._left -= 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        await turn
+        place = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        await place
 
-    def _next(self) -> None:
-        self._left = self._each_turn
-        while self._left and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():  # else its caller has been cancelled
+    def _next_turn(self) -> None:
+        self._left = self._max_per_turn
+        while self._left and self._queue:
+            place = self._queue.popleft()
+            if not place.done():  # done: its caller was cancelled
                 self._left -= 1
-                turn.set_result(None)
-        if self._left < self._each_turn:
-            asyncio.get_running_loop().call_soon(self._next)
+                place.set_result(None)
+        if self._left < self._max_per_turn:
+            asyncio.get_running_loop().call_soon(self._next_turn)

@@ -1,4 +1,4 @@
-"""Background: work that nobody waits for, and that goes on whatever befalls it."""
+"""Background work: restarted after an unforeseen exception."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ LONG = 30.0
 
 
 def failing_once(patch: pytest.MonkeyPatch, part: type, name: str) -> Callable[[], int]:
-    """Let that method of the store raise, once, what nobody foresees; how often it was called."""
+    """Make a method of a store raise an unforeseen exception once; return its call counter."""
     method = getattr(part, name)
     called = 0
 
@@ -30,7 +30,7 @@ def failing_once(patch: pytest.MonkeyPatch, part: type, name: str) -> Callable[[
         nonlocal called
         called += 1
         if called == 1:
-            raise LookupError("nobody thought of that")
+            raise LookupError("unforeseen")
         return await method(*arguments)
 
     patch.setattr(part, name, fails)
@@ -46,11 +46,11 @@ def failing_once(patch: pytest.MonkeyPatch, part: type, name: str) -> Callable[[
         (SqlEvents, "mark"),
     ],
 )
-async def test_work_that_fails_begins_anew(
+async def test_failed_work_is_restarted(
     sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch, part: type, name: str
 ) -> None:
-    """Watches are told, connections are checked and leases are written down all the same; the log
-    tells of the fault."""
+    """Watches still get events, connections are still checked and leases still recorded; the log
+    holds one critical line."""
     monkeypatch.setattr(tasks, "RESTART_SECONDS", 0.01)
     monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
     called = failing_once(monkeypatch, part, name)
@@ -66,21 +66,21 @@ async def test_work_that_fails_begins_anew(
             while called() < 2:
                 await asyncio.sleep(0.01)
             await service.execute("UPDATE connections SET next_check_at = 0")
-            await checked(service)
+            await until_checked(service)
             await service.profiles.DeleteProfile(
                 pb.DeleteProfileRequest(profile_key=key), metadata=service.metadata()
             )
-            told: list[str] = []
-            while "KIND_DISCONNECTED" not in told:
+            kinds: list[str] = []
+            while "KIND_DISCONNECTED" not in kinds:
                 message: Any = await stream.read()
-                told += [profile_pb2.ConnectionEvent.Kind.Name(one.kind) for one in message.events]
+                kinds += [profile_pb2.ConnectionEvent.Kind.Name(one.kind) for one in message.events]
             stream.cancel()
         assert len(service.rows("SELECT * FROM leases")) == 1
     [line] = [line for line in lines if line["log_level"] == "critical"]
     assert line["event"] == "work in the background has failed"
 
 
-async def checked(service: Running) -> None:
-    """Wait until the monitor has been there."""
+async def until_checked(service: Running) -> None:
+    """Wait until the monitor has checked a connection."""
     while not service.rows("SELECT 1 FROM connections WHERE checked_at IS NOT NULL"):
         await asyncio.sleep(0.05)
