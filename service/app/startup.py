@@ -7,11 +7,13 @@ from typing import Any
 
 import structlog
 
+from service.access.api_keys import ApiKeys
 from service.connections.login_budget import Budget, LoginBudgets
 from service.crypto import canary
 from service.crypto.keyring import KeyPurpose, Keyring, KeyringError, UnknownKey, Wrap, age
 from service.crypto.vault import Unreadable, Vault
-from service.domain.clock import Clock
+from service.domain.clock import Clock, SystemClock
+from service.domain.model import Scope
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
@@ -88,6 +90,17 @@ async def open_vault(store: SqlStore, keyring: Keyring) -> Vault:
             "put the right keyring in place of POSTCORE_KEYRING_FILE"
         ) from None
     return vault
+
+
+async def create_api_key(
+    settings: Settings, tenant_id: str, name: str, scopes: frozenset[Scope]
+) -> str | None:
+    """Mint and store an API key; return it in plain text, None if there is no such tenant."""
+    keyring = Keyring(settings.keyring_file)
+    async with open_store(settings) as store:
+        await open_vault(store, keyring)
+        plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(tenant_id, name, scopes)
+        return plain if await store.api_keys.add(key) else None
 
 
 def warn_of_old_key(keyring: Keyring, now: datetime) -> None:

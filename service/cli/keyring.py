@@ -25,24 +25,28 @@ def keyring() -> None:
 
 @keyring.command("init")
 def init_keyring() -> None:
-    """Make a new keyring, with one key for each purpose; refuses to overwrite one."""
+    """Make a new keyring.
+
+    It has one key for each purpose. Fails where there is a keyring already.
+    """
     from service.crypto.keyring import create_keyring, new_keys
 
     read = settings()
     with operator_errors():
         create_keyring(read.keyring_file, new_keys(_now().isoformat(timespec="seconds")))
     click.echo(
-        f"made the keyring {read.keyring_file}; keep a copy of it apart from the database's",
+        f"made the keyring {read.keyring_file}; keep a copy apart from copies of the database",
         err=True,
     )
 
 
 @keyring.command("status")
 def keyring_status() -> None:
-    """List the keyring's keys: id, purpose, state, time of creation, rows that name it, and how it
-    wraps (of `seal` keys: direct, which has a bound, or derived).
+    """List the keyring's keys.
 
-    No rows are counted where there is no database yet.
+    Each line has the key's id, purpose, state, time of creation, the number of rows that name it,
+    and how it wraps (`seal` keys only: direct, which has a limit, or derived). Without a database,
+    no rows are counted.
     """
     from service.crypto.keyring import KeyPurpose, read_keys
 
@@ -63,13 +67,16 @@ def keyring_status() -> None:
 @click.option(
     "--retired",
     type=click.Path(path_type=Path),
-    help="Put back the key that `retire` wrote to this file: it opens what it sealed, no more.",
+    help="Add the key that `retire` wrote to this file; it only opens what it sealed.",
 )
 def add_key(purpose: str, retired: Path | None) -> None:
-    """Add a key that every process loads and none uses yet; prints its id."""
+    """Add a key and print its id.
+
+    Every process loads it within 5 seconds. None uses it until it is activated.
+    """
     from service.crypto.keyring import KeyPurpose
 
-    with _held() as rotation:
+    with _locked() as rotation:
         added = rotation.put_back(retired) if retired else rotation.add(KeyPurpose(purpose))
     click.echo("every process loads it within 5 seconds", err=True)
     click.echo(added.key_id)
@@ -77,36 +84,37 @@ def add_key(purpose: str, retired: Path | None) -> None:
 
 @keyring.command("activate")
 @click.argument("key_id", metavar="KEY", callback=text)
-@click.option("--at-once", is_flag=True, help="Though it was added a moment ago.")
+@click.option("--at-once", is_flag=True, help="Do not wait until every process has loaded it.")
 def activate_key(key_id: str, at_once: bool) -> None:
-    """Use a key from now on in place of the former one of its purpose, which opens what it sealed.
+    """Make a key the active one of its purpose.
 
-    Refused for 10 seconds after it was added, so that every process has it by then.
+    The former active key still opens what it sealed. Fails in the first 10 seconds after the key
+    was added, in which processes may not have loaded it.
     """
-    with _held() as rotation:
+    with _locked() as rotation:
         key = rotation.activate(key_id, at_once=at_once)
     click.echo(f"{key.key_id} is active", err=True)
 
 
 @keyring.command("rewrap")
 def rewrap() -> None:
-    """Seal what is stored anew under the active key; goes on where it was cut short.
+    """Reseal all secrets with the active key.
 
-    The server may run meanwhile.
+    The server may run meanwhile. An interrupted run can be repeated.
     """
-    left = run(_rewrap(settings()))
-    if left.unreadable:
-        fail(f"{left.unreadable} secrets do not open and stay as they are; the log names them")
-    if left.overtaken:
-        fail(f"{left.overtaken} secrets have changed meanwhile; run it again")
-    click.echo(f"{left.rewrapped} secrets rewrapped; all are under the active key", err=True)
+    count = run(_rewrap(settings()))
+    if count.unreadable:
+        fail(f"{count.unreadable} secrets do not open and stay as they are; the log names them")
+    if count.overtaken:
+        fail(f"{count.overtaken} secrets have changed meanwhile; run the command again")
+    click.echo(f"{count.rewrapped} secrets rewrapped; all are under the active key", err=True)
 
 
 async def _rewrap(read: Settings) -> "Count":
     from service.app.startup import open_store, open_vault
     from service.crypto.keyring import KeyPurpose, Keyring
     from service.crypto.rewrap import Rewrap
-    from service.crypto.rotation import SETTLED, Rotation
+    from service.crypto.rotation import PROPAGATION_SECONDS, Rotation
 
     keyring = Keyring(read.keyring_file)
     async with open_store(read) as store:
@@ -116,9 +124,9 @@ async def _rewrap(read: Settings) -> "Count":
         )
         count = await work.run()
         age = Rotation(read.keyring_file, _now()).age(keyring.active(KeyPurpose.SEAL))
-        if age < SETTLED:
+        if age < PROPAGATION_SECONDS:
             click.echo("waiting until no process uses the former key …", err=True)
-            await asyncio.sleep(SETTLED - max(age, 0))
+            await asyncio.sleep(PROPAGATION_SECONDS - max(age, 0))
             more = await work.run()
             more.rewrapped += count.rewrapped
             count = more
@@ -128,20 +136,21 @@ async def _rewrap(read: Settings) -> "Count":
 @keyring.command("retire")
 @click.argument("key_id", metavar="KEY", callback=text)
 def retire_key(key_id: str) -> None:
-    """Take a key out of the keyring and keep it in a file, whose path is printed.
+    """Move a key from the keyring to a file.
 
-    Refused while a row names it. Backups from before still do: keep the file with them, offline.
+    Prints the file's path. Fails while a row in the database names the key. Older backups still
+    name it: keep the file with them, offline.
     """
-    with _held() as rotation:
+    with _locked() as rotation:
         rotation.key(key_id)
         rows = run(_count(settings(), prove=True)).get(key_id, 0)
         file = rotation.retire(key_id, rows)
-    click.echo("keep this file offline: backups from before need it", err=True)
+    click.echo("keep this file offline: older backups need it", err=True)
     click.echo(file)
 
 
 @contextmanager
-def _held() -> Iterator["Rotation"]:
+def _locked() -> Iterator["Rotation"]:
     from service.crypto.rotation import Rotation
 
     with operator_errors(), Rotation.held(settings().keyring_file, _now()) as rotation:
@@ -149,7 +158,8 @@ def _held() -> Iterator["Rotation"]:
 
 
 async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
-    """How many rows name each key; *prove*: of a database that is surely this keyring's."""
+    """Count the rows that name each key; with *prove*, raise StartError on another keyring's
+    database."""
     from service.app.startup import StartError, open_store, open_vault
     from service.crypto.canary import sealed_canary
     from service.crypto.keyring import Keyring
@@ -157,12 +167,12 @@ async def _count(read: Settings, *, prove: bool = False) -> Mapping[str, int]:
 
     async with open_store(read) as store:
         canary = None
-        with suppress(ValueError):  # of one that was altered `prove` tells
+        with suppress(ValueError):  # damaged: `prove` reports it
             canary = await sealed_canary(store.facts)
         if prove:
             if canary is None:
                 raise StartError(
-                    "no keyring has ever been used with this database; "
+                    "this database was never used with a keyring; "
                     "is it the one that POSTCORE_DATABASE_URL should name?"
                 )
             await open_vault(store, Keyring(read.keyring_file))

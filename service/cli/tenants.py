@@ -13,7 +13,7 @@ def tenants() -> None:
 @tenants.command("create")
 @click.argument("name")
 def create_tenant(name: str) -> None:
-    """Create a tenant; prints its id."""
+    """Create a tenant and print its id."""
     from service.app.startup import open_store
     from service.domain.clock import SystemClock
     from service.domain.ids import random_id
@@ -33,7 +33,10 @@ def create_tenant(name: str) -> None:
 
 @tenants.command("list")
 def list_tenants() -> None:
-    """List the tenants: id, time of creation, name."""
+    """List the tenants.
+
+    Each line has the tenant's id, time of creation and name.
+    """
     from service.app.startup import open_store
 
     async def work() -> None:
@@ -47,10 +50,10 @@ def list_tenants() -> None:
 @tenants.command("delete")
 @click.argument("tenant_id", callback=text)
 def delete_tenant(tenant_id: str) -> None:
-    """Delete a tenant for good: keys, profiles, connections, stored credentials.
+    """Delete a tenant and all its data.
 
-    Its sessions are ended at the platforms' servers, as far as those can be reached. App passwords
-    stay valid there until their owners revoke them.
+    Deletes its API keys, profiles, connections and stored credentials, and ends its sessions at
+    platforms' servers that can be reached. App passwords stay valid until their owners revoke them.
     """
     from service.app.build import build
 
@@ -70,36 +73,27 @@ def api_keys() -> None:
 
 @api_keys.command("create")
 @click.option("--tenant", required=True, callback=text, help="The tenant's id.")
-@click.option("--name", default="", help="What the key is for.")
+@click.option("--name", default="", help="A name for the key.")
 @click.option(
     "--scope",
     "scopes",
     multiple=True,
     type=click.Choice(["profiles:read", "profiles:write", "sessions:lease"]),
-    help="What it may do; default: profiles:read and profiles:write.",
+    help="A scope of the key, repeatable; default: profiles:read and profiles:write.",
 )
 def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
-    """Create a key; prints it alone, this once."""
-    from service.access.api_keys import ApiKeys
-    from service.app.startup import open_store, open_vault
-    from service.crypto.keyring import Keyring
-    from service.domain.clock import SystemClock
+    """Create an API key and print it.
+
+    The key cannot be printed again.
+    """
+    from service.app.startup import create_api_key as create
     from service.domain.model import DEFAULT_SCOPES, Scope
 
     if len(name) > 200 or (name and not name.isprintable()):
         fail("--name must be at most 200 printable characters")
 
-    async def work() -> str | None:
-        read = settings()
-        keyring = Keyring(read.keyring_file)
-        async with open_store(read) as store:
-            await open_vault(store, keyring)
-            plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(
-                tenant, name, frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
-            )
-            return plain if await store.api_keys.add(key) else None
-
-    plain = run(work())
+    granted = frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
+    plain = run(create(settings(), tenant, name, granted))
     if plain is None:
         fail("there is no such tenant; list them: postcore tenants list")
     click.echo(plain)
@@ -108,7 +102,10 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
 @api_keys.command("list")
 @click.option("--tenant", required=True, callback=text, help="The tenant's id.")
 def list_api_keys(tenant: str) -> None:
-    """List a tenant's keys: id, state, time of creation, scopes, name."""
+    """List a tenant's API keys.
+
+    Each line has the key's id, state, time of creation, scopes and name.
+    """
     from service.app.startup import open_store
 
     async def work() -> None:
@@ -126,7 +123,10 @@ def list_api_keys(tenant: str) -> None:
 @api_keys.command("revoke")
 @click.argument("key_id", callback=text)
 def revoke_api_key(key_id: str) -> None:
-    """Revoke the key of this id (the part between pc_live_ and the next _), within 5 seconds."""
+    """Revoke an API key within 5 seconds.
+
+    KEY_ID is the part of the key between pc_live_ and the next underscore.
+    """
     from service.app.startup import open_store
     from service.domain.clock import SystemClock
 

@@ -1,7 +1,7 @@
-"""The canary: a known text, sealed in the store, which the right keyring alone opens.
+"""The canary: a known text, sealed in the store, that only the store's own keyring opens.
 
-With it the store remembers a mark of each key that it was ever used with: a keyring that is right
-but for one key would open all secrets, and take every API key for a false one.
+The store also remembers a mark of each key it was ever used with. A keyring with one wrong key
+could open the canary and all secrets, and still reject every API key.
 """
 
 from service.crypto.keyring import Keyring
@@ -11,23 +11,25 @@ from service.domain.store import FactStore
 
 NAME = "canary"
 TEXT = "The keyring that sealed this is the keyring of this store."
-PLACE = SecretAddress("", "", "", "", "", 0)
+ADDRESS = SecretAddress("", "", "", "", "", 0)
 
 
 async def sealed_canary(facts: FactStore) -> Envelope | None:
-    """As it is stored, None where no keyring has been used with *facts* yet; raises ValueError."""
-    written = await facts.get(NAME)
-    return None if written is None else _read(written)
+    """Return the stored canary, None if the store was never used with a keyring.
+
+    Raises ValueError where it is damaged.
+    """
+    stored = await facts.get(NAME)
+    return None if stored is None else _parsed(stored)
 
 
 async def prove(facts: FactStore, vault: Vault, keyring: Keyring) -> None:
-    """Raises UnknownKey, Unreadable or ValueError, unless *keyring*, the vault's, is the
-    store's."""
-    written = await facts.get(NAME)
-    if written is None:
-        sealed = vault.seal(TEXT, Purpose.CANARY, PLACE)
-        written = await facts.put_once(NAME, _written(sealed))
-    vault.open(_read(written), Purpose.CANARY, PLACE)
+    """Raise UnknownKey, Unreadable or ValueError unless *keyring*, the vault's, is the store's."""
+    stored = await facts.get(NAME)
+    if stored is None:
+        sealed = vault.seal(TEXT, Purpose.CANARY, ADDRESS)
+        stored = await facts.put_once(NAME, _formatted(sealed))
+    vault.open(_parsed(stored), Purpose.CANARY, ADDRESS)
     for key in keyring.keys:
         name = f"{NAME} {key.key_id}"
         mark = await facts.get(name) or await facts.put_once(name, key.mark)
@@ -36,19 +38,19 @@ async def prove(facts: FactStore, vault: Vault, keyring: Keyring) -> None:
 
 
 async def reseal(facts: FactStore, vault: Vault) -> None:
-    """Have it under the active key. Raises as `prove` does."""
-    written = await facts.get(NAME)
-    if written is not None:
-        sealed = _read(written)
-        again = vault.reseal(sealed, Purpose.CANARY, PLACE)
-        if again.ring_key_id != sealed.ring_key_id:
-            await facts.replace(NAME, written, _written(again))
+    """Reseal the canary with the active key. Raises as `prove` does."""
+    stored = await facts.get(NAME)
+    if stored is not None:
+        sealed = _parsed(stored)
+        resealed = vault.reseal(sealed, Purpose.CANARY, ADDRESS)
+        if resealed.ring_key_id != sealed.ring_key_id:
+            await facts.replace(NAME, stored, _formatted(resealed))
 
 
-def _written(sealed: Envelope) -> str:
+def _formatted(sealed: Envelope) -> str:
     return f"{sealed.ring_key_id} {sealed.envelope.hex()}"
 
 
-def _read(written: str) -> Envelope:
+def _parsed(written: str) -> Envelope:
     key_id, _, envelope = written.partition(" ")
     return Envelope(key_id, bytes.fromhex(envelope))

@@ -1,14 +1,14 @@
-"""The keyring: the service's own keys, by purpose, in one file that its owner alone may read.
+"""The keyring: the service's own keys, by purpose, in one file that only its owner may read.
 
-The file is JSON: `{"version": 2, "keys": [{id, purpose, state, created_at, since, key, wrap}]}`,
-each key 256 random bits in base64, *since* when it came into its state. Of each purpose exactly one
-key is `active`: new secrets are made with it. `pending` keys are loaded but not yet used,
-`previous` ones still open what they sealed. rotation.py leads keys from one state to the next.
+The file is JSON: `{"version": 2, "keys": [{id, purpose, state, created_at, since, key, wrap}]}`.
+*key* is 256 random bits in base64; *since* is the time of the last change of state. Each purpose
+has exactly one `active` key, which makes new secrets. `pending` keys are loaded but not yet used;
+`previous` keys still open what they sealed. rotation.py changes the states.
 
 A `seal` key whose *wrap* is `derived` seals in format 2 of the vault; one without *wrap* was made
 by an older program and seals in format 1. A file without a `derived` key has version 1. An older
-program refuses version 2: it then lacks the key (UnknownKey), and does not take what the key sealed
-for damaged (Unreadable).
+program rejects version 2 as a whole. It then lacks the key (UnknownKey) instead of reporting what
+the key sealed as damaged (Unreadable).
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from time import monotonic
 
 import structlog
 
-LOOK_EVERY = 4.0
-"""Seconds between two looks at whether the file has changed: with a loop that is busy, 5."""
-OPEN_FOR = 60.0
-"""Seconds for which a key that has left the keyring still opens: a call may hold what it sealed."""
+RELOAD_SECONDS = 4.0
+"""Interval of checks for a changed file: with a busy event loop, up to 5 s."""
+RETIRED_SECONDS = 60.0
+"""How long a key that was removed still opens: a call under way may hold what it sealed."""
 KEY_ID = re.compile(r"[!-~]{1,64}", re.ASCII)
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class KeyringError(Exception):
 
 
 class UnknownKey(Exception):
-    """Something names a key that is not in the keyring: an alarm, and no proof of anything."""
+    """Stored data names a key that the keyring lacks: an alarm, but no proof that data is bad."""
 
 
 class KeyPurpose(StrEnum):
@@ -63,9 +63,9 @@ class Wrap(StrEnum):
     """How a `seal` key wraps data keys."""
 
     DIRECT = "direct"
-    """By itself: for 2^32 of them at most."""
+    """With the key itself: safe for 2^32 data keys."""
     DERIVED = "derived"
-    """By a key of its own for each, derived from it: for as many as there are."""
+    """With a key derived for each data key: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,41 +82,41 @@ class Key:
 
     @property
     def mark(self) -> str:
-        """What tells this key from any other, and nothing of it."""
+        """An identifier of the key's secret that reveals nothing of it."""
         return hmac.digest(self.secret, f"mark of {self.key_id}".encode(), hashlib.sha256).hex()
 
 
 class Keyring:
-    """The keys in *path*, looked at again every few seconds and when an unknown one is asked for.
+    """The keys in *path*, reloaded every RELOAD_SECONDS and where an unknown key is requested.
 
-    Raises KeyringError where the file is missing, open to others, or not a keyring. A file that
-    goes bad later, or holds another keyring, leaves the keys that were loaded in use, with an error
-    in the log.
+    Raises KeyringError if the file is missing, accessible to others, or not a keyring. If the file
+    goes bad later, or is replaced by another keyring, the loaded keys stay in use and an error is
+    logged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._keys: dict[tuple[KeyPurpose, str], Key] = {}
         self._active: dict[KeyPurpose, Key] = {}
-        self._gone: dict[tuple[KeyPurpose, str], tuple[float, Key]] = {}
-        self._seen: tuple[int, int, int] | None = None
-        self._looked_at = monotonic()
+        self._removed: dict[tuple[KeyPurpose, str], tuple[float, Key]] = {}
+        self._identity: tuple[int, int, int] | None = None
+        self._checked_at = monotonic()
         self._take(read_keys(path))
-        self._seen = _identity(path)
+        self._identity = _identity(path)
 
     def active(self, purpose: KeyPurpose) -> Key:
-        """The key that new secrets of *purpose* are made with."""
-        if monotonic() - self._looked_at > LOOK_EVERY:
-            self._look()
+        """Return the key that makes new secrets of *purpose*."""
+        if monotonic() - self._checked_at > RELOAD_SECONDS:
+            self._reload()
         return self._active[purpose]
 
     @property
     def keys(self) -> Sequence[Key]:
-        """All that are in it."""
+        """All keys in the file."""
         return list(self._keys.values())
 
     def key(self, purpose: KeyPurpose, key_id: str) -> Key:
-        """The key that something of ours was made with; raises UnknownKey, which is an alarm."""
+        """Return a key that stored data names; raise UnknownKey, and log an error, if missing."""
         key = self.find(purpose, key_id)
         if key is None:
             log.error("key not in the keyring", purpose=purpose.value, key_id=key_id)
@@ -124,31 +124,31 @@ class Keyring:
         return key
 
     def find(self, purpose: KeyPurpose, key_id: str) -> Key | None:
-        """The key of an id that a caller may have made up: that there is none is no alarm."""
+        """Return the key of an id that a caller sent, None if there is none."""
         place = purpose, key_id
         if place not in self._keys:
-            self._look()
+            self._reload()
         if place in self._keys:
             return self._keys[place]
-        left_at, key = self._gone.get(place, (0.0, None))
-        return key if monotonic() - left_at < OPEN_FOR else None
+        removed_at, key = self._removed.get(place, (0.0, None))
+        return key if monotonic() - removed_at < RETIRED_SECONDS else None
 
     async def follow(self) -> None:
-        """Look at the file every few seconds, until cancelled, whether there are calls or not."""
+        """Reload the file every RELOAD_SECONDS if it has changed, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            self._look()
+            await asyncio.sleep(RELOAD_SECONDS)
+            self._reload()
 
-    def _look(self) -> None:
-        self._looked_at = monotonic()
+    def _reload(self) -> None:
+        self._checked_at = monotonic()
         try:
-            seen = _identity(self._path)
-            if seen != self._seen:
+            identity = _identity(self._path)
+            if identity != self._identity:
                 keys = read_keys(self._path)
-                self._check_kin(keys)
+                self._check_related(keys)
                 self._take(keys)
-                self._seen = seen
-                # by this line an operator knows that a process has a key
+                self._identity = identity
+                # shows operators that this process has a key
                 log.info(
                     "keyring loaded",
                     keys={key.key_id: key.state.value for key in self._keys.values()},
@@ -156,24 +156,27 @@ class Keyring:
         except (OSError, KeyringError):
             log.exception("keyring cannot be read again; the loaded keys stay in use")
 
-    def _check_kin(self, keys: Sequence[Key]) -> None:
-        """Raise KeyringError where *keys* are another keyring's: what it sealed would be lost to
-        ours.
+    def _check_related(self, keys: Sequence[Key]) -> None:
+        """Raise KeyringError if *keys* are another keyring's: what that seals, ours cannot open.
 
-        A keyring changes step by step: it always has keys of before, and none turns into another.
+        A keyring changes in steps: a key of each purpose stays, and no id gets another secret.
         """
         old = {(key.purpose, key.key_id): key.secret for key in self._keys.values()}
-        met = {key for key in keys if (key.purpose, key.key_id) in old}
-        changed = any(key.secret != old[key.purpose, key.key_id] for key in met)
-        if changed or {key.purpose for key in met} != set(KeyPurpose):
+        shared = {key for key in keys if (key.purpose, key.key_id) in old}
+        changed = any(key.secret != old[key.purpose, key.key_id] for key in shared)
+        if changed or {key.purpose for key in shared} != set(KeyPurpose):
             raise KeyringError(f"{self._path} is another keyring than the one that was loaded")
 
     def _take(self, keys: Sequence[Key]) -> None:
         taken = {(key.purpose, key.key_id): key for key in keys}
         now = monotonic()
-        left = {place: (now, key) for place, key in self._keys.items() if place not in taken}
-        kept = {place: gone for place, gone in self._gone.items() if now - gone[0] < OPEN_FOR}
-        self._gone = kept | left
+        removed = {place: (now, key) for place, key in self._keys.items() if place not in taken}
+        recent = {
+            place: (removed_at, key)
+            for place, (removed_at, key) in self._removed.items()
+            if now - removed_at < RETIRED_SECONDS
+        }
+        self._removed = recent | removed
         self._active, self._keys = active_keys(keys), taken
 
 
@@ -183,7 +186,7 @@ def _identity(path: Path) -> tuple[int, int, int]:
 
 
 def active_keys(keys: Sequence[Key]) -> dict[KeyPurpose, Key]:
-    """The active key of each purpose; raises KeyringError unless there is exactly one of each."""
+    """Return the active key of each purpose; raise KeyringError unless there is exactly one."""
     active = {key.purpose: key for key in keys if key.state is KeyState.ACTIVE}
     count = sum(key.state is KeyState.ACTIVE for key in keys)
     if active.keys() != set(KeyPurpose) or count != len(KeyPurpose):
@@ -192,14 +195,14 @@ def active_keys(keys: Sequence[Key]) -> dict[KeyPurpose, Key]:
 
 
 def read_keys(path: Path) -> list[Key]:
-    """The keys of the keyring in *path*; raises KeyringError with a sentence that says why not."""
+    """Return the keys of the keyring in *path*; raise KeyringError if it is not a valid one."""
     keys = keys_in(path)
     active_keys(keys)
     return keys
 
 
 def keys_in(path: Path) -> list[Key]:
-    """The keys in *path*, be they a whole keyring or not; raises KeyringError."""
+    """Return the keys in *path*, which may be less than a whole keyring; raise KeyringError."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -237,7 +240,7 @@ def _key_from(entry: dict[str, str]) -> Key:
         secret = base64.b64decode(entry["key"], validate=True)
     except binascii.Error as error:
         raise ValueError from error
-    # of the texts that decode to the same bytes, only the one that we write counts
+    # accepts only the canonical encoding of the bytes
     if base64.b64encode(secret).decode() != entry["key"]:
         raise ValueError
     if len(secret) != 32 or not KEY_ID.fullmatch(entry["id"]):
@@ -254,24 +257,24 @@ def _key_from(entry: dict[str, str]) -> Key:
 
 
 def _version(keys: Sequence[Key]) -> int:
-    """The version of a file that holds *keys*."""
+    """Return the version of a file that holds *keys*."""
     return 2 if any(key.wrap is Wrap.DERIVED for key in keys) else 1
 
 
 def new_keys(created_at: str) -> list[Key]:
-    """A first active key for each purpose. *created_at* is RFC 3339."""
+    """Make an active key for each purpose. *created_at* is RFC 3339."""
     return [new_key(purpose, KeyState.ACTIVE, created_at) for purpose in KeyPurpose]
 
 
 def new_key(purpose: KeyPurpose, state: KeyState, created_at: str) -> Key:
-    """A key that nobody has had before."""
+    """Make a random key."""
     key_id = f"{purpose.value.replace('_', '')}-{secrets.token_hex(4)}"
     wrap = Wrap.DERIVED if purpose is KeyPurpose.SEAL else Wrap.DIRECT
     return Key(key_id, purpose, state, created_at, created_at, secrets.token_bytes(32), wrap)
 
 
 def age(written: str, now: datetime) -> float:
-    """Seconds from the RFC 3339 time *written* to *now*; infinite where it is no time."""
+    """Return the seconds from *written* (RFC 3339) to *now*; infinity if it is not a time."""
     try:
         return (now - datetime.fromisoformat(written)).total_seconds()
     except (ValueError, TypeError):
@@ -279,7 +282,7 @@ def age(written: str, now: datetime) -> float:
 
 
 def create_keyring(path: Path, keys: Sequence[Key]) -> None:
-    """Write a new keyring, whole or not at all; raises KeyringError where there is one already."""
+    """Write a new keyring, whole or not at all; raise KeyringError if there is one already."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -287,10 +290,9 @@ def create_keyring(path: Path, keys: Sequence[Key]) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         write_draft(draft, keys)
-        # link, unlike rename, fails where there is a keyring: two at once cannot overwrite each
-        # other
+        # unlike rename, link fails if there is a keyring: two writers cannot overwrite each other
         os.link(draft, path)
-        keep_names(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         raise KeyringError(f"there is a keyring at {path} already; it was left as it is") from None
     except OSError as error:
@@ -300,7 +302,7 @@ def create_keyring(path: Path, keys: Sequence[Key]) -> None:
 
 
 def write_draft(draft: Path, keys: Sequence[Key], owner: tuple[int, int] | None = None) -> None:
-    """Write *keys* to a new file, whole on the disk when this returns; raises OSError."""
+    """Write *keys* to a new file and sync it to the disk; raises OSError."""
     entries = [
         {
             "id": key.key_id,
@@ -321,8 +323,8 @@ def write_draft(draft: Path, keys: Sequence[Key], owner: tuple[int, int] | None 
         os.fsync(file.fileno())
 
 
-def keep_names(folder: Path) -> None:
-    """Have the names of the files in *folder* on the disk; raises OSError."""
+def sync_folder(folder: Path) -> None:
+    """Sync the names of the files in *folder* to the disk; raises OSError."""
     directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)

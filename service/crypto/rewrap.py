@@ -1,8 +1,8 @@
-"""Rewrap: everything that was sealed is sealed anew under the keyring's active key.
+"""Rewrap: reseal everything that an older key sealed with the keyring's active key.
 
-Which rows name another key is in the store itself, and so there is nothing else to remember: cut
-short anywhere, it goes on with what is left. A row is replaced only if it still holds the envelope
-that was read: what a refresh or a connect has put there meanwhile is newer, and stays.
+Rows name their keys, so the store itself records the progress: an interrupted rewrap resumes with
+the rows that are left. A row is replaced only if it still holds the envelope that was read; what a
+refresh or a connect has written in between is newer, and stays.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from service.crypto.vault import Unreadable, Vault
 from service.domain.records import Envelope, Purpose, SecretAddress, SecretRow
 from service.domain.store import FactStore, SecretStore
 
-AT_ONCE = 100
+BATCH_SIZE = 100
 """Rows of one transaction."""
-PASSES = 10
+MAX_PASSES = 10
 FIRST = SecretAddress("", "", "", "", "", 0)
-TOLD_EVERY = 10
-"""Batches between two words on how far it is."""
+PROGRESS_BATCHES = 10
+"""Batches between two reports of progress."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Count:
-    """What became of the rows. *overtaken*: they changed while they were being rewrapped."""
+    """Rows by result. *overtaken* rows changed while they were being rewrapped."""
 
     rewrapped: int = 0
     unreadable: int = 0
@@ -38,7 +38,7 @@ class Count:
 
 
 class Rewrap:
-    """Rewraps a store that may be in use. *tell* is told how far it is."""
+    """Rewraps a store that may be in use; reports progress to *show*."""
 
     def __init__(
         self,
@@ -46,20 +46,22 @@ class Rewrap:
         facts: FactStore,
         vault: Vault,
         keyring: Keyring,
-        tell: Callable[[str], None],
+        show: Callable[[str], None],
     ) -> None:
         self._store = store
         self._facts = facts
         self._vault = vault
         self._keyring = keyring
-        self._tell = tell
+        self._show = show
 
     async def run(self) -> Count:
-        """What became of the rows that named another key; those that do not open stay as they
-        are, each with a line in the log."""
+        """Reseal all rows that name another key, and count them.
+
+        Rows that do not open stay as they are, each with a line in the log.
+        """
         await canary.reseal(self._facts, self._vault)
         total = Count()
-        for _ in range(PASSES):
+        for _ in range(MAX_PASSES):
             count = Count()
             for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
                 await self._pass(purpose, count)
@@ -74,19 +76,21 @@ class Rewrap:
         while True:
             started = perf_counter()
             key_id = self._keyring.active(KeyPurpose.SEAL).key_id
-            found = await self._store.sealed_otherwise(purpose, key_id, after, AT_ONCE)
+            found = await self._store.sealed_otherwise(purpose, key_id, after, BATCH_SIZE)
             if not found:
                 return
             after = found[-1].context
-            resealed = [(secret, again) for secret in found if (again := self._resealed(secret))]
+            resealed = [
+                (secret, envelope) for secret in found if (envelope := self._resealed(secret))
+            ]
             count.unreadable += len(found) - len(resealed)
             written = await self._store.rewrap(resealed)
             count.rewrapped += written
             count.overtaken += len(resealed) - written
             batches += 1
-            if len(found) < AT_ONCE or batches % TOLD_EVERY == 0:
-                self._tell(f"{purpose.value}s: {count.rewrapped} rewrapped in all")
-            # as long as it took: half of the time is for those who serve from the store
+            if len(found) < BATCH_SIZE or batches % PROGRESS_BATCHES == 0:
+                self._show(f"{purpose.value}s: {count.rewrapped} rewrapped in all")
+            # pauses for as long as the batch took: servers get half of the store's time
             await asyncio.sleep(perf_counter() - started)
 
     def _resealed(self, secret: SecretRow) -> Envelope | None:

@@ -1,13 +1,13 @@
-"""Rotation: leads the keyring's keys from one state to the next, one change of the file at a time.
+"""Rotation: moves keys of the keyring from one state to the next, one change of the file each.
 
     (add) → pending → (activate) → active → (another is activated) → previous → (retire) → a file
                                      ↑___________(activate)___________|
 
-Every change is a new file, whole on the disk before it takes the keyring's name, so that a crash
-leaves the keyring as it was or as it was to be. What a change relies on is time: every process
-looks at the keyring within 5 s, and so SETTLED seconds after a change there is none that goes by
-the former keyring. An operator who copies the keyring to several machines has to see to that
-himself; each process logs `keyring loaded` with the keys that it has.
+Every change writes a new file and syncs it before it takes the keyring's name: a crash leaves the
+keyring either unchanged or changed, never damaged. All processes are assumed to have loaded a
+change after PROPAGATION_SECONDS, since each checks the file within 5 s; there is no membership
+list. An operator who copies the keyring to several machines must ensure this there; each process
+logs `keyring loaded` with the keys that it has.
 """
 
 import fcntl
@@ -25,73 +25,73 @@ from service.crypto.keyring import (
     KeyringError,
     KeyState,
     age,
-    keep_names,
     keys_in,
     new_key,
     read_keys,
+    sync_folder,
     write_draft,
 )
 
-SETTLED = 10.0
-"""Seconds after which every process has a change of the keyring."""
-AT_REST = 60.0
-"""Seconds after which nothing is under way that was begun before a change of the keyring."""
-WAIT_SECONDS = 10.0
-ASK_AGAIN_SECONDS = 0.05
+PROPAGATION_SECONDS = 10.0
+"""After this time, every process has loaded a change of the keyring."""
+COMPLETION_SECONDS = 60.0
+"""After this time, no call is under way that began before a change of the keyring."""
+LOCK_TIMEOUT_SECONDS = 10.0
+LOCK_POLL_SECONDS = 0.05
 
 
 class Rotation:
-    """A keyring that nobody else changes meanwhile. Raises KeyringError where a step is not
-    allowed."""
+    """Changes a keyring. Methods raise KeyringError if a change is not allowed."""
 
     def __init__(self, path: Path, now: datetime) -> None:
-        self._path = path.resolve()  # of a link, what it leads to is replaced
+        self._path = path.resolve()  # replaces the target of a link, not the link
         self._now = now
         self.keys = read_keys(path)
 
     @classmethod
     @contextmanager
     def held(cls, path: Path, now: datetime) -> Iterator["Rotation"]:
-        """The keyring in *path*, held until the end of the block, as it was found after waiting."""
-        read_keys(path)  # where there is no keyring, no lock is left behind
+        """Lock the keyring in *path* for the block, and read it once it is locked."""
+        read_keys(path)  # raises before a lock file is made beside a missing keyring
         with _lock(path.resolve()):
             yield cls(path, now)
 
     def key(self, key_id: str) -> Key:
+        """Return the key of that id."""
         for key in self.keys:
             if key.key_id == key_id:
                 return key
         raise KeyringError(f"the keyring has no key {key_id}; list them: postcore keyring status")
 
     def add(self, purpose: KeyPurpose) -> Key:
-        """A new pending key: every process loads it, none uses it yet."""
+        """Add and return a pending key: processes load it, and do not use it yet."""
         key = new_key(purpose, KeyState.PENDING, self._time())
         self._write([*self.keys, key])
         return key
 
     def put_back(self, file: Path) -> Key:
-        """The key that `retire` wrote to *file*: it opens what it sealed, and is not used anew."""
+        """Add and return the key that `retire` wrote to *file*, in state `previous`."""
         found = keys_in(file)
         if len(found) != 1:
             raise KeyringError(f"{file} does not hold one retired key")
         [key] = found
-        for there in self.keys:
-            if there.key_id == key.key_id:
+        for other in self.keys:
+            if other.key_id == key.key_id:
                 raise KeyringError(f"the key {key.key_id} is in the keyring already")
         key = replace(key, state=KeyState.PREVIOUS, since=self._time())
         self._write([*self.keys, key])
         return key
 
     def activate(self, key_id: str, *, at_once: bool = False) -> Key:
-        """Make a key the one that is used; the former becomes `previous`.
+        """Make a key the active one of its purpose; the former one becomes `previous`.
 
-        A pending one has to have been there for a while, but for *at_once*: a process that does
-        not have it yet cannot open what others seal with it.
+        A pending key must be PROPAGATION_SECONDS old, unless *at_once*: a process that has not
+        loaded it cannot open what others seal with it.
         """
         chosen = self.key(key_id)
         if chosen.state is KeyState.ACTIVE:
             return chosen
-        wait = SETTLED - self.age(chosen)
+        wait = PROPAGATION_SECONDS - self.age(chosen)
         if chosen.state is KeyState.PENDING and wait > 0 and not at_once:
             raise KeyringError(
                 f"the key {key_id} is too new to be loaded everywhere; activate it in {wait:.0f} s"
@@ -111,39 +111,38 @@ class Rotation:
         return active
 
     def retire(self, key_id: str, rows: int) -> Path:
-        """Take out a key that so many *rows* name; returns the file that keeps it from now on."""
+        """Move a key that *rows* rows name from the keyring to a file; return its path."""
         key = self.key(key_id)
         if key.state is KeyState.ACTIVE:
             raise KeyringError(f"the key {key_id} is active; activate another before you retire it")
         if rows:
-            raise KeyringError(f"the key {key_id} is named by {rows} rows; {_way_out(key)}")
-        wait = AT_REST - self.age(key)
+            raise KeyringError(f"the key {key_id} is named by {rows} rows; {_remedy(key)}")
+        wait = COMPLETION_SECONDS - self.age(key)
         if key.state is KeyState.PREVIOUS and wait > 0:
             raise KeyringError(
-                f"the key {key_id} may still be in use by what is under way; "
+                f"the key {key_id} may still be in use by calls under way; "
                 f"retire it in {wait:.0f} s"
             )
-        file = self._keep(key)
+        file = self._write_retired(key)
         self._write([other for other in self.keys if other is not key])
         return file
 
     def age(self, key: Key) -> float:
-        """For how many seconds *key* has been in its state; a time that is none is long ago."""
+        """Return the seconds that *key* has been in its state; infinity if its time is not one."""
         return age(key.since, self._now)
 
-    def _keep(self, key: Key) -> Path:
-        """Write *key* to a file of its own; one that a retirement which was cut short left will
-        do."""
+    def _write_retired(self, key: Key) -> Path:
+        """Write *key* to a file of its own, unless an interrupted `retire` has left that file."""
         file = self._path.with_name(f"retired-{key.key_id}.json")
         draft = file.with_name(f".{file.name}.draft")
-        kept = replace(key, state=KeyState.PREVIOUS)
+        retired = replace(key, state=KeyState.PREVIOUS)
         try:
             draft.unlink(missing_ok=True)
-            write_draft(draft, [kept])
+            write_draft(draft, [retired])
             if file.exists() and [other.secret for other in keys_in(file)] != [key.secret]:
                 raise KeyringError(f"there is another file {file}; it was left as it is")
             draft.rename(file)
-            keep_names(file.parent)
+            sync_folder(file.parent)
         except OSError as error:
             raise KeyringError(f"{file} cannot be written: {error.strerror}") from None
         finally:
@@ -151,15 +150,15 @@ class Rotation:
         return file
 
     def _write(self, keys: Sequence[Key]) -> None:
-        # the same name each time: what a crash leaves of it, the next change takes away
+        # one name for all drafts: the next change removes what a crash has left
         draft = self._path.with_name(f".{self._path.name}.draft")
         try:
             draft.unlink(missing_ok=True)
             former = self._path.stat()
-            # a keyring that root has changed is still its owner's
+            # keeps its owner if root changes it
             write_draft(draft, keys, (former.st_uid, former.st_gid))
             draft.rename(self._path)
-            keep_names(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as error:
             raise KeyringError(
                 f"the keyring {self._path} cannot be written: {error.strerror}"
@@ -172,18 +171,18 @@ class Rotation:
         return self._now.isoformat(timespec="seconds")
 
 
-def _way_out(key: Key) -> str:
+def _remedy(key: Key) -> str:
     return {
         KeyPurpose.SEAL: "run: postcore keyring rewrap",
-        KeyPurpose.API_KEY: "those are API keys, which it alone can check: revoke them first",
-        KeyPurpose.TOKEN: "those are idempotency keys, which are forgotten within a day",
+        KeyPurpose.API_KEY: "those are API keys, which only this key can check: revoke them first",
+        KeyPurpose.TOKEN: "those are idempotency keys, which expire within a day",
     }[key.purpose]
 
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     lock = path.with_name(f"{path.name}.lock")
-    give_up_at = monotonic() + WAIT_SECONDS
+    deadline = monotonic() + LOCK_TIMEOUT_SECONDS
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -194,9 +193,9 @@ def _lock(path: Path) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if monotonic() > give_up_at:
+                if monotonic() > deadline:
                     raise KeyringError(f"another command is changing the keyring {path}") from None
-                sleep(ASK_AGAIN_SECONDS)
+                sleep(LOCK_POLL_SECONDS)
         yield
     finally:
         os.close(descriptor)

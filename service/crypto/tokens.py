@@ -1,4 +1,4 @@
-"""Tokens: opaque, authenticated texts that callers bring back, and fingerprints of requests."""
+"""Tokens: opaque, authenticated texts that callers send back, and fingerprints of requests."""
 
 import base64
 import binascii
@@ -15,85 +15,88 @@ from service.domain.model import Place
 from service.domain.records import Fingerprint
 
 FORMAT = 1
-TAG = 16
-LONGEST = 512
+TAG_BYTES = 16
+MAX_TOKEN_CHARS = 512
 REQUEST = b"postcore idempotency"
 PAGE = b"postcore page"
 CURSOR = b"postcore cursor"
 
 
 class InvalidToken(Exception):
-    """A text that is not a token of ours for this use."""
+    """The text is not a token of this service for this use."""
 
 
 class Tokens:
-    """Made under keys derived (HKDF) from the keyring's `token` key, one for each use."""
+    """Makes and reads tokens, with a key for each use, derived (HKDF) from the `token` key."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
     def fingerprint(self, parts: Iterable[str]) -> Fingerprint:
-        """An HMAC-SHA-256 over *parts*, which may hold secrets: they cannot be guessed from it
-        without the keyring."""
+        """Return an HMAC-SHA-256 of *parts*, which may hold secrets.
+
+        Without the keyring, guesses of the parts cannot be checked against it.
+        """
         key = self._keyring.active(KeyPurpose.TOKEN)
         return Fingerprint(key.key_id, _tag(key, REQUEST, _encoded(parts)))
 
     def matches(self, fingerprint: Fingerprint, parts: Iterable[str]) -> bool:
-        """Whether *fingerprint* was made from the same *parts*; raises UnknownKey."""
+        """Return whether *fingerprint* is one of the same *parts*; raises UnknownKey."""
         key = self._keyring.key(KeyPurpose.TOKEN, fingerprint.ring_key_id)
         return hmac.compare_digest(fingerprint.digest, _tag(key, REQUEST, _encoded(parts)))
 
     def page(self, place: Place, *bound_to: str) -> str:
-        """A token for *place* in a list, good only where *bound_to* is the same.
+        """Return a token for *place* in a list, valid only with the same *bound_to*.
 
-        What is written in it: the time (8 bytes), the profile's key.
+        Content: the time (8 bytes), the profile's key.
         """
-        written = place.created_at.to_bytes(8, "big") + place.profile_key.encode()
-        return self._token(PAGE, written, bound_to)
+        content = place.created_at.to_bytes(8, "big") + place.profile_key.encode()
+        return self._token(PAGE, content, bound_to)
 
     def place(self, token: str, *bound_to: str) -> Place:
-        """The place that `page` made *token* of; raises InvalidToken."""
-        written = self._written(PAGE, token, bound_to)
-        return Place(int.from_bytes(written[:8], "big"), written[8:].decode())
+        """Return the place that `page` put in *token*; raises InvalidToken."""
+        content = self._content(PAGE, token, bound_to)
+        return Place(int.from_bytes(content[:8], "big"), content[8:].decode())
 
     def cursor(self, number: int, *bound_to: str) -> str:
-        """A token for the event of that *number*, good only where *bound_to* is the same.
+        """Return a token for the event *number*, valid only with the same *bound_to*.
 
-        What is written in it: the number (8 bytes).
+        Content: the number (8 bytes).
         """
         return self._token(CURSOR, number.to_bytes(8, "big"), bound_to)
 
     def number(self, token: str, *bound_to: str) -> int:
-        """The number that `cursor` made *token* of; raises InvalidToken."""
-        return int.from_bytes(self._written(CURSOR, token, bound_to), "big")
+        """Return the number that `cursor` put in *token*; raises InvalidToken."""
+        return int.from_bytes(self._content(CURSOR, token, bound_to), "big")
 
-    def _token(self, use: bytes, written: bytes, bound_to: Iterable[str]) -> str:
-        """Base64url without padding, of: format (1 byte), length of the key's id (1), the id, the
-        tag (16), *written*."""
+    def _token(self, use: bytes, content: bytes, bound_to: Iterable[str]) -> str:
+        """Return base64url without padding of: format (1 byte), length of the key's id (1), the id,
+        the tag (16), *content*.
+        """
         key = self._keyring.active(KeyPurpose.TOKEN)
         name = key.key_id.encode()
-        tag = _token_tag(key, use, written, bound_to)
-        return _base64(bytes([FORMAT, len(name)]) + name + tag + written)
+        tag = _token_tag(key, use, content, bound_to)
+        return _base64(bytes([FORMAT, len(name)]) + name + tag + content)
 
-    def _written(self, use: bytes, token: str, bound_to: Iterable[str]) -> bytes:
-        """What `_token` was given; raises InvalidToken."""
+    def _content(self, use: bytes, token: str, bound_to: Iterable[str]) -> bytes:
+        """Return the content of *token*; raises InvalidToken."""
         try:
             raw = base64.b64decode(f"{token}{'=' * (-len(token) % 4)}", b"-_", validate=True)
-            # of the many texts that decode to the same bytes, only the one that we write counts
-            if len(token) > LONGEST or _base64(raw) != token or raw[0] != FORMAT:
+            # accepts only the canonical encoding of the bytes
+            if len(token) > MAX_TOKEN_CHARS or _base64(raw) != token or raw[0] != FORMAT:
                 raise InvalidToken
             name, rest = raw[2 : 2 + raw[1]], raw[2 + raw[1] :]
             key = self._keyring.find(KeyPurpose.TOKEN, name.decode())
-            tag, written = rest[:TAG], rest[TAG:]
-            if key is None or not hmac.compare_digest(tag, _token_tag(key, use, written, bound_to)):
+            tag, content = rest[:TAG_BYTES], rest[TAG_BYTES:]
+            if key is None or not hmac.compare_digest(tag, _token_tag(key, use, content, bound_to)):
                 raise InvalidToken
-            return written
+            return content
         except (binascii.Error, ValueError, IndexError):
             raise InvalidToken from None
 
 
-def _token_tag(key: Key, use: bytes, written: bytes, bound_to: Iterable[str]) -> bytes:
-    return _tag(key, use, length_prefixed([written, _encoded(bound_to)]))[:TAG]
+def _token_tag(key: Key, use: bytes, content: bytes, bound_to: Iterable[str]) -> bytes:
+    return _tag(key, use, length_prefixed([content, _encoded(bound_to)]))[:TAG_BYTES]
 
 
 def _tag(key: Key, use: bytes, message: bytes) -> bytes:

@@ -1,16 +1,16 @@
-"""The vault: envelope encryption that binds a secret to its place.
+"""The vault: envelope encryption that binds a secret to its address.
 
 Each secret has a data key of its own (AES-256-GCM), wrapped by a key of the keyring. Both are bound
-to the place that the secret belongs to, so that an envelope moved to another row, or a row whose
-plain columns were edited, does not open.
+to the address of the secret: an envelope that was moved to another row does not open, and neither
+does one in a row with edited plain columns.
 
     format 1 = 1 (1 byte) · nonce (12) · wrapped data key (32 + 16) · nonce (12) · ciphertext
     format 2 = 2 (1 byte) · salt (16) · and the same
 
-In format 1 the keyring's key wraps by itself: with random nonces, for 2^32 envelopes at most. In
-format 2 each envelope has a wrapping key: HKDF-Expand of the keyring's key with a random salt. The
-keyring's key is uniformly random, and so HKDF's extract step is left out (RFC 5869, section 3.3).
-How a key of the keyring seals is its own (`Key.wrap`); both formats open.
+In format 1 the keyring's key itself wraps, with random nonces: it is safe for 2^32 envelopes. In
+format 2 each envelope has its own wrapping key: HKDF-Expand of the keyring's key with a random
+salt. The keyring's key is uniformly random, so HKDF's extract step is omitted (RFC 5869, section
+3.3). `Key.wrap` selects the format that a key seals in; both formats open.
 """
 
 import hmac
@@ -27,18 +27,18 @@ from service.domain.model import Session
 from service.domain.records import Envelope, Purpose, SecretAddress, SessionEnvelope
 
 FORMATS = {Wrap.DIRECT: 1, Wrap.DERIVED: 2}
-SALT = {1: 0, 2: 16}
-"""Bytes of salt by format."""
-NONCE = 12
-WRAPPED = 32 + 16
-WRAPPING = b"postcore wrapping key"
+SALT_BYTES = {1: 0, 2: 16}
+"""By format."""
+NONCE_BYTES = 12
+TAG_BYTES = 16
+WRAPPED_BYTES = 32 + TAG_BYTES
+WRAPPING_LABEL = b"postcore wrapping key"
 
 log = structlog.get_logger()
 
 
 class Unreadable(Exception):
-    """An envelope whose key is in the keyring, and which yet does not open: cut, moved or
-    edited."""
+    """An envelope does not open with its key: it was cut, moved or edited."""
 
 
 class Vault:
@@ -47,97 +47,99 @@ class Vault:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    def seal(self, secret: str, purpose: Purpose, context: SecretAddress) -> Envelope:
-        """*secret*, so that it opens for the same *purpose* in the same *context* only."""
+    def seal(self, secret: str, purpose: Purpose, address: SecretAddress) -> Envelope:
+        """Seal *secret* so that it opens only for the same *purpose* at the same *address*."""
         key = self._keyring.active(KeyPurpose.SEAL)
         format_ = FORMATS[key.wrap]
-        place = _place(format_, key.key_id, purpose, context)
-        data_key, salt = AESGCM.generate_key(256), secrets.token_bytes(SALT[format_])
-        wrap_nonce, nonce = secrets.token_bytes(NONCE), secrets.token_bytes(NONCE)
-        wrapped = AESGCM(_wrapping_key(key.secret, salt)).encrypt(wrap_nonce, data_key, place)
-        ciphertext = AESGCM(data_key).encrypt(nonce, secret.encode(), place)
+        aad = _associated_data(format_, key.key_id, purpose, address)
+        data_key, salt = AESGCM.generate_key(256), secrets.token_bytes(SALT_BYTES[format_])
+        wrap_nonce, nonce = secrets.token_bytes(NONCE_BYTES), secrets.token_bytes(NONCE_BYTES)
+        wrapped = AESGCM(_wrapping_key(key.secret, salt)).encrypt(wrap_nonce, data_key, aad)
+        ciphertext = AESGCM(data_key).encrypt(nonce, secret.encode(), aad)
         envelope = bytes([format_]) + salt + wrap_nonce + wrapped + nonce + ciphertext
         return Envelope(key.key_id, envelope)
 
-    def seal_session(self, session: Session, context: SecretAddress) -> Envelope:
-        """Both tokens and their expiry as one secret; `open_session` gives them back."""
+    def seal_session(self, session: Session, address: SecretAddress) -> Envelope:
+        """Seal both tokens and their expiry as one secret; `open_session` opens it."""
         tokens = [session.access_token, session.refresh_token, session.expires_at]
-        return self.seal(orjson.dumps(tokens).decode(), Purpose.SESSION, context)
+        return self.seal(orjson.dumps(tokens).decode(), Purpose.SESSION, address)
 
     def open_session(self, stored: SessionEnvelope) -> Session:
-        """Raises as `open` does."""
+        """Return the session; raises as `open` does."""
         return Session(*orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.context)))
 
-    def reseal(self, sealed: Envelope, purpose: Purpose, context: SecretAddress) -> Envelope:
-        """The same secret under the active key. Raises as `open` does.
+    def reseal(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> Envelope:
+        """Return the same secret, sealed with the active key. Raises as `open` does.
 
-        Envelope anew, data key and all, rather than wrapped anew: the ciphertext is bound to the id
-        of the key too, and whoever once had the former key, and a copy of the row, shall not hold
-        the data key of the row as it is from now on.
+        Makes a new data key as well: the ciphertext is bound to the id of the wrapping key, and an
+        attacker with the former key and a copy of the row must not hold the row's new data key.
         """
         if sealed.ring_key_id == self._keyring.active(KeyPurpose.SEAL).key_id:
             return sealed
-        return self.seal(self.open(sealed, purpose, context), purpose, context)
+        return self.seal(self.open(sealed, purpose, address), purpose, address)
 
-    def open(self, sealed: Envelope, purpose: Purpose, context: SecretAddress) -> str:
-        """The secret that was sealed there.
+    def open(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> str:
+        """Return the secret in *sealed*.
 
-        Raises UnknownKey where the keyring lacks the key (which proves nothing of the envelope),
-        and Unreadable where it has the key and the envelope does not open. Either is an alarm.
+        Raises UnknownKey if the keyring lacks the key, which proves nothing about the envelope, and
+        Unreadable if the envelope does not open with its key. Both are logged as errors.
         """
         key = self._keyring.key(KeyPurpose.SEAL, sealed.ring_key_id)
         try:
-            return _opened(key, sealed.envelope, purpose, context)
+            return _opened(key, sealed.envelope, purpose, address)
         except Unreadable:
             log.error(
                 "secret does not open",
                 purpose=purpose.value,
-                tenant=context.tenant_id,
-                profile=context.profile_key,
-                platform=context.platform,
+                tenant=address.tenant_id,
+                profile=address.profile_key,
+                platform=address.platform,
                 key_id=key.key_id,
             )
             raise
 
 
-def _opened(key: Key, envelope: bytes, purpose: Purpose, context: SecretAddress) -> str:
+def _opened(key: Key, envelope: bytes, purpose: Purpose, address: SecretAddress) -> str:
     format_ = envelope[0] if envelope else 0
-    start = 1 + SALT.get(format_, 0)
-    end = start + NONCE + WRAPPED
-    if format_ not in SALT or len(envelope) < end + NONCE + 16:
+    start = 1 + SALT_BYTES.get(format_, 0)
+    end = start + NONCE_BYTES + WRAPPED_BYTES
+    if format_ not in SALT_BYTES or len(envelope) < end + NONCE_BYTES + TAG_BYTES:
         raise Unreadable
-    wrap_nonce, wrapped = envelope[start : start + NONCE], envelope[start + NONCE : end]
-    nonce, ciphertext = envelope[end : end + NONCE], envelope[end + NONCE :]
-    place = _place(format_, key.key_id, purpose, context)
+    wrap_nonce, wrapped = envelope[start : start + NONCE_BYTES], envelope[start + NONCE_BYTES : end]
+    nonce, ciphertext = envelope[end : end + NONCE_BYTES], envelope[end + NONCE_BYTES :]
+    aad = _associated_data(format_, key.key_id, purpose, address)
     try:
         wrapping = AESGCM(_wrapping_key(key.secret, envelope[1:start]))
-        data_key = wrapping.decrypt(wrap_nonce, wrapped, place)
-        return AESGCM(data_key).decrypt(nonce, ciphertext, place).decode()
+        data_key = wrapping.decrypt(wrap_nonce, wrapped, aad)
+        return AESGCM(data_key).decrypt(nonce, ciphertext, aad).decode()
     except (InvalidTag, UnicodeDecodeError):
         raise Unreadable from None
 
 
 def _wrapping_key(secret: bytes, salt: bytes) -> bytes:
-    """The wrapping key of format 2: HKDF-Expand of *secret* to 32 bytes, which is its first block,
-    with a label and *salt* as info. Of format 1, which has no salt, *secret* itself."""
-    return hmac.digest(secret, WRAPPING + salt + b"\x01", "sha256") if salt else secret
+    """Return the wrapping key of an envelope.
+
+    In format 2 it is HKDF-Expand of *secret* to 32 bytes (its first block), with a label and *salt*
+    as info; in format 1, which has no salt, it is *secret* itself.
+    """
+    return hmac.digest(secret, WRAPPING_LABEL + salt + b"\x01", "sha256") if salt else secret
 
 
-def _place(format_: int, key_id: str, purpose: Purpose, context: SecretAddress) -> bytes:
+def _associated_data(format_: int, key_id: str, purpose: Purpose, address: SecretAddress) -> bytes:
     parts = (
         str(format_),
         key_id,
-        context.tenant_id,
-        context.profile_key,
-        context.platform,
-        context.account_id,
-        context.origin,
-        str(context.generation),
+        address.tenant_id,
+        address.profile_key,
+        address.platform,
+        address.account_id,
+        address.origin,
+        str(address.generation),
         purpose.value,
     )
     return length_prefixed([part.encode() for part in parts])
 
 
 def length_prefixed(parts: Iterable[bytes]) -> bytes:
-    """*parts* joined so that no two different lists give the same bytes."""
+    """Join *parts* so that no two different lists give the same bytes."""
     return b"".join([len(part).to_bytes(4, "big") + part for part in parts])

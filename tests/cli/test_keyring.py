@@ -217,7 +217,7 @@ def test_a_changed_keyring_is_taken_up(keyring: Path, monkeypatch: pytest.Monkey
         loaded.key(KeyPurpose.API_KEY, "seal-new")
     written["keys"][1]["id"] = "seal-newer"
     keyring.write_text(json.dumps(written))
-    monkeypatch.setattr(keyring_module, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(keyring_module, "RELOAD_SECONDS", -1.0)
     assert loaded.active(KeyPurpose.SEAL).key_id == "seal-newer"
 
 
@@ -225,7 +225,7 @@ def test_a_keyring_that_goes_bad_stays_in_use(
     keyring: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that runs goes on with the keys that it has loaded."""
-    monkeypatch.setattr(keyring_module, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(keyring_module, "RELOAD_SECONDS", -1.0)
     loaded = Keyring(keyring)
     active = loaded.active(KeyPurpose.TOKEN)
     for spoil in (lambda: keyring.write_text("{"), lambda: keyring.chmod(0o644), keyring.unlink):
@@ -240,7 +240,7 @@ def test_another_keyring_is_never_taken_up(
 ) -> None:
     """Put in place under a server that runs, it seals nothing: the loaded keys stay in use, and
     what they have sealed opens after a restart with the right keyring."""
-    monkeypatch.setattr(keyring_module, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(keyring_module, "RELOAD_SECONDS", -1.0)
     loaded, right = Keyring(keyring), keyring.read_bytes()
     active = loaded.active(KeyPurpose.SEAL)
     if altered:

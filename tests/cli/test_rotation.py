@@ -27,7 +27,7 @@ from service.crypto.keyring import (
     new_keys,
     read_keys,
 )
-from service.crypto.rotation import AT_REST, SETTLED, Rotation
+from service.crypto.rotation import COMPLETION_SECONDS, PROPAGATION_SECONDS, Rotation
 from tests.cli.home import Home, Outcome
 from tests.support.beside import old_keys
 
@@ -85,12 +85,12 @@ def test_a_key_is_activated_when_it_is_loaded_everywhere(path: Path) -> None:
     """Not before, unless it is asked for in so many words; one that was active is loaded."""
     former = seal_key(path)
     added = Rotation(path, NOW).add(KeyPurpose.SEAL)
-    for age in (0.0, SETTLED - 1):
+    for age in (0.0, PROPAGATION_SECONDS - 1):
         with pytest.raises(KeyringError, match="too new to be loaded everywhere"):
             Rotation(path, NOW + timedelta(seconds=age)).activate(added.key_id)
     Rotation(path, NOW).activate(added.key_id, at_once=True)
     Rotation(path, NOW).activate(former)
-    Rotation(path, NOW + timedelta(seconds=SETTLED)).activate(added.key_id)
+    Rotation(path, NOW + timedelta(seconds=PROPAGATION_SECONDS)).activate(added.key_id)
     assert seal_key(path) == added.key_id
     before = path.read_bytes()
     Rotation(path, NOW).activate(added.key_id)
@@ -107,7 +107,7 @@ def test_a_key_is_retired_when_nothing_needs_it(path: Path) -> None:
     with pytest.raises(KeyringError, match="is named by 3 rows; run: postcore keyring rewrap"):
         Rotation(path, LATER + timedelta(days=1)).retire(former, 3)
     with pytest.raises(KeyringError, match="may still be in use"):
-        Rotation(path, LATER + timedelta(seconds=AT_REST - 1)).retire(former, 0)
+        Rotation(path, LATER + timedelta(seconds=COMPLETION_SECONDS - 1)).retire(former, 0)
     with pytest.raises(KeyringError, match="has no key seal-nothing"):
         Rotation(path, LATER).retire("seal-nothing", 0)
     assert former in [key.key_id for key in read_keys(path)]
@@ -209,7 +209,7 @@ def test_a_keyring_behind_a_link_is_replaced_where_it_is(path: Path, tmp_path: P
 def test_one_change_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes second waits, and gives up with a sentence; where there is no keyring, nothing is
     left behind."""
-    monkeypatch.setattr(rotation_module, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(rotation_module, "LOCK_TIMEOUT_SECONDS", 0.1)
     with (
         Rotation.held(path, NOW),
         pytest.raises(KeyringError, match="another command is changing"),
@@ -251,7 +251,7 @@ def test_a_command_that_is_killed_loses_no_key(home: Home) -> None:
     assert not list(home.keyring.parent.glob(".*"))
 
 
-@pytest.mark.parametrize("call", ["write_draft", "keep_names"])
+@pytest.mark.parametrize("call", ["write_draft", "sync_folder"])
 def test_a_disk_that_is_full_loses_no_key(
     path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -276,10 +276,10 @@ def test_a_key_that_left_the_keyring_opens_a_while_longer(
     Rotation(path, LATER).activate(added.key_id)
     running = Keyring(path)
     Rotation(path, LATER + timedelta(days=1)).retire(former, 0)
-    monkeypatch.setattr("service.crypto.keyring.LOOK_EVERY", -1.0)
+    monkeypatch.setattr("service.crypto.keyring.RELOAD_SECONDS", -1.0)
     assert running.active(KeyPurpose.SEAL).key_id == added.key_id
     assert running.key(KeyPurpose.SEAL, former).key_id == former
-    monkeypatch.setattr("service.crypto.keyring.OPEN_FOR", -1.0)
+    monkeypatch.setattr("service.crypto.keyring.RETIRED_SECONDS", -1.0)
     with pytest.raises(UnknownKey):
         running.key(KeyPurpose.SEAL, former)
 
@@ -292,8 +292,8 @@ def test_the_commands_take_a_key_all_the_way(
     former = seal_key(used.keyring)
     added = run_here("keyring", "add").out.strip()
     assert run_here("keyring", "activate", added).code == 1
-    monkeypatch.setattr(rotation_module, "SETTLED", 0.0)
-    monkeypatch.setattr(rotation_module, "AT_REST", 0.0)
+    monkeypatch.setattr(rotation_module, "PROPAGATION_SECONDS", 0.0)
+    monkeypatch.setattr(rotation_module, "COMPLETION_SECONDS", 0.0)
     assert run_here("keyring", "activate", added).err == f"{added} is active\n"
     assert rows(run_here) == {former: "1", added: "0"}
     assert "is named by 1 rows" in run_here("keyring", "retire", former).err
@@ -317,5 +317,5 @@ def test_a_key_is_retired_beside_its_own_database_only(
     """One that no keyring was ever used with has no rows to tell by."""
     added = run_here("keyring", "add").out.strip()
     refused = run_here("keyring", "retire", added)
-    assert "no keyring has ever been used with this database" in refused.err
+    assert "this database was never used with a keyring" in refused.err
     assert len(read_keys(home.keyring)) == 4

@@ -1,4 +1,4 @@
-"""Rotation beside a running service: no call fails, nothing newer is overwritten, all opens."""
+"""Key rotation beside a running service: no call fails, and every secret opens afterwards."""
 
 import asyncio
 import json
@@ -38,9 +38,9 @@ async def service(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Runn
 async def test_no_call_fails_while_keys_are_rotated(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """Add, activate, rewrap and retire beside leases, refreshes, connects and reads: all are
-    answered, and at the end every secret opens. So for keys of the other purposes; one that an API
-    key needs stays."""
+    """Leases, refreshes, connects and reads succeed while a key of each purpose is added and
+    activated, and a `seal` key is rewrapped and retired. In the end every secret opens, and a key
+    that an API key needs cannot be retired."""
     load = Load(service, await people(service, sandbox, 8))
     of_api_keys = Keyring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     async with load.under_way():
@@ -64,9 +64,9 @@ async def test_no_call_fails_while_keys_are_rotated(
 
 
 @pytest.mark.slow
-async def test_a_rewrap_that_is_killed_goes_on(service: Running) -> None:
-    """Cut short again and again, it leaves rows of the one key and the other, all of which open;
-    run to its end, it has left none of the former's."""
+async def test_a_killed_rewrap_resumes(service: Running) -> None:
+    """Killed three times, it leaves rows under both keys, which all open; run to its end, it leaves
+    none under the former key."""
     await plant(service, PLANTED)
     secrets, former = opened(service), active(service)
     after = await activated(service)
@@ -82,18 +82,20 @@ async def test_a_rewrap_that_is_killed_goes_on(service: Running) -> None:
         left.append(sealed_under(service)[former])
         assert opened(service) == secrets
     assert any(0 < rows < 2 * PLANTED for rows in left)
-    told = (await command(service, "keyring", "rewrap")).err
-    assert "all are under the active key" in told
+    output = (await command(service, "keyring", "rewrap")).err
+    assert "all are under the active key" in output
     assert sealed_under(service) == {after: 2 * PLANTED}
     assert opened(service) == secrets
 
 
 @pytest.mark.process
-async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: SandboxBluesky) -> None:
-    """A session that was refreshed, and a password that was replaced, after the rewrap has read
-    them stay; the connection that was left alone is rewrapped."""
+async def test_a_rewrap_does_not_overwrite_newer_secrets(
+    service: Running, sandbox: SandboxBluesky
+) -> None:
+    """A session refreshed and a password replaced after the rewrap has read them stay; unchanged
+    secrets are rewrapped."""
     connected = await people(service, sandbox, 3)
-    refreshed, reconnected, alone = connected
+    refreshed, reconnected, unchanged = connected
     after = await activated(service)
     vault = Vault(Keyring(service.settings.keyring_file))
     async with open_store(service.settings) as store:
@@ -118,7 +120,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
     assert service.session(refreshed).access_token == newer
     assert opened(service)[reconnected, "credential"] == "zzzz-zzzz-zzzz-zzzz"
     for table in ("credentials", "sessions"):
-        [row] = service.rows(f"SELECT ring_key_id FROM {table} WHERE profile_key = ?", alone)
+        [row] = service.rows(f"SELECT ring_key_id FROM {table} WHERE profile_key = ?", unchanged)
         assert row["ring_key_id"] == after
 
 
@@ -126,7 +128,7 @@ async def test_what_is_newer_is_not_overwritten(service: Running, sandbox: Sandb
 async def test_a_rewrapped_session_is_still_renewed(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """A token that its server refuses is replaced, though the envelope has changed meanwhile."""
+    """A rejected token is renewed although the session's envelope changes at the same time."""
     [key] = await people(service, sandbox, 1)
     token, former = (await service.lease(key)).access_token, service.session(key)
     await service.execute("UPDATE sessions SET refreshed_at = 1")
@@ -139,8 +141,8 @@ async def test_a_rewrapped_session_is_still_renewed(
 
 
 @pytest.mark.process
-async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> None:
-    """The others are rewrapped all the same; the former key cannot be retired."""
+async def test_secrets_that_do_not_open_are_reported_and_kept(service: Running) -> None:
+    """All other secrets are rewrapped, and the former key cannot be retired."""
     await plant(service, 3)
     await service.execute(
         "UPDATE credentials SET envelope = zeroblob(140) WHERE profile_key = 'prof_planted000001'"
@@ -152,15 +154,15 @@ async def test_secrets_that_do_not_open_are_told_and_left(service: Running) -> N
     assert ended.err.splitlines()[-1].startswith("Error: 1 secrets do not open")
     assert "prof_planted000001" in ended.err
     assert sealed_under(service) == {former: 1, after: 5}
-    refused = await command(service, "keyring", "retire", former)
-    assert "is named by 1 rows" in refused.err
+    retired = await command(service, "keyring", "retire", former)
+    assert "is named by 1 rows" in retired.err
 
 
 async def test_a_process_with_an_old_keyring_gives_no_verdict(
     service: Running, sandbox: SandboxBluesky, tmp_path: Path
 ) -> None:
-    """What a key seals that it does not have is INTERNAL and an alarm in the log; the connection
-    stays as it was, no login is spent, and all is well once the key is there."""
+    """A secret under a key that the process lacks is INTERNAL and an error in the log. The
+    connection does not change and no login is spent; calls succeed once the key is there."""
     [profile_key] = await people(service, sandbox, 1)
     keyring, newer = service.settings.keyring_file, tmp_path / "newer.json"
     create_keyring(newer, new_keys("2026-01-02T03:04:05+00:00"))
@@ -188,11 +190,11 @@ async def test_a_process_with_an_old_keyring_gives_no_verdict(
 
 
 @pytest.mark.process
-async def test_what_callers_hold_outlives_a_rotation(
+async def test_tokens_and_idempotency_keys_survive_a_rotation(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """Page tokens and idempotency keys from before a new `token` key are good; the former stays
-    while an idempotency key needs it."""
+    """Page tokens and idempotency keys made with the former `token` key stay valid, and that key
+    cannot be retired while an idempotency key needs it."""
     former = Keyring(service.settings.keyring_file).active(KeyPurpose.TOKEN).key_id
     person = await sandbox.person()
     first = await service.connect(person.handle, person.app_password, idempotency_key="once")
@@ -206,13 +208,13 @@ async def test_what_callers_hold_outlives_a_rotation(
     request.page_token = page.next_page_token
     rest = await service.profiles.ListProfiles(request, metadata=service.metadata())
     assert [profile.profile_key for profile in rest.profiles] != [first.profile_key]
-    refused = await command(service, "keyring", "retire", former)
-    assert "is named by 1 rows; those are idempotency keys" in refused.err
+    retired = await command(service, "keyring", "retire", former)
+    assert "is named by 1 rows; those are idempotency keys" in retired.err
 
 
 @pytest.mark.process
-async def test_a_revoked_key_is_refused_when_its_keyring_key_is_gone(service: Running) -> None:
-    """INVALID_API_KEY, as before: it takes no key of the keyring to know that."""
+async def test_a_revoked_key_is_rejected_without_its_keyring_key(service: Running) -> None:
+    """It is INVALID_API_KEY although the keyring key that could check it was retired."""
     former = Keyring(service.settings.keyring_file).active(KeyPurpose.API_KEY).key_id
     plain, key_id = await service.new_key()
     await activated(service, "api_key")

@@ -1,4 +1,4 @@
-"""Secrets: one planted at every layer, every sink scanned."""
+"""Secrets planted at every layer appear in no log, status or file."""
 
 import logging
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ from tests.support.running import Running
 
 @pytest.fixture
 def debug_log(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """All logging as `serve` sets it up, at debug level."""
+    """Configure the log as `serve` does, at debug level."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     log.configure("json", "debug")
     yield
-    log.configure("console", "info")  # as all tests begin
+    log.configure("console", "info")  # as at the start of every test
     root.handlers, root.level = handlers, level
 
 
@@ -46,17 +46,17 @@ async def test_no_sink_holds_a_secret(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Log lines at debug level, statuses, trailers and every file of the data folder are scanned
-    for passwords, tokens, API keys and the keyring's keys, in success and in each failure."""
+    """Passwords, tokens, API keys and the keyring's keys appear neither in log lines at debug level
+    nor in statuses, trailers and files of the data folder, on success and on each failure."""
     person, other = await sandbox.person("main-pass-word-zzzz"), await sandbox.person()
     secrets = {person.app_password, other.app_password, person.main_password, sandboxed.api_key}
-    told: list[str] = []
+    statuses: list[str] = []
 
     async def refused(*arguments: str, **more: object) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await sandboxed.connect(*arguments, **more)  # type: ignore[arg-type]
-        told.append(repr(caught.value))
-        told.append(repr(caught.value.trailing_metadata()))
+        statuses.append(repr(caught.value))
+        statuses.append(repr(caught.value.trailing_metadata()))
 
     reply = await sandboxed.connect(person.handle, person.app_password, idempotency_key="k")
     session = sandboxed.session()
@@ -94,7 +94,7 @@ async def test_no_sink_holds_a_secret(
                     profile_key=reply.profile_key,
                     idempotency_key=f"{name}{error!r}"[:20],
                 )
-    logging.getLogger("somebody.else").error("planted %s", person.app_password)
+    logging.getLogger("some.library").error("planted %s", person.app_password)
     try:
         raise ValueError(person.app_password)
     except ValueError:
@@ -102,9 +102,9 @@ async def test_no_sink_holds_a_secret(
 
     output = capsys.readouterr()
     assert "call failed" in output.err
-    assert "somebody.else" in output.err
-    assert len(told) > 30
-    sinks = {"stdout": output.out, "stderr": output.err, "statuses": "".join(told)}
+    assert "some.library" in output.err
+    assert len(statuses) > 30
+    sinks = {"stdout": output.out, "stderr": output.err, "statuses": "".join(statuses)}
     for path in sandboxed.database.parent.iterdir():
         if path != sandboxed.settings.keyring_file:
             sinks[path.name] = path.read_bytes().decode("latin-1")
@@ -117,14 +117,14 @@ async def test_no_sink_holds_a_secret(
             assert secret not in text, f"a secret in {name}"
 
 
-def test_the_keyring_is_for_its_owner_alone(sandboxed: Running) -> None:
-    """Made with mode 0600."""
+def test_only_its_owner_may_read_the_keyring(sandboxed: Running) -> None:
+    """The file has mode 0600."""
     path: Path = sandboxed.settings.keyring_file
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_requests_show_no_secret() -> None:
-    """Neither what they hold for the platform nor what repeats them."""
+    """Their reprs hide credentials, tokens and idempotency keys."""
     for request in (
         ConnectRequest("prof_a", "bluesky", Credentials(appPassword="planted"), "planted"),
         Reservation("ten_a", "ConnectProfile", "planted", "holder"),

@@ -1,4 +1,4 @@
-"""Tokens: pages and cursors, which nobody but us can make, each for its use and place."""
+"""Tokens for pages and cursors: only this service can make them, each for one use."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ def tokens_of(keyring: Path) -> Tokens:
 
 
 @given(NUMBERS, st.text(), st.text())
-def test_a_cursor_brings_its_number_back(tokens: Tokens, number: int, a: str, b: str) -> None:
-    """Bound to what it was made for, in that order and division; it is plain ASCII."""
+def test_a_cursor_holds_its_number(tokens: Tokens, number: int, a: str, b: str) -> None:
+    """It is ASCII, and bound to the texts that it was made for, their order and their limits."""
     cursor = tokens.cursor(number, a, b)
     assert cursor.isascii()
     assert tokens.number(cursor, a, b) == number
@@ -36,10 +36,8 @@ def test_a_cursor_brings_its_number_back(tokens: Tokens, number: int, a: str, b:
 
 
 @given(NUMBERS, st.data())
-def test_a_cursor_that_was_touched_is_none(
-    tokens: Tokens, number: int, data: st.DataObject
-) -> None:
-    """Cut anywhere, or with any letter changed, the last one's idle bits included."""
+def test_a_changed_cursor_is_rejected(tokens: Tokens, number: int, data: st.DataObject) -> None:
+    """It may not be cut, nor any letter changed, including unused bits of the last one."""
     cursor = tokens.cursor(number, "ten_a")
     at = data.draw(st.integers(0, len(cursor) - 1))
     letter = data.draw(st.characters(codec="utf-8"))
@@ -52,14 +50,14 @@ def test_a_cursor_that_was_touched_is_none(
 
 @given(st.text())
 def test_no_other_text_is_a_token(tokens: Tokens, text: str) -> None:
-    """Whatever it is, it is InvalidToken and no fault of ours."""
+    """Every other text is InvalidToken, and causes no other exception."""
     for read in (tokens.number, tokens.place):
         with pytest.raises(InvalidToken):
             read(text, "ten_a")
 
 
-def test_a_token_is_good_for_its_use_and_keyring_alone(tokens: Tokens, tmp_path: Path) -> None:
-    """A page's is no cursor, nor the other way round; another keyring's is neither."""
+def test_a_token_is_valid_only_for_its_use_and_keyring(tokens: Tokens, tmp_path: Path) -> None:
+    """A page token is no cursor and a cursor no page token; another keyring reads neither."""
     page, cursor = tokens.page(Place(1, ""), "ten_a"), tokens.cursor(1, "ten_a")
     with pytest.raises(InvalidToken):
         tokens.number(page, "ten_a")

@@ -1,4 +1,4 @@
-"""The vault: what is sealed opens in its own place, with its own keyring, and nowhere else."""
+"""The vault: an envelope opens only at its own address and with its own keyring."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +23,10 @@ from service.crypto.keyring import (
 from service.crypto.vault import Unreadable, Vault, length_prefixed
 from service.domain.records import Envelope, Purpose, SecretAddress
 
-PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
+ADDRESS = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 
 
-# sealed by programs of their time, under the key 00 01 02 … 1f: they open for ever
+# sealed by released programs with the key 00 01 02 … 1f: they must always open
 GOLDEN = {
     Wrap.DIRECT: (
         "01e641ae8570a231188411d1d0499dded44266893fa6cf5c217883d60d6241bf258c81a604052e19528ad15c17"
@@ -45,7 +45,7 @@ GOLDEN_KEY = Key(
 
 
 def keyring_of(path: Path, *keys: Key) -> Keyring:
-    """A keyring of *keys* and of new ones for the other purposes."""
+    """Make a keyring of *keys*, and of new keys for the other purposes."""
     other = [key for key in new_keys("test") if key.purpose is not KeyPurpose.SEAL]
     create_keyring(path, [*keys, *other])
     return Keyring(path)
@@ -64,20 +64,20 @@ def vault(keyring: Keyring) -> Vault:
 
 
 @given(secret=st.text())
-def test_any_text_opens_as_it_was_sealed(vault: Vault, secret: str) -> None:
-    """Also the empty text, NUL and emoji."""
+def test_any_text_opens_unchanged(vault: Vault, secret: str) -> None:
+    """Examples: the empty text, NUL, emoji."""
     if not secret.isascii():
         try:
             secret.encode()
         except UnicodeEncodeError:
-            return  # lone surrogates never come out of a decoded message
-    sealed = vault.seal(secret, Purpose.CREDENTIAL, PLACE)
-    assert vault.open(sealed, Purpose.CREDENTIAL, PLACE) == secret
+            return  # decoded messages hold no unpaired surrogates
+    sealed = vault.seal(secret, Purpose.CREDENTIAL, ADDRESS)
+    assert vault.open(sealed, Purpose.CREDENTIAL, ADDRESS) == secret
 
 
 def test_the_same_secret_twice_gives_different_envelopes(vault: Vault) -> None:
-    """Nothing can be told from equal passwords."""
-    one, two = (vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, PLACE) for _ in range(2))
+    """Envelopes do not reveal that two passwords are equal."""
+    one, two = (vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, ADDRESS) for _ in range(2))
     assert one.envelope[1:] != two.envelope[1:]
     assert b"abcd" not in one.envelope
 
@@ -94,125 +94,128 @@ def test_the_same_secret_twice_gives_different_envelopes(vault: Vault) -> None:
         {"tenant_id": "ten_aprof_a", "profile_key": ""},
     ],
 )
-def test_an_envelope_moved_to_another_place_does_not_open(
+def test_an_envelope_does_not_open_at_another_address(
     vault: Vault, changed: dict[str, object]
 ) -> None:
-    """Every plain column that it is bound to counts."""
-    sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
+    """It is bound to each of these plain columns."""
+    sealed = vault.seal("secret", Purpose.CREDENTIAL, ADDRESS)
     with pytest.raises(Unreadable):
-        vault.open(sealed, Purpose.CREDENTIAL, PLACE._replace(**changed))  # type: ignore[arg-type]
+        vault.open(sealed, Purpose.CREDENTIAL, ADDRESS._replace(**changed))  # type: ignore[arg-type]
 
 
 def test_an_envelope_for_another_purpose_does_not_open(vault: Vault) -> None:
-    """A password cannot be passed off as a session."""
-    sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
+    """A sealed password cannot be used as a session."""
+    sealed = vault.seal("secret", Purpose.CREDENTIAL, ADDRESS)
     with pytest.raises(Unreadable):
-        vault.open(sealed, Purpose.SESSION, PLACE)
+        vault.open(sealed, Purpose.SESSION, ADDRESS)
 
 
 @pytest.mark.parametrize("wrap", Wrap)
 @pytest.mark.parametrize("envelope", GOLDEN.values(), ids=GOLDEN)
-def test_what_former_programs_have_sealed_opens(tmp_path: Path, wrap: Wrap, envelope: str) -> None:
-    """Both formats, whatever the key seals with by now."""
+def test_envelopes_of_former_programs_open(tmp_path: Path, wrap: Wrap, envelope: str) -> None:
+    """Both formats open with a key of either kind."""
     vault = Vault(keyring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
     sealed = Envelope("seal-golden", bytes.fromhex(envelope))
-    assert vault.open(sealed, Purpose.CREDENTIAL, PLACE) == "abcd-efgh-ijkl-mnop"
+    assert vault.open(sealed, Purpose.CREDENTIAL, ADDRESS) == "abcd-efgh-ijkl-mnop"
     with pytest.raises(Unreadable):
-        vault.open(sealed, Purpose.CREDENTIAL, PLACE._replace(generation=8))
+        vault.open(sealed, Purpose.CREDENTIAL, ADDRESS._replace(generation=8))
 
 
 def test_an_envelope_has_a_wrapping_key_of_its_own() -> None:
-    """HKDF-Expand of the keyring's key, with a label and the salt as info, by another library."""
+    """It is HKDF-Expand of the keyring's key, with a label and the salt as info, as another library
+    computes it."""
     envelope = bytes.fromhex(GOLDEN[Wrap.DERIVED])
     salt, nonce, wrapped = envelope[1:17], envelope[17:29], envelope[29:77]
     assert (envelope[0], len(envelope)) == (2, 1 + 16 + 12 + 48 + 12 + 19 + 16)
     info = b"postcore wrapping key" + salt
     wrapping = HKDFExpand(SHA256(), 32, info).derive(GOLDEN_KEY.secret)
-    parts = ["2", "seal-golden", *map(str, PLACE), "credential"]
-    place = length_prefixed(part.encode() for part in parts)
-    data_key = AESGCM(wrapping).decrypt(nonce, wrapped, place)
-    secret = AESGCM(data_key).decrypt(envelope[77:89], envelope[89:], place)
+    parts = ["2", "seal-golden", *map(str, ADDRESS), "credential"]
+    address = length_prefixed(part.encode() for part in parts)
+    data_key = AESGCM(wrapping).decrypt(nonce, wrapped, address)
+    secret = AESGCM(data_key).decrypt(envelope[77:89], envelope[89:], address)
     assert secret == b"abcd-efgh-ijkl-mnop"
 
 
 def test_no_two_envelopes_share_a_salt(vault: Vault) -> None:
-    """It is random, and of 16 bytes."""
-    sealed = [vault.seal("secret", Purpose.CREDENTIAL, PLACE).envelope for _ in range(100)]
+    """The salt is 16 random bytes."""
+    sealed = [vault.seal("secret", Purpose.CREDENTIAL, ADDRESS).envelope for _ in range(100)]
     assert {envelope[0] for envelope in sealed} == {2}
     assert len({envelope[1:17] for envelope in sealed}) == 100
 
 
-def test_a_key_of_a_former_program_seals_as_it_did(tmp_path: Path) -> None:
-    """In format 1: nodes of that program beside this one open it."""
+def test_a_key_of_a_former_program_seals_in_format_1(tmp_path: Path) -> None:
+    """Processes of the former program, running beside this one, can open its envelopes."""
     key = replace(GOLDEN_KEY, wrap=Wrap.DIRECT)
     vault = Vault(keyring_of(tmp_path / "keyring.json", key))
-    sealed = vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, PLACE)
+    sealed = vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, ADDRESS)
     assert sealed.envelope[0] == 1
     assert len(sealed.envelope) == len(GOLDEN[Wrap.DIRECT]) // 2
-    assert vault.open(sealed, Purpose.CREDENTIAL, PLACE) == "abcd-efgh-ijkl-mnop"
+    assert vault.open(sealed, Purpose.CREDENTIAL, ADDRESS) == "abcd-efgh-ijkl-mnop"
 
 
 @pytest.mark.parametrize("wrap", Wrap)
-def test_every_byte_counts(tmp_path: Path, wrap: Wrap) -> None:
-    """Flipped anywhere, cut anywhere, or longer: it does not open."""
+def test_a_changed_envelope_does_not_open(tmp_path: Path, wrap: Wrap) -> None:
+    """No byte may be flipped, cut or added."""
     vault = Vault(keyring_of(tmp_path / "keyring.json", replace(GOLDEN_KEY, wrap=wrap)))
-    sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
+    sealed = vault.seal("secret", Purpose.CREDENTIAL, ADDRESS)
     envelope = sealed.envelope
     wrong = [envelope[:length] for length in range(len(envelope))] + [envelope + b"\0"]
-    for place in range(len(envelope)):
+    for index in range(len(envelope)):
         for bit in (1, 128):
             flipped = bytearray(envelope)
-            flipped[place] ^= bit
+            flipped[index] ^= bit
             wrong.append(bytes(flipped))
     for changed in wrong:
         with pytest.raises(Unreadable):
-            vault.open(Envelope(sealed.ring_key_id, changed), Purpose.CREDENTIAL, PLACE)
+            vault.open(Envelope(sealed.ring_key_id, changed), Purpose.CREDENTIAL, ADDRESS)
 
 
-def test_a_keyring_without_the_key_proves_nothing(vault: Vault, tmp_path: Path) -> None:
-    """UnknownKey, never Unreadable: the envelope may be as good as ever."""
+def test_a_missing_key_is_no_proof_of_damage(vault: Vault, tmp_path: Path) -> None:
+    """It raises UnknownKey, not Unreadable: the envelope may be intact."""
     create_keyring(tmp_path / "other.json", new_keys("test"))
-    sealed = vault.seal("secret", Purpose.CREDENTIAL, PLACE)
+    sealed = vault.seal("secret", Purpose.CREDENTIAL, ADDRESS)
     with pytest.raises(UnknownKey):
-        Vault(Keyring(tmp_path / "other.json")).open(sealed, Purpose.CREDENTIAL, PLACE)
+        Vault(Keyring(tmp_path / "other.json")).open(sealed, Purpose.CREDENTIAL, ADDRESS)
 
 
-def test_a_key_that_was_added_is_found(tmp_path: Path) -> None:
-    """An unknown key id makes the keyring look at its file again."""
+def test_an_added_key_is_found(tmp_path: Path) -> None:
+    """An unknown key id makes the keyring reload its file."""
     old, new = tmp_path / "keyring.json", tmp_path / "new.json"
     keys = new_keys("test")
     create_keyring(old, keys)
     running = Keyring(old)
     previous = [replace(key, state=KeyState.PREVIOUS) for key in keys]
     create_keyring(new, [*previous, *new_keys("later")])
-    sealed = Vault(Keyring(new)).seal("secret", Purpose.CREDENTIAL, PLACE)
+    sealed = Vault(Keyring(new)).seal("secret", Purpose.CREDENTIAL, ADDRESS)
     new.replace(old)
-    assert Vault(running).open(sealed, Purpose.CREDENTIAL, PLACE) == "secret"
+    assert Vault(running).open(sealed, Purpose.CREDENTIAL, ADDRESS) == "secret"
 
 
 def test_a_keyring_that_goes_bad_leaves_the_loaded_keys_in_use(tmp_path: Path) -> None:
-    """A half-written file, or one that is gone, breaks nothing that works."""
+    """After the file is damaged or removed, the loaded keys still open secrets."""
     path = tmp_path / "keyring.json"
     create_keyring(path, new_keys("test"))
     keyring = Keyring(path)
-    sealed = Vault(keyring).seal("secret", Purpose.CREDENTIAL, PLACE)
+    sealed = Vault(keyring).seal("secret", Purpose.CREDENTIAL, ADDRESS)
     for break_it in (lambda: path.write_text("{"), path.unlink):
         break_it()
         with pytest.raises(UnknownKey):
             Vault(keyring).open(
-                Envelope("seal-unknown", sealed.envelope), Purpose.CREDENTIAL, PLACE
+                Envelope("seal-unknown", sealed.envelope), Purpose.CREDENTIAL, ADDRESS
             )
-        assert Vault(keyring).open(sealed, Purpose.CREDENTIAL, PLACE) == "secret"
+        assert Vault(keyring).open(sealed, Purpose.CREDENTIAL, ADDRESS) == "secret"
 
 
 @given(st.lists(st.binary()), st.lists(st.binary()))
-def test_length_prefixed_lists_never_run_together(one: list[bytes], two: list[bytes]) -> None:
-    """Different lists, different bytes."""
+def test_different_lists_have_different_length_prefixed_bytes(
+    one: list[bytes], two: list[bytes]
+) -> None:
+    """Equal bytes mean equal lists."""
     assert (length_prefixed(one) == length_prefixed(two)) == (one == two)
 
 
 def test_reprs_show_no_secret(keyring: Keyring, vault: Vault) -> None:
-    """Of keys and envelopes."""
+    """Reprs of keys and envelopes hide their secrets."""
     for key in new_keys("test"):
         assert repr(key.secret) not in repr(key)
-    assert "envelope" not in repr(vault.seal("secret", Purpose.CREDENTIAL, PLACE))
+    assert "envelope" not in repr(vault.seal("secret", Purpose.CREDENTIAL, ADDRESS))
