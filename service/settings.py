@@ -21,14 +21,14 @@ from service.storage import postgres_url
 PREFIX = "POSTCORE_"
 PUBLIC_DIRECTORY = "https://plc.directory"
 CLIENT_VARIABLES = frozenset({"POSTCORE_API_KEY"})
-"""Variables of that prefix that belong to callers, not to the service."""
-CALLED_AT = ("grpc_address", "http_address")
-"""The settings that are addresses which callers reach with keys and passwords."""
+"""Variables with the prefix that callers use, not the service."""
+PUBLIC_ADDRESSES = ("grpc_address", "http_address")
+"""Settings: addresses that callers send API keys and passwords to."""
 PROTECTION = frozenset(
     {"tls_cert_file", "tls_key_file", "tls_client_ca_file", "allow_plaintext"}
     | {"allow_unverified_database"}
 )
-"""Those that say how these, and the way to the database, are protected."""
+"""Settings: how those addresses, and the connection to the database, are protected."""
 ADDRESS = re.compile(
     r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>0|[1-9][0-9]{0,4})", re.ASCII | re.IGNORECASE
 )
@@ -42,7 +42,7 @@ ORIGIN = re.compile(
 
 
 class ConfigError(Exception):
-    """Every fault of the settings at once, each by its variable's name and without its value."""
+    """All errors in the settings, each with the variable's name and without its value."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -63,7 +63,7 @@ def _address(value: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    """Whether *host* is an address, or a name that no address is mistaken for."""
+    """Return whether *host* is an IP address, or a name that cannot be taken for one."""
     try:
         return ip_address(host.strip("[]")).version == (6 if host[0] == "[" else 4)
     except ValueError:
@@ -71,7 +71,7 @@ def _is_host(host: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether *address* (HOST:PORT) can be reached from this machine alone."""
+    """Return whether *address* (HOST:PORT) can be reached only from this machine."""
     host = address.rpartition(":")[0].strip("[]")
     try:
         return host.lower() == "localhost" or ip_address(host).is_loopback
@@ -93,77 +93,98 @@ Pair = Annotated[tuple[Count, Count], BeforeValidator(_comma_separated)]
 
 
 class Settings(BaseModel):
-    """What can be set. Each is the variable `POSTCORE_` and its name in capitals."""
+    """The settings. Each is read from the variable POSTCORE_ plus its name in capitals."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     grpc_address: str = "127.0.0.1:50051"
+    """HOST:PORT of the gRPC server; port 0 means any free port."""
     http_address: str = "127.0.0.1:8080"
+    """HOST:PORT of the HTTP server; port 0 means any free port."""
     http_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
-    """Of pages that may call from a browser."""
+    """Origins, separated by commas, whose pages may call the HTTP server from a browser."""
     max_http_connections: int = Field(500, ge=1)
+    """Maximum number of open connections to the HTTP server of one process."""
     sandbox_address: str = "127.0.0.1:2580"
+    """HOST:PORT, on loopback, of the sandbox's stand-in for Bluesky."""
     sandbox_control_address: str = "127.0.0.1:2581"
-    """Where `postcore sandbox` drives it."""
+    """HOST:PORT, on loopback, where the commands `postcore sandbox` control the sandbox."""
     database_url: str = Field("sqlite:///data/postcore.db", repr=False)
+    """sqlite:///PATH or postgresql://…; POSTCORE_DATABASE_URL_FILE may name a file with it."""
     allow_unverified_database: bool = False
-    """Send the password of a PostgreSQL on another machine without checking its certificate."""
+    """Connect to PostgreSQL on another machine, and send it the password, without verified TLS."""
     database_pool_size: int = Field(10, ge=1, le=1000)
-    """Connections of one process to PostgreSQL, at most."""
+    """Maximum number of connections of one process to PostgreSQL."""
     keyring_file: Path = Path("data/keyring.json")
+    """Path of the keyring."""
     plc_url: str = PUBLIC_DIRECTORY
+    """Origin of the directory of did:plc identities."""
     handle_resolver_url: str | None = None
+    """Origin of a server that resolves handles; default: DNS and the handle's own host."""
     trusted_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    """Origins, separated by commas, that may be called although they are private or plain HTTP."""
     egress_ca_file: Path | None = None
-    """Roots of private servers: for trusted origins, and for no public name."""
+    """PEM file of root certificates for private servers: used for trusted origins, and for no
+    public name."""
     egress_proxy_ca_file: Path | None = None
-    """Roots of a proxy that opens TLS: for every origin."""
+    """PEM file of root certificates of a proxy that intercepts TLS: used for every origin."""
     log_format: Literal["json", "console"] = "json"
+    """`json` (one object a line) or `console` (for a terminal)."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level of the log lines that are written."""
     max_concurrent_calls: int = Field(1000, ge=1)
-    """Calls at once in one process; a quarter more for tenants with few calls of their own."""
+    """Maximum number of calls under way in one process. A quarter more is reserved for tenants with
+    few calls under way."""
     concurrent_calls_per_tenant: int = Field(250, ge=1)
+    """Maximum number of calls under way of one tenant in one process."""
     max_grpc_connections: int = Field(1000, ge=10)
+    """Maximum number of open connections to the gRPC server of one process, approximately."""
     login_budget: Pair = (10, 50)
-    """Logins of one account at its server, in five minutes and in a day."""
+    """Maximum number of logins to one account in 5 minutes and in 24 hours, over all tenants."""
     connect_login_budget: Pair = (
         7,
         35,
     )
-    """Of these, what connects of tenants that are not connected to the account may spend."""
+    """The part of `login_budget` that tenants without a connection to the account may spend on
+    connects, in 5 minutes and in 24 hours."""
     tenant_login_budget: Pair = (5, 20)
-    """Of these, what one tenant's connects may spend."""
+    """The part of `login_budget` that one tenant may spend on connects, in 5 minutes and in 24
+    hours."""
     check_hours: float = Field(6, gt=0, le=24)
-    """How often each connection is checked, about."""
+    """Approximate interval, in hours, between two checks of one connection."""
     checks_per_second: float = Field(20, ge=0.1, le=1000)
-    """How many checks one process starts in a second, at most."""
+    """Maximum rate, per second, at which one process starts checks."""
     lease_audit_days: int = Field(90, ge=1, le=3650)
-    """How long it is remembered who was lent a session."""
+    """Days for which the audit of leases is kept."""
     calls_per_second: int = Field(1000, ge=1)
-    """Of one API key, in one process."""
+    """Maximum rate, per second, of calls with one API key in one process."""
     at_once_per_tenant: int = Field(32, ge=1)
-    """Connects of one tenant under way, and as many renewals and checks that it asks for; in one
-    process, which has 200 connections to platforms for all of them."""
+    """Maximum number of connects under way of one tenant in one process, and of renewals and
+    requested checks. All tenants share 200 connections to platforms."""
     lookups_per_tenant: int = Field(50, ge=1)
-    """Look-ups of accounts a second that one tenant's connects may cause, and as many checks that
-    it asks for; five times as many after a pause. In one process."""
+    """Maximum rate, per second, of account look-ups for one tenant's connects in one process, and
+    of requested checks. Five seconds' worth may be saved up."""
     lookups_per_host: int = Field(200, ge=1)
-    """The same of all tenants at one host; three times as many after a pause."""
+    """The same for all tenants at one host. Three seconds' worth may be saved up."""
     max_streams: int = Field(2000, ge=1)
-    """Watches at once in one process; they do not count as calls."""
+    """Maximum number of watch streams in one process. They do not count as calls."""
     streams_per_tenant: int = Field(1000, ge=1)
+    """Maximum number of watch streams of one tenant in one process."""
     event_retention_days: int = Field(7, ge=1, le=3650)
+    """Days for which events are kept: a watch can resume from a cursor of that age."""
     tls_cert_file: Path | None = None
-    """The server's certificate and those that lead to its root, in PEM."""
+    """PEM file of the server's certificate, followed by its intermediate certificates."""
     tls_key_file: Path | None = None
+    """PEM file of the private key of `tls_cert_file`."""
     tls_client_ca_file: Path | None = None
-    """Who vouches for callers, which then have to show a certificate."""
+    """PEM file of root certificates for callers, which must then present a certificate."""
     allow_plaintext: bool = False
-    """Take calls without TLS from other machines, too."""
+    """Accept calls without TLS from other machines."""
     drain_pause_seconds: float = Field(0.3, ge=0, le=3600)
-    """Between telling health checks to go elsewhere and taking no more calls."""
+    """Seconds from the stop signal, when health checks start to fail, until new calls are
+    rejected."""
     drain_seconds: float = Field(20, ge=0, le=3600)
-    """How long calls, and then the work they left, may take to end."""
+    """Maximum time, in seconds, for calls under way to end, and again for their background work."""
 
     @field_validator("grpc_address", "http_address", "sandbox_address", "sandbox_control_address")
     @classmethod
@@ -197,20 +218,20 @@ class Settings(BaseModel):
         return not self.database_url.startswith("sqlite:")
 
     def _disagreements(self, environ: Mapping[str, str]) -> list[str]:
-        """What is wrong with settings that are right each by itself."""
-        wrong = []
+        """Return the errors in combinations of settings that are each valid."""
+        errors = []
         for name, other in (("cert", "key"), ("key", "cert"), ("client_ca", "cert")):
             if getattr(self, f"tls_{name}_file") and not getattr(self, f"tls_{other}_file"):
-                wrong.append(
+                errors.append(
                     f"{PREFIX}TLS_{other.upper()}_FILE: must be set where "
                     f"{PREFIX}TLS_{name.upper()}_FILE is"
                 )
         if self.tls_cert_file is None and not self.allow_plaintext:
-            wrong += [
+            errors += [
                 f"{PREFIX}{name.upper()}: other machines can reach it, and calls carry passwords: "
                 f"set {PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE, or, where something in "
                 f"front of it ends TLS, {PREFIX}ALLOW_PLAINTEXT=true"
-                for name in CALLED_AT
+                for name in PUBLIC_ADDRESSES
                 if not is_loopback(getattr(self, name))
             ]
         if (
@@ -218,23 +239,23 @@ class Settings(BaseModel):
             and not self.allow_unverified_database
             and postgres_url.is_unverified(self.database_url, environ)
         ):
-            wrong.append(
+            errors.append(
                 f"{PREFIX}DATABASE_URL: leads to another machine without verified TLS, and the "
                 "password would go there: add sslmode=verify-full (and sslrootcert=FILE) to the "
                 f"URL, or set {PREFIX}ALLOW_UNVERIFIED_DATABASE=true"
             )
-        return wrong
+        return errors
 
     @property
     def database_file(self) -> Path:
-        """Of SQLite."""
+        """Path of the SQLite database."""
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """The settings of *environ* (default: the process's); raises ConfigError.
+        """Read the settings from *environ* (default: `os.environ`); raise ConfigError.
 
-        A variable named `…_FILE` beside a secret one holds the path of a file with its value.
+        POSTCORE_DATABASE_URL_FILE holds the path of a file with the value of the URL.
         """
         environ = os.environ if environ is None else environ
         faults: list[str] = []
@@ -250,7 +271,7 @@ class Settings(BaseModel):
                 given["DATABASE_URL"] = Path(path).read_text().strip()
             except (OSError, UnicodeDecodeError):
                 faults.append("POSTCORE_DATABASE_URL_FILE: the file cannot be read")
-        # in capitals alone: of two that differ in case, one would hide the other
+        # accepts capitals only: of two names that differ in case, one would hide the other
         known = {name.upper(): name for name in cls.model_fields}
         faults += [f"{PREFIX}{name}: no such setting" for name in sorted(given.keys() - known)]
         named = {known[name]: value for name, value in given.items() if name in known}
@@ -260,10 +281,11 @@ class Settings(BaseModel):
             wrong = {}
             for fault in error.errors(include_input=False, include_url=False):
                 name = str(fault["loc"][0])
-                told = fault["msg"].removeprefix("Value error, ")
-                wrong[name] = f"{PREFIX}{name.upper()}: {told}"
+                message = fault["msg"].removeprefix("Value error, ")
+                wrong[name] = f"{PREFIX}{name.upper()}: {message}"
             faults += wrong.values()
-            # what the others say of each other is told, too, unless one of these has its say there
+            # also reports errors in combinations of the valid settings, unless an invalid one could
+            # change those
             settings = cls.model_validate(
                 {name: value for name, value in named.items() if name not in wrong}
             )
