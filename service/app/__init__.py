@@ -1,1 +1,1 @@
-"""The application: what a start opens, and the one function that builds everything."""
+"""The application: opened by startup.py, built by build.py, run by serving.py."""

@@ -29,7 +29,7 @@ def serve(sandbox: bool) -> None:
     """
     read = settings()
     # loaded before the event loop runs: in the loop, the half second would delay a signal
-    from service.app.build import serving
+    from service.app.serving import serving
 
     async def work() -> None:
         async with serving(read, sandbox=sandbox) as running:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from service.app import build as app
+from service.app import serving as app
 from service.cli import main as cli
 
 BYTE_BY_BYTE = {

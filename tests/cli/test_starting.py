@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from service.app.build import serving
+from service.app.serving import serving
 from service.app.startup import StartError, claim_mode, open_store, open_vault
 from service.crypto.keyring import KeyPurpose, Keyring, KeyringError, create_keyring, new_keys
 from service.storage.engine import StoreError

@@ -17,7 +17,7 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
-from service.app.build import serving
+from service.app.serving import serving
 from tests.cli.calls import health, list_platforms
 from tests.cli.home import DEADLINE, Home
 from tests.support.bluesky import CREATE, Person, SandboxBluesky

@@ -13,8 +13,8 @@ import pytest
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.access.api_keys import ApiKeys
-from service.app import build as app
 from service.app import sandbox as playground
+from service.app import serving as app
 from service.app.sandbox import SANDBOX_TENANT
 from service.app.startup import StartError, open_store
 from service.crypto.keyring import Keyring, create_keyring, new_keys

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.app.build import serving
+from service.app.serving import serving
 from service.app.startup import StartError
 from service.crypto.keyring import (
     KeyPurpose,

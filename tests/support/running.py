@@ -20,7 +20,7 @@ from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
 from service.access.api_keys import ApiKeys
-from service.app.build import serving
+from service.app.serving import serving
 from service.app.startup import open_store
 from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.crypto.keyring import Keyring, create_keyring, new_keys

@@ -14,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
-from service.app.build import serving
+from service.app.serving import serving
 from service.crypto.keyring import create_keyring, new_keys
 from service.settings import ConfigError, Settings
 from service.transport.certificates import CertificateError, Certificates

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from service.access.api_keys import ApiKeys
-from service.app.build import serving
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
+from service.app.serving import serving
 from service.app.startup import open_store
 from service.crypto.keyring import Keyring
 from service.domain.clock import SystemClock
