@@ -1,4 +1,4 @@
-"""The playground: what `serve --sandbox` puts in the place of Bluesky, and in the store."""
+"""The sandbox of `serve --sandbox`: a stand-in for Bluesky, and a tenant with a profile."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,8 +19,11 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
-    """A stand-in for Bluesky on loopback, and the settings that lead to it alone."""
-    # imported here: a live service neither needs nor loads it
+    """Start a stand-in for Bluesky on loopback; return settings that lead only to it.
+
+    Raises StartError.
+    """
+    # imported here, so that a live service does not load it
     from service.sandbox.listener import AddressTaken
     from service.sandbox.sandbox import Sandbox
 
@@ -32,7 +35,7 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
     control_address = settings.sandbox_control_address
     chosen = "sandbox_control_address" in settings.model_fields_set
     if settings.sandbox_address.endswith(":0") and not chosen:
-        # who wants a free port for the one can have no use for the usual port of the other
+        # a free port for one address implies a free port for the other
         control_address = settings.sandbox_address
     addresses = settings.grpc_address, settings.http_address, settings.sandbox_address
     for address in (*addresses, control_address):
@@ -60,7 +63,7 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
 
 
 async def seed(store: SqlStore, clock: Clock) -> None:
-    """The tenant and the profile of the documentation's examples."""
+    """Create the tenant and the profile of the documentation's examples."""
     now = clock.now()
     if SANDBOX_TENANT not in [tenant.tenant_id for tenant in await store.tenants.all()]:
         await store.tenants.create(Tenant(SANDBOX_TENANT, "sandbox", now))

@@ -1,4 +1,4 @@
-"""The demonstration that `make run` gives: a sandbox, a key, and a call with its reply."""
+"""The demonstration that `make run` starts: a sandbox, an API key, and a call with its reply."""
 
 import asyncio
 import json
@@ -13,10 +13,9 @@ import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc
-from service.access.api_keys import ApiKeys
 from service.app.sandbox import SANDBOX_PROFILE, SANDBOX_TENANT
-from service.app.startup import open_store, open_vault
-from service.crypto.keyring import Keyring, create_keyring, new_keys
+from service.app.startup import create_api_key, open_store
+from service.crypto.keyring import create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES
 from service.runtime import children
@@ -30,10 +29,10 @@ REQUEST = {
     "credentials": {"handle": "user.bsky.social", "appPassword": "abcd-efgh-ijkl-mnop"},
 }
 DEFAULTS = {
-    # a database of its own, so that a live one can stand beside it
+    # its own database: a live one may be in the same folder
     "POSTCORE_DATABASE_URL": "sqlite:///data/sandbox.db",
     "POSTCORE_LOG_FORMAT": "console",
-    # to be played with: the real ones would soon be spent
+    # large: visitors connect again and again
     "POSTCORE_LOGIN_BUDGET": "1000,10000",
     "POSTCORE_CONNECT_LOGIN_BUDGET": "1000,10000",
     "POSTCORE_TENANT_LOGIN_BUDGET": "1000,10000",
@@ -42,7 +41,7 @@ DEFAULTS = {
 ADDRESSES = ("grpc_address", "http_address", "sandbox_address", "sandbox_control_address")
 
 PLAIN_TEXT = {
-    # the sandbox is for this machine alone, and what is printed is to run as it stands
+    # the sandbox serves this machine only, and the printed commands must work unchanged
     "POSTCORE_TLS_CERT_FILE": "",
     "POSTCORE_TLS_KEY_FILE": "",
     "POSTCORE_TLS_CLIENT_CA_FILE": "",
@@ -50,7 +49,7 @@ PLAIN_TEXT = {
 
 
 def show(environ: Mapping[str, str]) -> int:
-    """Serve the sandbox until told to stop, and show one call; returns the exit code."""
+    """Serve the sandbox until a stop signal, show one call, and return the exit code."""
     defaults = {name: environ.get(name) or DEFAULTS[name] for name in DEFAULTS}
     environ = {**environ, **_addresses(environ), **defaults, **PLAIN_TEXT}
     settings = Settings.read(environ)
@@ -59,27 +58,27 @@ def show(environ: Mapping[str, str]) -> int:
     stopping: list[int] = []
     server: subprocess.Popen[str] | None = None
 
-    def pass_on(number: int, _: FrameType | None) -> None:
+    def forward(number: int, _: FrameType | None) -> None:
         stopping.append(number)
         if server is not None:
             server.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, pass_on)
+            signal.signal(number, forward)
     server = subprocess.Popen(  # noqa: S603 - this same program
         children.command("from service.cli.stop_signals import main; main()", "serve", "--sandbox"),
         env=environ,
         stdout=subprocess.PIPE,
         text=True,
     )
-    for early in stopping[:1]:  # it came before there was a server to pass it on to
+    for early in stopping[:1]:  # received before the server was started
         server.send_signal(early)
     assert server.stdout is not None
     ready = server.stdout.readline().strip()
     if not ready.startswith("ready "):
         code = server.wait()
-        return code if stopping else code or 1  # a start that was stopped is no failure
+        return code if stopping else code or 1  # a start stopped by a signal is no failure
     addresses = dict(part.split("=") for part in ready.split()[1:])
     try:
         asyncio.run(_show_call(settings, addresses["grpc"], addresses["http"]))
@@ -87,27 +86,26 @@ def show(environ: Mapping[str, str]) -> int:
         server.terminate()
         code = server.wait()
         if stopping and isinstance(error, grpc.aio.AioRpcError):
-            return code  # the call came too late, and that is all
+            return code  # a signal stopped the server before the call
         raise
     click.echo(f"\n{ready}")
     return server.wait()
 
 
 def _addresses(environ: Mapping[str, str]) -> dict[str, str]:
-    """Addresses to take calls on, in the place of the usual ones, where this machine has IPv6
-    alone."""
-    if _is_here(socket.AF_INET, "127.0.0.1") or not _is_here(socket.AF_INET6, "::1"):
+    """Return IPv6 addresses in place of the defaults if this machine has no IPv4 loopback."""
+    if _is_available(socket.AF_INET, "127.0.0.1") or not _is_available(socket.AF_INET6, "::1"):
         return {}
     addresses = {}
     for name in ADDRESSES:
         usual = Settings.model_fields[name].default
         addresses[f"{PREFIX}{name.upper()}"] = usual.replace("127.0.0.1", "[::1]")
     if environ.get("POSTCORE_SANDBOX_ADDRESS", "").endswith(":0"):
-        del addresses["POSTCORE_SANDBOX_CONTROL_ADDRESS"]  # it takes after the other
+        del addresses["POSTCORE_SANDBOX_CONTROL_ADDRESS"]  # its default depends on the other
     return {name: address for name, address in addresses.items() if not environ.get(name)}
 
 
-def _is_here(family: socket.AddressFamily, address: str) -> bool:
+def _is_available(family: socket.AddressFamily, address: str) -> bool:
     try:
         with socket.socket(family) as listener:
             listener.bind((address, 0))
@@ -122,8 +120,7 @@ async def _show_call(settings: Settings, address: str, http_address: str) -> Non
     click.echo(f"\n{METHOD}\n{body}\n")
     credentials = REQUEST["credentials"]
     assert isinstance(credentials, dict)
-    # the server is this machine's: whatever proxy there is has no part in this
-    options = [("grpc.enable_http_proxy", 0)]
+    options = [("grpc.enable_http_proxy", 0)]  # the server is on this machine
     async with grpc.aio.insecure_channel(address, options) as channel:
         reply = await profile_service_pb2_grpc.ProfileServiceStub(channel).ConnectProfile(
             pb.ConnectProfileRequest(
@@ -170,16 +167,11 @@ Stop with Ctrl+C.""")
 
 
 async def _fresh_key(settings: Settings) -> str:
-    """A new development key; the ones of earlier runs are revoked."""
-    clock = SystemClock()
-    keyring = Keyring(settings.keyring_file)
+    """Revoke the development keys of earlier runs, and return a new one."""
     async with open_store(settings) as store:
-        await open_vault(store, keyring)
         for old in await store.api_keys.of_tenant(SANDBOX_TENANT):
             if old.name == KEY_NAME and old.revoked_at is None:
-                await store.api_keys.revoke(old.key_id, clock.now())
-        plain, key = ApiKeys(store.api_keys, keyring, clock).mint(
-            SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES
-        )
-        await store.api_keys.add(key)
-    return plain
+                await store.api_keys.revoke(old.key_id, SystemClock().now())
+    key = await create_api_key(settings, SANDBOX_TENANT, KEY_NAME, DEFAULT_SCOPES)
+    assert key is not None
+    return key

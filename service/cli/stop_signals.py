@@ -1,8 +1,8 @@
-"""Stop signals: SIGTERM, SIGINT and SIGHUP, handled from the program's first instruction on.
+"""Stop signals: SIGTERM, SIGINT and SIGHUP, handled from the program's first instruction.
 
-The kernel drops a signal to PID 1 that has no handler, so this module imports nothing that takes
-time to load. One handler stays in place until the process ends; what it does changes with the
-phase, so that there is no moment between two handlers in which a signal could be lost.
+The kernel drops signals to PID 1 that have no handler, so this module imports nothing that takes
+time to load. One handler stays installed until the process ends and changes its action with the
+phase: between two handlers, a signal could be lost.
 """
 
 import os
@@ -20,10 +20,10 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class StopSignals:
     """Handles the stop signals of this process.
 
-    While nothing is open, a signal ends the process at once. Once `cancel` is set, the first one
-    calls that, in the main thread. A later one has no effect on a server, whose drain has a time
-    limit of its own; any other command ends at once. The exit code is 0 for `serve`, and 128 plus
-    the signal's number for any other command.
+    A signal ends the process at once until `cancel` is set; then the first signal calls `cancel` in
+    the main thread. Later signals have no effect on a server, whose drain has a time limit, and end
+    any other command at once. The exit code is 0 for `serve`, and 128 plus the signal's number for
+    other commands.
     """
 
     def __init__(self, *, serves: bool) -> None:
@@ -34,9 +34,9 @@ class StopSignals:
 
     @classmethod
     def handle(cls) -> "StopSignals":
-        """Handle them from now on. SIGHUP stays ignored where it is: `nohup` asks for that.
+        """Install and return the handler; SIGHUP stays ignored if it is, as `nohup` requires.
 
-        A signal that the parent process has blocked is unblocked: one that waits arrives now.
+        Unblocks signals that the parent process has blocked: pending ones arrive now.
         """
         signals = cls(serves=sys.argv[1:2] == ["serve"])
         for number in STOP_SIGNALS:
@@ -47,12 +47,12 @@ class StopSignals:
 
     @classmethod
     def of_process(cls) -> "StopSignals":
-        """What handles them in this process; one that gets none, where `handle` was not called."""
+        """Return this process's handler; an unused one if `handle` was not called."""
         handler = signal.getsignal(signal.SIGTERM)
         return handler if isinstance(handler, cls) else cls(serves=False)
 
     def unwind(self) -> None:
-        """Let the first signal raise SystemExit in the main thread; a server ends at once."""
+        """Let the first signal raise SystemExit in the main thread, except for a server."""
         if not self._serves:
             self.cancel = self._exit
 
@@ -70,11 +70,11 @@ class StopSignals:
 
 
 def main() -> None:
-    """The command `postcore`: handles stop signals first, and loads everything else after that."""
+    """Run the command `postcore`; handle stop signals before anything else is loaded."""
     signals = StopSignals.handle()
     from service.runtime import standard_streams
 
-    # what is loaded next opens files: libffi keeps one
+    # before further imports, which open files; libffi keeps one open
     standard_streams.open_missing()
     from service.cli import main as cli
 
