@@ -1,5 +1,8 @@
-"""A stand-in for a Bluesky server and the PLC directory, on loopback, for development and tests.
+"""A stand-in for two Bluesky servers and the PLC directory, on loopback, for development and tests.
 
-Measured against the real server (`@atproto/pds`), whose answers it copies to the letter. State is
-in `world`, `accounts` and `sessions`; answers are in `methods`, `xrpc` and `plc`; `server` runs it.
+Its answers copy those of the real server (`@atproto/pds`); tests/conformance compares them.
+
+- State: `accounts`, `world` (one server), `sessions`, `tokens`, `plc` (the directory), `network`.
+- Answers: `xrpc`, `methods`, `body`, `refusals`; `faults` and `breakages` replace them.
+- HTTP: `listener`, `server`, `control`; `sandbox` runs all of it. `cli` and `remote` control it.
 """

@@ -1,4 +1,4 @@
-"""Account: one person's account in the sandbox, with its passwords and its standing."""
+"""Account: an account with its passwords and status; and SEEDS: the accounts at the start."""
 
 import hashlib
 from base64 import b32encode
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """An account's standing, in the words of `com.atproto.sync.getRepoStatus`."""
+    """The status of an account, by its name in `com.atproto.sync.getRepoStatus`."""
 
     ACTIVE = "active"
     DEACTIVATED = "deactivated"
@@ -23,15 +23,15 @@ CHANGES: Mapping[str, str] = {
     "suspend": "Close an account for a while, as moderators do.",
     "deactivate": "Deactivate an account, as its owner does.",
     "activate": "Undo a deactivation.",
-    "tombstone": "End an account's DID in the directory; its server is not told.",
+    "tombstone": "End an account's DID in the directory; its server keeps the account.",
     "migrate": "Move an account to the other server; prints that one's origin.",
 }
-"""What an account can be put through at a word, and what that does."""
+"""The operations on an account that take no argument, with their help texts."""
 
 
 @dataclass(slots=True)
 class AppPassword:
-    """A password made for one app; a privileged one reads direct messages too."""
+    """A password for one app. A privileged one also allows access to direct messages."""
 
     name: str
     password: str = field(repr=False)
@@ -41,7 +41,7 @@ class AppPassword:
 
 @dataclass(slots=True)
 class Account:
-    """An account as its server keeps it. Change it through `World`, which ends sessions with it."""
+    """An account at its server. Change it through `World`, which also ends sessions."""
 
     did: str
     handle: str
@@ -53,16 +53,16 @@ class Account:
 
     @property
     def taken_down(self) -> bool:
-        """Closed by moderators: a suspension is a takedown with an end."""
+        """Closed by moderators. A suspension is a takedown with an end."""
         return self.status in (Status.TAKENDOWN, Status.SUSPENDED)
 
     @property
     def revision(self) -> str:
-        """The repository's revision: the shape of a TID, the same in every run."""
+        """The repository's revision: in the form of a TID, and the same in every run."""
         return "3" + _letters(f"revision {self.did}")[:12]
 
     def app_password(self, password: str) -> AppPassword | None:
-        """The app password that *password* is, unless revoked; compared to the letter."""
+        """Return the app password that equals *password*, unless it is revoked."""
         for candidate in self.app_passwords.values():
             if candidate.password == password and not candidate.revoked:
                 return candidate
@@ -70,10 +70,41 @@ class Account:
 
 
 def did_for(handle: str, turn: int = 0) -> str:
-    """The DID of *handle*'s account, the same in every run; *turn* tells later holders apart."""
+    """Return a DID for *handle*, the same in every run. Later owners have another *turn*."""
     return "did:plc:" + _letters(f"account {turn} {handle}")[:24]
 
 
 def _letters(seed: str) -> str:
     # base32 in lower case is a-z2-7: the alphabet of did:plc, of TIDs and of app passwords
     return b32encode(hashlib.sha256(seed.encode()).digest()).decode().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """An account that the sandbox starts with. Its app password is named "sandbox"."""
+
+    handle: str
+    password: str = field(repr=False)
+    app_password: str = field(repr=False)
+    display_name: str
+    status: Status = Status.ACTIVE
+    privileged: bool = False
+
+
+# fmt: off
+SEEDS = (
+    # the specification's example
+    Seed("user.bsky.social", "correct-horse-battery", "abcd-efgh-ijkl-mnop", "User"),
+    # a main password in the form of an app password
+    Seed("alice.test", "main-pass-word-used", "alic-eapp-pass-word", "Alice"),
+    # a handle that is the owner's own domain
+    Seed("custom.example-domain.com", "a-domain-of-my-own", "cust-omdo-main-pass", "Custom"),
+    # an app password with access to direct messages
+    Seed("privileged.bsky.social", "messages-as-well", "priv-ileg-eapp-pass", "Privileged",
+         privileged=True),
+    Seed("deactivated.bsky.social", "gone-for-a-while", "deac-tiva-teda-pass", "Deactivated",
+         status=Status.DEACTIVATED),
+    Seed("takendown.bsky.social", "closed-by-moderators", "take-ndow-napp-pass", "Taken down",
+         status=Status.TAKENDOWN),
+)
+# fmt: on

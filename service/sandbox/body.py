@@ -1,22 +1,31 @@
-"""Body: the JSON object that a call brings, checked as the real server's lexicon checks it."""
+"""Body: the JSON object in a request, validated like the real server's lexicon."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
-from service.sandbox.field import Field
 from service.sandbox.refusals import InvalidRequest, PayloadTooLarge, UnreadableBody
 
-LARGEST_BODY = 150 * 1024
+MAX_BODY_BYTES = 150 * 1024
 
 _NAMES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A property of a JSON object. *type* is str, bool, int or float."""
+
+    name: str
+    type: type
+    required: bool = False
+
+
 async def read(request: Request, fields: Sequence[Field]) -> dict[str, Any]:
-    """The body of *request*, with *fields* as they should be; raise the refusal that is due."""
-    if not _announced(request):
+    """Return the body of *request* with valid *fields*, and any others; raise Refusal."""
+    if not _is_announced(request):
         raise InvalidRequest("A request body is expected but none was provided")
     encoding = request.headers.get("content-type", "").split(";")[0].strip()
     if not encoding:
@@ -24,24 +33,24 @@ async def read(request: Request, fields: Sequence[Field]) -> dict[str, Any]:
     if encoding != "application/json":
         raise InvalidRequest(f"Wrong request encoding (Content-Type): {encoding}")
     raw = await request.body()
-    if len(raw) > LARGEST_BODY:
-        raise PayloadTooLarge()
-    return checked(_parsed(raw), fields)
+    if len(raw) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+    return checked(_parse(raw), fields)
 
 
 def is_empty(request: Request) -> bool:
-    """Whether *request* brings no body, or one of no length."""
-    return not _announced(request) or request.headers.get("content-length") == "0"
+    """Whether *request* has no body, or one without bytes."""
+    return not _is_announced(request) or request.headers.get("content-length") == "0"
 
 
-def refuse(request: Request) -> None:
-    """Refuse a body where none belongs; an empty one is let pass."""
+def reject(request: Request) -> None:
+    """Raise InvalidRequest if *request* has a body."""
     if not is_empty(request):
         raise InvalidRequest("A request body was provided when none was expected")
 
 
 def checked(body: Any, fields: Sequence[Field]) -> dict[str, Any]:
-    """*body*, if it is an object with *fields* as they should be, whatever else is in it."""
+    """Return *body* if it is an object with valid *fields*; raise InvalidRequest if not."""
     if not isinstance(body, dict):
         raise InvalidRequest(f"Expected object value type (got {_shown(body)}) at $")
     for field in fields:
@@ -55,11 +64,11 @@ def checked(body: Any, fields: Sequence[Field]) -> dict[str, Any]:
     return body
 
 
-def _announced(request: Request) -> bool:
+def _is_announced(request: Request) -> bool:
     return "content-length" in request.headers or "transfer-encoding" in request.headers
 
 
-def _parsed(raw: bytes) -> Any:
+def _parse(raw: bytes) -> Any:
     text = raw.decode("utf-8-sig", "replace")
     first = text.lstrip()[:1]
     if not text:
@@ -69,13 +78,13 @@ def _parsed(raw: bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        # the error's name is the real one; the sentence after it is Python's, not V8's
+        # the error name is the real server's; the message is Python's and not V8's
         raise UnreadableBody(str(error)) from None
 
 
 def _is(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
-        return kind is bool  # to Python, a truth value is a number too
+        return kind is bool  # bool is a subclass of int
     return isinstance(value, int | float if kind is float else kind)
 
 
@@ -83,11 +92,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         value = value if len(value) < 48 else value[:47] + "…"
     elif isinstance(value, list):
-        return f"[{_listed([_shown(each) for each in value])}]"
+        return f"[{_abridged([_shown(each) for each in value])}]"
     elif isinstance(value, dict):
-        return f"{{{_listed([f'{json.dumps(key)}: ...' for key in value])}}}"
+        return f"{{{_abridged([f'{json.dumps(key)}: ...' for key in value])}}}"
     return json.dumps(value, ensure_ascii=False)
 
 
-def _listed(shown: list[str]) -> str:
-    return ", ".join(shown[:2] + ["..."] * (len(shown) > 2))
+def _abridged(parts: list[str]) -> str:
+    return ", ".join(parts[:2] + ["..."] * (len(parts) > 2))

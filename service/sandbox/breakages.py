@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.sandbox.call import Call, Gone
-from service.sandbox.fault import Fault
+from service.sandbox.faults import Fault
 from service.sandbox.world import World
 
 EVERY = "all"
@@ -15,28 +15,28 @@ EVERY = "all"
 
 @dataclass(eq=False, slots=True)
 class Breakage:
-    """*fault*, for a method (or `all`), an account's DID (None: all), and the next *left* calls
-    (None: until it is mended)."""
+    """*fault* in force for a method (or `all`), an account's DID (None: all accounts), and the next
+    *left* calls (None: until it is mended)."""
 
     number: int
     fault: Fault
     method: str
     account: str | None
     left: int | None
-    _under_way: set[Call] = field(default_factory=set)
+    _calls: set[Call] = field(default_factory=set)
 
     @property
     def held_up(self) -> int:
-        """How many calls it is answering."""
-        return len(self._under_way)
+        """The number of calls in progress that it answers."""
+        return len(self._calls)
 
     @property
     def in_force(self) -> bool:
-        """Whether it may answer a call yet, or is about to."""
+        """Whether it may answer another call, or still answers one."""
         return self.left != 0 or self.held_up > 0
 
-    def concerns(self, call: Call) -> bool:
-        """Whether it is for *call* to be answered by."""
+    def matches(self, call: Call) -> bool:
+        """Whether it may answer *call*."""
         return (
             self.left != 0
             and self.method in (EVERY, call.method)
@@ -44,35 +44,35 @@ class Breakage:
         )
 
     async def answer(self, call: Call) -> None:
-        """Answer *call*; raises Gone when its caller hangs up first."""
+        """Answer *call*; raise Gone if the caller disconnects first."""
         with self._counted(call):
             await self.fault.play(call)
 
     def mend(self) -> None:
-        """Let the calls that wait go on."""
+        """End it, and let calls that wait continue."""
         self.left = 0
-        for call in self._under_way:
+        for call in self._calls:
             call.mended.set()
 
     @contextmanager
     def _counted(self, call: Call) -> Iterator[None]:
         if self.left is not None:
             self.left -= 1
-        self._under_way.add(call)
+        self._calls.add(call)
         try:
             yield
         finally:
-            self._under_way.discard(call)
+            self._calls.discard(call)
 
 
 class Breakages:
-    """The breakages in force. Where several concern a call, the latest answers it."""
+    """The breakages in force. If several match a call, the latest answers it."""
 
     def __init__(self) -> None:
         self._all: list[Breakage] = []
 
     def __iter__(self) -> Iterator[Breakage]:
-        """Those in force, oldest first."""
+        """Iterate over the breakages in force, oldest first."""
         self._all = [each for each in self._all if each.in_force]
         return iter(list(self._all))
 
@@ -84,9 +84,9 @@ class Breakages:
         account: str | None = None,
         calls: int | None = None,
     ) -> Breakage:
-        """Put *fault* in force. *method* is such as createSession; *account* a DID.
+        """Put *fault* in force. *method* is such as createSession; *account* is a DID.
 
-        Numbers go on from the highest in force, as a shell's jobs do.
+        Its number is one more than the highest in force, as for the jobs of a shell.
         """
         number = max((each.number for each in self), default=0) + 1
         breakage = Breakage(number, fault, method, account, calls)
@@ -94,7 +94,7 @@ class Breakages:
         return breakage
 
     def clear(self, number: int | None = None) -> None:
-        """Mend one breakage, or all; KeyError if there is none of that number."""
+        """Mend one breakage, or all; raise KeyError if none has that number."""
         chosen = [each for each in self if number in (None, each.number)]
         if number is not None and not chosen:
             raise KeyError(number)
@@ -102,12 +102,12 @@ class Breakages:
             each.mend()
 
     def find(self, call: Call) -> Breakage | None:
-        """The one that is to answer *call*."""
-        return next((each for each in reversed(list(self)) if each.concerns(call)), None)
+        """Return the breakage that answers *call*, if any."""
+        return next((each for each in reversed(list(self)) if each.matches(call)), None)
 
 
 class Breakable:
-    """An ASGI application around another, whose calls *breakages* answer where they are to."""
+    """An ASGI application that wraps another: *breakages* answer the calls that they match."""
 
     def __init__(self, application: ASGIApp, breakages: Breakages, world: World) -> None:
         self._application = application
@@ -122,6 +122,6 @@ class Breakable:
         try:
             await call.read()
             breakage = self._breakages.find(call)
-            await (breakage.answer(call) if breakage else call.pass_on())
+            await (breakage.answer(call) if breakage else call.forward())
         except Gone:
             return

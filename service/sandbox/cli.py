@@ -1,4 +1,4 @@
-"""The commands `postcore sandbox …`: each turns a switch of the sandbox that runs here."""
+"""The commands `postcore sandbox …`: each sends requests to the sandbox that runs here."""
 
 import sys
 from collections.abc import Callable
@@ -7,21 +7,20 @@ from typing import Any
 import click
 
 from service.sandbox.accounts import CHANGES
-from service.sandbox.fault import Fault, settings_of
-from service.sandbox.faults import FAULTS
+from service.sandbox.faults import FAULTS, Fault, settings_of
 from service.sandbox.remote import NoSandbox, Refused, Remote
 
 ACCOUNT = click.argument("account")
 FROM_INPUT = click.option(
-    "--password-stdin", is_flag=True, help="Read it from standard input, rather than make it up."
+    "--password-stdin", is_flag=True, help="Read it from standard input instead of generating it."
 )
 
 sandbox = click.Group("sandbox")
 
 
 def ask(verb: str, *path: str, **given: object) -> dict[str, Any]:
-    """What the running sandbox says; a fault is one sentence and exit code 1."""
-    # found out only now, so that help needs no settings
+    """Send a request to the running sandbox; on failure, exit with a sentence and code 1."""
+    # read late, so that help needs no settings
     address: Callable[[], str] = click.get_current_context().obj
     try:
         return Remote(address()).ask(verb, *path, **given)
@@ -29,13 +28,13 @@ def ask(verb: str, *path: str, **given: object) -> dict[str, Any]:
         raise click.ClickException(str(error)) from None
 
 
-def tell(sentence: str) -> None:
+def report(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
-def from_input(wanted: bool) -> str | None:
-    """The next line of standard input, if it is *wanted*."""
-    if not wanted:
+def from_input(is_wanted: bool) -> str | None:
+    """Return the next line of standard input, if *is_wanted*; exit if it is empty."""
+    if not is_wanted:
         return None
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
@@ -45,7 +44,7 @@ def from_input(wanted: bool) -> str | None:
 
 @sandbox.group()
 def accounts() -> None:
-    """The accounts, wherever they live now."""
+    """The accounts at both servers."""
 
 
 @accounts.command("list")
@@ -73,7 +72,7 @@ def list_accounts() -> None:
 def create_account(
     handle: str, email: str | None, password_stdin: bool, app_password_stdin: bool
 ) -> None:
-    """Make an account; prints its app password."""
+    """Create an account; prints its app password."""
     password, app_password = from_input(password_stdin), from_input(app_password_stdin)
     made = ask(
         "POST",
@@ -83,7 +82,7 @@ def create_account(
         password=password,
         appPassword=app_password,
     )
-    tell(f"made {made['handle']}, {made['did']}; its main password is {made['password']}")
+    report(f"made {made['handle']}, {made['did']}; its main password is {made['password']}")
     click.echo(made["appPasswords"][0]["password"])
 
 
@@ -92,7 +91,7 @@ def create_account(
 def delete_account(account: str) -> None:
     """Delete an account; the directory keeps its document."""
     ask("DELETE", "accounts", account)
-    tell(f"deleted {account}")
+    report(f"deleted {account}")
 
 
 @sandbox.group("app-passwords")
@@ -103,12 +102,12 @@ def app_passwords() -> None:
 @app_passwords.command("create")
 @ACCOUNT
 @click.option("--name", help="Default: sandbox, or the first of sandbox-1, -2 … that is free.")
-@click.option("--privileged", is_flag=True, help="One that reads direct messages too.")
+@click.option("--privileged", is_flag=True, help="With access to direct messages.")
 @FROM_INPUT
 def create_app_password(
     account: str, name: str | None, privileged: bool, password_stdin: bool
 ) -> None:
-    """Make an app password; prints it."""
+    """Create an app password; prints it."""
     made = ask(
         "POST",
         "accounts",
@@ -118,7 +117,7 @@ def create_app_password(
         privileged=privileged,
         password=from_input(password_stdin),
     )
-    tell(f"made the app password {made['name']} of {account}")
+    report(f"made the app password {made['name']} of {account}")
     click.echo(made["password"])
 
 
@@ -128,7 +127,7 @@ def create_app_password(
 def revoke_app_password(account: str, name: str) -> None:
     """Revoke an app password by its name (default: sandbox), which ends its sessions."""
     ask("DELETE", "accounts", account, "app-passwords", name)
-    tell(f"revoked the app password {name} of {account}")
+    report(f"revoked the app password {name} of {account}")
 
 
 @sandbox.command("change-password")
@@ -144,29 +143,29 @@ def change_password(account: str, password_stdin: bool) -> None:
 @ACCOUNT
 @click.argument("handle")
 def rename(account: str, handle: str) -> None:
-    """Give an account another handle, at its server and in the directory."""
+    """Change the handle of an account, at its server and in the directory."""
     renamed = ask("POST", "accounts", account, "rename", handle=handle)
-    tell(f"{account} is now {renamed['handle']}")
+    report(f"{account} is now {renamed['handle']}")
 
 
-def _plain(switch: str) -> click.Command:
-    def turn(account: str) -> None:
-        turned = ask("POST", "accounts", account, switch)
-        if switch == "migrate":
-            tell(f"{turned['handle']} moved; its app passwords stayed behind")
-            click.echo(turned["server"])
+def _change(change: str) -> click.Command:
+    def run(account: str) -> None:
+        changed = ask("POST", "accounts", account, change)
+        if change == "migrate":
+            report(f"{changed['handle']} moved; its app passwords stayed behind")
+            click.echo(changed["server"])
         else:
-            status = "tombstoned" if turned["tombstoned"] else turned["status"]
-            tell(f"{turned['handle']} is now {status}")
+            status = "tombstoned" if changed["tombstoned"] else changed["status"]
+            report(f"{changed['handle']} is now {status}")
 
     return click.Command(
-        switch, callback=turn, params=[click.Argument(["account"])], help=CHANGES[switch]
+        change, callback=run, params=[click.Argument(["account"])], help=CHANGES[change]
     )
 
 
 @sandbox.group("break")
 def break_() -> None:
-    """Let calls fail in one of many ways, until `mend`.
+    """Make calls fail in one of many ways, until `mend`.
 
     METHOD is the last part of an XRPC method's name, such as createSession or resolveHandle; plc
     for the directory; or all. Prints the fault's number.
@@ -177,13 +176,13 @@ def _break(kind: type[Fault]) -> click.Command:
     def put_in_force(method: str, **given: object) -> None:
         made = ask("POST", "faults", kind=kind.name, method=method, **given)
         times = "until it is mended" if made["calls"] is None else f"times {made['calls']}"
-        tell(f"{kind.name} on {made['method']}, {times}")
+        report(f"{kind.name} on {made['method']}, {times}")
         click.echo(made["number"])
 
     params: list[click.Parameter] = [
         click.Argument(["method"]),
-        click.Option(["--account"], help="For this account alone."),
-        click.Option(["--calls"], type=int, help="For so many calls alone."),
+        click.Option(["--account"], help="For this account only."),
+        click.Option(["--calls"], type=int, help="For this number of calls only."),
     ]
     params += [
         click.Option([f"--{each.name}"], type=each.type, required=each.required)
@@ -195,9 +194,9 @@ def _break(kind: type[Fault]) -> click.Command:
 @sandbox.command()
 @click.argument("number", type=int, required=False)
 def mend(number: int | None) -> None:
-    """Mend the fault of this number, or all; calls that hang then go on."""
+    """Mend the fault with this number, or all; calls that hang then continue."""
     ask("DELETE", "faults", *([] if number is None else [str(number)]))
-    tell("mended")
+    report("mended")
 
 
 @sandbox.command()
@@ -212,12 +211,12 @@ def faults() -> None:
 
 @sandbox.command()
 @click.argument("method", required=False)
-@click.option("--reset", is_flag=True, help="Count from nought again.")
+@click.option("--reset", is_flag=True, help="Set the counts to zero.")
 def counts(method: str | None, reset: bool) -> None:
-    """Print how often each method was called, or how often METHOD was, alone."""
+    """Print the number of calls of each method, or of METHOD."""
     if reset:
         ask("DELETE", "counts")
-        tell("counting from nought")
+        report("counting from nought")
         return
     methods = ask("GET", "counts")["methods"]
     if method is not None:
@@ -229,12 +228,12 @@ def counts(method: str | None, reset: bool) -> None:
 
 @sandbox.command()
 def reset() -> None:
-    """Begin anew: the accounts of the seed, nothing broken, and no calls counted."""
+    """Restore the accounts at the start, mend all faults, and set the counts to zero."""
     ask("POST", "reset")
-    tell("everything is as at the start")
+    report("everything is as at the start")
 
 
-for _switch in CHANGES:
-    sandbox.add_command(_plain(_switch))
+for _name in CHANGES:
+    sandbox.add_command(_change(_name))
 for _kind in FAULTS.values():
     break_.add_command(_break(_kind))

@@ -1,4 +1,4 @@
-"""Listener: an application, served on a port of this machine, in the running event loop."""
+"""Listener: serves an ASGI application on a loopback port, in the running event loop."""
 
 import asyncio
 import contextlib
@@ -12,18 +12,18 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# the real server's, in seconds
-KEEP_ALIVE = 90
+KEEP_ALIVE_SECONDS = 90
+"""As the real server."""
 
 
 class AddressTaken(Exception):
-    """An address cannot be listened on; its text is a sentence for the operator."""
+    """The address is in use. The text is a sentence for the operator."""
 
 
 class Listener:
-    """One start of *application*: HTTP/1.1, without signals, logs or output.
+    """Serves *application* over HTTP/1.1, without signals, logs or output.
 
-    Its scope's state holds `hang_up`, which breaks the connection off, as a crash would.
+    The scope's state has `reset`, which resets the connection, as a crash does.
     """
 
     def __init__(self, application: ASGIApp, listening: socket.socket) -> None:
@@ -39,7 +39,7 @@ class Listener:
             ws="none",
             lifespan="off",
             log_config=None,
-            timeout_keep_alive=KEEP_ALIVE,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         config.load()
         self._server = uvicorn.Server(config)
@@ -48,24 +48,24 @@ class Listener:
 
     @classmethod
     async def start(cls, application: ASGIApp, host: str, port: int) -> "Listener":
-        """Listen; 0 picks a free port. ValueError off loopback, OSError if the port is taken."""
+        """Listen. Port 0: any free one. Raises ValueError off loopback, and OSError if taken."""
         if not ip_address(host).is_loopback:
             raise ValueError(f"the sandbox serves loopback addresses only, not {host}")
         listener = cls(application, _listen(host, port))
-        # not serve(), which takes over the process's signals; the main loop keeps the Date header
+        # not serve(), which installs signal handlers; the main loop updates the Date header
         await listener._server.startup(sockets=[listener._socket])
         listener._clock = asyncio.create_task(listener._server.main_loop())
         return listener
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # a caller who hangs up, and stop(), which cuts the connection before it cancels the call,
-        # leave nobody to answer: uvicorn would log either as a crash
+        # the caller disconnected, or stop() aborted the connection and cancelled the call; uvicorn
+        # logs either as a crash
         with contextlib.suppress(ClientDisconnect, asyncio.CancelledError):
             await self._application(scope, receive, send)
 
     async def stop(self) -> None:
-        """Close every connection at once, calls under way included."""
-        # not shutdown(), which waits for calls under way, and a tenth of a second at the least
+        """Close every connection at once, with calls in progress."""
+        # not shutdown(), which waits for calls in progress, and at least 0.1 s
         for listening in self._server.servers:
             listening.close()
         state = self._server.server_state
@@ -80,14 +80,14 @@ class Listener:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """What *address* (HOST:PORT) names; ValueError where it is none."""
+    """Split *address* (HOST:PORT); raise ValueError if it is invalid."""
     host, _, port = address.rpartition(":")
     return "127.0.0.1" if host == "localhost" else host.strip("[]"), int(port)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # the protocol is named because asyncio sets TCP_NODELAY only then: 40 ms a call, otherwise
+    # asyncio sets TCP_NODELAY only if the protocol is given: without it, calls take 40 ms more
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,15 +99,15 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 class _Quiet(H11Protocol):
-    """HTTP/1.1 without an access log, whatever handlers the process's loggers have."""
+    """HTTP/1.1 without an access log, even if the process's loggers have handlers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
-        self.app_state = {**self.app_state, "hang_up": self._hang_up}
+        self.app_state = {**self.app_state, "reset": self._reset}
 
-    def _hang_up(self) -> None:
-        # no time to linger: the caller gets a reset, not an end
+    def _reset(self) -> None:
+        # linger 0: the close sends RST and not FIN
         linger = struct.pack("ii", 1, 0)
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, linger

@@ -1,4 +1,4 @@
-"""Methods: what the server answers to each XRPC method that it knows."""
+"""Methods: the XRPC methods of a server."""
 
 import asyncio
 import base64
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from service.sandbox import body
 from service.sandbox.accounts import Account, Status
-from service.sandbox.field import Field
+from service.sandbox.body import Field
 from service.sandbox.plc import Directory
 from service.sandbox.refusals import (
     AuthenticationRequired,
@@ -28,7 +28,8 @@ from service.sandbox.tokens import Tokens, unveiled
 from service.sandbox.world import World
 from service.sandbox.xrpc import Method
 
-LONGEST_PASSWORD = 512
+MAX_PASSWORD_UNITS = 512
+"""In UTF-16 code units, as JavaScript counts."""
 _PROFILE = "app.bsky.actor.profile"
 OWN_DOMAINS = (".test", ".bsky.social")
 
@@ -52,28 +53,27 @@ _RECORD = {
     "rkey": re.compile(r"(?!\.\.?\Z)[a-zA-Z0-9_~.:-]{1,512}"),
 }
 
-Answer = Mapping[str, object]
+Reply = Mapping[str, object]
 
 
 class Methods:
-    """The answers out of *world*; documents come from *directory*."""
+    """The methods of the server with the accounts of *world*. *directory* has the documents."""
 
     def __init__(self, world: World, directory: Directory) -> None:
         self._world = world
         self._directory = directory
 
     def table(self) -> Mapping[str, Method]:
-        """Every method by its name in the path."""
+        """Return every method by its name in the path."""
         return {
             name: Method(verb, partial(answer, self), authorized)
             for name, (verb, answer, authorized) in METHODS.items()
         }
 
-    async def create_session(self, request: Request) -> Answer:
-        """Log in with a password: the account's main one or an app password."""
+    async def create_session(self, request: Request) -> Reply:
+        """Log in with the main password or an app password."""
         login = await body.read(request, _LOGIN)
-        # counted as JavaScript counts, in UTF-16 units
-        if len(login["password"].encode("utf-16-le", "surrogatepass")) > 2 * LONGEST_PASSWORD:
+        if len(login["password"].encode("utf-16-le", "surrogatepass")) > 2 * MAX_PASSWORD_UNITS:
             raise AuthenticationRequired("Password too long. Consider resetting your password.")
         try:
             account, tokens = self._world.log_in(
@@ -82,33 +82,33 @@ class Methods:
                 allow_takendown=login.get("allowTakendown", False),
             )
         finally:
-            # a refused login takes as long as a good one, so that timing tells nothing
+            # a rejected login takes as long as an accepted one: timing reveals nothing
             await asyncio.sleep(self._world.login_wait)
         return self._session(account, tokens)
 
-    async def refresh_session(self, request: Request) -> Answer:
-        """Trade a refresh token for the next pair."""
+    async def refresh_session(self, request: Request) -> Reply:
+        """Exchange a refresh token for the next pair of tokens."""
         token = _bearer(request)
-        body.refuse(request)
+        body.reject(request)
         account, tokens = self._world.refresh(unveiled(token))
-        # a session that was opened without JWTs goes on without them
+        # a session with opaque tokens keeps opaque tokens
         return self._session(account, tokens if unveiled(token) == token else tokens.veiled())
 
-    async def get_session(self, request: Request) -> Answer:
-        """Tell whose access token this is."""
-        token = _bearer(request, refused="Unexpected authorization type")
-        body.refuse(request)
+    async def get_session(self, request: Request) -> Reply:
+        """Return the account of an access token."""
+        token = _bearer(request, error="Unexpected authorization type")
+        body.reject(request)
         return self._session(self._world.read(unveiled(token)))
 
     async def delete_session(self, request: Request) -> None:
         """End the session of a refresh token."""
         token = _bearer(request)
-        body.refuse(request)
+        body.reject(request)
         self._world.log_out(unveiled(token))
 
-    async def describe_server(self, request: Request) -> Answer:
-        """Tell what kind of server this is."""
-        body.refuse(request)
+    async def describe_server(self, request: Request) -> Reply:
+        """Return the description of the server."""
+        body.reject(request)
         return {
             "did": SERVER_DID,
             "availableUserDomains": list(OWN_DOMAINS),
@@ -117,8 +117,8 @@ class Methods:
             "contact": {},
         }
 
-    async def resolve_handle(self, request: Request) -> Answer:
-        """Tell the DID of an active account here, or what DNS would tell of any other handle."""
+    async def resolve_handle(self, request: Request) -> Reply:
+        """Return the DID of an active account here, or what DNS would return for other handles."""
         handle = _parameter(request, "handle", HANDLE).lower()
         account = self._world.find(handle)
         if account and account.status is Status.ACTIVE:
@@ -129,32 +129,32 @@ class Methods:
             raise InvalidRequest("Unable to resolve handle")
         return {"did": did}
 
-    async def get_repo_status(self, request: Request) -> Answer:
-        """Tell an account's standing, to anyone."""
+    async def get_repo_status(self, request: Request) -> Reply:
+        """Return the status of an account."""
         did = _parameter(request, "did", _DID)
         account = self._world.find(did)
         if account is None:
             raise RepoNotFound(f"Could not find repo for DID: {did}")
-        status = _standing(account)
+        status = _status(account)
         return {"did": did, **status} | ({"rev": account.revision} if status["active"] else {})
 
-    async def get_record(self, request: Request) -> Answer:
-        """Tell a record to anyone. The one there is here is where an account shows its name."""
-        asked = {name: _parameter(request, name, shape) for name, shape in _RECORD.items()}
-        account = self._world.find(asked["repo"])
+    async def get_record(self, request: Request) -> Reply:
+        """Return a record. The only one is the profile of an account with a display name."""
+        given = {name: _parameter(request, name, shape) for name, shape in _RECORD.items()}
+        account = self._world.find(given["repo"])
         if account is None or account.status is not Status.ACTIVE:
             raise InvalidRequest("Could not locate record")
-        where = f"at://{account.did}/{asked['collection']}/{asked['rkey']}"
+        where = f"at://{account.did}/{given['collection']}/{given['rkey']}"
         if not account.display_name or not where.endswith(f"/{_PROFILE}/self"):
             raise RecordNotFound(f"Could not locate record: {where}")
         value = {"$type": _PROFILE, "displayName": account.display_name}
         return {"uri": where, "cid": cid_of(value), "value": value}
 
-    async def health(self, request: Request) -> Answer:
-        """Tell that the server runs."""
+    async def health(self, request: Request) -> Reply:
+        """Return the version: the server runs."""
         return {"version": "sandbox"}
 
-    def _session(self, account: Account, tokens: Tokens | None = None) -> Answer:
+    def _session(self, account: Account, tokens: Tokens | None = None) -> Reply:
         pair = {"accessJwt": tokens.access, "refreshJwt": tokens.refresh} if tokens else {}
         document = self._directory.document(account.did)
         return {
@@ -164,11 +164,11 @@ class Methods:
             "handle": account.handle,
             "email": account.email,
             "emailConfirmed": False,
-            **_standing(account),
+            **_status(account),
         }
 
 
-METHODS: Mapping[str, tuple[str, Callable[[Methods, Request], Awaitable[Answer | None]], bool]] = {
+METHODS: Mapping[str, tuple[str, Callable[[Methods, Request], Awaitable[Reply | None]], bool]] = {
     "_health": ("GET", Methods.health, False),
     "com.atproto.identity.resolveHandle": ("GET", Methods.resolve_handle, False),
     "com.atproto.server.createSession": ("POST", Methods.create_session, False),
@@ -179,23 +179,26 @@ METHODS: Mapping[str, tuple[str, Callable[[Methods, Request], Awaitable[Answer |
     "com.atproto.repo.getRecord": ("GET", Methods.get_record, False),
     "com.atproto.sync.getRepoStatus": ("GET", Methods.get_repo_status, False),
 }
-"""By name: the verb, the answer, and whether a token is asked for."""
+"""By name: HTTP method, function, and whether it requires a token."""
 
 
 def cid_of(value: Mapping[str, object]) -> str:
-    """Looks like the real one, and changes with *value*; nobody can verify it."""
+    """Return a text in the form of a CID that depends on *value*. It is not the real CID."""
     digest = b"\x01\x71\x12\x20" + sha256(json.dumps(value).encode()).digest()
     return "b" + base64.b32encode(digest).decode().lower().rstrip("=")
 
 
-def _standing(account: Account) -> dict[str, object]:
+def _status(account: Account) -> dict[str, object]:
     if account.status is Status.ACTIVE:
         return {"active": True}
     return {"active": False, "status": account.status.value}
 
 
-def _bearer(request: Request, *, refused: str | None = None) -> str:
-    """The bearer token; another known scheme is *refused* with those words, or as none at all."""
+def _bearer(request: Request, *, error: str = "") -> str:
+    """Return the bearer token; raise InvalidToken, or AuthMissing.
+
+    *error*: the message of InvalidToken for another known scheme. Empty: raise AuthMissing instead.
+    """
     authorization = request.headers.get("authorization", "")
     if not authorization:
         raise AuthMissing()
@@ -206,12 +209,12 @@ def _bearer(request: Request, *, refused: str | None = None) -> str:
         return rest[0]
     if scheme.upper() not in ("BASIC", "DPOP"):
         raise InvalidToken(f"Unsupported authorization type: {scheme}")
-    raise InvalidToken(refused) if refused else AuthMissing()
+    raise InvalidToken(error) if error else AuthMissing()
 
 
 def _parameter(request: Request, name: str, shape: re.Pattern[str]) -> str:
     values = request.query_params.getlist(name)
     if len(values) != 1 or not shape.fullmatch(values[0]):
-        # a 400 is meant, but two of the real server's libraries disagree, and it answers this
+        # the real server intends a 400, but two of its libraries disagree, and it answers this
         raise InternalServerError()
     return values[0]

@@ -1,4 +1,4 @@
-"""Network: two servers and the directory between them, and every switch that they have."""
+"""Network: the state of two servers and their directory, and the operations on it."""
 
 import secrets
 import time
@@ -7,10 +7,10 @@ from itertools import count
 
 from service.sandbox.accounts import Account, Status
 from service.sandbox.breakages import EVERY, Breakage, Breakages
-from service.sandbox.fault import Fault
-from service.sandbox.ledger import Ledger
+from service.sandbox.faults import Fault
 from service.sandbox.methods import HANDLE, METHODS
-from service.sandbox.mistakes import (
+from service.sandbox.plc import Ledger
+from service.sandbox.refusals import (
     InvalidValue,
     Taken,
     UnknownAccount,
@@ -19,19 +19,18 @@ from service.sandbox.mistakes import (
     UnknownMethod,
     WrongState,
 )
-from service.sandbox.seed import plant
-from service.sandbox.world import World
+from service.sandbox.world import World, plant
 
-# not SIGNING_SECRET: a session of one server is none at the other
+# not SIGNING_SECRET: each server rejects the sessions of the other
 SECOND_SECRET = b"postcore sandbox: the second server's, worth as little"
-USUAL_NAME = "sandbox"
+DEFAULT_NAME = "sandbox"
 
 
 class Network:
-    """A world to begin with, a second one to move to, and what is broken in both.
+    """The world of each server, and the breakages of both.
 
-    Accounts are named by handle, DID or e-mail address, and changed where they live now. Every
-    switch raises a Refusal with a sentence where it does not turn.
+    Operations take an account's handle, DID or e-mail address, change it at its current server, and
+    raise a Refusal if they fail.
     """
 
     def __init__(self, *, now: Callable[[], float] = time.time, login_wait: float = 0.0) -> None:
@@ -44,42 +43,42 @@ class Network:
         plant(self.first)
 
     def reset(self) -> None:
-        """Begin anew, as a new start would: the accounts of the seed, and nothing broken."""
+        """Restore the state at the start: the accounts of SEEDS, and no breakages."""
         self.breakages.clear()
         for clearable in (self.ledger, self.first, self.second):
             clearable.clear()
         plant(self.first)
 
     def accounts(self) -> Iterator[Account]:
-        """Every account, where it lives now."""
+        """Yield every account, as at its current server."""
         for world in (self.first, self.second):
             for account in world.accounts():
                 if self.world_of(account) is world:
                     yield account
 
     def account(self, name: str) -> Account:
-        """The account of that handle, DID or e-mail address; raises UnknownAccount."""
+        """Return the account of a handle, DID or e-mail address; raise UnknownAccount."""
         for account in self.accounts():
             if name.lower() in (account.did, account.handle, account.email):
                 return account
         raise UnknownAccount(name)
 
     def world_of(self, account: Account) -> World:
-        """Where *account* lives."""
+        """Return the world of the account's current server."""
         home = self.ledger[account.did].home
         return self.first if home is self.first.home else self.second
 
     def create(
         self, handle: str, *, password: str = "", app_password: str = "", email: str = ""
     ) -> Account:
-        """A new account at the first server, with an app password; passwords are made up."""
+        """Create an account at the first server, with an app password; generate missing values."""
         self._require_free(handle)
         password = password or secrets.token_urlsafe(12)
         try:
             account = self.first.create(handle, password, email=email or None)
         except ValueError as error:
             raise Taken(str(error)) from None
-        self.first.add_app_password(account.did, USUAL_NAME, app_password or None)
+        self.first.add_app_password(account.did, DEFAULT_NAME, app_password or None)
         return account
 
     def delete(self, name: str) -> None:
@@ -90,9 +89,9 @@ class Network:
     def create_app_password(
         self, name: str, *, called: str = "", password: str = "", privileged: bool = False
     ) -> tuple[str, str]:
-        """A new app password, as its name and itself; both are made up where not given."""
+        """Create an app password; return its name and itself. Generates missing values."""
         account = self.account(name)
-        names = (f"{USUAL_NAME}-{number}" if number else USUAL_NAME for number in count())
+        names = (f"{DEFAULT_NAME}-{number}" if number else DEFAULT_NAME for number in count())
         called = called or next(each for each in names if each not in account.app_passwords)
         try:
             password = self.world_of(account).add_app_password(
@@ -103,14 +102,14 @@ class Network:
         return called, password
 
     def revoke_app_password(self, name: str, called: str) -> None:
-        """End an app password and its sessions."""
+        """Revoke an app password and end its sessions."""
         account = self.account(name)
         if called not in account.app_passwords or account.app_passwords[called].revoked:
             raise UnknownAppPassword(account.handle, called)
         self.world_of(account).revoke_app_password(account.did, called)
 
     def change_password(self, name: str, password: str = "") -> str:
-        """Change the main password, to a made-up one where none is given, and return it."""
+        """Change the main password, by default to a generated one, and return it."""
         account = self.account(name)
         password = password or secrets.token_urlsafe(12)
         self.world_of(account).change_password(account.did, password)
@@ -137,22 +136,22 @@ class Network:
         self._change(name, Status.ACTIVE, Status.DEACTIVATED)
 
     def tombstone(self, name: str) -> None:
-        """End the DID in the directory; the server is not told."""
+        """Tombstone the DID in the directory. The account at its server is unchanged."""
         account = self.account(name)
         self.world_of(account).tombstone(account.did)
 
     def rename(self, name: str, handle: str) -> None:
-        """Give the account another handle, at its server and in the directory."""
+        """Change the handle, at the server and in the directory."""
         account = self._not_tombstoned(name)
         self._require_free(handle, to=account.did)
         if account.handle != handle.lower():
             self.world_of(account).rename(account.did, handle)
 
     def migrate(self, name: str) -> str:
-        """Move the account to the other server, whose origin is returned.
+        """Move the account to the other server; return that server's origin.
 
-        Its main password goes with it; app passwords and sessions do not. Where it was, it stays
-        behind deactivated, and its old app passwords still open sessions that say so.
+        The main password moves; app passwords and sessions do not. The old server keeps the account
+        as deactivated, and its app passwords still open sessions there, with that status.
         """
         account = self._not_tombstoned(name)
         old = self.world_of(account)
@@ -177,7 +176,7 @@ class Network:
         return self.breakages.add(fault, method=short, account=did, calls=calls)
 
     def mend(self, number: int | None = None) -> None:
-        """Undo what `break_` did: once, by its number, or all of it."""
+        """Mend the breakage with that number, or all."""
         try:
             self.breakages.clear(number)
         except KeyError:

@@ -1,29 +1,29 @@
-"""Remote: the control surface of a sandbox that runs in another process."""
+"""Remote: a client of the control surface of a sandbox in another process."""
 
 import json
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote
 
-PATIENCE = 10
+TIMEOUT_SECONDS = 10
 
 
 class NoSandbox(Exception):
-    """Nobody answers there, or somebody else does; its text is a sentence."""
+    """No sandbox answers at the address. The text is a sentence for the operator."""
 
 
 class Refused(Exception):
-    """The switch does not turn; its text is the sandbox's own sentence."""
+    """The sandbox rejected the request. The text is its message."""
 
 
 class Remote:
-    """Turns switches at *address* (HOST:PORT)."""
+    """Sends requests to *address* (HOST:PORT)."""
 
     def __init__(self, address: str) -> None:
         self._address = address
 
     def ask(self, verb: str, *path: str, **given: object) -> dict[str, Any]:
-        """What a switch says to what is *given* and not None; raises NoSandbox or Refused."""
+        """Send the *given* fields that are not None; raise NoSandbox or Refused."""
         body = {name: value for name, value in given.items() if value is not None}
         status, answer = self._send(
             verb, "/" + "/".join(quote(part, "", errors="replace") for part in path), body
@@ -34,7 +34,7 @@ class Remote:
 
     def _send(self, verb: str, path: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
         host, _, port = self._address.rpartition(":")
-        connection = HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE)
+        connection = HTTPConnection(host.strip("[]"), int(port), timeout=TIMEOUT_SECONDS)
         try:
             connection.request(
                 verb,

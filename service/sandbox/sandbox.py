@@ -1,4 +1,4 @@
-"""Sandbox: all of it, running: two servers, their directory, and the control surface."""
+"""Sandbox: two running servers, their directory, and the control surface."""
 
 from collections.abc import Awaitable, Callable
 from typing import Self
@@ -10,7 +10,7 @@ from service.sandbox.server import SandboxServer
 
 
 class Sandbox:
-    """Started and stopped as one. `first` has the accounts of the seed, `second` is to move to.
+    """Starts and stops all parts together. Accounts start at `first`, and can move to `second`.
 
     async with Sandbox() as sandbox:
         sandbox.network.migrate("alice.test")
@@ -25,7 +25,7 @@ class Sandbox:
     async def start(
         self, address: str = "127.0.0.1:0", control_address: str = "127.0.0.1:0"
     ) -> None:
-        """Listen on these (HOST:PORT, port 0: any), and on a free port for the second server.
+        """Listen on both addresses (HOST:PORT, 0: any free port). The second server picks a port.
 
         Raises AddressTaken, or ValueError off loopback.
         """
@@ -39,7 +39,7 @@ class Sandbox:
             raise
 
     async def stop(self) -> None:
-        """Close every connection at once, calls under way included; again does nothing."""
+        """Close every connection at once, with calls in progress. Idempotent."""
         for part in (self.control, self.second, self.first):
             await part.stop()
 

@@ -1,8 +1,8 @@
-"""Session: a login that can be refreshed, and Sessions: those of one world.
+"""Sessions: logins that can be refreshed.
 
-Tokens are signed with a lasting secret, so that one of an earlier run of the process is good in
-this one, unless the password behind it has been revoked meanwhile. A refresh token's id therefore
-carries a mark of the password that opened its session; it looks as random as the real server's.
+Tokens are signed with a constant secret, so tokens of an earlier process stay valid unless the app
+password was revoked since. For that, the id of a refresh token contains a hash of the app
+password's name; it looks as random as the real server's.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from service.sandbox.tokens import ACCESS, REFRESH, Tokens, sign, verify
 
 SERVER_DID = "did:web:localhost"
 
-ACCESS_LIFE = 120 * 60
-REFRESH_LIFE = 90 * 24 * 3600
-REFRESH_GRACE = 2 * 3600
+ACCESS_SECONDS = 120 * 60
+REFRESH_SECONDS = 90 * 24 * 3600
+REFRESH_GRACE_SECONDS = 2 * 3600
 
 ACCESS_SCOPE = "com.atproto.access"
 APP_SCOPE = "com.atproto.appPass"
@@ -32,7 +32,7 @@ TAKENDOWN_SCOPE = "com.atproto.takendown"
 
 @dataclass(slots=True)
 class Session:
-    """What the server remembers of one refresh token."""
+    """The state of one refresh token."""
 
     did: str
     app_password: str | None
@@ -41,63 +41,63 @@ class Session:
 
 
 class Sessions:
-    """Every refresh token that counts. *now* is in seconds since 1970."""
+    """The refresh tokens of one world. *now* returns seconds since 1970."""
 
     def __init__(self, secret: bytes, now: Callable[[], float]) -> None:
         self._secret = secret
         self._now = now
         self._open: dict[str, Session] = {}
         self._closed: set[str] = set()
-        self._cut: set[tuple[str, str | None]] = set()
+        self._revoked: set[tuple[str, str | None]] = set()
 
     def open(self, account: Account, app_password: AppPassword | None) -> Tokens:
-        """A new session of *account*; without an app password, the main one opened it."""
+        """Open a session of *account*, with an app password or (None) the main password."""
         name = app_password.name if app_password else None
         token_id = self._new_id(account.did, name)
         if account.taken_down:
-            # shows its owner that the account exists; can be neither used nor refreshed
+            # it shows the owner that the account exists; it can be neither used nor refreshed
             self._closed.add(token_id)
             return self._tokens(account.did, TAKENDOWN_SCOPE, token_id)
         self._remember(token_id, account.did, name)
         return self._tokens(account.did, _scope(app_password), token_id)
 
     def rotate(self, claims: Mapping[str, Any], account: Account) -> Tokens:
-        """The next pair after the refresh token that says *claims*; raise ExpiredToken.
+        """Return the successors of the refresh token with *claims*; raise ExpiredToken.
 
-        The old token lives on for two hours and leads to the same next one each time.
+        The old token stays valid for two hours and always has the same successor.
         """
         session = self._find(claims, account)
         now = self._now()
         if session is None or session.expires_at <= now:
             raise ExpiredToken("Token has been revoked")
-        session.expires_at = min(session.expires_at, now + REFRESH_GRACE)
+        session.expires_at = min(session.expires_at, now + REFRESH_GRACE_SECONDS)
         session.next_id = session.next_id or self._new_id(session.did, session.app_password)
         self._remember(session.next_id, session.did, session.app_password)
         app_password = account.app_passwords.get(session.app_password or "")
         return self._tokens(session.did, _scope(app_password), session.next_id)
 
     def close(self, token_id: str) -> None:
-        """Forget one refresh token. One that precedes it can still bring it back, for real too."""
+        """Revoke a refresh token. Its predecessor can restore it, as with the real server."""
         self._open.pop(token_id, None)
         self._closed.add(token_id)
 
     def close_all(self, did: str, app_password: str | None = None) -> None:
-        """Forget the sessions of *did*: those of one app password, or each and every one."""
-        self._cut.add((did, app_password))
+        """End the sessions of *did*: those of one app password, or all."""
+        self._revoked.add((did, app_password))
         for token_id, session in list(self._open.items()):
             if session.did == did and app_password in (None, session.app_password):
                 self.close(token_id)
 
     def read_access(self, token: str) -> str:
-        """The DID that an access token speaks for; raise InvalidToken or ExpiredToken."""
+        """Return the DID of an access token; raise InvalidToken or ExpiredToken."""
         claims = verify(self._secret, token, ACCESS, now=self._now())
         if claims["scope"] not in (ACCESS_SCOPE, APP_SCOPE, PRIVILEGED_SCOPE):
             raise InvalidToken("Bad token scope")
         return str(claims["sub"])
 
-    def read_refresh(self, token: str, *, lapsed_too: bool = False) -> dict[str, Any]:
-        """The claims of a refresh token; raise InvalidToken or ExpiredToken."""
-        return verify(self._secret, token, REFRESH, now=self._now(), lapsed_too=lapsed_too)
+    def read_refresh(self, token: str, *, allow_expired: bool = False) -> dict[str, Any]:
+        """Return the claims of a refresh token; raise InvalidToken or ExpiredToken."""
+        return verify(self._secret, token, REFRESH, now=self._now(), allow_expired=allow_expired)
 
     def _find(self, claims: Mapping[str, Any], account: Account) -> Session | None:
         token_id = str(claims["jti"])
@@ -106,31 +106,33 @@ class Sessions:
         return self._open.get(token_id)
 
     def _adopt(self, token_id: str, account: Account, expires_at: float) -> None:
-        # a token of an earlier run: whatever was cut in this run was cut after it
+        # a token of an earlier process: every revocation in this process is newer
         nonce = b64decode(token_id + "=")[:16]
         for name in (None, *account.app_passwords):
-            cut = {(account.did, None), (account.did, name)} & self._cut
-            if self._id(nonce, account.did, name) == token_id and not cut:
+            revoked = {(account.did, None), (account.did, name)} & self._revoked
+            if self._id(nonce, account.did, name) == token_id and not revoked:
                 self._open[token_id] = Session(account.did, name, expires_at)
 
     def _remember(self, token_id: str, did: str, app_password: str | None) -> None:
-        # one that is remembered keeps its end: reissuing a used token does not prolong it
-        self._open.setdefault(token_id, Session(did, app_password, self._now() + REFRESH_LIFE))
+        # setdefault: to reissue a token does not extend its lifetime
+        self._open.setdefault(token_id, Session(did, app_password, self._now() + REFRESH_SECONDS))
 
     def _new_id(self, did: str, app_password: str | None) -> str:
         return self._id(secrets.token_bytes(16), did, app_password)
 
     def _id(self, nonce: bytes, did: str, app_password: str | None) -> str:
-        mark = hmac.digest(self._secret, repr((nonce, did, app_password)).encode(), hashlib.sha256)
-        return b64encode(nonce + mark[:16]).rstrip(b"=").decode()
+        digest = hmac.digest(
+            self._secret, repr((nonce, did, app_password)).encode(), hashlib.sha256
+        )
+        return b64encode(nonce + digest[:16]).rstrip(b"=").decode()
 
     def _tokens(self, did: str, scope: str, token_id: str) -> Tokens:
         now = int(self._now())
         access = {"scope": scope, "aud": SERVER_DID, "sub": did}
         refresh = {"scope": REFRESH_SCOPE, "aud": SERVER_DID, "sub": did, "jti": token_id}
         return Tokens(
-            sign(self._secret, ACCESS, {**access, "iat": now, "exp": now + ACCESS_LIFE}),
-            sign(self._secret, REFRESH, {**refresh, "iat": now, "exp": now + REFRESH_LIFE}),
+            sign(self._secret, ACCESS, {**access, "iat": now, "exp": now + ACCESS_SECONDS}),
+            sign(self._secret, REFRESH, {**refresh, "iat": now, "exp": now + REFRESH_SECONDS}),
         )
 
 

@@ -1,4 +1,4 @@
-"""Token: a JWT of the server's own, signed with HS256, as the real server makes them."""
+"""Tokens: JWTs signed with HS256, as those of the real server; and opaque tokens."""
 
 import hashlib
 import hmac
@@ -13,56 +13,56 @@ from service.sandbox.refusals import ExpiredToken, InvalidToken
 ACCESS = "at+jwt"
 REFRESH = "refresh+jwt"
 
-_VEIL = "opaque_"
+_OPAQUE = "opaque_"
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a login or a refresh hands out."""
+    """The tokens of a login or a refresh."""
 
     access: str = field(repr=False)
     refresh: str = field(repr=False)
 
     def veiled(self) -> "Tokens":
-        """The same, as tokens that are no JWTs."""
+        """Return them as opaque tokens."""
         return Tokens(veiled(self.access), veiled(self.refresh))
 
 
 def veiled(token: str) -> str:
-    """*token* as one that tells its bearer nothing."""
-    return _VEIL + _encode(token.encode())
+    """Return *token* as an opaque token, which is no JWT."""
+    return _OPAQUE + _encode(token.encode())
 
 
 def unveiled(token: str) -> str:
-    """The token that `veiled` made *token* of; any other is given back as it is."""
-    if not token.startswith(_VEIL):
+    """Return the token in an opaque token. Other tokens are returned unchanged."""
+    if not token.startswith(_OPAQUE):
         return token
     try:
-        return _decode(token.removeprefix(_VEIL)).decode()
+        return _decode(token.removeprefix(_OPAQUE)).decode()
     except ValueError:
         return token
 
 
 def sign(secret: bytes, kind: str, claims: Mapping[str, object]) -> str:
-    """A token of *kind* that says *claims*."""
+    """Return a signed token of *kind*."""
     signed = f"{_part({'typ': kind, 'alg': 'HS256'})}.{_part(claims)}"
     return f"{signed}.{_encode(_mac(secret, signed))}"
 
 
 def verify(
-    secret: bytes, token: str, kind: str, *, now: float, lapsed_too: bool = False
+    secret: bytes, token: str, kind: str, *, now: float, allow_expired: bool = False
 ) -> dict[str, Any]:
-    """The claims of *token*; raise InvalidToken or, unless *lapsed_too*, ExpiredToken."""
+    """Return the claims of *token*; raise InvalidToken or, unless *allow_expired*, ExpiredToken."""
     try:
         head, body, signature = token.split(".")
         header, claims = json.loads(_decode(head)), json.loads(_decode(body))
-        good = hmac.compare_digest(_decode(signature), _mac(secret, f"{head}.{body}"))
-        lapsed = claims["exp"] <= now
+        is_signed = hmac.compare_digest(_decode(signature), _mac(secret, f"{head}.{body}"))
+        is_expired = claims["exp"] <= now
     except (ValueError, TypeError, KeyError):
         raise InvalidToken("Token could not be verified") from None
-    if not good:
+    if not is_signed:
         raise InvalidToken("Token could not be verified")
-    if lapsed and not lapsed_too:
+    if is_expired and not allow_expired:
         raise ExpiredToken("Token has expired")
     if header["typ"] != kind:
         raise InvalidToken("Invalid token type")

@@ -1,4 +1,4 @@
-"""World: the accounts of one server, what they can be put through, and who may log in."""
+"""World: the accounts of one server, their changes, and their logins."""
 
 import secrets
 import time
@@ -6,22 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
-from service.sandbox.accounts import Account, AppPassword, Status, did_for
-from service.sandbox.ledger import Home, Ledger
+from service.sandbox.accounts import SEEDS, Account, AppPassword, Status, did_for
+from service.sandbox.plc import Home, Ledger
 from service.sandbox.refusals import AccountTakedown, AuthenticationRequired, InvalidRequest
 from service.sandbox.sessions import Sessions
 from service.sandbox.tokens import Tokens
 
-# not a secret: what it signs opens nothing but a sandbox
+# not a secret: its tokens are accepted by sandboxes only
 SIGNING_SECRET = b"postcore sandbox: signs nothing of worth"
 
 
 class World:
     """Accounts, their passwords and their sessions.
 
-    *now* is the clock, in seconds since 1970. Tokens signed with the same *secret* by an earlier
-    World of the same accounts stay good. *login_wait*, in seconds, is what each login takes at
-    least: the real server's is 0.35. Worlds that share a *ledger* share the directory.
+    *now* returns seconds since 1970. Tokens that an earlier World with the same accounts signed
+    with the same *secret* stay valid. *login_wait* is the minimum duration of a login in seconds;
+    the real server's is 0.35. Worlds that share a *ledger* share the directory.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class World:
         self.clear()
 
     def clear(self) -> None:
-        """Forget every account and session; the ledger is another house."""
+        """Remove every account and session, but not the entries of the ledger."""
         self.sessions = Sessions(self._secret, self.now)
         self._accounts: dict[str, Account] = {}
 
@@ -53,7 +53,7 @@ class World:
         display_name: str = "",
         status: Status = Status.ACTIVE,
     ) -> Account:
-        """A new account, its DID derived from *handle*; ValueError if handle or e-mail is taken."""
+        """Create an account; derive its DID from *handle*. Raises ValueError if a name is taken."""
         handle = handle.lower()
         email = (email or f"{handle}@mail.test").lower()
         self._require_free(handle, email)
@@ -64,9 +64,9 @@ class World:
         return account
 
     def take_in(self, account: Account) -> Account:
-        """Let *account* of another server live here from now on, with its main password alone.
+        """Move *account* here from another server, with its main password only.
 
-        One that has lived here before finds its old app passwords again.
+        An account that was here before gets its old app passwords back.
         """
         ours = self._accounts.setdefault(
             account.did, replace(account, app_passwords={}, status=Status.ACTIVE)
@@ -76,71 +76,71 @@ class World:
         return ours
 
     def account(self, did: str) -> Account:
-        """The account, deleted ones too; KeyError if there never was one."""
+        """Return the account, even if it is deleted; raise KeyError if there never was one."""
         return self._accounts[did]
 
     def accounts(self) -> list[Account]:
-        """All that are not deleted, oldest first."""
+        """Return the accounts that are not deleted, oldest first."""
         return [each for each in self._accounts.values() if each.status is not Status.DELETED]
 
     def find(self, name: str) -> Account | None:
-        """The account of a handle, a DID or an e-mail address, in lower case, unless deleted."""
+        """Return the account of a handle, DID or e-mail address in lower case, unless deleted."""
         for account in self.accounts():
             if name in (account.did, account.handle, account.email):
                 return account
         return None
 
     def did_of(self, name: str) -> str | None:
-        """The DID that *name* leads to, whichever server keeps it, and deleted or not."""
+        """Return the DID of *name*, at any server, even if it is deleted."""
         account = self.find(name)
         return account.did if account else self.ledger.find(name)
 
     def add_app_password(
         self, did: str, name: str, password: str | None = None, *, privileged: bool = False
     ) -> str:
-        """Make an app password and return it; ValueError if *name* is in use."""
+        """Create an app password and return it; raise ValueError if *name* is in use."""
         account = self._accounts[did]
         if name in account.app_passwords and not account.app_passwords[name].revoked:
             raise ValueError(f"{account.handle} has an app password named {name}")
-        password = password or made_up()
+        password = password or _random_app_password()
         account.app_passwords[name] = AppPassword(name, password, privileged)
         return password
 
     def revoke_app_password(self, did: str, name: str) -> None:
-        """End an app password and its sessions; access tokens that are out live to their end."""
+        """Revoke an app password and end its sessions. Access tokens stay valid to their end."""
         self._accounts[did].app_passwords[name].revoked = True
         self.sessions.close_all(did, name)
 
     def change_password(self, did: str, password: str) -> None:
-        """Change the main password, which ends every session; app passwords survive it."""
+        """Change the main password and end every session. App passwords stay valid."""
         self._accounts[did].password = password
         self.sessions.close_all(did)
 
     def set_status(self, did: str, status: Status) -> None:
-        """Deactivate, take down, suspend, delete or restore; all but the first end sessions."""
+        """Change the status. A takedown, suspension or deletion ends every session."""
         account = self._accounts[did]
         account.status = status
         if account.taken_down or status is Status.DELETED:
             self.sessions.close_all(did)
 
     def rename(self, did: str, handle: str) -> None:
-        """Change the handle, here and in the directory; ValueError if it is taken."""
+        """Change the handle, here and in the directory; raise ValueError if it is taken."""
         handle = handle.lower()
         self._require_free(handle)
         self._accounts[did].handle = self.ledger[did].handle = handle
 
     def delete(self, did: str) -> None:
-        """Delete the account here. The directory keeps its document, as it does for real."""
+        """Delete the account. The directory keeps its document, as with the real server."""
         self.set_status(did, Status.DELETED)
 
     def tombstone(self, did: str) -> None:
-        """End the DID itself, in the directory; the account's server is not told."""
+        """Tombstone the DID in the directory. The account at the server is unchanged."""
         self.ledger[did].tombstoned = True
 
     def log_in(
         self, identifier: str, password: str, *, allow_takendown: bool = False
     ) -> tuple[Account, Tokens]:
-        """A new session; raise AuthenticationRequired or AccountTakedown."""
+        """Open a session; raise AuthenticationRequired or AccountTakedown."""
         account = self.find(identifier.lower())
         if account is None:
             raise AuthenticationRequired()
@@ -154,7 +154,7 @@ class World:
         return account, self.sessions.open(account, app_password)
 
     def refresh(self, token: str) -> tuple[Account, Tokens]:
-        """The session's next pair; raise InvalidToken, ExpiredToken, or as the account stands."""
+        """Return the session's next tokens; raise InvalidToken, ExpiredToken or AccountTakedown."""
         claims = self.sessions.read_refresh(token)
         account = self._require(str(claims["sub"]))
         if account.taken_down:
@@ -162,15 +162,15 @@ class World:
         return account, self.sessions.rotate(claims, account)
 
     def read(self, token: str) -> Account:
-        """The account that an access token speaks for, though its password may be revoked."""
+        """Return the account of an access token, even if its app password is revoked."""
         account = self._require(did := self.sessions.read_access(token))
         if account.taken_down:
             raise InvalidRequest(f"Could not find user info for account: {did}")
         return account
 
     def log_out(self, token: str) -> None:
-        """End the session of a refresh token, be it lapsed or ended before."""
-        self.sessions.close(str(self.sessions.read_refresh(token, lapsed_too=True)["jti"]))
+        """End the session of a refresh token, even if the token has expired. Idempotent."""
+        self.sessions.close(str(self.sessions.read_refresh(token, allow_expired=True)["jti"]))
 
     def _require(self, did: str) -> Account:
         account = self.find(did)
@@ -184,7 +184,18 @@ class World:
                 raise ValueError(f"{name} is taken")
 
 
-def made_up() -> str:
-    """A new app password, in the alphabet of the real ones."""
+def plant(world: World) -> World:
+    """Create the accounts of SEEDS in *world* and return it."""
+    for seed in SEEDS:
+        account = world.create(
+            seed.handle, seed.password, display_name=seed.display_name, status=seed.status
+        )
+        world.add_app_password(
+            account.did, "sandbox", seed.app_password, privileged=seed.privileged
+        )
+    return world
+
+
+def _random_app_password() -> str:
     letters = "abcdefghijklmnopqrstuvwxyz234567"
     return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))

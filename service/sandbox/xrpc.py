@@ -1,4 +1,4 @@
-"""Xrpc: the `/xrpc/` of a server: finds the method, answers in JSON, words every refusal."""
+"""XRPC: routes `/xrpc/` to methods, and answers in JSON."""
 
 import json
 import re
@@ -13,16 +13,16 @@ from service.sandbox.refusals import InvalidRequest, InvalidToken, Refusal
 
 _PATH = re.compile(r"(?=.{2})[A-Za-z0-9]+(?:[-.][A-Za-z0-9]+)*/?")
 
-# methods that the real server never hands on to another, whatever the verb
+# methods that the real server does not proxy to its app view, with any HTTP method
 _NEVER_PROXIED = frozenset({"com.atproto.server.getSession"})
 
-_EVERYWHERE = {"access-control-allow-origin": "*"}
+_CORS = {"access-control-allow-origin": "*"}
 _AUTHORIZED = {"cache-control": "private", "vary": "Authorization"}
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An XRPC method: what it answers is its JSON, or None for no body at all."""
+    """An XRPC method. *answer* returns a JSON object, or None for an answer without a body."""
 
     verb: str
     answer: Callable[[Request], Awaitable[Mapping[str, object] | None]]
@@ -40,12 +40,12 @@ class Xrpc:
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
-        """The response to *request*, whatever it is."""
-        headers = _EVERYWHERE
+        """Return the response to any request."""
+        headers = _CORS
         try:
             method = self._find(request)
             if method.authorized:
-                headers = _EVERYWHERE | _AUTHORIZED
+                headers = _CORS | _AUTHORIZED
             answer = await method.answer(request)
         except Refusal as refusal:
             body = {"error": refusal.error, "message": refusal.message}
@@ -67,8 +67,7 @@ class Xrpc:
             raise InvalidRequest("XRPC requests only supports GET and POST")
         if name in _NEVER_PROXIED:
             raise InvalidToken("Bad token method")
-        # the real server would hand an unknown method, or a wrong verb, to its app view:
-        # this is how it answers where it has none
+        # the real server proxies unknown methods to its app view; this is its error without one
         raise InvalidRequest(f"No service configured for {name}")
 
 
@@ -78,8 +77,8 @@ def in_json(
     headers: Mapping[str, str],
     media_type: str = "application/json",
 ) -> Response:
-    """*body* as the real servers write JSON: no spaces, and the charset named."""
-    # a message may quote half a surrogate pair: this writes it as the escape that JSON wants
+    """Return *body* as JSON in the real servers' form: without spaces, and with the charset."""
+    # a message may quote half a surrogate pair, which JSON escapes
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(
         "utf-8", "backslashreplace"
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from service.sandbox import sandbox
-from service.sandbox.limits import LoginWindows
+from service.sandbox.faults import LoginWindows
 from service.sandbox.network import Network
 from tests.support.bluesky import Person, SandboxBluesky
 

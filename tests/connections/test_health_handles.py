@@ -7,9 +7,7 @@ import pytest
 
 from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.domain.model import SECOND
-from service.sandbox.fault import Fault
-from service.sandbox.faults import AnyStatus, Hang
-from service.sandbox.lies import AnotherEndpoint, AnotherHandle
+from service.sandbox.faults import AnotherEndpoint, AnotherHandle, AnyStatus, Fault, Hang
 from tests.conformance.sandbox import Sandbox
 from tests.connections import watched as shared
 from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, broken

@@ -9,12 +9,17 @@ import pytest
 from service.domain.errors import PlatformUnavailable
 from service.domain.model import DAY, SECOND, Micros, PlatformUnavailableCause
 from service.platforms.bluesky.adapter import BlueskyPlatform
-from service.sandbox.answer import Answer
-from service.sandbox.call import Call
-from service.sandbox.fault import Fault
-from service.sandbox.faults import AnyStatus, NotJson, Oversize, Redirect, Reset
-from service.sandbox.lies import AnotherDid
-from service.sandbox.limits import RateLimit
+from service.sandbox.call import Answer, Call
+from service.sandbox.faults import (
+    AnotherDid,
+    AnyStatus,
+    Fault,
+    NotJson,
+    Oversize,
+    RateLimit,
+    Redirect,
+    Reset,
+)
 from tests.connections import watched as shared
 from tests.connections.test_health_now import MINUTE, press
 from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, told
@@ -31,8 +36,8 @@ class Inactive(Fault):
     name = "inactive"
 
     async def answer(self, call: Call) -> Answer:
-        answer = await call.truth()
-        return answer.saying(answer.value | {"active": False, "status": "deactivated"})
+        answer = await call.real_answer()
+        return answer.with_json(answer.value | {"active": False, "status": "deactivated"})
 
 
 @pytest.fixture

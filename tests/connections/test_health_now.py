@@ -9,8 +9,7 @@ import pytest
 
 from postcore.profiles.v1 import profile_pb2
 from service.domain.model import SECOND, Caller, Scope
-from service.sandbox.faults import AnyStatus, Hang
-from service.sandbox.limits import RateLimit
+from service.sandbox.faults import AnyStatus, Hang, RateLimit
 from tests.conformance.sandbox import Sandbox
 from tests.connections import watched as shared
 from tests.connections.watched import (

@@ -23,10 +23,18 @@ from service.domain.errors import (
 )
 from service.domain.model import Connection, ConnectionState, PlatformUnavailableCause
 from service.domain.records import Envelope, SecretAddress, StoredConnection, Upkeep
-from service.sandbox.fault import Fault
-from service.sandbox.faults import AnyStatus, Hang, NotJson, Redirect, Reset
-from service.sandbox.lies import AnotherDid, Lie, OpaqueTokens
-from service.sandbox.limits import RateLimit
+from service.sandbox.faults import (
+    AnotherDid,
+    AnyStatus,
+    ChangedAnswer,
+    Fault,
+    Hang,
+    NotJson,
+    OpaqueTokens,
+    RateLimit,
+    Redirect,
+    Reset,
+)
 from service.storage import sqlite
 from tests.support.bluesky import SandboxBluesky
 from tests.support.leasing import MINUTE, Counted, end_session
@@ -216,12 +224,12 @@ async def test_a_login_that_is_refused_without_proof_breaks_nothing(
 
 
 @dataclass
-class Inactive(Lie):
+class Inactive(ChangedAnswer):
     """A login that works, and says that the account is not active."""
 
     name = "inactive"
 
-    def told(self, value: dict[str, Any]) -> dict[str, Any]:
+    def changed(self, value: dict[str, Any]) -> dict[str, Any]:
         return value | {"active": False, "status": "suspended"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.model import SECOND
 from service.sandbox.breakages import Breakage
-from service.sandbox.lies import AnotherEndpoint
+from service.sandbox.faults import AnotherEndpoint
 from service.sandbox.network import Network
 from service.sandbox.sandbox import Sandbox as Both
 from tests.conformance.sandbox import Clock, Sandbox

@@ -16,7 +16,7 @@ from service.domain.errors import PlatformRateLimited, RateLimitExceeded
 from service.domain.model import DAY, SECOND, Account, Micros
 from service.domain.records import Allow, Debit, LoginPurpose
 from service.platforms.bluesky.card import CARD
-from service.sandbox.limits import LoginWindows
+from service.sandbox.faults import LoginWindows
 from service.storage.login_budget import DEBITS_KEPT
 from service.storage.store import SqlStore
 from tests.figures.guesses import guess

@@ -13,9 +13,9 @@ from postcore.profiles.v1 import error_reason_pb2, profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.cli.main import cli
+from service.sandbox.accounts import SEEDS
 from service.sandbox.cli import sandbox as sandbox_commands
 from service.sandbox.faults import FAULTS
-from service.sandbox.seed import SEEDS
 from tests.docs.page import Block, Page, shows
 from tests.docs.shell import Shell
 from tests.support.running import refusal_of

@@ -8,7 +8,7 @@ from hypothesis.stateful import precondition, rule
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.domain.model import SECOND, Micros
 from service.sandbox.accounts import Status
-from service.sandbox.fault import Fault
+from service.sandbox.faults import Fault
 from tests.support.running import Refusal
 
 from .driver import HOUR, MINUTE, Driver, latest, one

@@ -4,9 +4,14 @@ from hypothesis import strategies as st
 
 from service.sandbox import faults
 from service.sandbox.breakages import EVERY
-from service.sandbox.fault import Fault
-from service.sandbox.lies import AnotherDid, AnotherEndpoint, AnotherHandle, OpaqueTokens
-from service.sandbox.limits import RateLimit
+from service.sandbox.faults import (
+    AnotherDid,
+    AnotherEndpoint,
+    AnotherHandle,
+    Fault,
+    OpaqueTokens,
+    RateLimit,
+)
 
 LATE = (faults.Hang, faults.Slow, faults.Drip)
 """Those that a deadline has to end."""

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from service.sandbox.accounts import Account, Status
 from service.sandbox.breakages import EVERY, Breakage, Breakages
 from service.sandbox.call import Call
-from service.sandbox.fault import Fault
-from service.sandbox.lies import AnotherEndpoint
+from service.sandbox.faults import AnotherEndpoint, Fault
 from service.sandbox.network import Network
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from service.domain.model import DAY, SECOND, Micros, ReconnectReason
 from service.sandbox.accounts import Status
 from service.sandbox.breakages import EVERY
-from service.sandbox.lies import AnotherEndpoint
+from service.sandbox.faults import AnotherEndpoint
 
 from .sky import Password, Sky
 

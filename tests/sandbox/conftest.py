@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from service.sandbox.accounts import Account
-from service.sandbox.seed import plant
 from service.sandbox.server import SandboxServer
-from service.sandbox.world import World
+from service.sandbox.world import World, plant
 
 from .caller import Caller, client
 

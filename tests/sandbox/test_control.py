@@ -7,11 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from service.sandbox.accounts import CHANGES
+from service.sandbox.accounts import CHANGES, SEEDS
 from service.sandbox.faults import FAULTS
 from service.sandbox.network import Network
 from service.sandbox.sandbox import Sandbox
-from service.sandbox.seed import SEEDS
 
 from .caller import Caller, client, refusal
 from .conftest import Clock

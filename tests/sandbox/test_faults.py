@@ -10,19 +10,22 @@ import httpx
 import pytest
 
 from service.sandbox.accounts import Account
-from service.sandbox.fault import Fault
 from service.sandbox.faults import (
+    AnotherDid,
+    AnotherEndpoint,
+    AnotherHandle,
     AnyStatus,
     Compressed,
     Drip,
+    Fault,
     Hang,
     NotJson,
+    OpaqueTokens,
     Oversize,
     Redirect,
     Reset,
     Slow,
 )
-from service.sandbox.lies import AnotherDid, AnotherEndpoint, AnotherHandle, OpaqueTokens
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from service.sandbox.limits import LoginWindows, RateLimit
+from service.sandbox.faults import LoginWindows, RateLimit
 from service.sandbox.server import SandboxServer
 
 from .caller import INVALID_LOGIN, Caller, refusal

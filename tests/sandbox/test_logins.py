@@ -4,10 +4,9 @@ import time
 
 import pytest
 
-from service.sandbox.accounts import Account, Status
-from service.sandbox.seed import SEEDS, Seed, plant
+from service.sandbox.accounts import SEEDS, Account, Seed, Status
 from service.sandbox.server import SandboxServer
-from service.sandbox.world import World
+from service.sandbox.world import World, plant
 
 from .caller import (
     APP_PASSWORD,

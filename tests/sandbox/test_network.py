@@ -4,12 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from service.sandbox.accounts import Status
-from service.sandbox.fault import Fault
-from service.sandbox.faults import FAULTS, Hang
+from service.sandbox.accounts import SEEDS, Status
+from service.sandbox.faults import FAULTS, Fault, Hang
 from service.sandbox.network import Network
 from service.sandbox.refusals import Refusal
-from service.sandbox.seed import SEEDS
 
 USER = "user.bsky.social"
 

@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from service.sandbox.seed import plant
 from service.sandbox.server import SandboxServer
-from service.sandbox.world import World
+from service.sandbox.world import World, plant
 
 from .caller import Caller, client
 

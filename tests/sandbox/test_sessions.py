@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from service.sandbox.accounts import Account, Status
-from service.sandbox.seed import plant
 from service.sandbox.server import SandboxServer
-from service.sandbox.world import World
+from service.sandbox.world import World, plant
 
 from .caller import (
     EXPIRED,

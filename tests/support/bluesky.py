@@ -9,10 +9,9 @@ from typing import Any, Protocol, Self
 import httpx
 
 from service.sandbox.accounts import Status
-from service.sandbox.limits import RateLimit
-from service.sandbox.seed import plant
+from service.sandbox.faults import RateLimit
 from service.sandbox.server import SandboxServer
-from service.sandbox.world import World
+from service.sandbox.world import World, plant
 from tests.pds import server as real
 
 SESSION = "/xrpc/com.atproto.server."

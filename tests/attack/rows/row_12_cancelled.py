@@ -14,8 +14,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
 from service.domain.model import Scope
-from service.sandbox.answer import Answer
-from service.sandbox.call import Call, Gone
+from service.sandbox.call import Answer, Call, Gone
 from service.sandbox.faults import Hang
 from service.settings import Settings
 from service.transport.http.routes import METHODS, ROUTES
