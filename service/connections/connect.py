@@ -116,7 +116,7 @@ class Connect:
             caller, "ConnectProfile", request.idempotency_key, parts
         )
         if reply is not None:
-            return Connected(*map(str, reply))
+            return Connected(*map(str, reply[:3]))  # a newer version may have added elements
         limit = PlatformTime.of(caller, self.timeouts.connect)
         attempt = _Attempt(
             caller, request.profile_key, platform, credentials, connected_to, reservation, limit

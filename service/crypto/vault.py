@@ -66,7 +66,8 @@ class Vault:
 
     def open_session(self, stored: SessionEnvelope) -> Session:
         """Return the session; raises as `open` does."""
-        return Session(*orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.context)))
+        tokens = orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.context))
+        return Session(*tokens[:3])  # a newer version may have added elements
 
     def reseal(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> Envelope:
         """Return the same secret, sealed with the active key. Raises as `open` does.

@@ -1,7 +1,8 @@
 """API keys."""
 
-from service.domain.model import ApiKey, Micros, Scope
+from service.domain.model import ApiKey, Micros
 from service.storage import statements as sql
+from service.storage.decoding import scopes
 from service.storage.engine import Engine, Row, Transaction
 
 
@@ -50,7 +51,7 @@ def _api_key(row: Row) -> ApiKey:
         row["key_id"],
         row["tenant_id"],
         row["name"],
-        frozenset(map(Scope, row["scopes"].split())),
+        scopes(row["scopes"]),
         row["ring_key_id"],
         bytes(row["verifier"]),
         row["created_at"],

@@ -1,18 +1,15 @@
 """Events: what happened to connections, numbered by tenant, written with the change itself."""
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from service.domain.model import (
     Connection,
     ConnectionEvent,
-    ConnectionState,
     EventKind,
     Micros,
-    ReconnectReason,
 )
 from service.domain.records import EventsKept
+from service.storage import decoding
 from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
 
@@ -30,7 +27,7 @@ async def add_event(
 ) -> None:
     """Write down what happened; of a profile that is deleted, no more than that it did."""
     [counter] = await transaction.run(sql.NEXT_EVENT, tenant_id)
-    written = None if connection is None else json.dumps(connection._asdict())
+    written = None if connection is None else decoding.connection_to_json(connection)
     await transaction.run(
         sql.ADD_EVENT, tenant_id, counter["last_event"], kind.value, profile_key, written, at
     )
@@ -90,17 +87,7 @@ class SqlEvents:
 
 
 def _event(row: Row) -> ConnectionEvent:
-    return ConnectionEvent(
-        row["number"],
-        EventKind(row["kind"]),
-        row["profile_key"],
-        None if row["connection"] is None else _connection(json.loads(row["connection"])),
-        row["occurred_at"],
-    )
-
-
-def _connection(written: dict[str, Any]) -> Connection:
-    reason = written["reconnect_reason"]
-    written["state"] = ConnectionState(written["state"])
-    written["reconnect_reason"] = None if reason is None else ReconnectReason(reason)
-    return Connection(**written)
+    written = row["connection"]
+    connection = None if written is None else decoding.connection_from_json(written)
+    kind = decoding.event_kind(row["kind"], connection)
+    return ConnectionEvent(row["number"], kind, row["profile_key"], connection, row["occurred_at"])

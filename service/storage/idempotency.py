@@ -5,6 +5,7 @@ import json
 from service.domain.model import DAY, Micros
 from service.domain.records import EarlierRequest, Fingerprint, Reservation
 from service.storage import statements as sql
+from service.storage.decoding import reply_from_json
 from service.storage.engine import Engine, Row, Transaction
 
 REPEATED_FOR: Micros = DAY
@@ -77,5 +78,5 @@ def _of_request(reservation: Reservation) -> tuple[str, str, str]:
 
 
 def _earlier_request(row: Row) -> EarlierRequest:
-    reply = None if row["reply"] is None else tuple(json.loads(row["reply"]))
+    reply = None if row["reply"] is None else reply_from_json(row["reply"])
     return EarlierRequest(Fingerprint(row["ring_key_id"], bytes(row["digest"])), reply)

@@ -2,8 +2,9 @@
 
 from service.domain.errors import ServiceError
 from service.domain.model import DAY, SECOND, Micros
-from service.domain.records import Allow, Debit, LoginPurpose
+from service.domain.records import Allow, Debit
 from service.storage import statements as sql
+from service.storage.decoding import login_purpose
 from service.storage.engine import Engine, Transaction
 
 DEBITS_KEPT: Micros = DAY + 20 * 3600 * SECOND
@@ -27,7 +28,7 @@ class SqlLoginBudget:
             await transaction.run(sql.FORGET_PAUSES, debit.at, debit.at + LONGEST_PAUSE)
             paused = await transaction.run(sql.PAUSE, *account)
             spent = [
-                Debit(*account, row["tenant_id"], LoginPurpose(row["purpose"]), row["at"])
+                Debit(*account, row["tenant_id"], login_purpose(row["purpose"]), row["at"])
                 for row in await transaction.run(sql.DEBITS, *account)
             ]
             known = await transaction.run(sql.CONNECTED_BY_TENANT, debit.tenant_id, *account)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.domain.model import Connection, ConnectionState, Profile, ReconnectReason
+from service.domain.model import Connection, Profile
 from service.domain.records import (
     Envelope,
     SecretAddress,
@@ -11,6 +11,7 @@ from service.domain.records import (
     StoredConnection,
     Upkeep,
 )
+from service.storage.decoding import connection_state, reconnect_reason
 from service.storage.engine import Row
 
 IN_CONNECTION = len(Connection._fields)
@@ -18,8 +19,6 @@ IN_UPKEEP = len(Upkeep._fields)
 # the columns that they are made of, by place
 CONNECTION = ", ".join(f"c.{name}" for name in Connection._fields)
 UPKEEP = ", ".join(f"c.{name}" for name in Upkeep._fields)
-STATES = ConnectionState.__members__
-REASONS = ReconnectReason.__members__
 
 
 def profiles_in(rows: Sequence[Row]) -> list[Profile]:
@@ -44,8 +43,8 @@ def _connection(columns: Sequence[Any]) -> Connection:
         account_id,
         username,
         display_name,
-        STATES[state],
-        None if reason is None else REASONS[reason],
+        connection_state(state),
+        reconnect_reason(reason),
         *times,
     )
 

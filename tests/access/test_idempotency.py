@@ -1,6 +1,7 @@
 """Idempotency keys: a repeated request gets the first reply, without a login."""
 
 import asyncio
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,6 +39,16 @@ async def test_a_repeated_request_gets_the_first_reply(service: Running, bluesky
     assert len(service.rows("SELECT * FROM profiles")) == 1
     other = await service.connect(person.handle, person.app_password, idempotency_key="k2")
     assert other.profile_key != first.profile_key
+
+
+async def test_a_reply_of_a_newer_version_is_repeated(service: Running, bluesky: Bluesky) -> None:
+    """One that holds more than this version knows."""
+    person = await bluesky.person()
+    first = await service.connect(person.handle, person.app_password, idempotency_key="k")
+    [row] = service.rows("SELECT reply FROM idempotency_records")
+    newer = json.dumps([*json.loads(row["reply"]), "later", None])
+    await service.execute("UPDATE idempotency_records SET reply = ?", newer)
+    assert await service.connect(person.handle, person.app_password, idempotency_key="k") == first
 
 
 async def test_a_different_request_with_the_key_is_rejected(

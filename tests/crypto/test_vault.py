@@ -21,7 +21,8 @@ from service.crypto.keyring import (
     new_keys,
 )
 from service.crypto.vault import Unreadable, Vault, length_prefixed
-from service.domain.records import Envelope, Purpose, SecretAddress
+from service.domain.model import Session
+from service.domain.records import Envelope, Purpose, SecretAddress, SessionEnvelope
 
 ADDRESS = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 
@@ -80,6 +81,12 @@ def test_the_same_secret_twice_gives_different_envelopes(vault: Vault) -> None:
     one, two = (vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, ADDRESS) for _ in range(2))
     assert one.envelope[1:] != two.envelope[1:]
     assert b"abcd" not in one.envelope
+
+
+def test_a_session_of_a_newer_version_opens(vault: Vault) -> None:
+    """One that holds more than this version knows."""
+    sealed = vault.seal('["access", "refresh", 9, "later"]', Purpose.SESSION, PLACE)
+    assert vault.open_session(SessionEnvelope(PLACE, sealed)) == Session("access", "refresh", 9)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import random
 from pathlib import Path
 
@@ -76,6 +77,33 @@ async def test_a_deleted_profile_is_told_without_its_connection(sandboxed: Runni
         ):
             assert events[-1] == Kind(kind="KIND_DISCONNECTED", profile_key=key)
         assert events[0] == Kind(kind="KIND_CONNECTED", profile_key=key)
+
+
+async def test_events_of_a_newer_version_are_told_as_the_contract_asks(
+    sandboxed: Running,
+) -> None:
+    """During an upgrade nodes of both versions share one store. No event is left out, the stream
+    goes on, and the profile can be read: unknown fields are left out, an unknown state is not
+    verified, and an unknown reason is one to connect again."""
+    async with beside(sandboxed) as others:
+        key = await others.connect()
+        newer = {"state": "ASLEEP", "reconnect_reason": "TOO_LOUD", "later": [1]}
+        [row] = sandboxed.rows("SELECT connection FROM events")
+        written = json.dumps({**json.loads(row["connection"]), **newer})
+        await sandboxed.execute("UPDATE events SET kind = 'PAUSED', connection = ?", written)
+        await sandboxed.execute("UPDATE connections SET state = 'ASLEEP'")
+        await sandboxed.execute("UPDATE connections SET reconnect_reason = 'TOO_LOUD'")
+        watcher = Watcher(sandboxed, from_oldest=True)
+        [event] = await watcher.events(1)
+        assert kinds([event]) == ["UNVERIFIED"]
+        await others.disconnect(await others.connect())
+        assert kinds(await watcher.events(2)) == ["CONNECTED", "DISCONNECTED"]
+    request = pb.GetProfileRequest(profile_key=key)
+    got = await sandboxed.profiles.GetProfile(request, metadata=sandboxed.metadata())
+    for connection in (event.connection, got.profile.connected_platforms[0]):
+        assert connection.state == profile_pb2.CONNECTION_STATE_UNVERIFIED
+        assert connection.needs_reconnect
+        assert connection.reconnect_reason == profile_pb2.RECONNECT_REASON_CREDENTIAL_UNREADABLE
 
 
 async def test_a_watch_goes_on_after_any_cursor(sandboxed: Running) -> None:

@@ -1,0 +1,145 @@
+"""A database and its keyring with a bit of everything that is stored, written by today's code.
+
+`python -m tests.storage.sample FOLDER` adds a golden version: its folder is named for the schema.
+Those of former versions were written in the same way, each by its own code.
+"""
+
+import asyncio
+import sqlite3
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from service.crypto import canary
+from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
+from service.crypto.tokens import Tokens
+from service.crypto.vault import Vault
+from service.domain.model import (
+    SECOND,
+    ApiKey,
+    ConnectionState,
+    EventKind,
+    Profile,
+    ReconnectReason,
+    Scope,
+    Session,
+    Tenant,
+)
+from service.domain.records import (
+    AuditedLease,
+    Debit,
+    LoginPurpose,
+    LoginWrite,
+    Purpose,
+    Reservation,
+    SecretAddress,
+    Upkeep,
+    VerdictWrite,
+)
+from service.storage.opening import open_engine
+from service.storage.store import SqlStore
+
+NOW = 1_760_000_000_000_000
+HOUR = 3600 * SECOND
+TENANT, ORIGIN = "ten_golden", "https://pds.example"
+
+
+def login(vault: Vault, profile: str, number: int) -> LoginWrite:
+    context = SecretAddress(TENANT, profile, "bluesky", f"did:plc:{profile}", ORIGIN, number)
+    session = Session(f"access of {profile}", f"refresh of {profile}", NOW + HOUR)
+    return LoginWrite(
+        context,
+        f"{profile.removeprefix('prof_')}.example",
+        vault.seal(f"app password of {profile}", Purpose.CREDENTIAL, context),
+        vault.seal_session(session, context),
+        NOW + HOUR,
+        NOW + 6 * HOUR,
+        create_profile=True,
+        reservation=None,
+        at=NOW + number,
+    )
+
+
+async def write(folder: Path) -> None:
+    """Make database.db and keyring.json in *folder*."""
+    create_keyring(folder / "keyring.json", new_keys("2026-01-02T03:04:05+00:00"))
+    keyring = Keyring(folder / "keyring.json")
+    vault, tokens = Vault(keyring), Tokens(keyring)
+    store = SqlStore(await open_engine(f"sqlite:///{folder / 'database.db'}", 1))
+    try:
+        await _fill(store, keyring, vault, tokens)
+    finally:
+        await store.close()
+
+
+async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens) -> None:
+    await canary.prove(store.facts, vault, keyring)
+    await store.facts.put_once("mode", "live")
+    await store.tenants.create(Tenant(TENANT, "golden", NOW))
+    key_id = keyring.active(KeyPurpose.API_KEY).key_id
+    key = ApiKey("golden", TENANT, "test", frozenset(Scope), key_id, b"v" * 32, NOW)
+    assert await store.api_keys.add(key)
+
+    create = Reservation(TENANT, "CreateProfile", "create", "holder")
+    assert await store.idempotency.reserve(create, tokens.fingerprint(["create"]), NOW) is None
+    await store.profiles.create(TENANT, Profile("prof_empty", "Empty ☺", NOW), create)
+    connect = Reservation(TENANT, "ConnectProfile", "connect", "holder")
+    assert await store.idempotency.reserve(connect, tokens.fingerprint(["connect"]), NOW) is None
+    logins = [
+        replace(login(vault, "prof_well", 1), reservation=connect),
+        login(vault, "prof_broken", 2),
+        login(vault, "prof_ended", 3),
+        login(vault, "prof_gone", 4),
+        replace(login(vault, "prof_well", 5), create_profile=False),
+    ]
+    for each in logins:
+        await store.connections.save_login(each)
+    spent = Debit("did:plc:prof_well", ORIGIN, TENANT, LoginPurpose.CONNECT, NOW)
+    await store.login_budget.debit(spent, lambda *_: None)
+    await store.login_budget.pause_logins("did:plc:prof_broken", ORIGIN, NOW + HOUR)
+
+    broken, reason = ConnectionState.BROKEN, ReconnectReason.APP_PASSWORD_REVOKED
+    for written, state, why, username, kinds in (
+        (
+            logins[1],
+            broken,
+            reason,
+            "renamed.example",
+            (EventKind.BROKEN, EventKind.HANDLE_CHANGED),
+        ),
+        (logins[4], ConnectionState.UNVERIFIED, None, "well.example", (EventKind.UNVERIFIED,)),
+    ):
+        held = await store.connections.claim(written.context, NOW + 10, NOW + 10 + SECOND)
+        assert held is not None
+        found = held.connection._replace(
+            state=state,
+            reconnect_reason=why,
+            username=username,
+            last_verified_at=NOW + 11,
+            next_check_at=NOW + HOUR,
+        )
+        upkeep = Upkeep(NOW + 11, NOW, None, 1, 2, NOW + HOUR)
+        verdict = VerdictWrite(found, upkeep, kinds, NOW + 11)
+        assert await store.connections.save_verdict(held, verdict)
+    lent = AuditedLease(
+        *(NOW + 12, TENANT, "golden", "prof_well", "bluesky", "did:plc:prof_well", NOW + HOUR)
+    )
+    await store.lease_audit.add_leases([lent])
+    await store.connections.disconnect(TENANT, "prof_ended", "bluesky", NOW + 20)
+    await store.profiles.delete(TENANT, "prof_gone")
+    await store.events.mark(NOW + 30)
+
+
+def dump(folder: Path) -> None:
+    """Put the database's statements in the place of its file."""
+    file = folder / "database.db"
+    with closing(sqlite3.connect(file)) as database:
+        (folder / "database.sql").write_text("\n".join(database.iterdump()) + "\n")
+    for each in folder.glob("database.db*"):
+        each.unlink()
+
+
+if __name__ == "__main__":
+    asyncio.run(write(Path(sys.argv[1])))
+    dump(Path(sys.argv[1]))
