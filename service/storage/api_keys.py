@@ -1,9 +1,10 @@
 """API keys."""
 
 from service.domain.model import ApiKey, Micros
-from service.storage import statements as sql
 from service.storage.decoding import scopes
 from service.storage.engine import Engine, Row, Transaction
+from service.storage.statements import api_keys as sql
+from service.storage.statements.tenants import TENANT_EXISTS
 
 
 class SqlApiKeys:
@@ -14,7 +15,7 @@ class SqlApiKeys:
 
     async def add(self, key: ApiKey) -> bool:
         async def job(transaction: Transaction) -> bool:
-            if not await transaction.run(sql.TENANT_EXISTS, key.tenant_id):
+            if not await transaction.run(TENANT_EXISTS, key.tenant_id):
                 return False
             await transaction.run(
                 sql.ADD_API_KEY,

@@ -2,8 +2,8 @@
 
 from service.domain.model import Micros
 from service.domain.records import Due
-from service.storage import upkeep_statements as sql
 from service.storage.engine import Engine, Transaction
+from service.storage.statements import checks as sql
 
 
 class SqlCheckQueue:

@@ -13,13 +13,13 @@ from service.domain.records import (
     StoredConnection,
     VerdictWrite,
 )
-from service.storage import statements as sql
-from service.storage import upkeep_statements
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import add_event
 from service.storage.idempotency import complete
 from service.storage.profiles import add_profile
 from service.storage.rows import profiles_in, stored_connection, stored_session
+from service.storage.statements import connections as sql
+from service.storage.statements.profiles import PROFILE
 
 
 class SqlConnections:
@@ -48,7 +48,7 @@ class SqlConnections:
             connection = await _connection(transaction, *of_connection)
             if connection is not None and connection.account_id != place.account_id:
                 raise ProfileAlreadyExists(place.platform)
-            before = await transaction.run(sql.STORED_SESSION, *of_connection)
+            before = await transaction.run(sql.SESSION_OF_CONNECTION, *of_connection)
             await transaction.run(
                 sql.SAVE_CONNECTION,
                 *of_connection,
@@ -110,7 +110,9 @@ class SqlConnections:
             connection = await _connection(transaction, tenant_id, profile_key, platform)
             if connection is None:
                 raise PlatformNotConnected(platform)
-            rows = await transaction.run(sql.STORED_SESSION, tenant_id, profile_key, platform)
+            rows = await transaction.run(
+                sql.SESSION_OF_CONNECTION, tenant_id, profile_key, platform
+            )
             await transaction.run(sql.DELETE_CONNECTION, tenant_id, profile_key, platform)
             await add_event(
                 transaction, tenant_id, profile_key, EventKind.DISCONNECTED, connection, at
@@ -120,9 +122,7 @@ class SqlConnections:
         return await self._engine.write(job)
 
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
-        rows = await self._engine.look_up(
-            upkeep_statements.STORED_CONNECTION, tenant_id, profile_key, platform
-        )
+        rows = await self._engine.look_up(sql.STORED_CONNECTION, tenant_id, profile_key, platform)
         return _stored(tenant_id, platform, rows)
 
     async def claim(
@@ -130,8 +130,8 @@ class SqlConnections:
     ) -> StoredConnection | None:
         async def job(transaction: Transaction) -> StoredConnection | None:
             key = _key(context)
-            claimed = await transaction.run(upkeep_statements.CLAIM, *key, until, at)
-            rows = await transaction.run(upkeep_statements.STORED_CONNECTION, *key)
+            claimed = await transaction.run(sql.CLAIM, *key, until, at)
+            rows = await transaction.run(sql.STORED_CONNECTION, *key)
             stored = _stored(context.tenant_id, context.platform, rows)
             if stored.context.generation != context.generation:
                 # a later login replaced it
@@ -141,18 +141,18 @@ class SqlConnections:
         return await self._engine.write(job)
 
     async def claimed_until(self, context: SecretAddress) -> Micros:
-        rows = await self._engine.read(upkeep_statements.CLAIMED_UNTIL, *_key(context))
+        rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(context))
         return int(rows[0]["claimed_until"]) if rows else 0
 
     async def give_up_claim(self, held: StoredConnection) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held))
+            await transaction.run(sql.GIVE_UP_CLAIM, *_held(held))
 
         await self._engine.write(job)
 
     async def forget_claims(self) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(upkeep_statements.FORGET_CLAIMS)
+            await transaction.run(sql.FORGET_CLAIMS)
 
         await self._engine.write(job)
 
@@ -163,7 +163,7 @@ class SqlConnections:
             if not await _replace_session(transaction, held, session):
                 return False
             if release:
-                await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held))
+                await transaction.run(sql.GIVE_UP_CLAIM, *_held(held))
             return True
 
         return await self._engine.write(job)
@@ -175,16 +175,16 @@ class SqlConnections:
 
         async def job(transaction: Transaction) -> bool:
             if not await transaction.run(
-                upkeep_statements.MOVE_SESSION, *_held(held), session.ring_key_id, session.envelope
+                sql.MOVE_SESSION, *_held(held), session.ring_key_id, session.envelope
             ):
                 return False
             await transaction.run(
-                upkeep_statements.MOVE_CREDENTIAL,
+                sql.MOVE_CREDENTIAL,
                 *of_connection,
                 credential.ring_key_id,
                 credential.envelope,
             )
-            await transaction.run(upkeep_statements.MOVE_CONNECTION, *of_connection, origin)
+            await transaction.run(sql.MOVE_CONNECTION, *of_connection, origin)
             return True
 
         return await self._engine.write(job)
@@ -193,13 +193,13 @@ class SqlConnections:
         context, upkeep, found = held.context, verdict.upkeep, verdict.connection
 
         async def job(transaction: Transaction) -> bool:
-            if not await transaction.run(upkeep_statements.GIVE_UP_CLAIM, *_held(held)):
+            if not await transaction.run(sql.GIVE_UP_CLAIM, *_held(held)):
                 return False
             if verdict.session is not None:
                 await _replace_session(transaction, held, verdict.session)
             reason = found.reconnect_reason
             await transaction.run(
-                upkeep_statements.SAVE_VERDICT,
+                sql.SAVE_VERDICT,
                 *_key(context),
                 context.generation,
                 found.state.value,
@@ -216,7 +216,7 @@ class SqlConnections:
             )
             if not verdict.events:
                 return True
-            rows = await transaction.run(upkeep_statements.STORED_CONNECTION, *_key(context))
+            rows = await transaction.run(sql.STORED_CONNECTION, *_key(context))
             now = stored_connection(context.tenant_id, rows[0]).connection
             for kind in verdict.events:
                 await add_event(
@@ -231,7 +231,7 @@ async def _connection(
     transaction: Transaction, tenant_id: str, profile_key: str, platform: str
 ) -> Connection | None:
     """Return the profile's connection on *platform*, if any. Raises ProfileNotFound."""
-    rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
+    rows = await transaction.run(PROFILE, tenant_id, profile_key)
     if not rows:
         raise ProfileNotFound
     found = [row for row in profiles_in(rows)[0].connections if row.platform == platform]
@@ -243,7 +243,7 @@ async def _replace_session(
 ) -> bool:
     return bool(
         await transaction.run(
-            upkeep_statements.REPLACE_SESSION,
+            sql.REPLACE_SESSION,
             *_held(held),
             session.sealed.ring_key_id,
             session.sealed.envelope,

@@ -10,8 +10,8 @@ from service.domain.model import (
 )
 from service.domain.records import EventsKept
 from service.storage import decoding
-from service.storage import statements as sql
 from service.storage.engine import Engine, Row, Transaction
+from service.storage.statements import events as sql
 
 BATCH = 500
 """Rows that one transaction of the upkeep writes or removes, so that no caller waits for it."""

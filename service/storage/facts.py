@@ -1,7 +1,7 @@
 """Facts about the whole store."""
 
-from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
+from service.storage.statements import facts as sql
 
 
 class SqlFacts:

@@ -4,9 +4,9 @@ import json
 
 from service.domain.model import DAY, Micros
 from service.domain.records import EarlierRequest, Fingerprint, Reservation
-from service.storage import statements as sql
 from service.storage.decoding import reply_from_json
 from service.storage.engine import Engine, Row, Transaction
+from service.storage.statements import idempotency as sql
 
 REPEATED_FOR: Micros = DAY
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from service.domain.model import Micros
 from service.domain.records import AuditedLease
-from service.storage import lease_audit_statements as sql
 from service.storage.engine import Engine, Transaction
+from service.storage.statements import lease_audit as sql
 
 AT_ONCE = 100
 """Rows in one statement."""

@@ -3,9 +3,9 @@
 from service.domain.errors import ServiceError
 from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Allow, Debit
-from service.storage import statements as sql
 from service.storage.decoding import login_purpose
 from service.storage.engine import Engine, Transaction
+from service.storage.statements import login_budget as sql
 
 DEBITS_KEPT: Micros = DAY + 20 * 3600 * SECOND
 """The longest window of a budget, and before it the time in which an earlier connect of the same

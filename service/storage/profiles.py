@@ -3,11 +3,13 @@
 from service.domain.errors import InvalidApiKey, ProfileNotFound
 from service.domain.model import EventKind, Place, Profile
 from service.domain.records import Reservation, SessionEnvelope
-from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.events import add_event
 from service.storage.idempotency import complete
 from service.storage.rows import profiles_in, stored_session
+from service.storage.statements import profiles as sql
+from service.storage.statements.events import STRIP_EVENTS
+from service.storage.statements.tenants import TENANT_EXISTS
 
 MAX_ROWS_BY_KEY = 101
 """A page of a hundred, and one more row that shows whether there is another."""
@@ -50,10 +52,10 @@ class SqlProfiles:
     async def delete(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
         async def job(transaction: Transaction) -> list[SessionEnvelope]:
             rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
-            sessions = await transaction.run(sql.STORED_SESSIONS, tenant_id, profile_key)
+            sessions = await transaction.run(sql.SESSIONS_OF_PROFILE, tenant_id, profile_key)
             if not await transaction.run(sql.DELETE_PROFILE, tenant_id, profile_key):
                 raise ProfileNotFound
-            await transaction.run(sql.STRIP_EVENTS, tenant_id, profile_key)
+            await transaction.run(STRIP_EVENTS, tenant_id, profile_key)
             for _ in profiles_in(rows)[0].connections:
                 await add_event(transaction, tenant_id, profile_key, EventKind.DISCONNECTED)
             return [stored_session(tenant_id, row) for row in sessions]
@@ -69,5 +71,5 @@ async def add_profile(transaction: Transaction, tenant_id: str, profile: Profile
     added = await transaction.run(
         sql.ADD_PROFILE, tenant_id, profile.profile_key, profile.profile_name, profile.created_at
     )
-    if not added and not await transaction.run(sql.TENANT_EXISTS, tenant_id):
+    if not added and not await transaction.run(TENANT_EXISTS, tenant_id):
         raise InvalidApiKey

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from service.domain.model import Micros
 from service.domain.records import Envelope, Purpose, SecretAddress, SecretRow
-from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.rows import stored_session
+from service.storage.statements import secrets as sql
 
 TABLES = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}
 

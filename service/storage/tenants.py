@@ -2,10 +2,10 @@
 
 from service.domain.model import Tenant
 from service.domain.records import SessionEnvelope
-from service.storage import statements as sql
 from service.storage.engine import Engine, Transaction
 from service.storage.events import BATCH
 from service.storage.rows import stored_session
+from service.storage.statements import tenants as sql
 
 
 class SqlTenants:
@@ -32,7 +32,7 @@ class SqlTenants:
                 return None
             if await transaction.run(sql.DELETE_KEYS_OF_TENANT, tenant_id, BATCH):
                 return []
-            sessions = await transaction.run(sql.STORED_SESSIONS_OF_TENANT, tenant_id, BATCH)
+            sessions = await transaction.run(sql.SESSIONS_OF_TENANT, tenant_id, BATCH)
             for statement in sql.DELETE_OF_TENANT:
                 if await transaction.run(statement, tenant_id, BATCH):
                     break

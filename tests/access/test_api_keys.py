@@ -10,8 +10,8 @@ from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.errors import InvalidApiKey
 from service.domain.model import DEFAULT_SCOPES, ApiKey, Scope, Tenant
-from service.storage import statements
 from service.storage.sqlite import SqliteEngine
+from service.storage.statements import api_keys as statements
 from service.storage.store import SqlStore
 
 

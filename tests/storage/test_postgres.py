@@ -1,6 +1,8 @@
 """The engine on PostgreSQL: its types and its order, its bounds and its faults."""
 
 import asyncio
+import importlib
+import pkgutil
 import random
 import socket
 from collections import Counter
@@ -16,11 +18,11 @@ from service.domain.errors import (
     ServiceUnavailable,
 )
 from service.domain.model import Profile, Tenant
-from service.storage import lease_audit_statements as lease_statements
 from service.storage import postgres as engines
-from service.storage import statements, upkeep_statements
+from service.storage import statements
 from service.storage.engine import StoreError, Transaction
 from service.storage.postgres import PostgresEngine, schema_revision
+from service.storage.statements import facts, lease_audit, secrets
 from service.storage.store import SqlStore
 from tests.storage.test_store import NOW, login
 from tests.support.engines import POOL_SIZE, rows
@@ -40,17 +42,22 @@ async def test_every_statement_fits_its_types(postgres_url: str) -> None:
     """Each parameter is taken as text, bytes or a number that holds any time: as the model has
     them, and as SQLite takes anything."""
     connection = await asyncpg.connect(postgres_url)
-    texts = {
-        name: text
-        for part in (statements, upkeep_statements, lease_statements)
+    parts = [
+        importlib.import_module(f"{statements.__name__}.{part.name}")
+        for part in pkgutil.iter_modules(statements.__path__)
+    ]
+    texts: dict[str, Any] = {
+        f"{part.__name__}.{name}": text
+        for part in parts
         for name, text in vars(part).items()
         if name.isupper() and isinstance(text, str | tuple) and not name.startswith("_")
     }
     texts["made"] = (
-        lease_statements.add_leases(2),
-        statements.sealed_otherwise("sessions"),
-        statements.rewrap("sessions"),
+        lease_audit.add_leases(2),
+        secrets.sealed_otherwise("sessions"),
+        secrets.rewrap("sessions"),
     )
+    assert len(texts) > 60
     for name, text in texts.items():
         for each in (text,) if isinstance(text, str) else text:
             prepared = await connection.prepare(each)
@@ -356,7 +363,7 @@ async def test_a_connection_is_handed_on_as_it_is(
     found = rows(
         postgres_url, "SELECT query FROM pg_stat_activity WHERE application_name = 'postcore'"
     )
-    assert [row["query"] for row in found] == [statements.REMEMBERED]
+    assert [row["query"] for row in found] == [facts.REMEMBERED]
 
 
 async def test_a_database_that_takes_no_writes(

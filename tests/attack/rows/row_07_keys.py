@@ -22,9 +22,9 @@ from service.crypto.keyring import Keyring
 from service.domain.clock import SystemClock
 from service.domain.ids import random_id
 from service.domain.model import DEFAULT_SCOPES, Scope
-from service.storage import statements
 from service.storage.migrations import migrate_apart
 from service.storage.sqlite import SqliteEngine
+from service.storage.statements import api_keys as statements
 from tests.attack.intervals import interval
 from tests.attack.row import Figure, Ground, share
 from tests.bench.methods import PLATFORMS

@@ -1,7 +1,59 @@
-"""The SQL of connections in use, in the manner of statements.py."""
+"""Connections with their sealed secrets, and claims on them."""
 
 from service.storage import rows
 
+CONNECTED_ACCOUNT = """
+SELECT p.profile_key, c.account_id
+FROM profiles p
+LEFT JOIN connections c
+  ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key AND c.platform = $3
+WHERE p.tenant_id = $1 AND p.profile_key = $2
+"""
+SAVE_CONNECTION = """
+INSERT INTO connections (tenant_id, profile_key, platform, account_id, username, display_name,
+    origin, generation, state, connected_at, last_verified_at, document_at, next_check_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'HEALTHY', $9, $9, $9, $10)
+ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
+    username = excluded.username, origin = excluded.origin,
+    display_name = CASE connections.display_name WHEN connections.username
+        THEN excluded.display_name ELSE connections.display_name END,
+    generation = excluded.generation, state = 'HEALTHY', reconnect_reason = NULL,
+    last_verified_at = excluded.last_verified_at, document_at = excluded.document_at,
+    next_check_at = excluded.next_check_at,
+    checked_at = NULL, moved_at = NULL, doubts = 0, refusals = 0, login_after = NULL
+"""
+SAVE_CREDENTIAL = """
+INSERT INTO credentials (tenant_id, profile_key, platform, generation, ring_key_id, envelope)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
+    generation = excluded.generation, ring_key_id = excluded.ring_key_id,
+    envelope = excluded.envelope
+"""
+SAVE_SESSION = """
+INSERT INTO sessions (tenant_id, profile_key, platform, generation, ring_key_id, envelope,
+    expires_at, refreshed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
+    generation = excluded.generation, ring_key_id = excluded.ring_key_id,
+    envelope = excluded.envelope, expires_at = excluded.expires_at,
+    refreshed_at = excluded.refreshed_at, fence = sessions.fence + 1, claimed_until = 0
+"""
+SAVE_DISPLAY_NAME = """
+UPDATE connections SET display_name = $5
+WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
+"""
+DELETE_CONNECTION = """
+DELETE FROM connections WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
+"""  # secrets go with it
+SESSIONS = """
+SELECT c.profile_key, c.platform, c.account_id, c.origin, c.generation,
+    s.generation AS sealed_generation, s.ring_key_id, s.envelope
+FROM connections c
+JOIN sessions s
+  ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
+WHERE c.tenant_id = $1
+"""
+SESSION_OF_CONNECTION = f"{SESSIONS} AND c.profile_key = $2 AND c.platform = $3"
 STORED_CONNECTION = f"""
 SELECT {rows.CONNECTION}, {rows.UPKEEP}, p.profile_key, c.origin, c.generation,
     r.generation AS credential_generation, r.ring_key_id AS credential_key, r.envelope,
@@ -57,22 +109,4 @@ UPDATE connections SET state = $5, reconnect_reason = $6, username = $7,
     moved_at = $12, doubts = $13, refusals = $14, login_after = $15,
     profile_created_at = (SELECT created_at FROM profiles WHERE tenant_id = $1 AND profile_key = $2)
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
-"""
-
-# the monitor's scan: of all tenants, one after the other
-NEXT_DUE = "SELECT MIN(next_check_at) AS at FROM connections"
-TENANTS_WITH_DUE = """
-SELECT tenant_id FROM tenants t
-WHERE tenant_id > $1 AND EXISTS (SELECT 1 FROM connections c
-    WHERE c.tenant_id = t.tenant_id AND c.next_check_at <= $2)
-ORDER BY tenant_id LIMIT $3
-"""
-DUE = """
-SELECT tenant_id, profile_key, platform, origin FROM connections
-WHERE tenant_id = $1 AND next_check_at <= $2 ORDER BY next_check_at LIMIT $3
-"""
-BRING_FORWARD = "UPDATE connections SET next_check_at = $1 WHERE next_check_at > $2"
-PUT_OFF = """
-UPDATE connections SET next_check_at = $4
-WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
 """

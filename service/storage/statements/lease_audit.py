@@ -1,4 +1,4 @@
-"""The SQL of the audit trail of leases, in the manner of statements.py."""
+"""The audit trail of leases."""
 
 LEASE_COLUMNS = {
     "tenant_id": "TEXT",

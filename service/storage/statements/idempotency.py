@@ -1,0 +1,26 @@
+"""Idempotency keys and the replies to their requests."""
+
+EARLIER_REQUEST = """
+SELECT ring_key_id, digest, reply
+FROM idempotency_records
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND expires_at > $4
+"""
+FORGET_EXPIRED_REQUESTS = """
+DELETE FROM idempotency_records WHERE tenant_id = $1 AND expires_at <= $2
+"""
+RESERVE = """
+INSERT INTO idempotency_records
+    (tenant_id, method, idempotency_key, holder, ring_key_id, digest, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+COMPLETE = """
+UPDATE idempotency_records
+SET profile_key = $5, reply = $6, expires_at = $7
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
+"""
+RELEASE = """
+DELETE FROM idempotency_records
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
+    AND profile_key IS NULL
+"""
+FORGET_RESERVATIONS = "DELETE FROM idempotency_records WHERE profile_key IS NULL"  # of all tenants
