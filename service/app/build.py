@@ -180,7 +180,9 @@ async def build(
                 ),
                 heads=heads,
                 watch=Watch(store.events, tokens, heads),
-                retention=Retention(store.events, clock, settings.event_retention_days),
+                retention=Retention(
+                    store.events, store.login_budget, clock, settings.event_retention_days
+                ),
             )
         finally:
             if unfinished := await tasks.drain(settings.drain_seconds):

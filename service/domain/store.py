@@ -247,6 +247,12 @@ class LoginBudgetStore(Protocol):
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         """Record that the platform accepts no login of this account until then."""
 
+    async def forget(self, at: Micros) -> bool:
+        """Delete a batch of the debits and pauses that no longer count at *at*.
+
+        Returns whether there may be more.
+        """
+
 
 class IdempotencyStore(Protocol):
     """Idempotency keys, and the replies to their requests."""

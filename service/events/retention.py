@@ -1,8 +1,8 @@
-"""Retention: how long events are kept.
+"""Retention: delete old events, and spent logins that no longer count.
 
-The events of a deleted profile do not tell when they happened, so their age is not read off them.
-Every hour it is noted how far each tenant's events go; what a note that is old enough covers is
-removed. So events are kept for the time set, and an hour longer at most.
+The events of a deleted profile carry no time, so an event's age is not read off it. Every hour a
+mark records the number of each tenant's newest event; once a mark is old enough, the events up to
+it are deleted. So an event is kept for the retention time, and at most an hour longer.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import structlog
 from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import DAY
-from service.domain.store import EventStore
+from service.domain.store import EventStore, LoginBudgetStore
 
 EVERY_SECONDS = 3600.0
 REST_SECONDS = 0.05
@@ -22,10 +22,13 @@ log = structlog.get_logger()
 
 
 class Retention:
-    """Removes the events that were written more than so many days ago."""
+    """Delete what is past its time, every hour. *days*: how long events are kept."""
 
-    def __init__(self, store: EventStore, clock: Clock, days: int) -> None:
-        self._store = store
+    def __init__(
+        self, events: EventStore, login_budget: LoginBudgetStore, clock: Clock, days: int
+    ) -> None:
+        self._events = events
+        self._login_budget = login_budget
         self._clock = clock
         self._days = days
 
@@ -34,14 +37,18 @@ class Retention:
             try:
                 await self.prune()
             except ServiceUnavailable:
-                log.warning("events could not be pruned; there is another round")
+                log.warning("old events and logins could not be deleted; retried in an hour")
             await asyncio.sleep(EVERY_SECONDS)
 
     async def prune(self) -> None:
-        """One round: note how far the events go, and remove what is old enough."""
+        """Mark the newest events, and delete what is old enough."""
         now = self._clock.now()
-        await self._store.mark(now)
+        await self._events.mark(now)
         more = True
         while more:
-            more = await self._store.prune(now - self._days * DAY)
+            more = await self._events.prune(now - self._days * DAY)
+            await asyncio.sleep(REST_SECONDS)
+        more = True
+        while more:
+            more = await self._login_budget.forget(now)
             await asyncio.sleep(REST_SECONDS)

@@ -1,4 +1,4 @@
-"""Logins that were spent on accounts, whoever spent them."""
+"""Logins spent on accounts, by all tenants."""
 
 from service.domain.errors import ServiceError
 from service.domain.model import DAY, SECOND, Micros
@@ -8,9 +8,11 @@ from service.storage.engine import Engine, Transaction
 from service.storage.statements import login_budget as sql
 
 DEBITS_KEPT: Micros = DAY + 20 * 3600 * SECOND
-"""The longest window of a budget, and before it the time in which an earlier connect of the same
-tenant makes one of that window a repeated one."""
-LONGEST_PAUSE: Micros = DAY
+"""The longest window of a budget (a day), and the 20 hours before it: a connect in them makes a
+later one of the same tenant a repeated one."""
+MAX_PAUSE: Micros = DAY
+BATCH = 500
+"""Rows of each kind that one transaction of the clean-up changes."""
 
 
 class SqlLoginBudget:
@@ -23,19 +25,18 @@ class SqlLoginBudget:
         account = (debit.account_id, debit.origin)
 
         async def job(transaction: Transaction) -> ServiceError | None:
-            await transaction.run(sql.REDATE_DEBITS, debit.at)
-            await transaction.run(sql.FORGET_DEBITS, debit.at - DEBITS_KEPT)
-            await transaction.run(sql.FORGET_PAUSES, debit.at, debit.at + LONGEST_PAUSE)
-            paused = await transaction.run(sql.PAUSE, *account)
+            await transaction.run(sql.REDATE_DEBITS, *account, debit.at)
+            await transaction.run(sql.DROP_INVALID_PAUSE, *account, debit.at + MAX_PAUSE)
+            paused = await transaction.run(sql.PAUSE, *account, debit.at)
             spent = [
                 Debit(*account, row["tenant_id"], login_purpose(row["purpose"]), row["at"])
-                for row in await transaction.run(sql.DEBITS, *account)
+                for row in await transaction.run(sql.DEBITS, *account, debit.at - DEBITS_KEPT)
             ]
             known = await transaction.run(sql.CONNECTED_BY_TENANT, debit.tenant_id, *account)
             try:
                 allow(spent, paused[0]["until"] if paused else None, bool(known))
             except ServiceError as refused:
-                return refused  # not raised here: what was redated has to stay so
+                return refused  # raised after the commit, which keeps the redated debits
             await transaction.run(
                 sql.ADD_DEBIT, *account, debit.tenant_id, debit.purpose.value, debit.at
             )
@@ -46,6 +47,17 @@ class SqlLoginBudget:
 
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.SAVE_PAUSE, account_id, origin, until, until + LONGEST_PAUSE)
+            await transaction.run(sql.SAVE_PAUSE, account_id, origin, until, until + MAX_PAUSE)
 
         await self._engine.write(job)
+
+    async def forget(self, at: Micros) -> bool:
+        async def job(transaction: Transaction) -> bool:
+            changed = [
+                await transaction.run(sql.REDATE_BATCH, at, BATCH),
+                await transaction.run(sql.FORGET_DEBITS, at - DEBITS_KEPT, BATCH),
+                await transaction.run(sql.FORGET_PAUSES, at, at + MAX_PAUSE, BATCH),
+            ]
+            return max(map(len, changed)) >= BATCH
+
+        return await self._engine.write(job)

@@ -133,12 +133,36 @@ async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
     """Nothing of an account is kept longer than it counts: a day, and before that the 20 hours in
     which an earlier connect makes a later one of that day a repeated one."""
     await limits.spend()
+    await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
     limits.clock.at += DAY + FIRST_AFTER
     await limits.spend(account=BOB)
-    rows = await limits.limits._store._engine.read(  # type: ignore[attr-defined]
-        "SELECT account_id FROM login_debits"
-    )
-    assert [row["account_id"] for row in rows] == ["did:plc:b"]
+    await limits.limits.pause(BOB, limits.clock.at + 90 * SECOND)
+    assert not await limits.store.forget(limits.clock.at)
+    for table in ("login_debits", "login_pauses"):
+        rows = await limits.store._engine.read(f"SELECT account_id FROM {table}")
+        assert [row["account_id"] for row in rows] == ["did:plc:b"]
+
+
+async def test_debits_are_forgotten_in_batches(
+    limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are. Those that a clock ahead wrote are first set to now."""
+    monkeypatch.setattr("service.storage.login_budget.BATCH", 3)
+    start = limits.clock.at
+    for number in range(7):
+        await limits.spend(account=Account(f"did:plc:{number}", "a.example", ALICE.origin))
+        limits.clock.at += 1
+    assert [await limits.store.forget(start - DAY) for _ in range(3)] == [True, True, False]
+    dates = await limits.store._engine.read("SELECT at FROM login_debits")
+    assert [row["at"] for row in dates] == [start - DAY] * 7
+    limits.clock.at = start
+    for number in range(7):
+        await limits.spend(account=Account(f"did:plc:{number}", "a.example", ALICE.origin))
+        limits.clock.at += 1
+    later = start + DEBITS_KEPT + 7
+    # those of one microsecond go together
+    assert [await limits.store.forget(later) for _ in range(4)] == [True, True, True, False]
+    assert await limits.store._engine.read("SELECT 1 FROM login_debits") == []
 
 
 async def guess_for_days(
