@@ -120,7 +120,7 @@ class Beside:
             sealed,
             sealed,
             now + DAY,
-            now + 30 * DAY,
+            now + DAY,
             create_profile=not again,
             reservation=None,
             at=now,
