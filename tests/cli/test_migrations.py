@@ -13,18 +13,15 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from service.storage import migrations, statements
+from service.storage import migrations
 from service.storage.engine import StoreError
 from service.storage.migrations import HEAD, KNOWN
 from service.storage.opening import open_engine
 from service.storage.sqlite_file import Ownership, schema_revision
 from tests.cli.home import Home
+from tests.support.statements import every_statement
 
-SQL = {
-    name: text
-    for name, text in vars(statements).items()
-    if name.isupper() and isinstance(text, str) and not name.startswith("_")
-}
+SQL = every_statement()
 
 
 def rows(path: Path, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
