@@ -36,7 +36,7 @@ from service.crypto.tokens import Tokens
 from service.domain.clock import Clock, SystemClock
 from service.domain.model import DAY, SECOND
 from service.domain.platform import CredentialPlatform
-from service.events.latest_events import Heads
+from service.events.latest_events import LatestEvents
 from service.events.retention import Retention
 from service.events.watch import Watch
 from service.platforms.registry import ADAPTERS, Registry
@@ -70,7 +70,7 @@ class Application:
     audit: Audit
     monitor: Monitor
     profiles: Profiles
-    heads: Heads
+    latest_events: LatestEvents
     watch: Watch
     retention: Retention
 
@@ -144,7 +144,7 @@ async def build(
             lookups,
             timeouts,
         )
-        heads = Heads(store.events)
+        latest_events = LatestEvents(store.events)
 
         try:
             yield Application(
@@ -178,8 +178,8 @@ async def build(
                     clock,
                     tasks,
                 ),
-                heads=heads,
-                watch=Watch(store.events, tokens, heads),
+                latest_events=latest_events,
+                watch=Watch(store.events, tokens, latest_events),
                 retention=Retention(
                     store.events, store.login_budget, clock, settings.event_retention_days
                 ),

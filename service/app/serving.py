@@ -68,7 +68,7 @@ async def serving(
             await built.store.connections.forget_claims()
             await built.store.idempotency.forget_reservations()
         await background(built.keyring.follow, built.audit.run, built.admission.run)
-        await background(built.heads.run, built.retention.run)
+        await background(built.latest_events.run, built.retention.run)
 
         # the servers, which stop before the loops above do
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)

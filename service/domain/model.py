@@ -1,6 +1,6 @@
-"""What the service speaks of: plain frozen values, known to every layer. Tuples, where a call makes
-many: they take a quarter of the time of a frozen dataclass.
+"""The values of the domain: frozen, and known to every layer.
 
+Values that a call makes many of are tuples, which take a quarter of the time of a frozen dataclass.
 Times are whole microseconds since the Unix epoch, in UTC.
 """
 
@@ -32,7 +32,7 @@ class AuthMethod(StrEnum):
 
 
 class ConnectionState(StrEnum):
-    """What is known of a connection; named as in the contract."""
+    """The verdict on a connection; named as in the contract."""
 
     HEALTHY = "HEALTHY"
     UNVERIFIED = "UNVERIFIED"
@@ -40,7 +40,7 @@ class ConnectionState(StrEnum):
 
 
 class ReconnectReason(StrEnum):
-    """Why a connection is of no use; named as in the contract."""
+    """Why a connection does not work; named as in the contract."""
 
     APP_PASSWORD_REVOKED = "APP_PASSWORD_REVOKED"  # noqa: S105 - a reason, no password
     ACCOUNT_TAKEN_DOWN = "ACCOUNT_TAKEN_DOWN"
@@ -52,7 +52,7 @@ class ReconnectReason(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What happens to connections; named as in the contract."""
+    """Kinds of events; named as in the contract."""
 
     CONNECTED = "CONNECTED"
     RECONNECTED = "RECONNECTED"
@@ -65,7 +65,7 @@ class EventKind(StrEnum):
 
 
 class AccountStatus(StrEnum):
-    """What a platform tells anybody of an account."""
+    """The public status of an account, as its platform reports it."""
 
     ACTIVE = "ACTIVE"
     DEACTIVATED = "DEACTIVATED"
@@ -73,7 +73,7 @@ class AccountStatus(StrEnum):
     TAKEN_DOWN = "TAKEN_DOWN"
     NOT_FOUND = "NOT_FOUND"
     UNKNOWN = "UNKNOWN"
-    """The platform answers, and does not say."""
+    """The platform answered, but gave no status."""
 
 
 class InvalidCredentialsCause(StrEnum):
@@ -101,7 +101,7 @@ class PlatformUnavailableCause(StrEnum):
 
 
 class PlatformUnavailableStep(StrEnum):
-    """Which of a platform's servers was asked; named as the contract's PlatformUnavailableStep."""
+    """Which of a platform's servers failed; named as the contract's PlatformUnavailableStep."""
 
     HANDLE = "HANDLE"
     DOCUMENT = "DOCUMENT"
@@ -119,7 +119,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What is kept of an API key: never the key, only an HMAC of it under a key of the keyring."""
+    """The stored part of an API key: an HMAC under a key of the keyring, never the key itself."""
 
     key_id: str
     tenant_id: str
@@ -132,9 +132,9 @@ class ApiKey:
 
 
 class Caller(NamedTuple):
-    """Who is calling, and until when (event-loop time, in seconds) an answer is of use.
+    """An authenticated caller. *deadline*: of the call, in seconds of event-loop time.
 
-    *own_deadline*: the caller has set that limit; otherwise it is our default.
+    *own_deadline*: whether the caller set the deadline; otherwise it is our default.
     """
 
     tenant_id: str
@@ -145,7 +145,7 @@ class Caller(NamedTuple):
 
 
 class Credentials(dict[str, str]):
-    """What a person typed, by the field's JSON name. Its repr names the fields, never a value."""
+    """Credentials as typed, by the field's JSON name. Its repr shows names, never values."""
 
     def __repr__(self) -> str:
         return f"Credentials({', '.join(sorted(self))})"
@@ -155,7 +155,7 @@ class Credentials(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """One input of the form that a platform's credentials are asked for with."""
+    """One input of the form for a platform's credentials."""
 
     name: str
     label: str
@@ -167,7 +167,7 @@ class CredentialField:
 
 @dataclass(frozen=True, slots=True)
 class PlatformCard:
-    """What a caller is told of a platform: how it is joined, and the form to show for it."""
+    """A platform as callers see it: how accounts join it, and the form for their credentials."""
 
     platform: str
     display_name: str
@@ -179,7 +179,7 @@ class PlatformCard:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of a platform: its lasting id (for Bluesky the DID), its name, its server."""
+    """An account of a platform: its permanent id (for Bluesky the DID), its name, its server."""
 
     account_id: str
     username: str
@@ -188,7 +188,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a login yielded. Both tokens are secrets."""
+    """The tokens of a login. Both are secrets."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -197,25 +197,25 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A proven login: whose, with which session, and the secret that would prove it again."""
+    """A successful login: its account, its session, and the secret for another login."""
 
     account: Account
     session: Session
     secret: str = field(repr=False)
     pause_until: Micros | None = None
-    """Until when the platform wants no further login of this account, if it said so."""
+    """Until when the platform accepts no further login of this account, if it said so."""
     reported_username: str = ""
-    """The name that the platform's answer gives the account, if any. It is not proved."""
+    """The account's name in the platform's answer, if any. Not proved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """A session's next pair of tokens; of an account that is not active, its status."""
+    """A session's next tokens. *inactive*: the account's status, empty if it is active."""
 
     session: Session
     inactive_status: str = ""
     reported_username: str = ""
-    """The name that the platform's answer gives the account, if any. It is not proved."""
+    """The account's name in the platform's answer, if any. Not proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class Connected:
 
 
 class Connection(NamedTuple):
-    """A profile's account on a platform, and how well its credential still is."""
+    """A profile's account on a platform, with the last verdict on it."""
 
     platform: str
     account_id: str
@@ -242,15 +242,15 @@ class Connection(NamedTuple):
 
     @property
     def needs_reconnect(self) -> bool:
-        """Whether it was proved to be of no use; an outage since then does not unprove it."""
+        """Whether it was proved not to work. A later outage does not change that."""
         return self.reconnect_reason is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEvent:
-    """What happened to a connection, by its number among the tenant's events.
+    """A change to a connection. *number* counts the tenant's events.
 
-    Of a profile that was deleted since, no connection and no time are told.
+    *connection* and *occurred_at* are None if the profile was deleted since.
     """
 
     number: int
@@ -279,7 +279,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in the list of a tenant's profiles: right after the profile of this time and key."""
+    """A position in the list of a tenant's profiles: after the profile of this time and key."""
 
     created_at: Micros
     profile_key: str
@@ -287,7 +287,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A session on loan: its access token, and where it is good."""
+    """A leased session: its access token, and the account and server that it is valid for."""
 
     access_token: str = field(repr=False)
     account: Account

@@ -1,4 +1,4 @@
-"""Records: what is written down of logins, sealed secrets and requests. Tuples as in the model."""
+"""Records that the store keeps or returns. Tuples, as in the model, where a call makes many."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ ConnectionKey = tuple[str, str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A secret as it is stored: the envelope, and the keyring's key that wraps it."""
+    """A sealed secret, and the id of the keyring's key that wraps it."""
 
     ring_key_id: str
     envelope: bytes = field(repr=False)
 
 
 class SecretAddress(NamedTuple):
-    """Where a sealed secret belongs. It opens there and nowhere else."""
+    """Where a sealed secret belongs. It opens at this address only."""
 
     tenant_id: str
     profile_key: str
@@ -31,12 +31,12 @@ class SecretAddress(NamedTuple):
 
     @property
     def key(self) -> "ConnectionKey":
-        """What tells this making of the connection from every other, wherever its account lives."""
+        """The address without the account and its server: one login to the connection."""
         return self.tenant_id, self.profile_key, self.platform, self.generation
 
 
 class Purpose(StrEnum):
-    """What a sealed secret is for: part of what binds it to its place."""
+    """What a sealed secret is for. Part of what it is bound to."""
 
     CREDENTIAL = "credential"
     SESSION = "session"
@@ -53,7 +53,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """An idempotency key that this call holds while its request is under way."""
+    """An idempotency key that a call holds while its request is in progress."""
 
     tenant_id: str
     method: str
@@ -63,7 +63,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRequest:
-    """What an idempotency key was used for before; no reply while that is still under way."""
+    """An earlier use of an idempotency key. *reply*: None while it is in progress."""
 
     fingerprint: Fingerprint
     reply: tuple[str | None, ...] | None
@@ -71,7 +71,7 @@ class EarlierRequest:
 
 @dataclass(frozen=True, slots=True)
 class LoginWrite:
-    """A proven login with its secrets sealed: all that one transaction writes."""
+    """A proven login with its secrets sealed, written in one transaction."""
 
     context: SecretAddress
     username: str
@@ -86,7 +86,7 @@ class LoginWrite:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnvelope:
-    """A sealed session as it was stored, with the place that it opens in."""
+    """A stored session, with the address that it opens at."""
 
     context: SecretAddress
     sealed: Envelope
@@ -94,7 +94,7 @@ class SessionEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """A sealed secret as it was stored, with all that it takes to open it."""
+    """A stored secret, with its purpose and the address that it opens at."""
 
     purpose: Purpose
     context: SecretAddress
@@ -102,12 +102,12 @@ class SecretRow:
 
 
 class Upkeep(NamedTuple):
-    """What is noted of a connection between two checks of it.
+    """What is remembered of a connection between two checks.
 
-    *checked_at*: when it was last checked, whatever came of it. *document_at*: when the account
-    was last seen to live where the connection says. *moved_at*: when it was first seen to live
-    elsewhere. *doubts*: checks in a row that could not tell. *refusals*: logins in a row that were
-    refused, and *login_after*, before which there is none.
+    *checked_at*: the last check, of any outcome. *document_at*: when the account's document last
+    named the connection's server. *moved_at*: when it first named another. *doubts*: consecutive
+    checks without a verdict. *refusals*: consecutive refused logins. *login_after*: the earliest
+    time of the next login.
     """
 
     checked_at: Micros | None = None
@@ -119,9 +119,9 @@ class Upkeep(NamedTuple):
 
 
 class StoredConnection(NamedTuple):
-    """A connection as it is stored, with its sealed secrets.
+    """A stored connection with its sealed secrets.
 
-    *fence* numbers the claims on it: who holds the newest may write, and nobody else.
+    *fence* numbers the claims on it: only the holder of the newest may write.
     """
 
     context: SecretAddress
@@ -135,7 +135,7 @@ class StoredConnection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session that takes the place of another, sealed."""
+    """A sealed session that replaces another."""
 
     sealed: Envelope
     expires_at: Micros
@@ -144,7 +144,7 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A connection whose check is due, and the host that it will ask."""
+    """A connection that is due for a check, and its server."""
 
     tenant_id: str
     profile_key: str
@@ -153,7 +153,7 @@ class Due:
 
 
 class AuditedLease(NamedTuple):
-    """Who was lent a session, when, and until when; the token is not told."""
+    """An entry of the audit trail of leases, without the token."""
 
     at: Micros
     tenant_id: str
@@ -162,7 +162,7 @@ class AuditedLease(NamedTuple):
     platform: str
     account_id: str
     expires_at: Micros
-    """When the token ends."""
+    """When the token expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class VerdictWrite:
 
 @dataclass(frozen=True, slots=True)
 class EventsKept:
-    """Which of a tenant's events there are: those after *pruned*, up to *newest*."""
+    """The range of a tenant's kept events: those after *pruned*, up to *newest*."""
 
     pruned: int
     newest: int
@@ -192,12 +192,12 @@ class LoginPurpose(StrEnum):
 
     CONNECT = "connect"
     UPKEEP = "upkeep"
-    """To keep a connection that exists: a lease or a verdict."""
+    """For an existing connection: a lease or a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """A login that was spent, or is about to be, on an account at its server."""
+    """A login that was or will be spent on an account at its server."""
 
     account_id: str
     origin: str
@@ -207,5 +207,5 @@ class Debit:
 
 
 Allow = Callable[[Sequence[Debit], Micros | None, bool], None]
-"""Raises, unless a login may be spent: given what was spent of late, until when the platform
-wants none, and whether the tenant is connected to the account."""
+"""Raises, unless a login may be spent. Given: the account's debits, the end of its pause, and
+whether the tenant is connected to it."""

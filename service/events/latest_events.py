@@ -1,7 +1,7 @@
-"""Heads: how far the events of each tenant that is watched go, as of the last commit.
+"""The number of the newest event of each watched tenant, as of the last commit.
 
-All streams share one look at the store: after each commit of this process, since that may have
-been an event, and every second, since other processes write as well.
+All streams share one query: after each commit of this process, which may have written an event, and
+every second, since other processes write as well.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ import structlog
 from service.domain.errors import ServiceUnavailable
 from service.domain.store import EventStore
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 REST_SECONDS = 0.05
-"""Between two looks, however many commits there are."""
+"""Between two queries, however many commits there are."""
 
 log = structlog.get_logger()
 
 
-class Head:
-    """The newest event of a tenant, for those who wait for the next one."""
+class LatestEvent:
+    """The number of a tenant's newest event, for streams that wait for the next one."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -29,8 +29,10 @@ class Head:
         self._moved = asyncio.Event()
 
     async def after(self, number: int, seconds: float) -> int:
-        """The newest event's number, once it is over *number*; *number*, where none comes within
-        so many seconds."""
+        """Wait until the newest number is over *number*, and return it.
+
+        Returns *number* if no event comes within *seconds*.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.number <= number:
@@ -44,41 +46,41 @@ class Head:
             self._moved = asyncio.Event()
 
 
-class Heads:
-    """The heads of the tenants that are watched."""
+class LatestEvents:
+    """The newest events of the tenants that are watched."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._heads: dict[str, Head] = {}
+        self._by_tenant: dict[str, LatestEvent] = {}
         self._committed = asyncio.Event()
         store.on_commit(self._committed.set)
 
     @contextmanager
-    def watched(self, tenant_id: str) -> Iterator[Head]:
-        """The tenant's head, which is looked at for as long as the block lasts."""
-        head = self._heads.setdefault(tenant_id, Head())
-        head.streams += 1
+    def watched(self, tenant_id: str) -> Iterator[LatestEvent]:
+        """Follow the tenant's newest event for the duration of the block."""
+        latest = self._by_tenant.setdefault(tenant_id, LatestEvent())
+        latest.streams += 1
         try:
-            yield head
+            yield latest
         finally:
-            head.streams -= 1
-            if not head.streams:
-                del self._heads[tenant_id]
+            latest.streams -= 1
+            if not latest.streams:
+                del self._by_tenant[tenant_id]
 
     async def run(self) -> None:
-        """Move the heads as events come."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._committed.wait()
             self._committed.clear()
             try:
-                await self._look()
+                await self._poll()
             except ServiceUnavailable:
-                log.debug("cannot look for events just now")
+                log.debug("the newest events could not be read; retried in a second")
             await asyncio.sleep(REST_SECONDS)
 
-    async def _look(self) -> None:
-        for tenant_id, number in (await self._store.newest(list(self._heads))).items():
-            if head := self._heads.get(tenant_id):
-                head.move(number)
+    async def _poll(self) -> None:
+        newest = await self._store.newest(list(self._by_tenant))
+        for tenant_id, number in newest.items():
+            if latest := self._by_tenant.get(tenant_id):
+                latest.move(number)

@@ -1,4 +1,4 @@
-"""Watch: what happens to a tenant's connections, from any place that is kept, as it happens."""
+"""Watch: stream the changes of a tenant's connections, from any kept event on."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -8,39 +8,39 @@ from service.domain.errors import CursorExpired, InvalidApiKey, InvalidRequest
 from service.domain.model import Caller, ConnectionEvent
 from service.domain.records import EventsKept
 from service.domain.store import EventStore
-from service.events.latest_events import Heads
+from service.events.latest_events import LatestEvents
 
-MOST_AT_ONCE = 100
+MAX_EVENTS_PER_MESSAGE = 100
 HEARTBEAT_SECONDS = 25.0
-"""Between two messages where nothing happens: the contract promises 30."""
+"""Between two messages if nothing happens: the contract promises 30."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened since the message before, and where to go on after it."""
+    """The events since the message before, and the cursor after them."""
 
     events: list[ConnectionEvent]
     cursor: str
 
 
 class Watch:
-    """Tells each caller at their own pace: nothing waits in memory for one who is slow."""
+    """Streams events at each caller's pace: nothing is buffered for a slow one."""
 
-    def __init__(self, store: EventStore, tokens: Tokens, heads: Heads) -> None:
+    def __init__(self, store: EventStore, tokens: Tokens, latest_events: LatestEvents) -> None:
         self._store = store
         self._tokens = tokens
-        self._heads = heads
+        self._latest_events = latest_events
 
     async def changes(
         self, caller: Caller, cursor: str, *, from_oldest: bool
     ) -> AsyncGenerator[Changes, None]:
-        """All that happens after *cursor*; without one, from now on or from the oldest event kept.
+        """Yield all changes after *cursor*; without one, from now or from the oldest kept event on.
 
-        The first comes at once. Raises InvalidRequest or CursorExpired.
+        The first message comes at once. Raises InvalidRequest or CursorExpired.
         """
         tenant_id = caller.tenant_id
-        with self._heads.watched(tenant_id) as head:
-            # looked at after the head is: what comes in between is not missed
+        with self._latest_events.watched(tenant_id) as latest:
+            # read after the latest event is followed, so that no event is missed
             kept = await self._kept(tenant_id)
             newest = kept.newest
             at = self._number(caller, cursor, kept) if cursor else newest
@@ -51,14 +51,14 @@ class Watch:
                 at += len(events)
                 yield Changes(events, self._tokens.cursor(at, *_bound_to(caller)))
                 if at >= newest:
-                    newest = await head.after(at, HEARTBEAT_SECONDS)
+                    newest = await latest.after(at, HEARTBEAT_SECONDS)
 
     def _number(self, caller: Caller, cursor: str, kept: EventsKept) -> int:
         try:
             number = self._tokens.number(cursor, *_bound_to(caller))
         except InvalidToken:
             number = kept.newest + 1
-        # ours, but of events that are still to come: the store was put back to an older one
+        # a valid cursor of events still to come: the store was restored from a backup
         if number > kept.newest:
             raise InvalidRequest("cursor", "is not a cursor of this watch")
         if number < kept.pruned:
@@ -66,8 +66,8 @@ class Watch:
         return number
 
     async def _next(self, tenant_id: str, after: int) -> list[ConnectionEvent]:
-        events = await self._store.page(tenant_id, after, MOST_AT_ONCE)
-        # numbers have no gaps: what is not there was pruned before this caller came to it
+        events = await self._store.page(tenant_id, after, MAX_EVENTS_PER_MESSAGE)
+        # numbers have no gaps: a missing event was pruned before this caller read it
         if not events or events[0].number != after + 1:
             await self._kept(tenant_id)
             raise CursorExpired

@@ -32,7 +32,7 @@ class SqlApiKeys:
         return await self._engine.write(job)
 
     async def get(self, key_id: str) -> ApiKey | None:
-        [row] = await self._engine.look_up(sql.API_KEY, key_id, bytes(32))
+        [row] = await self._engine.get_by_key(sql.API_KEY, key_id, bytes(32))
         # decoded either way: an unknown id must take as long as a known one
         key = _api_key(row)
         return key if key.tenant_id else None

@@ -1,7 +1,7 @@
-"""A backup: a consistent copy of an SQLite database that may be in use meanwhile.
+"""Back up a SQLite database that may be in use.
 
-The copy holds rows alone: it is written anew by VACUUM, and so nothing that was deleted, or once
-stood in the write-ahead log, can come along. It is whole and checked before it gets its name.
+VACUUM writes the copy, so it holds no deleted data and nothing of the write-ahead log. The copy
+gets its name after it is complete and checked.
 """
 
 import os
@@ -17,7 +17,7 @@ SQLITE = "sqlite:///"
 
 
 def back_up(database_url: str, path: Path) -> None:
-    """Copy the database to *path*, for its owner alone; raises StoreError."""
+    """Copy the database to *path*, accessible to its owner only. Raises StoreError."""
     if not database_url.startswith(SQLITE):
         raise StoreError(
             "this database is not a file: copy it with its own tools, such as "
@@ -31,7 +31,7 @@ def back_up(database_url: str, path: Path) -> None:
     try:
         if path.exists():
             raise FileExistsError
-        # made before it is written to, so that nobody else can ever read it
+        # made before it is written, so that others can never read it
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         _copy(source, draft)
         _check(draft)
@@ -52,7 +52,7 @@ def back_up(database_url: str, path: Path) -> None:
 
 
 def _copy(source: Path, draft: Path) -> None:
-    # of one moment: a reader of SQLite's log sees nothing that is written after it began
+    # a snapshot: a reader of the log sees nothing that is written after it began
     with closing(_open(source, "ro")) as database:
         database.execute("PRAGMA busy_timeout = 5000")
         database.execute("VACUUM INTO ?", [str(draft)])

@@ -31,7 +31,9 @@ class SqlConnections:
     async def connected_account(
         self, tenant_id: str, profile_key: str, platform: str
     ) -> str | None:
-        rows = await self._engine.look_up(sql.CONNECTED_ACCOUNT, tenant_id, profile_key, platform)
+        rows = await self._engine.get_by_key(
+            sql.CONNECTED_ACCOUNT, tenant_id, profile_key, platform
+        )
         if not rows:
             raise ProfileNotFound
         account_id: str | None = rows[0]["account_id"]
@@ -122,7 +124,9 @@ class SqlConnections:
         return await self._engine.write(job)
 
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
-        rows = await self._engine.look_up(sql.STORED_CONNECTION, tenant_id, profile_key, platform)
+        rows = await self._engine.get_by_key(
+            sql.STORED_CONNECTION, tenant_id, profile_key, platform
+        )
         return _stored(tenant_id, platform, rows)
 
     async def claim(

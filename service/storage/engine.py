@@ -1,41 +1,41 @@
-"""The engine: what the store asks of a database."""
+"""The port of a database: reads, and serializable writes."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 Row = Any
-"""A row: its columns by name, and in their order."""
+"""A row: its columns by name and by position."""
 
 
 class StoreError(Exception):
-    """The database cannot be used; its text is a sentence for the operator."""
+    """The database cannot be used. Its text is a sentence for the operator."""
 
 
 class Transaction(Protocol):
     """Statements that are committed together."""
 
     async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
-        """The rows that *statement* returns."""
+        """Return the rows of *statement*."""
 
 
 class Engine(Protocol):
-    """A database, asked in the SQL of statements.py and its like. Backoff: ServiceUnavailable."""
+    """A database that runs the SQL of `statements`. Every method may raise ServiceUnavailable."""
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
-        """The rows of a query, as of the last commit."""
+        """Return the rows of a query, as of the last commit."""
 
-    async def look_up(self, statement: str, *parameters: object) -> Sequence[Row]:
-        """As `read`, for a query that finds few rows by a key: most calls are one of these."""
+    async def get_by_key(self, statement: str, *parameters: object) -> Sequence[Row]:
+        """Do the same for a query that finds a few rows by a key: the hot path."""
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
-        """What *job* returns, once all it has written is durable; nothing, where it raises.
+        """Run *job* in a transaction and return its result once the commit is durable.
 
-        Jobs come out as if they had run one after the other. One that met another may be run
-        again, from its start: it has no effect but by its transaction.
+        Serializable. A job that raises is rolled back. A job may be retried after a conflict, so
+        it must have no other side effects.
         """
 
     def on_commit(self, call: Callable[[], None]) -> None:
-        """Let *call* be called after every commit of `write`."""
+        """Call *call* after every commit of `write`."""
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Events: what happened to connections, numbered by tenant, written with the change itself."""
+"""Events, numbered by tenant and written in the transaction of the change itself."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from service.storage.engine import Engine, Row, Transaction
 from service.storage.statements import events as sql
 
 BATCH = 500
-"""Rows that one transaction of the upkeep writes or removes, so that no caller waits for it."""
+"""Rows that one transaction of a clean-up changes, so that callers need not wait for it."""
 
 
 async def add_event(
@@ -25,7 +25,7 @@ async def add_event(
     connection: Connection | None = None,
     at: Micros | None = None,
 ) -> None:
-    """Write down what happened; of a profile that is deleted, no more than that it did."""
+    """Add an event. Of a deleted profile, neither connection nor time is stored."""
     [counter] = await transaction.run(sql.NEXT_EVENT, tenant_id)
     written = None if connection is None else decoding.connection_to_json(connection)
     await transaction.run(

@@ -1,4 +1,4 @@
-"""Requests that carried an idempotency key, and the replies they got."""
+"""Idempotency keys, and the replies to their requests."""
 
 import json
 
@@ -61,7 +61,7 @@ async def complete(
     reply: tuple[str | None, ...],
     at: Micros,
 ) -> None:
-    """Note the reply in the transaction of the work itself."""
+    """Write the reply, in the transaction of the work itself."""
     if reservation is not None:
         await transaction.run(
             sql.COMPLETE,

@@ -1,4 +1,4 @@
-"""Leases: the audit trail of what was lent to whom."""
+"""The audit trail of leases."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from service.storage.engine import Engine, Transaction
 from service.storage.statements import lease_audit as sql
 
 AT_ONCE = 100
-"""Rows in one statement."""
+"""Rows per statement."""
 
 
 class SqlLeaseAudit:

@@ -1,4 +1,4 @@
-"""Opening: the engine that a database's URL names, its schema brought up to date first."""
+"""Open the engine that a database URL names, after migrating its schema."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from service.storage.sqlite_file import check_modes, make_folder, make_private, 
 
 
 async def open_engine(url: str, pool_size: int) -> Engine:
-    """Raises StoreError, a sentence for the operator that holds nothing secret."""
+    """Raises StoreError: a sentence for the operator, without secrets."""
     if url.startswith("sqlite:"):
         path = Path(url.removeprefix("sqlite:///"))
         make_folder(path)
@@ -20,7 +20,7 @@ async def open_engine(url: str, pool_size: int) -> Engine:
             await _migrate(url, f"the database {path}")
         return await SqliteEngine.open(path)
 
-    # imported here: a service on a file neither needs nor loads the driver
+    # imported here: a service on SQLite does not load the driver
     from service.storage import postgres
 
     if await postgres.schema_revision(url) != HEAD:

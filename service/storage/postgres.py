@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections; writes are serializable and repeated after a conflict."""
+"""PostgreSQL: a pool of connections. Writes are serializable, and retried after a conflict."""
 
 import asyncio
 import random
@@ -14,38 +14,37 @@ from service.storage.engine import Row, StoreError, Transaction
 from service.storage.migrations import known
 
 T = TypeVar("T")
-MOST_ASKED = 1000
+MAX_CALLS = 1000
 MAX_ATTEMPTS = 50
 MAX_VIOLATIONS = 6
-"""Of a constraint, by the repetitions of one write: a race causes a few, a fault of ours one each
-time."""
+"""Constraint violations per write: a race causes a few, a bug causes one in each attempt."""
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.001, 0.1
 CONNECT_SECONDS = 3
 WAIT_SECONDS = 5
-"""For a connection of the pool."""
+"""To get a connection from the pool."""
 STATEMENT_SECONDS = 5
 WRITE_SECONDS = 10
-"""For a transaction with all its attempts."""
+"""For a transaction, all attempts together."""
 CLOSE_SECONDS = 10
 
 NAME = "the database of POSTCORE_DATABASE_URL"
-"""No part of the URL is ever told: one that is written wrong has the password anywhere."""
+"""No part of the URL is ever logged: in a malformed one, the password may stand anywhere."""
 
 _SESSION = {
     "application_name": "postcore",
     "statement_timeout": f"{STATEMENT_SECONDS}s",
-    # a process that hangs in the middle lets go of its rows
+    # a process that hangs in a transaction loses its row locks
     "idle_in_transaction_session_timeout": f"{WRITE_SECONDS}s",
-    # a scan of a small table would conflict with every write to it, a look into its index does not
+    # a sequential scan of a small table conflicts with every write to it; an index scan does not
     "enable_seqscan": "off",
-    # or a plan that is thought to be large would be compiled, or given to processes to be started
+    # no compiling and no worker processes for plans that are estimated to be large
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # made once, of the index that a statement was written for, whatever a parameter makes likely
+    # one plan per statement, on the index it was written for, independent of the parameters
     "plan_cache_mode": "force_generic_plan",
 }
 
-# what says that the database is away, full, closing or not for us: nothing is wrong with the call
+# the database is down, full, shutting down or rejects us; the call itself is valid
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.FatalPostgresError,
@@ -65,27 +64,27 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
-# what says that a transaction ran at the wrong moment; nothing of it was written
+# the transaction was rolled back by a conflict
 _CONFLICT = (
     asyncpg.TransactionRollbackError,  # serialization and deadlock
     asyncpg.LockNotAvailableError,
-    # a migration came between
+    # a migration ran meanwhile
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
 )
-# what says that a connection is not to the database that it was made to; nothing was written
+# the connection leads to another database than when it was made; nothing was written
 _STALE = (
     asyncpg.ReadOnlySQLTransactionError,  # it has become a standby, or was one
-    asyncpg.InvalidSQLStatementNameError,  # a pooler has put another session in the place of ours
+    asyncpg.InvalidSQLStatementNameError,  # a pooler has replaced the session
 )
-# what may leave the driver between the parts of a statement
+# the driver may be left in the middle of a statement
 _CUT_SHORT = (asyncio.CancelledError, TimeoutError, asyncpg.DataError, asyncpg.InterfaceError)
 
 log = structlog.get_logger()
 
 
 async def schema_revision(url: str) -> str | None:
-    """The revision of the schema of *url*, None where there is none yet; raises StoreError."""
+    """Return the schema's revision, None if there is none yet. Raises StoreError."""
     with _in_sentences():
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=10)
         try:
@@ -106,31 +105,31 @@ async def schema_revision(url: str) -> str | None:
 
 
 class PostgresEngine:
-    """The port `Engine` on a PostgreSQL database in the schema of HEAD, shared with others."""
+    """The port `Engine` on a PostgreSQL database, in the schema of HEAD, shared by processes."""
 
     def __init__(self, pool: "asyncpg.Pool", size: int) -> None:
         self._pool = pool
         self._after_commit: list[Callable[[], None]] = []
         self._asked = 0
-        # some connections are always left for reads
+        # the other half of the connections is left for reads
         self._writers = asyncio.Semaphore(max(1, size // 2))
         self._one_by_one = asyncio.Lock()
 
     @classmethod
     async def open(cls, url: str, size: int) -> "PostgresEngine":
-        """At most *size* connections, opened when they are needed. Raises StoreError."""
+        """Open a pool of at most *size* connections, each made when needed. Raises StoreError."""
         with _in_sentences():
             pool = await asyncpg.create_pool(
                 url,
                 min_size=0,
                 max_size=size,
                 timeout=CONNECT_SECONDS,
-                # the server's own time-out is to come first
+                # the server's own time-out fires first
                 command_timeout=STATEMENT_SECONDS + 2,
                 server_settings=_SESSION,
                 statement_cache_size=500,
                 max_cached_statement_lifetime=0,
-                reset=_as_it_is,
+                reset=_no_reset,
             )
         return cls(pool, size)
 
@@ -141,11 +140,11 @@ class PostgresEngine:
             except (*_CONFLICT, *_STALE):
                 return await self._fetch(statement, parameters)
 
-    look_up = read
+    get_by_key = read
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         with self._under_way():
-            # a write that is repeated is not overtaken by one that begins later
+            # later writes wait for a write that is being retried
             async with asyncio.timeout(WRITE_SECONDS), self._writers:
                 async with self._one_by_one:
                     pass
@@ -165,7 +164,7 @@ class PostgresEngine:
 
     async def _repeat(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         violations = 0
-        # writes of this process that had a conflict do not have another with each other
+        # one at a time, so that retried writes of this process have no conflict with each other
         async with self._one_by_one:
             for attempt in range(MAX_ATTEMPTS):
                 try:
@@ -176,7 +175,7 @@ class PostgresEngine:
                     violations += 1
                     if violations == MAX_VIOLATIONS:
                         name = type(error).__name__
-                        # not its text, which holds what is in the database
+                        # never its text, which holds values from the database
                         log.error("constraint violated", exception=name)
                         raise ServiceUnavailable(name) from None
                 pause = min(MAX_PAUSE_SECONDS, MIN_PAUSE_SECONDS * 2**attempt)
@@ -189,7 +188,7 @@ class PostgresEngine:
                 async with connection.transaction(isolation="serializable"):
                     result = await job(_Statements(connection))
             except asyncpg.StatementCompletionUnknownError as error:
-                # it may have been written: a repetition could write it twice
+                # it may have been committed: a retry could write it twice
                 raise ServiceUnavailable(type(error).__name__) from None
         for call in self._after_commit:
             call()
@@ -206,7 +205,7 @@ class PostgresEngine:
             try:
                 yield connection
             except _STALE:
-                # connect again, to where the name leads by now
+                # reconnect, to wherever the name leads now
                 await self._pool.expire_connections()
                 raise
             except _CUT_SHORT:
@@ -216,13 +215,13 @@ class PostgresEngine:
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
-        if self._asked >= MOST_ASKED:
+        if self._asked >= MAX_CALLS:
             raise ServiceUnavailable("callers_waiting")
         self._asked += 1
         try:
             yield
         except (*_AWAY, *_CONFLICT, *_STALE) as error:
-            # by its type alone: the text may hold what is in the database, and where that is
+            # its type only: the text may hold values from the database, and its address
             raise ServiceUnavailable(type(error).__name__) from None
         finally:
             self._asked -= 1
@@ -237,11 +236,11 @@ class _Statements:
         return found
 
 
-async def _as_it_is(_: Any) -> None:
-    """Hand a connection on without the driver's reset, which would cost as much as a read.
+async def _no_reset(_: Any) -> None:
+    """Skip the driver's reset of a released connection, which costs as much as a read.
 
-    Nothing is ever set, listened to or locked for a session here; a transaction that was left open
-    is rolled back by the driver itself.
+    Safe: no session setting, listener or advisory lock is ever used, and the driver itself rolls
+    back a transaction that is left open.
     """
 
 

@@ -32,7 +32,7 @@ class SqlProfiles:
         await self._engine.write(job)
 
     async def get(self, tenant_id: str, profile_key: str) -> Profile:
-        rows = await self._engine.look_up(sql.PROFILE, tenant_id, profile_key)
+        rows = await self._engine.get_by_key(sql.PROFILE, tenant_id, profile_key)
         if not rows:
             raise ProfileNotFound
         return profiles_in(rows)[0]
@@ -46,7 +46,7 @@ class SqlProfiles:
         elif most > MAX_ROWS_BY_KEY:
             rows = await self._engine.read(sql.PROFILES, *place, most)
         else:
-            rows = await self._engine.look_up(sql.PROFILES, *place, most)
+            rows = await self._engine.get_by_key(sql.PROFILES, *place, most)
         return profiles_in(rows)
 
     async def delete(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:

@@ -1,4 +1,4 @@
-"""Rows: what a query's rows are in the words of the model."""
+"""Map rows of queries to values of the model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,13 +16,13 @@ from service.storage.engine import Row
 
 IN_CONNECTION = len(Connection._fields)
 IN_UPKEEP = len(Upkeep._fields)
-# the columns that they are made of, by place
+# their columns, in the order of their fields
 CONNECTION = ", ".join(f"c.{name}" for name in Connection._fields)
 UPKEEP = ", ".join(f"c.{name}" for name in Upkeep._fields)
 
 
 def profiles_in(rows: Sequence[Row]) -> list[Profile]:
-    """The profiles of rows that hold one connection each (or none), those of a profile together."""
+    """Return the profiles of rows with at most one connection each, grouped by profile."""
     found: list[Profile] = []
     for row in rows:
         *of_connection, profile_key, profile_name, created_at = row
@@ -36,7 +36,7 @@ def profiles_in(rows: Sequence[Row]) -> list[Profile]:
 
 
 def _connection(columns: Sequence[Any]) -> Connection:
-    """Of its columns, which are in the order of its fields."""
+    """Return the connection of *columns*, which are in the order of its fields."""
     platform, account_id, username, display_name, state, reason, *times = columns
     return Connection(
         platform,
@@ -50,7 +50,7 @@ def _connection(columns: Sequence[Any]) -> Connection:
 
 
 def stored_session(tenant_id: str, row: Row) -> SessionEnvelope:
-    """A sealed session with its place."""
+    """Return a sealed session with its address."""
     context = SecretAddress(
         tenant_id,
         row["profile_key"],
@@ -64,7 +64,7 @@ def stored_session(tenant_id: str, row: Row) -> SessionEnvelope:
 
 
 def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
-    """A connection with its sealed secrets."""
+    """Return a connection with its sealed secrets."""
     connection = _connection(row[:IN_CONNECTION])
     upkeep = Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP])
     profile_key, origin, generation, *sealed, refreshed_at, fence = row[IN_CONNECTION + IN_UPKEEP :]
@@ -76,5 +76,5 @@ def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
 
 
 def _sealed(context: SecretAddress, generation: int, ring_key_id: str, envelope: bytes) -> Envelope:
-    """A secret of the connection. One that says it is of another making opens nowhere."""
+    """Return a secret of the connection; one of another generation becomes unreadable."""
     return Envelope(ring_key_id, bytes(envelope) if generation == context.generation else b"")

@@ -1,5 +1,4 @@
-"""Secrets, all of them, whoever they belong to: which keys of the keyring they name, and new
-ones."""
+"""Sealed secrets of all tenants: which keys wrap them, and their rewrapping."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

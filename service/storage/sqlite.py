@@ -1,7 +1,7 @@
-"""SQLite: one writer that commits what waits together, a few readers, and one that is near.
+"""SQLite: one writer with group commit, a few readers in threads, and one reader on the loop.
 
-The near one answers right on the loop: finding a few rows by their key takes a tenth of the hop to
-a reader's thread and back.
+The reader on the loop serves `get_by_key`: finding a few rows by key takes a tenth of the time of
+a hop to a thread and back.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from service.storage.sqlite_file import identity
 
 T = TypeVar("T")
 READERS = 2
-MOST_WAITING = 1000
-MOST_TOGETHER = 100
+MAX_WAITING_JOBS = 1000
+MAX_JOBS_PER_COMMIT = 100
 CLOSE_SECONDS = 10
 
 _WRITER = (
@@ -31,17 +31,17 @@ _WRITER = (
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
-    # other commands write beside the server: wait for them rather than fail
+    # other commands write to the same file: wait for them
     "PRAGMA busy_timeout = 5000",
 )
-# a damaged page stays in memory otherwise, although the file has been mended
+# drops cached pages, so that a repaired file is read again
 _FORGET = "PRAGMA shrink_memory"
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
-# nothing is waited for here: where there is a lock, a reader's thread waits
+# never blocks the loop: if the file is locked, a reader's thread waits instead
 _NEAR = (
     "PRAGMA query_only = ON",
     "PRAGMA busy_timeout = 0",
-    # KiB: what many rows asked for again and again need of a large file, or each page is read anew
+    # KiB: holds the hot pages of a large file
     "PRAGMA cache_size = -16384",
 )
 
@@ -49,11 +49,11 @@ log = structlog.get_logger()
 
 
 class FileGone(Exception):
-    """The file was moved, deleted or replaced: what is written to it now, nobody will find."""
+    """The file was moved, deleted or replaced: writes to it would be lost."""
 
 
 class SqliteEngine:
-    """The port `Engine` on one SQLite file, in the schema of HEAD."""
+    """The port `Engine` on one SQLite file, in the schema of HEAD, owned by this process."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class SqliteEngine:
         self._turns = cycle(readers)
         self._near = near
         self._after_commit: list[Callable[[], None]] = []
-        self._waiting: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MAX_WAITING_JOBS)
         self._loop = asyncio.create_task(self._write_all())
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteEngine":
-        """Raises StoreError where the file cannot be opened."""
+        """Open the file. Raises StoreError."""
         connections: list[aiosqlite.Connection] = []
         try:
             for pragmas in (_WRITER, *([_READER] * READERS)):
@@ -87,7 +87,7 @@ class SqliteEngine:
             near.row_factory = sqlite3.Row
             for pragma in _NEAR:
                 near.execute(pragma)
-        except BaseException as error:  # a start that is cancelled, too
+        except BaseException as error:  # including a cancelled start
             for connection in connections:
                 await connection.close()
             if isinstance(error, sqlite3.Error):
@@ -108,7 +108,7 @@ class SqliteEngine:
                 raise ServiceUnavailable(type(error).__name__) from None
             raise
 
-    async def look_up(self, statement: str, *parameters: object) -> Sequence[Row]:
+    async def get_by_key(self, statement: str, *parameters: object) -> Sequence[Row]:
         try:
             return self._near.execute(_numbered(statement), parameters).fetchall()
         except sqlite3.Error as error:
@@ -143,7 +143,7 @@ class SqliteEngine:
             first = await self._waiting.get()
             while first is not None:
                 jobs.append(first)
-                if len(jobs) == MOST_TOGETHER or self._waiting.empty():
+                if len(jobs) == MAX_JOBS_PER_COMMIT or self._waiting.empty():
                     break
                 first = self._waiting.get_nowait()
             open_ = first is not None
@@ -160,7 +160,7 @@ class SqliteEngine:
                 raise FileGone
             await self._run("COMMIT")
         except Exception as error:
-            # nothing of the batch is durable, so nobody in it may believe otherwise
+            # nothing of the batch is durable: every job of it fails
             with suppress(sqlite3.Error, ValueError):
                 await self._run("ROLLBACK")
             if _is_damage(error):
@@ -176,22 +176,22 @@ class SqliteEngine:
                 call()
 
     def _fail_waiting(self, why: str) -> None:
-        """Refuse what has come while the file could not be used: it would wait as long again."""
+        """Fail the waiting jobs: each would wait as long for the unusable file again."""
         for _ in range(self._waiting.qsize()):
             job = self._waiting.get_nowait()
             if job is None:
-                self._waiting.put_nowait(job)  # the end, which has to come
+                self._waiting.put_nowait(job)  # the mark that ends the loop stays queued
             else:
                 job.fail(ServiceUnavailable(why))
 
     async def _attempt(self, job: "_Job[Any]") -> None:
-        """Run *job* so that its failure undoes its own statements and no other's."""
+        """Run *job* within a savepoint: a failure undoes its own statements only."""
         await self._run("SAVEPOINT job")
         try:
             job.result = await job.work(_Statements(self._writer))
         except sqlite3.IntegrityError as error:
             name = type(error).__name__
-            # a fault of ours: there is one writer, and so no race. Not its text, as ever
+            # a bug: with one writer there is no race. Its text is not logged: it may hold values
             log.error("constraint violated", exception=name)
             job.error = ServiceUnavailable(name)
             await self._run("ROLLBACK TO job")
@@ -207,7 +207,7 @@ class SqliteEngine:
 
 
 class _Job(Generic[T]):
-    """A transaction that waits for its turn, and whoever waits for its outcome."""
+    """A queued transaction, and the future of its result."""
 
     def __init__(self, work: Callable[[Transaction], Awaitable[T]]) -> None:
         self.work = work
@@ -234,7 +234,7 @@ def _is_away(error: Exception) -> bool:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Damage is told by the bare class, and faults of ours by its subclasses."""
+    """Whether the file is damaged: sqlite3 raises the bare class, and subclasses for our bugs."""
     return type(error) is sqlite3.DatabaseError
 
 
@@ -254,5 +254,5 @@ async def _run(
 
 @lru_cache(256)
 def _numbered(statement: str) -> str:
-    """With SQLite's `?1` for `$1`, which to it is a name."""
+    """Replace `$1`, which is a name in SQLite, by `?1`."""
     return statement.replace("$", "?")

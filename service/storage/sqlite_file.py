@@ -1,4 +1,4 @@
-"""The file of a SQLite database: private to its owner, and served by one process at a time."""
+"""The file of a SQLite database: private to its owner, served by one process at a time."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 def make_folder(file: Path) -> None:
-    """Make the folder that *file* is to be in, for its owner alone; raises StoreError."""
+    """Make the folder of *file*, accessible to its owner only. Raises StoreError."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -25,7 +25,10 @@ def make_folder(file: Path) -> None:
 
 
 def make_private(file: Path) -> None:
-    """Make *file*, if it is not there, for its owner alone; SQLite's others take after it."""
+    """Make *file*, accessible to its owner only, unless it exists. Raises StoreError.
+
+    SQLite gives the files beside it the same mode.
+    """
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
@@ -35,16 +38,16 @@ def make_private(file: Path) -> None:
 
 
 def check_modes(file: Path) -> None:
-    """Raise StoreError where others may write to *file*, to a file that SQLite keeps beside it, or
-    to its folder, where they could replace it. Log a warning where they may read it.
+    """Raise StoreError if others may write to *file*, to a file that SQLite keeps beside it, or to
+    its folder, where they could replace it. Log a warning if they may read it.
 
-    Of the files a group counts as others, as it does for the keyring. A folder may belong to a
-    group: volumes of containers do, and so do folders of users with a group of their own.
+    The group counts as others for files, as it does for the keyring. A folder may be writable by
+    its group: volumes of containers are, and folders of users with a group of their own.
     """
-    real = file.resolve()  # beside which SQLite keeps the others
+    real = file.resolve()  # SQLite keeps its other files beside this one
     for folder in {file.absolute().parent, real.parent}:
         mode = _mode(folder)
-        # also with the sticky bit, as in /tmp: they could make the file for its log
+        # the sticky bit of /tmp is no help: others could make the log file
         if mode & stat.S_IWOTH:
             raise StoreError(
                 f"others may write to {folder}, where the database is (mode {mode:04o}); "
@@ -72,7 +75,7 @@ def _mode(path: Path) -> int:
 
 
 def schema_revision(path: Path) -> str | None:
-    """The revision of the schema in *path*, None where there is none yet; raises StoreError."""
+    """Return the schema's revision, None if there is none yet. Raises StoreError."""
     if not path.exists():
         return None
     try:
@@ -93,13 +96,13 @@ def schema_revision(path: Path) -> str | None:
 
 
 class Ownership:
-    """The right to serve from a database file: one process at a time has it.
+    """The right to serve from a database file: an exclusive lock, held by one process.
 
-    Held as long as the object is; the system takes it back when the process ends, however.
+    The operating system releases it when the process ends in any way.
     """
 
     def __init__(self, path: Path) -> None:
-        file = path.resolve()  # one database is one, by whatever name it goes
+        file = path.resolve()  # the same lock for every name of the file
         lock = file.with_name(f"{file.name}.serve")
         try:
             self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
@@ -118,7 +121,7 @@ class Ownership:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file is at *path*, if there is one."""
+    """Return device and inode of the file at *path*, None if there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -85,8 +85,8 @@ def test_the_same_secret_twice_gives_different_envelopes(vault: Vault) -> None:
 
 def test_a_session_of_a_newer_version_opens(vault: Vault) -> None:
     """One that holds more than this version knows."""
-    sealed = vault.seal('["access", "refresh", 9, "later"]', Purpose.SESSION, PLACE)
-    assert vault.open_session(SessionEnvelope(PLACE, sealed)) == Session("access", "refresh", 9)
+    sealed = vault.seal('["access", "refresh", 9, "later"]', Purpose.SESSION, ADDRESS)
+    assert vault.open_session(SessionEnvelope(ADDRESS, sealed)) == Session("access", "refresh", 9)
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,7 @@ async def test_a_reader_that_is_overtaken_by_the_pruning_is_told(
 ) -> None:
     """Events that went while its stream was open end it with CURSOR_EXPIRED: there is no gap that
     is not told."""
-    monkeypatch.setattr("service.events.watch.MOST_AT_ONCE", 1)
+    monkeypatch.setattr("service.events.watch.MAX_EVENTS_PER_MESSAGE", 1)
     async with beside(sandboxed) as others:
         await others.connect_many(5_000)
         async with narrow(sandboxed) as channel:

@@ -16,6 +16,7 @@ from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
 from service.crypto.tokens import Tokens
 from service.crypto.vault import Vault
 from service.domain.model import (
+    DAY,
     SECOND,
     ApiKey,
     ConnectionState,
@@ -82,10 +83,12 @@ async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens)
     assert await store.api_keys.add(key)
 
     create = Reservation(TENANT, "CreateProfile", "create", "holder")
-    assert await store.idempotency.reserve(create, tokens.fingerprint(["create"]), NOW) is None
+    fingerprint = tokens.fingerprint(["create"])
+    assert await store.idempotency.reserve(create, fingerprint, NOW, NOW + DAY) is None
     await store.profiles.create(TENANT, Profile("prof_empty", "Empty ☺", NOW), create)
     connect = Reservation(TENANT, "ConnectProfile", "connect", "holder")
-    assert await store.idempotency.reserve(connect, tokens.fingerprint(["connect"]), NOW) is None
+    fingerprint = tokens.fingerprint(["connect"])
+    assert await store.idempotency.reserve(connect, fingerprint, NOW, NOW + DAY) is None
     logins = [
         replace(login(vault, "prof_well", 1), reservation=connect),
         login(vault, "prof_broken", 2),

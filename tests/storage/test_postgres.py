@@ -1,8 +1,6 @@
 """The engine on PostgreSQL: its types and its order, its bounds and its faults."""
 
 import asyncio
-import importlib
-import pkgutil
 import random
 import socket
 from collections import Counter
@@ -19,14 +17,14 @@ from service.domain.errors import (
 )
 from service.domain.model import Profile, Tenant
 from service.storage import postgres as engines
-from service.storage import statements
 from service.storage.engine import StoreError, Transaction
 from service.storage.postgres import PostgresEngine, schema_revision
-from service.storage.statements import facts, lease_audit, secrets
+from service.storage.statements import facts
 from service.storage.store import SqlStore
 from tests.storage.test_store import NOW, login
 from tests.support.engines import POOL_SIZE, rows
 from tests.support.postgres import Cluster
+from tests.support.statements import every_statement
 
 PLACE = ("ten_a", "prof_a", "bluesky")
 
@@ -42,27 +40,10 @@ async def test_every_statement_fits_its_types(postgres_url: str) -> None:
     """Each parameter is taken as text, bytes or a number that holds any time: as the model has
     them, and as SQLite takes anything."""
     connection = await asyncpg.connect(postgres_url)
-    parts = [
-        importlib.import_module(f"{statements.__name__}.{part.name}")
-        for part in pkgutil.iter_modules(statements.__path__)
-    ]
-    texts: dict[str, Any] = {
-        f"{part.__name__}.{name}": text
-        for part in parts
-        for name, text in vars(part).items()
-        if name.isupper() and isinstance(text, str | tuple) and not name.startswith("_")
-    }
-    texts["made"] = (
-        lease_audit.add_leases(2),
-        secrets.sealed_otherwise("sessions"),
-        secrets.rewrap("sessions"),
-    )
-    assert len(texts) > 60
-    for name, text in texts.items():
-        for each in (text,) if isinstance(text, str) else text:
-            prepared = await connection.prepare(each)
-            types = {parameter.name for parameter in prepared.get_parameters()}
-            assert types <= {"text", "int8", "bytea"}, name
+    for name, text in every_statement().items():
+        prepared = await connection.prepare(text)
+        types = {parameter.name for parameter in prepared.get_parameters()}
+        assert types <= {"text", "int8", "bytea"}, name
     await connection.close()
 
 
@@ -281,7 +262,7 @@ async def test_connections_are_waited_for_in_bounds(
     monkeypatch.setattr(engines, "WAIT_SECONDS", 0.2)
     with pytest.raises(ServiceUnavailable):
         await store.facts.get("a")
-    monkeypatch.setattr(engines, "MOST_ASKED", 1)
+    monkeypatch.setattr(engines, "MAX_CALLS", 1)
     with pytest.raises(ServiceUnavailable, match="not available") as caught:
         await store.facts.get("a")
     assert caught.value.why == "callers_waiting"

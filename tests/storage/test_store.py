@@ -272,7 +272,7 @@ async def test_a_writer_that_is_full_says_so(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The queue has a bound."""
-    monkeypatch.setattr("service.storage.sqlite.MOST_WAITING", 10)
+    monkeypatch.setattr("service.storage.sqlite.MAX_WAITING_JOBS", 10)
     engine = await SqliteEngine.open(database)
     store = SqlStore(engine)
     outcomes = await asyncio.gather(

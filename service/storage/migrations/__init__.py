@@ -1,4 +1,4 @@
-"""Migrations: run by Alembic in a process of their own, and only when the schema is behind."""
+"""Migrations: run by Alembic in a child process, and only if the schema is behind."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from service.runtime import children
 from service.storage.engine import StoreError
 
 HEAD = "0004"
-"""The newest revision: known here so that a start need not load Alembic to compare."""
+"""The newest revision. Kept here so that a start need not load Alembic to compare."""
 KNOWN = frozenset({"0001", "0002", "0003", "0004"})
 MAX_SECONDS = 120
 
@@ -30,12 +30,12 @@ os.chdir(given["folder"])  # paths in the URL are relative to it
 migrate(given["url"])
 """
 SECRET = ("POSTCORE_", "PG")
-"""How variables begin that may hold a password."""
+"""Prefixes of environment variables that may hold a password."""
 READY_SECONDS = 30
 
 
 def known(revision: str, database: str) -> str:
-    """*revision*, which *database* is in, if this program knows it; raises StoreError."""
+    """Return *revision*, the schema of *database*. Raises StoreError if it is unknown."""
     if revision not in KNOWN:
         raise StoreError(
             f"{database} was made by a newer program (schema {revision}, this one knows "
@@ -62,16 +62,15 @@ def migrate(database_url: str) -> None:
 
 
 def migrate_apart(database_url: str) -> bool:
-    """`migrate` in a process of its own; returns whether it worked."""
+    """Run `migrate` in a child process; return whether it succeeded."""
     return Migration(database_url).run()
 
 
 class Migration:
-    """One `migrate` in a process of its own, so that this one never loads SQLAlchemy.
+    """One `migrate` in a child process, so that this process never loads SQLAlchemy.
 
-    The URL and the driver's variables, which may hold a password, go by standard input, and only
-    after the child has turned its core dumps off: until then a process of the same user could read
-    them there.
+    The URL and the driver's variables may hold a password. They are written to the child's standard
+    input, after it has disabled core dumps and so the reading of its memory by other processes.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -82,7 +81,7 @@ class Migration:
         self._is_stopped = False
 
     def run(self) -> bool:
-        """Whether it worked. Blocks until it has ended."""
+        """Block until the child has ended; return whether it succeeded."""
         rest = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
         with self._lock:
             if self._is_stopped:
@@ -108,7 +107,7 @@ class Migration:
         return child.returncode == 0
 
     def stop(self) -> None:
-        """Kill the process, from any thread: it works in one transaction, which is rolled back."""
+        """Kill the child, from any thread. Its one transaction is rolled back."""
         with self._lock:
             self._is_stopped = True
             if self._process is not None:

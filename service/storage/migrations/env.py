@@ -10,8 +10,10 @@ from sqlalchemy.ext.compiler import compiles
 
 @compiles(sa.Text, "postgresql")
 def _bytewise(*_: Any, **__: Any) -> str:
-    """Text is compared byte by byte, as by SQLite: pages have one order, wherever the database was
-    made, and no index is left behind by a newer version of its language's rules."""
+    """Compare text byte by byte, as SQLite does.
+
+    Pages then have one order in every locale, and no index depends on a locale's version.
+    """
     return 'TEXT COLLATE "C"'
 
 
@@ -24,13 +26,13 @@ def to_sqlite() -> None:
         connection.commit()
         context.configure(connection=connection, target_metadata=None, transactional_ddl=True)
         with context.begin_transaction():
-            # taken at once: of two migrations that start together, one waits for the other
+            # locks at once: of two concurrent migrations, the later waits
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             context.run_migrations()
 
 
 def to_sql() -> None:
-    # whoever runs it opens the transaction
+    # the caller opens the transaction
     context.configure(dialect_name="postgresql", transactional_ddl=False)
     context.run_migrations()
 

@@ -1,6 +1,6 @@
-"""Migrations on PostgreSQL: Alembic tells them as SQL, and the driver that the service has runs it.
+"""Migrations on PostgreSQL: Alembic renders them as SQL, and the service's own driver runs it.
 
-So no second driver is needed; and so a migration cannot read what is in the database first.
+No second driver is needed. In return, a migration cannot read rows before it decides what to do.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from alembic.config import Config
 CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 100
 LOCK_SECONDS = 3
-"""For a table: calls of nodes that run queue up behind who waits for one, and wait no longer."""
+"""To wait for a lock: calls of running nodes queue behind a waiting migration."""
 ATTEMPTS = 5
-LONGEST_PAUSE = 0.5
+MAX_PAUSE_SECONDS = 0.5
 
-# of two migrations at once, the later finds what it was to make
+# of two concurrent migrations, the later finds that its objects exist
 _CONFLICT = (
     asyncpg.DuplicateTableError,
     asyncpg.DuplicateObjectError,
     asyncpg.DuplicateColumnError,
     asyncpg.UniqueViolationError,  # in the catalogue, or on the row of the version
     asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,  # a backup reads a table that is to be changed, say
+    asyncpg.LockNotAvailableError,  # such as a backup that reads the table
     asyncpg.InternalServerError,  # "tuple concurrently updated": a row of the catalogue
 )
 
@@ -41,14 +41,14 @@ async def upgrade(config: Config, database_url: str, head: str) -> None:
                 async with connection.transaction():
                     revision = await _revision(connection)
                     if revision != head:
-                        # after the wait for who migrates at once, which may be longer
+                        # set after the wait for a concurrent migration, which may take longer
                         await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
                         await connection.execute(_as_sql(config, revision, head))
                 return
             except _CONFLICT:
                 if attempt == ATTEMPTS:
                     raise
-                await asyncio.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 - a pause
+                await asyncio.sleep(random.uniform(0, MAX_PAUSE_SECONDS))  # noqa: S311 - a pause
     finally:
         await connection.close(timeout=CONNECT_SECONDS)
 
@@ -56,7 +56,7 @@ async def upgrade(config: Config, database_url: str, head: str) -> None:
 async def _revision(connection: "asyncpg.Connection") -> str | None:
     if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
         return None
-    # of two that migrate at once, the later waits here, and then reads what the earlier wrote
+    # of two concurrent migrations, the later waits here, then reads the new revision
     revision: str | None = await connection.fetchval(
         "SELECT version_num FROM alembic_version FOR UPDATE"
     )

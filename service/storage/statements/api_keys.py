@@ -8,7 +8,7 @@ _API_KEY = """
 SELECT key_id, tenant_id, name, scopes, ring_key_id, verifier, created_at, revoked_at
 FROM api_keys
 """
-# its tenant is what we want to know; where there is no such key, a row of nobody's
+# not limited to a tenant: it finds the tenant. An unknown id gives a row without one
 API_KEY = f"""
 {_API_KEY} WHERE key_id = $1
 UNION ALL SELECT 'nobodys', '', '', 'profiles:read profiles:write',

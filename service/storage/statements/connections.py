@@ -68,13 +68,13 @@ LEFT JOIN sessions s
   ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
 WHERE p.tenant_id = $1 AND p.profile_key = $2
 """
-# of the connection's generation: that of a session which was tampered with says nothing
+# the connection's generation: a session's own may have been tampered with
 _HELD = """
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND fence = $5
     AND $4 = (SELECT c.generation FROM connections c WHERE c.tenant_id = sessions.tenant_id
         AND c.profile_key = sessions.profile_key AND c.platform = sessions.platform)
 """
-# a claim that ends far later than any can was made by a clock that has been put back since
+# a claim that ends over a minute later than this one would was made before the clock was set back
 CLAIM = """
 UPDATE sessions SET fence = fence + 1, claimed_until = $4
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3

@@ -7,7 +7,7 @@ ADD_EVENT = """
 INSERT INTO events (tenant_id, number, kind, profile_key, connection, occurred_at)
 VALUES ($1, $2, $3, $4, $5, $6)
 """
-# numbers have no gaps, so that the oldest event tells which ones are gone
+# numbers have no gaps, so the oldest event shows which ones were pruned
 EVENTS_KEPT = """
 SELECT last_event, COALESCE((SELECT MIN(number) FROM events WHERE tenant_id = $1), last_event + 1)
     - 1 AS pruned FROM tenants WHERE tenant_id = $1
@@ -19,7 +19,7 @@ WHERE tenant_id = $1 AND number > $2 ORDER BY number LIMIT $3
 TENANTS_AT_ONCE = 100
 _TENANTS = ", ".join(f"${number}" for number in range(1, TENANTS_AT_ONCE + 1))
 NEWEST_EVENTS = f"SELECT tenant_id, last_event FROM tenants WHERE tenant_id IN ({_TENANTS})"
-# of all tenants, one page after the other
+# of all tenants, in pages
 MARK_EVENTS = """
 INSERT INTO event_marks (tenant_id, number, at)
 SELECT t.tenant_id, t.last_event, CAST($3 AS BIGINT) FROM tenants t

@@ -13,13 +13,13 @@ _LEASE = ", ".join(LEASE_COLUMNS)
 
 
 def add_leases(count: int) -> str:
-    """An insert of so many rows at once, but for those of tenants that were deleted meanwhile."""
+    """Return an insert of *count* rows that skips those of deleted tenants."""
     numbers = iter(range(1, count * len(LEASE_COLUMNS) + 1))
     rows = [
         ", ".join(f"CAST(${next(numbers)} AS {kind})" for kind in LEASE_COLUMNS.values())
         for _ in range(count)
     ]
-    # both engines call the columns of such a list so
+    # the names that both engines give to the columns of VALUES
     named = ", ".join(f"column{number}" for number in range(1, len(LEASE_COLUMNS) + 1))
     return f"""
     INSERT INTO leases ({_LEASE}) SELECT {named} FROM (VALUES ({"), (".join(rows)})) lent
@@ -27,14 +27,14 @@ def add_leases(count: int) -> str:
     """
 
 
-# up to the time of the one that is one too many: those of one microsecond stay together
+# up to the time of the first row over the limit: rows of one microsecond stay together
 LEASES = f"""
 SELECT {_LEASE} FROM leases
 WHERE tenant_id = $1 AND at >= $2 AND at <= COALESCE((SELECT at FROM leases
     WHERE tenant_id = $1 AND at >= $2 ORDER BY at LIMIT 1 OFFSET $3), 9223372036854775807)
 ORDER BY at
 """
-# whoever they belong to: they are kept as long as the operator says
+# of all tenants
 FORGET_LEASES = """
 DELETE FROM leases WHERE at < (SELECT MAX(at) + 1 FROM (
     SELECT at FROM leases WHERE at < $1 ORDER BY at LIMIT $2) oldest)

@@ -3,8 +3,8 @@
 from service.storage import rows
 from service.storage.statements.connections import SESSIONS
 
-# Only for a tenant that exists (still). The key is unique by two indexes: a conflict in either one
-# counts, or two processes that add one profile violate the second.
+# Only if the tenant exists. The key is unique by two indexes; ON CONFLICT names neither, or two
+# processes that add one profile would violate the other.
 ADD_PROFILE = """
 INSERT INTO profiles (tenant_id, profile_key, profile_name, created_at)
 SELECT tenant_id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT)
@@ -28,8 +28,8 @@ PROFILES = f"""
 {_CONNECTED} FROM ({_PAGE} {_IN_ORDER}) p {_CONNECTIONS}
 ORDER BY p.created_at, p.profile_key, c.platform
 """
-# From an index in the order of pages. What a node of an older program has found broken has no place
-# in that order, and is looked up, row by row, whatever a database thinks of how many these are.
+# Read from an index in the order of pages. A connection that a node of an older version found
+# broken has no place in that index; the subquery finds it by key.
 PROFILES_TO_RECONNECT = f"""
 {_CONNECTED} FROM (
     SELECT created_at, profile_key FROM (

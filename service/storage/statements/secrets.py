@@ -12,7 +12,7 @@ GROUP BY ring_key_id
 
 
 def sealed_otherwise(table: str) -> str:
-    """Secrets of *table* that another key than $1 wraps, in order, after a place."""
+    """Return a query of *table* for secrets that another key than $1 wraps, after an address."""
     return f"""
     SELECT c.tenant_id, c.profile_key, c.platform, c.account_id, c.origin, c.generation,
         s.generation AS sealed_generation, s.ring_key_id, s.envelope
@@ -25,7 +25,7 @@ def sealed_otherwise(table: str) -> str:
 
 
 def rewrap(table: str) -> str:
-    """Another envelope in the place of $5, if that still stands there."""
+    """Return an update of *table* that replaces envelope $5, if it is unchanged."""
     return f"""
     UPDATE {table} SET ring_key_id = $6, envelope = $7
     WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4

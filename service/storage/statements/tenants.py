@@ -8,8 +8,8 @@ TENANT_EXISTS = "SELECT 1 FROM tenants WHERE tenant_id = $1"
 SESSIONS_OF_TENANT = f"""
 {SESSIONS} AND c.profile_key IN (
     SELECT profile_key FROM profiles WHERE tenant_id = $1 ORDER BY profile_key LIMIT $2)
-"""  # of the profiles that go next
-# so many rows at once, in the order in which they go: a tenant may have more than a time-out allows
+"""  # of the next batch of profiles
+# in batches: deleting all rows of a tenant at once may exceed the time-out
 _DELETE_SOME = """
 DELETE FROM {table} WHERE tenant_id = $1 AND ({row}) IN (
     SELECT {row} FROM {table} WHERE tenant_id = $1 ORDER BY {row} LIMIT $2) RETURNING 1
@@ -19,6 +19,6 @@ DELETE_OF_TENANT = (
     _DELETE_SOME.format(table="profiles", row="profile_key"),
     _DELETE_SOME.format(table="idempotency_records", row="method, idempotency_key"),
     _DELETE_SOME.format(table="events", row="number"),
-    _DELETE_SOME.format(table="leases", row="at"),  # those of one microsecond stay together
-)  # what was spent on accounts stays spent, whichever tenant connects next
+    _DELETE_SOME.format(table="leases", row="at"),  # rows of one microsecond go together
+)  # login debits stay: the budget belongs to the account
 DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1"

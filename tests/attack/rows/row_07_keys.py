@@ -86,15 +86,15 @@ async def _guessed(service: Running, count: int) -> Figure:
 def _looked_up() -> Iterator[list[object]]:
     """The keys that the store is asked for."""
     found: list[object] = []
-    look_up = SqliteEngine.look_up
+    get_by_key = SqliteEngine.get_by_key
 
     async def noted(self: SqliteEngine, statement: str, *parameters: object) -> Any:
         if statement == statements.API_KEY:
             found.append(parameters[0])
-        return await look_up(self, statement, *parameters)
+        return await get_by_key(self, statement, *parameters)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SqliteEngine, "look_up", noted)
+        patch.setattr(SqliteEngine, "get_by_key", noted)
         yield found
 
 

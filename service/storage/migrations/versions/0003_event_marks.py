@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # apart from the events, since those of a deleted profile must not tell when they happened
+    # apart from the events, since those of a deleted profile have no time
     op.create_table(
         "event_marks",
         sa.Column(
