@@ -12,7 +12,7 @@ from tests.sandbox.caller import parts
 
 JSON = "application/json; charset=utf-8"
 
-# whatever else a server sends, nothing in the project looks at
+# nothing in the project reads other headers
 HEADERS = (
     "content-type",
     "content-encoding",
@@ -43,7 +43,7 @@ class Answer:
     """Status, body and headers; the body is its JSON, or None where there is none.
 
     Names of the account stand in it as `<did>` and the like, tokens as what they say. Two answers
-    are the same whatever `limits` they tell.
+    are the same with any `limits`.
     """
 
     status: int
@@ -66,14 +66,14 @@ class Answer:
         return replace(self, body={name: self.body[name] for name in self.body if name != key})
 
     def overlooking(self, *keys: str) -> "Answer":
-        """The same answer, whatever these properties of its body hold."""
+        """Return a copy in which these properties of the body are ignored."""
         if not self.body:
             return self
         overlooked = {key: OVERLOOKED for key in keys if key in self.body}
         return replace(self, body={**self.body, **overlooked})
 
 
-def told(response: httpx.Response, names: Mapping[str, str], now: float) -> Answer:
+def comparable(response: httpx.Response, names: Mapping[str, str], now: float) -> Answer:
     """*response* as an answer; *names* are what to write for the names of the account."""
     raw = response.json() if response.content else None
     return Answer(

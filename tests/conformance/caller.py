@@ -8,7 +8,7 @@ import httpx
 
 from tests.support.bluesky import Person
 
-from .answers import Answer, told
+from .answers import Answer, comparable
 from .expected import PROFILE
 from .servers import Server, Session
 
@@ -42,7 +42,7 @@ class Caller:
             yield cls(http, server, person)
 
     def overlook(self, *keys: str) -> None:
-        """Take *keys* as given in all answers from now on: they are for the differences to tell."""
+        """Ignore *keys* in all answers from now on: the differences cover them."""
         self._overlooked = keys
 
     async def migrate(self) -> None:
@@ -57,7 +57,7 @@ class Caller:
     async def log_in(
         self, identifier: str | None = None, password: str | None = None, **more: Any
     ) -> Answer:
-        """createSession, by handle and app password unless told otherwise."""
+        """createSession, by handle and app password by default."""
         body = {
             "identifier": self.person.handle if identifier is None else identifier,
             "password": self.person.app_password if password is None else password,
@@ -85,7 +85,7 @@ class Caller:
         handle = self.person.handle if handle is None else handle
         return await self.ask("GET", "identity.resolveHandle", params={"handle": handle})
 
-    async def standing(self, did: str | None = None) -> Answer:
+    async def account_status(self, did: str | None = None) -> Answer:
         """getRepoStatus."""
         params = {"did": did or self.person.did}
         return await self.ask("GET", "sync.getRepoStatus", params=params)
@@ -116,6 +116,6 @@ class Caller:
         return self._note(method.rpartition(".")[2], response)
 
     def _note(self, method: str, response: httpx.Response) -> Answer:
-        answer = told(response, self._names, self.server.now()).overlooking(*self._overlooked)
+        answer = comparable(response, self._names, self.server.now()).overlooking(*self._overlooked)
         self.heard.append((method, answer))
         return answer

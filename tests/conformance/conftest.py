@@ -44,7 +44,7 @@ def strict_pds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictReal]
 
 @pytest.fixture(params=["sandbox", "real"])
 async def strict(request: pytest.FixtureRequest) -> AsyncIterator[Strict]:
-    """A server with all its limits, where time passes at a word."""
+    """A server with all its limits, whose clock the test can move."""
     if request.param == "real":
         yield request.getfixturevalue("strict_pds")
         return
@@ -54,7 +54,7 @@ async def strict(request: pytest.FixtureRequest) -> AsyncIterator[Strict]:
 
 @pytest.fixture
 async def call(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[Caller]:
-    """A caller concerned with an account that the test may change."""
+    """A caller with an account that the test may change."""
     async with Caller.about(await server.person(), server) as caller:
         yield caller
     note(request.node, caller)
@@ -62,7 +62,7 @@ async def call(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[
 
 @pytest.fixture
 async def anyone(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[Caller]:
-    """A caller concerned with an account that others share, and that stays as it is."""
+    """A caller with a shared account, which the test must not change."""
     async with Caller.about(await server.resident(), server) as caller:
         yield caller
     note(request.node, caller)

@@ -119,8 +119,8 @@ _WRITTEN = Answer(
 _PASSWORDS = Answer(
     200, {"passwords": [{"name": "postcore", "createdAt": "<createdAt>", "privileged": False}]}
 )
-_NO_WRITES = "Nobody writes in the sandbox."
-_NO_PASSWORDS = "In the sandbox app passwords are made and revoked by its switches."
+_NO_WRITES = "The sandbox has no writes."
+_NO_PASSWORDS = "In the sandbox, its control surface makes and revokes app passwords."
 _CACHED = "The real server keeps documents for a day, and looks for newer ones once an hour."
 
 DIFFERENCES = (
@@ -143,7 +143,7 @@ DIFFERENCES = (
         _resolve_migrated,
         RESOLVED,
         UNRESOLVED,
-        "The sandbox resolves what DNS would tell of it, for there is nobody else to ask.",
+        "The sandbox also resolves handles that DNS would resolve, since there is no DNS.",
     ),
     Difference(
         "A session of a tombstoned DID has a document",
@@ -178,7 +178,7 @@ DIFFERENCES = (
         _profile_cid,
         _hashed("bafyreifvcthr7izgx6briwvevvvr5lduwozrpub4feopwxuomeosfsrari"),
         _hashed("bafyreih3fl4ddihebc5fk7lbx4gg56jtiqpfxhabbgrbteacb6alqej7me"),
-        "The sandbox hashes records in its own way: nobody can verify them anyway.",
+        "The sandbox has a hash of its own, since its records are not signed.",
     ),
     Difference(
         "An app password lists the app passwords",

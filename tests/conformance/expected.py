@@ -40,7 +40,7 @@ CRASHED = refused(500, "InternalServerError", "Internal Server Error")
 def account(
     *, status: str = "", handle: str = "<handle>", documented: Answer | None = None
 ) -> Answer:
-    """What getSession tells; *status* says why the account is not active."""
+    """The answer of getSession; *status* is that of an inactive account."""
     body = {
         "did": "<did>",
         "didDoc": (documented or document(handle=handle)).body,
@@ -59,7 +59,7 @@ def session(
     handle: str = "<handle>",
     documented: Answer | None = None,
 ) -> Answer:
-    """What a login or a refresh tells: new tokens, and the account."""
+    """The answer of a login or a refresh: new tokens, and the account."""
     tokens = {"aud": "did:web:localhost", "sub": "<did>", "alg": "HS256", "issued": "now"}
     access = {**tokens, "typ": "at+jwt", "scope": scope, "lives": 2 * HOUR}
     refresh = {
@@ -69,12 +69,12 @@ def session(
         "jti": "<jti>",
         "lives": 90 * DAY,
     }
-    told = account(status=status, handle=handle, documented=documented).body
-    return Answer(200, {"accessJwt": access, "refreshJwt": refresh, **told})
+    shown = account(status=status, handle=handle, documented=documented).body
+    return Answer(200, {"accessJwt": access, "refreshJwt": refresh, **shown})
 
 
-def standing(*, status: str = "") -> Answer:
-    """What getRepoStatus tells: an active account has a revision."""
+def account_status(*, status: str = "") -> Answer:
+    """The answer of getRepoStatus: an active account has a revision."""
     revision = {} if status else {"rev": "<rev>"}
     return Answer(200, {"did": "<did>", **_activity(status), **revision})
 

@@ -103,7 +103,7 @@ class StrictReal(Real):
         return cls(server, secret.encode(), data, careful_handle)
 
     async def later(self, session: Session, seconds: float) -> Session:
-        """The server's clock cannot be moved: the session is made so many seconds older."""
+        """The server's clock cannot be moved: the session is made older instead."""
         _, claims = parts(session.refresh)
         with closing(sqlite3.connect(self._database)) as database, database:
             database.execute(

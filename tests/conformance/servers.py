@@ -1,4 +1,4 @@
-"""Server: a Bluesky server and its directory, with all that can happen to an account there."""
+"""Server: a Bluesky server and its directory, with the operations on an account."""
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
@@ -9,7 +9,7 @@ from tests.support.bluesky import Bluesky, Person
 
 @dataclass(frozen=True)
 class Session:
-    """The tokens that a login or a refresh hands out."""
+    """The tokens of a login or a refresh."""
 
     access: str = field(repr=False)
     refresh: str = field(repr=False)
@@ -36,7 +36,7 @@ class Server(Bluesky, Protocol):
     def email(self, person: Person) -> str: ...
 
     async def resident(self) -> Person:
-        """Somebody whom tests share, and whose account none of them changes."""
+        """A person that tests share; no test changes the account."""
 
     async def app_password(self, person: Person, name: str, *, privileged: bool = False) -> str:
         """Make another app password; the first is named "postcore"."""
@@ -56,14 +56,14 @@ class Server(Bluesky, Protocol):
     async def rename(self, person: Person, handle: str) -> None: ...
 
     async def tombstone(self, person: Person) -> None:
-        """End the DID itself."""
+        """Tombstone the DID."""
 
     async def migrate(self, person: Person) -> str:
-        """Move the account to another server, whose origin comes back; here it stays behind."""
+        """Move the account to another server and return its origin; keep a deactivated copy."""
 
 
 class Strict(Server, Protocol):
-    """A server that makes logins wait and limits them, as in earnest, and whose time can pass."""
+    """A server that delays and limits logins as in production, and whose clock can be moved."""
 
     async def later(self, session: Session, seconds: float) -> Session:
-        """*session* as it is in so many seconds."""
+        """Return *session* as it is in that many seconds."""

@@ -14,13 +14,13 @@ WHYS = {difference.name: difference.why for difference in DIFFERENCES}
 
 
 def note(item: pytest.Item, caller: Caller) -> None:
-    """Let the report of a test tell what *caller* heard in it."""
+    """Add the answers that *caller* got in a test to its report."""
     assert isinstance(item, pytest.Function)
     case = item.callspec.id.split("-")
     case.remove(caller.server.name)
     heard = [(method, str(answer), repr(answer)) for method, answer in caller.heard]
-    told = (item.function.__doc__ or item.name).removesuffix(".")
-    item.user_properties.append((HEARD, [told, "-".join(case), caller.server.name, heard]))
+    title = (item.function.__doc__ or item.name).removesuffix(".")
+    item.user_properties.append((HEARD, [title, "-".join(case), caller.server.name, heard]))
 
 
 @dataclass
@@ -52,10 +52,10 @@ class Table:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self._failed.add(report.nodeid)
-        told = dict(report.user_properties).get(HEARD)
-        if report.when != "teardown" or not isinstance(told, list):
+        heard_in = dict(report.user_properties).get(HEARD)
+        if report.when != "teardown" or not isinstance(heard_in, list):
             return
-        name, case, server, heard = told
+        name, case, server, heard = heard_in
         if case in WHYS:
             name = case
         place = (report.location[0], report.location[1] or 0)

@@ -1,10 +1,10 @@
-"""What anyone may learn of an account: resolveHandle, getRepoStatus, the directory."""
+"""What is public about an account: resolveHandle, getRepoStatus, the directory."""
 
 import pytest
 
 from .answers import Answer
 from .caller import Caller
-from .expected import CRASHED, NO_REPO, RESOLVED, UNRESOLVED, document, refused, standing
+from .expected import CRASHED, NO_REPO, RESOLVED, UNRESOLVED, account_status, document, refused
 
 UNKNOWN = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -54,36 +54,36 @@ async def test_malformed_handle(anyone: Caller, handle: str) -> None:
 
 
 async def test_status_of_an_active_account(anyone: Caller) -> None:
-    """An active account is told as such, with a revision."""
-    assert await anyone.standing() == standing()
+    """An active account has a revision."""
+    assert await anyone.account_status() == account_status()
 
 
 async def test_status_of_a_deactivated_account(call: Caller) -> None:
-    """A deactivated account is told as such, without a revision."""
+    """A deactivated account has no revision."""
     await call.server.deactivate(call.person)
 
-    assert await call.standing() == standing(status="deactivated")
+    assert await call.account_status() == account_status(status="deactivated")
 
 
 async def test_status_of_a_taken_down_account(call: Caller) -> None:
-    """A taken-down account is told as such, without a revision."""
+    """A taken-down account has no revision."""
     await call.server.take_down(call.person)
 
-    assert await call.standing() == standing(status="takendown")
+    assert await call.account_status() == account_status(status="takendown")
 
 
 async def test_status_of_an_unknown_account(anyone: Caller) -> None:
     """A DID that the server does not host has no repository there."""
     message = f"Could not find repo for DID: {UNKNOWN}"
 
-    assert await anyone.standing(UNKNOWN) == refused(400, "RepoNotFound", message)
+    assert await anyone.account_status(UNKNOWN) == refused(400, "RepoNotFound", message)
 
 
 async def test_status_of_a_deleted_account(call: Caller) -> None:
     """An account that was deleted has no repository either."""
     await call.server.delete(call.person)
 
-    assert await call.standing() == NO_REPO
+    assert await call.account_status() == NO_REPO
 
 
 async def test_document(anyone: Caller) -> None:
@@ -106,7 +106,7 @@ async def test_document_of_an_unknown_did(anyone: Caller, did: str) -> None:
 
 @pytest.mark.parametrize("change", ["deactivate", "take_down", "delete"])
 async def test_document_of_an_account_that_is_not_active(call: Caller, change: str) -> None:
-    """The document is the same, whatever befalls the account at its server."""
+    """The document does not depend on the status of the account at its server."""
     await getattr(call.server, change)(call.person)
 
     assert await call.document() == document()
@@ -116,7 +116,7 @@ async def test_status_after_a_tombstone(call: Caller) -> None:
     """The server of an account knows nothing of a tombstone in the directory."""
     await call.server.tombstone(call.person)
 
-    assert await call.standing() == standing()
+    assert await call.account_status() == account_status()
     assert await call.resolve() == RESOLVED
 
 

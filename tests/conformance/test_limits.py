@@ -29,7 +29,7 @@ async def test_login_takes_its_time(call: Caller, *, good: bool) -> None:
 
 
 async def test_too_many_logins(call: Caller) -> None:
-    """After 30 logins in 5 minutes with one identifier all others wait; no retry-after tells."""
+    """After 30 logins in 5 minutes with one identifier all others wait; there is no Retry-After."""
     name = f"{secrets.token_hex(6)}.test"
     answers = await asyncio.gather(*(call.log_in(name) for _ in range(30)))
     assert answers == [INVALID_LOGIN] * 30
@@ -73,7 +73,7 @@ async def test_logins_from_another_address(call: Caller) -> None:
 @pytest.mark.parametrize("strict", ["real"], indirect=True)
 async def test_other_calls(call: Caller) -> None:
     """All calls from one address are limited together; the sandbox does not count them."""
-    answer = await call.standing()
+    answer = await call.account_status()
 
     assert answer.limits["ratelimit-policy"] == "3000;w=300"
 

@@ -1,4 +1,4 @@
-"""createSession: who gets in, as what, and how the others are refused."""
+"""createSession: the logins that it accepts, their scopes, and the errors of the others."""
 
 import re
 
@@ -137,5 +137,5 @@ async def test_password_of_512_characters(anyone: Caller, password: str) -> None
 
 
 async def test_second_factor_unasked(anyone: Caller) -> None:
-    """A code that nobody asked for changes nothing."""
+    """A code that was not asked for changes nothing."""
     assert await anyone.log_in(authFactorToken="AAAAA-BBBBB") == session(APP)

@@ -10,7 +10,7 @@ UNKNOWN = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
 
 
 async def test_profile_record(call: Caller) -> None:
-    """The record of an account that shows a name holds it, and anyone may read it."""
+    """The record of an account that shows a name holds it, and is public."""
     await call.server.show_name(call.person, "Alice")
     call.overlook("cid")
 

@@ -57,7 +57,7 @@ async def test_refresh_twice(anyone: Caller) -> None:
 
 
 async def test_get_session(anyone: Caller) -> None:
-    """An access token tells whose it is."""
+    """An access token leads to its account."""
     assert await anyone.read(await anyone.session()) == account()
 
 
@@ -159,7 +159,7 @@ async def test_a_token_of_the_other_kind(anyone: Caller, method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_no_token(anyone: Caller, method: str) -> None:
-    """A call without a token is told so."""
+    """A call without a token has an error for that."""
     assert await anyone.ask(*METHODS[method]) == NO_TOKEN
 
 
@@ -175,7 +175,7 @@ async def test_no_token(anyone: Caller, method: str) -> None:
 async def test_crooked_authorization(
     anyone: Caller, method: str, authorization: str, message: str
 ) -> None:
-    """An authorization that brings no bearer token is told what is wrong with it."""
+    """An authorization without a bearer token has an error that says why."""
     headers = {"authorization": authorization}
 
     answer = await anyone.ask(*METHODS[method], headers=headers)

@@ -1,4 +1,4 @@
-"""Requests that no server takes: how they are told so."""
+"""Requests that no server accepts, and their errors."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ async def test_body_where_none_belongs(anyone: Caller, method: str) -> None:
     ],
 )
 async def test_unknown_method(anyone: Caller, verb: str, method: str) -> None:
-    """A method unknown, or by another verb, is handed on, and there is nobody to hand it to."""
+    """An unknown method, or HTTP method, is proxied, and there is no app view to answer it."""
     message = f"No service configured for com.atproto.{method}"
 
     assert await anyone.ask(verb, method) == refused(400, "InvalidRequest", message)

@@ -19,7 +19,7 @@ from service.sandbox.faults import Hang
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
 from service.settings import Settings
-from tests.platforms.raw import ENOUGH_SECONDS
+from tests.platforms.raw import DEADLINE_SECONDS
 from tests.support.bluesky import Person, SandboxBluesky
 from tests.support.running import PATIENT, MovedClock, Running, refusal_of, running
 
@@ -68,7 +68,7 @@ async def hanging(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(ENOUGH_SECONDS):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -1,6 +1,6 @@
 """`python -m tests.identity`: ask both sides about all situations, and print the tables.
 
-It needs what the tests of this folder need. With `--write` it asks nobody: the tables go into
+It needs what the tests of this folder need. With `--write` it makes no query: the tables go into
 docs/identity.md with the results that the situations state, which the tests hold it to.
 """
 

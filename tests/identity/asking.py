@@ -30,7 +30,7 @@ def ask(unshare: tuple[str, ...], folder: Path, packages: Path) -> Outcome:
         timeout=SECONDS,
         check=True,
     )
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     keys = [(group, each.name) for group, situations in GROUPS.items() for each in situations]
-    found = [(each["reference"], each["ours"]) for each in told["results"]]
-    return Outcome(told["version"], dict(zip(keys, found, strict=True)))
+    found = [(each["reference"], each["ours"]) for each in report["results"]]
+    return Outcome(report["version"], dict(zip(keys, found, strict=True)))

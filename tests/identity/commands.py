@@ -72,11 +72,11 @@ async def main(folder: Path) -> None:
             "EGRESS_CA_FILE": str(network.authority.roots),
             "EGRESS_PROXY_CA_FILE": str(network.authority.roots),
         }
-        told = await asyncio.to_thread(_told, home, network, ways, asyncio.get_running_loop())
-    sys.stdout.write(f"{json.dumps(told)}\n")
+        report = await asyncio.to_thread(_report, home, network, ways, asyncio.get_running_loop())
+    sys.stdout.write(f"{json.dumps(report)}\n")
 
 
-def _told(
+def _report(
     home: Home, network: Network, ways: dict[str, str], loop: asyncio.AbstractEventLoop
 ) -> dict[str, Any]:
     assert home.run("keyring", "init").code == 0

@@ -44,7 +44,7 @@ async def main(folder: Path, packages: Path) -> None:
     ):
         names = Resolver()
         egress = Egress(names, Roots(proxy=network.authority.roots))
-        outside = EgressContext(
+        context = EgressContext(
             egress,
             names,
             SystemClock(),
@@ -53,18 +53,18 @@ async def main(folder: Path, packages: Path) -> None:
             frozenset(),
             OwnedTasks().spawn,
         )
-        results = await Comparison(network, outside, reference).all(SITUATIONS)
+        results = await Comparison(network, context, reference).all(SITUATIONS)
         await egress.close()
-    told = {"version": reference.version, "results": results}
-    sys.stdout.write(f"{json.dumps(told)}\n")
+    report = {"version": reference.version, "results": results}
+    sys.stdout.write(f"{json.dumps(report)}\n")
 
 
 class Comparison:
     """Of both sides, each with a handle of its own."""
 
-    def __init__(self, network: Network, outside: EgressContext, reference: Reference) -> None:
+    def __init__(self, network: Network, context: EgressContext, reference: Reference) -> None:
         self._network = network
-        self._outside = outside
+        self._context = context
         self._reference = reference
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -92,9 +92,9 @@ class Comparison:
 
     async def _ours(self, names: Names) -> str:
         try:
-            account = await Identity(self._outside).account(names.handle)
+            account = await Identity(self._context).account(names.handle)
             # what a connect does next, before the password is near the network
-            self._outside.egress.transport(Origin.parse(account.origin))
+            self._context.egress.transport(Origin.parse(account.origin))
         except NoSuchAccount:
             return "NoSuchAccount"
         except PlatformUnavailable as error:

@@ -52,7 +52,7 @@ def _has_route(address: str) -> bool:
 
 
 def name_servers(*addresses: str) -> None:
-    """Write /etc/resolv.conf anew, in place."""
+    """Rewrite /etc/resolv.conf in place."""
     RESOLV_CONF.write_text("".join(f"nameserver {address}\n" for address in addresses))
 
 

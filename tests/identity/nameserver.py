@@ -41,7 +41,7 @@ class NameServer(DnsServer):
         self._lies: dict[tuple[str, str], Lie] = {}
         self._met: set[tuple[str, str, str]] = set()
 
-    def tell(self, name: str, kind: str, *answers: Answering) -> None:
+    def set(self, name: str, kind: str, *answers: Answering) -> None:
         """Answer *kind* of *name* so; several answers are given in turn, and none may be a lie."""
         replies = [answer for answer in answers if isinstance(answer, Reply)]
         self.say(name, kind, *replies)

@@ -74,14 +74,14 @@ class Network:
     def _texts(self, situation: Situation, names: Names) -> None:
         answers = [_named(answer, names) for answer in situation.txt]
         if answers != [NXDOMAIN]:
-            self.dns.tell(f"_atproto.{names.handle}", "TXT", *answers)
+            self.dns.set(f"_atproto.{names.handle}", "TXT", *answers)
 
     def _address(self, host: str, answers: tuple[str | Answering, ...], names: Names) -> None:
         texts = [answer for answer in answers if isinstance(answer, str)]
         if len(texts) < len(answers):
             for kind, answer in zip(("A", "AAAA"), answers, strict=True):
                 reply = Reply((answer,)) if isinstance(answer, str) else _named(answer, names)
-                self.dns.tell(host, kind, reply)
+                self.dns.set(host, kind, reply)
             return
         for kind, mark in (("A", "."), ("AAAA", ":")):
             records = tuple(address for address in texts if (":" in address) == (mark == ":"))

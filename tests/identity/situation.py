@@ -59,11 +59,11 @@ class Names:
             template = template.replace(f"${name}", getattr(self, name))
         return template
 
-    def out_of(self, told: str) -> str:
-        """*told* with the placeholders in the place of the names."""
+    def out_of(self, text: str) -> str:
+        """*text* with the placeholders in the place of the names."""
         for name in ("server", "did", "handle"):
-            told = told.replace(getattr(self, name), f"${name}")
-        return told
+            text = text.replace(getattr(self, name), f"${name}")
+        return text
 
     def body(self, page: Page) -> bytes:
         if isinstance(page.body, bytes):

@@ -14,12 +14,12 @@ from tests.identity.stories import NAT64, STORIES
 
 SECONDS = 120
 Outcome = tuple[str, int, str, str, int]
-"""What a connect was told; doctor's exit code, last step and cause; the logins."""
+"""The error of a connect; doctor's exit code, last step and cause; the logins."""
 
 
 def refused(cause: str, at: str, step: str = "SERVER", logins: int = 0) -> Outcome:
-    told = f"{cause} {step}"
-    return f"PLATFORM_UNAVAILABLE {told}", 1, f"{at} failed", told, logins
+    named = f"{cause} {step}"
+    return f"PLATFORM_UNAVAILABLE {named}", 1, f"{at} failed", named, logins
 
 
 EXPECTED = {
@@ -47,10 +47,10 @@ def test_the_commands_as_a_user_starts_them(tmp_path: Path) -> None:
     a connect name the same; doctor spends no login, a connect one at most."""
     ran = run("commands", tmp_path)
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert told["before"] == "PLATFORM_UNAVAILABLE DNS_FAILURE HANDLE"
-    assert told["noticed"] < 5
-    assert {case: outcome(told, case) for case in CASES} == EXPECTED
+    report = json.loads(ran.stdout)
+    assert report["before"] == "PLATFORM_UNAVAILABLE DNS_FAILURE HANDLE"
+    assert report["noticed"] < 5
+    assert {case: outcome(report, case) for case in CASES} == EXPECTED
 
 
 @pytest.mark.parametrize("kind", [kind for kind, by in KINDS.items() if not fault(by)])
@@ -60,13 +60,13 @@ def test_each_kind_of_user_can_have_a_network(kind: str, tmp_path: Path) -> None
     assert ran.returncode == 0, ran.stderr
 
 
-def outcome(told: Any, case: str) -> Outcome:
-    ran = told["doctors"][case]
+def outcome(report: Any, case: str) -> Outcome:
+    ran = report["doctors"][case]
     last = ran["out"].splitlines()[-1]
     name, fit = last[:14].strip(), last[14:].split()[0]
     causes = re.findall(r"(?:cause|step)=(\S+?):? ", ran["err"])
     said = " ".join(causes)
-    return told["connects"][case], ran["code"], f"{name} {fit}", said, told["logins"][case]
+    return report["connects"][case], ran["code"], f"{name} {fit}", said, report["logins"][case]
 
 
 def run(

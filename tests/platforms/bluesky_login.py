@@ -11,7 +11,7 @@ from service.domain.model import Account, Credentials, Login
 from service.platforms.bluesky.adapter import BlueskyPlatform
 
 from .internet import NOW, Internet
-from .raw import ENOUGH_SECONDS, Answer, RawServer, respond
+from .raw import DEADLINE_SECONDS, Answer, RawServer, respond
 from .watch import Watch
 
 HANDLE = "alice.example.com"
@@ -54,12 +54,12 @@ class LyingBluesky:
     def __init__(self, internet: Internet, server: RawServer) -> None:
         self.server = server
         self.tasks = internet.tasks
-        self.platform = BlueskyPlatform(internet.outside(trusted=(server.origin,)))
+        self.platform = BlueskyPlatform(internet.context(trusted=(server.origin,)))
         self.account = Account(DID, HANDLE, server.origin)
         server.on(DELETE, respond(b""))
 
     async def log_in(self, *answers: Answer, is_proof: bool = False) -> Login:
-        """A login that the server answers so; exactly one is spent, whatever comes of it.
+        """A login that the server answers so; exactly one is spent, with any result.
 
         *is_proof*: one that proves a stored password, rather than one that connects.
         """
@@ -86,10 +86,10 @@ class LyingBluesky:
 async def refused(
     bluesky: LyingBluesky, watch: Watch, *answers: Answer, is_proof: bool = False
 ) -> ServiceError:
-    """What `log_in` is refused with, once it has left no work; nothing that anybody can see holds a
+    """The error of `log_in`, once it has left no work; nothing visible holds a
     secret."""
     with pytest.raises(ServiceError) as caught:
         await bluesky.log_in(*answers, is_proof=is_proof)
-    assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
+    assert await bluesky.tasks.drain(DEADLINE_SECONDS) == 0
     assert watch.finds([PASSWORD, ACCESS, MAIN, REFRESH], caught.value) == []
     return caught.value

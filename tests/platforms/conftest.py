@@ -1,4 +1,4 @@
-"""An internet of its own for each test; the certificate authorities are made once."""
+"""A separate internet for each test; the certificate authorities are created once."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -16,13 +16,13 @@ from .web import Authority
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Known to the operator alone."""
+    """A certificate authority that only the operator trusts."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")
 def public_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Stands for all that the world trusts: reading the real roots takes each test 60 ms."""
+    """Replaces the public roots: loading the real ones takes 60 ms per test."""
     return Authority(tmp_path_factory.mktemp("public"))
 
 
@@ -44,7 +44,7 @@ async def raw() -> AsyncIterator[RawServer]:
 
 @pytest.fixture
 async def trap() -> AsyncIterator[RawServer]:
-    """A server that nothing may ever connect to."""
+    """A server that must not be connected to."""
     async with RawServer.started() as server:
         yield server
         assert server.connections == 0
@@ -57,7 +57,7 @@ def bluesky(internet: Internet, raw: RawServer) -> LyingBluesky:
 
 @pytest.fixture
 def watch(caplog: pytest.LogCaptureFixture) -> Iterator[Watch]:
-    """Over all that is logged meanwhile, by anybody, at any level."""
+    """Watches everything that is logged, at any level."""
     caplog.set_level(logging.DEBUG)
     with capture_logs() as events:
         yield Watch(caplog, events)

@@ -1,4 +1,4 @@
-"""DNS server: answers from a table, lies on command, over UDP and TCP on one port of loopback."""
+"""DNS server: answers from a table, or wrongly, over UDP and TCP on one loopback port."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ import dns.rrset
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered to one question: *records* in zone-file form, at the end of *chain*."""
+    """The answer to one query: *records* in zone-file form, at the end of *chain*."""
 
     records: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class Reply:
     truncated: bool = False
     silent: bool = False
     seconds: float = 0.0
-    """After which it comes, over UDP."""
+    """The delay of the answer, over UDP."""
 
     def to(self, query: dns.message.Message) -> bytes:
         response = dns.message.make_response(query, recursion_available=True)
@@ -57,7 +57,7 @@ def text(*strings: str) -> str:
 
 
 class DnsServer:
-    """*asked* holds each question: name, kind, and the protocol that it came by."""
+    """*asked* has each query: name, type, and protocol."""
 
     def __init__(self) -> None:
         self.port = 0

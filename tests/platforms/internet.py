@@ -1,4 +1,4 @@
-"""Internet: DNS, the web behind a few public addresses, and the guarded way out to them."""
+"""Internet: DNS, web servers behind a few public addresses, and an Egress that reaches them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,14 +25,14 @@ NOW = 1_800_000_000
 
 
 class StoppedClock:
-    """The time of day, standing still."""
+    """A clock that does not advance."""
 
     def now(self) -> Micros:
         return NOW * SECOND
 
 
 class Internet:
-    """*dialled* holds each address that a connection was tried to, after the check."""
+    """*dialled* has each address that passed the check and was connected to."""
 
     def __init__(self, dns: DnsServer, web: RawServer, plc: RawServer, roots: Authority) -> None:
         self.dns = dns
@@ -60,16 +60,16 @@ class Internet:
                 await internet.egress.close()
 
     async def dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
-        """As the real one, but that the public addresses lead to servers of this machine."""
+        """Like the real one, but public addresses lead to servers on this machine."""
         self.dialled.append((address, port))
         if (address, port) != (WEB, 443):
             raise httpcore.ConnectError
         return await pool.dial("127.0.0.1", self.web.port, seconds)
 
-    def outside(
+    def context(
         self, *, resolver: RawServer | None = None, trusted: tuple[str, ...] = ()
     ) -> EgressContext:
-        """The way out with `plc` as the directory."""
+        """An EgressContext with `plc` as the directory."""
         return EgressContext(
             self.egress,
             self.names,
@@ -81,25 +81,25 @@ class Internet:
         )
 
     def site(self, host: str, path: str, *answers: Answer) -> None:
-        """A page of the web."""
+        """Add a page."""
         self.dns.say(host, "A", WEB)
         self.web.on(f"{host}{path}", *answers)
 
     def handle(self, handle: str, did: str) -> None:
-        """*handle* leads to *did* by a text record."""
+        """Add a text record that leads from *handle* to *did*."""
         self.dns.say(f"_atproto.{handle}", "TXT", text(f"did={did}"))
 
     def document(self, did: str, handle: str, endpoint: str) -> None:
-        """The directory's document of *did*."""
+        """Add a document of *did* to the directory."""
         self.plc.on(f"/{did}", respond(document(did, handle, endpoint)))
 
     async def get(self, host: str, path: str = "/") -> bytes:
-        """The body that the guarded way out brings from the web."""
+        """Return the body of a guarded GET."""
         return (await self.egress.get(Origin("https", host, 443), path)).content
 
 
 def document(did: str, handle: str, endpoint: str) -> dict[str, Any]:
-    """A DID document that names *handle* back and *endpoint* as the account server."""
+    """Return a DID document that names *handle* back and *endpoint* as the account server."""
     return {
         "id": did,
         "alsoKnownAs": [f"at://{handle}"],

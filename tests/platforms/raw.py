@@ -1,4 +1,4 @@
-"""Raw: a server that sends whatever bytes a test says, at whatever pace, and counts what came."""
+"""Raw: a server that sends given bytes at a given pace, and counts the requests."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
-ENOUGH_SECONDS = 20
+DEADLINE_SECONDS = 20
 """For a busy machine; nothing waits that long by itself."""
 
 
@@ -109,17 +109,17 @@ class RawServer:
         self._answers[where] = list(answers)
 
     def times(self, path: str) -> int:
-        """How often *path* was called."""
+        """Return the number of calls of *path*."""
         return sum(request.path == path for request in self.requests)
 
     async def called(self, path: str, times: int = 1) -> None:
-        """Until *path* was called so often."""
-        async with asyncio.timeout(ENOUGH_SECONDS), self._arrival:
+        """Wait until *path* was called *times* times."""
+        async with asyncio.timeout(DEADLINE_SECONDS), self._arrival:
             await self._arrival.wait_for(lambda: self.times(path) >= times)
 
     @asynccontextmanager
     async def deadline_once_called(self, path: str, seconds: float = 0.1) -> AsyncIterator[None]:
-        """A deadline for the block, so many seconds after *path* was called in it."""
+        """A deadline for the block: *seconds* after *path* is called in it."""
         loop = asyncio.get_running_loop()
         before = self.times(path)
         async with asyncio.timeout(None) as deadline:
@@ -136,7 +136,7 @@ class RawServer:
 
     async def all_hung_up(self) -> None:
         """Until no client holds a connection."""
-        async with asyncio.timeout(ENOUGH_SECONDS):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while self._calls:
                 await asyncio.wait(self._calls)
 
@@ -213,7 +213,7 @@ def endless(start: bytes, piece: bytes) -> Callable[[Wire], Awaitable[None]]:
 
 
 def drip(start: bytes, piece: bytes, seconds: float) -> Callable[[Wire], Awaitable[None]]:
-    """*start*, then *piece* every so many *seconds*, until the client hangs up."""
+    """Send *start*, then *piece* every *seconds*, until the client disconnects."""
 
     async def answer(wire: Wire) -> None:
         await wire.send(start)
@@ -227,7 +227,7 @@ def drip(start: bytes, piece: bytes, seconds: float) -> Callable[[Wire], Awaitab
 
 
 def hang(start: bytes = b"") -> Callable[[Wire], Awaitable[None]]:
-    """*start*, and then nothing more, until the client hangs up."""
+    """Send *start*, and then nothing, until the client disconnects."""
 
     async def answer(wire: Wire) -> None:
         await wire.send(start)

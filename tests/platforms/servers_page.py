@@ -12,7 +12,7 @@ from typing import Any
 
 PAGE = Path(__file__).parents[2] / "docs/servers.md"
 MARK = "<!-- what follows is made by tests/platforms/servers_page.py -->\n"
-LONGEST = 90
+MAX_LINE_LENGTH = 90
 OPERATIONS = {
     "createSession": ("connect", "check"),
     "refreshSession": ("check",),
@@ -64,13 +64,13 @@ def _told(answer: dict[str, Any]) -> str:
     else:
         said = "" if body is None else _quoted(body)
     extra = [f"{name}: {value}" for name, value in answer["headers"].items() if "type" not in name]
-    told = " · ".join(filter(None, [f"{answer['status']} {said}".strip(), *extra]))
-    return told.replace("<", "‹").replace(">", "›")
+    text = " · ".join(filter(None, [f"{answer['status']} {said}".strip(), *extra]))
+    return text.replace("<", "‹").replace(">", "›")
 
 
 def _quoted(text: object) -> str:
     line = " ".join(str(text).split())
-    shown = line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    shown = line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH]}…"
     return f'"{shown}"' if shown else ""
 
 

@@ -97,12 +97,12 @@ PUBLIC = (
     ("kind", "address"), [(kind, one) for kind, all_ in NOT_PUBLIC.items() for one in all_]
 )
 def test_no_special_address_is_public(kind: str, address: str) -> None:
-    """Whatever the registries of special addresses hold is refused, in each of its forms."""
+    """Every address in the registries of special addresses, in each of its forms."""
     assert not is_public(address), kind
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_what_anybody_can_be_reached_at_is_public(address: str) -> None:
+def test_a_reachable_address_is_public(address: str) -> None:
     """Everything else is let through, up to the edges of what is refused."""
     assert is_public(address)
 
@@ -141,7 +141,7 @@ def test_nothing_that_python_calls_special_is_public_in_ipv6(address: IPv6Addres
 
 @pytest.mark.parametrize("length", [32, 40, 48, 56, 64, 96])
 def test_an_address_that_carries_another_is_judged_by_it(length: int) -> None:
-    """Under the prefix that the network shows, whatever its length."""
+    """Under the network's own prefix, of any length."""
     shown = carrying(length, IPv4Address("192.0.0.170"))
     prefix = nat64_prefix(str(shown))
     assert prefix is not None
@@ -159,7 +159,7 @@ def test_what_shows_no_prefix(shown: str) -> None:
 
 @settings(deadline=None)
 @given(st.ip_addresses(v=4))
-def test_the_prefix_of_all_networks_needs_no_asking(address: IPv4Address) -> None:
+def test_the_well_known_prefix_needs_no_query(address: IPv4Address) -> None:
     """64:ff9b::/96 is judged by the address inside."""
     carried = IPv6Address(int(NAT64.network_address) | int(address))
     assert is_public(str(carried)) == is_public(str(address))

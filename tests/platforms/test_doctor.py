@@ -50,7 +50,7 @@ def good(internet: Internet) -> None:
 
 
 async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
-    """With what was seen; nothing but questions that anybody may ask went out."""
+    """With its result; only unauthenticated requests are sent."""
     steps, refusal = await examined(internet, f" @{HANDLE.upper()}")
     assert refusal is None
     assert {result.name: result.is_fit for result in steps.values()} == STEPS
@@ -66,7 +66,7 @@ async def test_every_step_of_a_good_handle_is_shown(internet: Internet) -> None:
 
 
 def test_the_page_names_every_cause_and_every_step() -> None:
-    """docs/doctor.md, which the people who help users read."""
+    """In docs/doctor.md."""
     page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == set(
         PlatformUnavailableCause
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         "server",
         "HANDLE_NOT_FOUND",
     ),
-    "nobody": (dns(f"_atproto.{HANDLE}", "TXT", text("v=spf1")), "DID", "HANDLE_NOT_FOUND"),
+    "no account": (dns(f"_atproto.{HANDLE}", "TXT", text("v=spf1")), "DID", "HANDLE_NOT_FOUND"),
 }
 
 
@@ -140,7 +140,7 @@ async def test_what_keeps_a_connect_from_working_is_named(
     assert (last.name, last.is_fit) == (step, False)
     assert refusal is not None
     assert refusal.metadata["cause"] == cause
-    platform = BlueskyPlatform(internet.outside())
+    platform = BlueskyPlatform(internet.context())
     with pytest.raises(ServiceError) as caught:
         async with platform_time(PlatformTime(within(1 if case == "silent server" else 20))):
             await platform.log_in(CREDENTIALS, await platform.identify(CREDENTIALS))
@@ -208,7 +208,7 @@ async def test_what_is_no_handle_is_said_so(internet: Internet, typed: str) -> N
 async def test_a_resolver_that_is_set_is_asked_alone(internet: Internet, raw: RawServer) -> None:
     """Then neither DNS nor the file is shown."""
     raw.on("/xrpc/com.atproto.identity.resolveHandle", respond({"did": DID}))
-    doctor = Doctor(internet.outside(resolver=raw))
+    doctor = Doctor(internet.context(resolver=raw))
     steps = [result.name async for result in doctor.examine(HANDLE)]
     assert steps[:2] == ["handle", "DID"]
     assert doctor.refusal is None
@@ -217,7 +217,7 @@ async def test_a_resolver_that_is_set_is_asked_alone(internet: Internet, raw: Ra
 async def examined(
     internet: Internet, typed: str
 ) -> tuple[dict[str, StepResult], ServiceError | None]:
-    doctor = Doctor(internet.outside())
+    doctor = Doctor(internet.context())
     steps = {result.name: result async for result in doctor.examine(typed)}
     return steps, doctor.refusal
 

@@ -14,7 +14,7 @@ from service.platforms.bluesky.adapter import BlueskyPlatform
 from .bluesky_login import CREDENTIALS, DID, HANDLE, OTHER_DID, PASSWORD
 from .dns_server import NXDOMAIN, SERVFAIL
 from .internet import WEB, Internet, document
-from .raw import ENOUGH_SECONDS, Answer, respond
+from .raw import DEADLINE_SECONDS, Answer, respond
 
 SERVER = "https://pds.example.com"
 GOOD = document(DID, HANDLE, SERVER)
@@ -86,7 +86,7 @@ async def test_what_a_document_may_look_like(internet: Internet, answer: Answer)
     ],
     ids=count(),
 )
-async def test_a_handle_that_is_not_named_back_is_nobodys(
+async def test_a_handle_without_a_back_link_has_no_account(
     internet: Internet, answer: Answer
 ) -> None:
     """No back-link or a false one, or one that another handle goes before: HANDLE_NOT_FOUND."""
@@ -99,7 +99,7 @@ async def test_a_back_link_in_look_alike_letters_is_false(internet: Internet) ->
     internet.handle("kim.example.com", DID)
     internet.plc.on(f"/{DID}", changed(alsoKnownAs=["at://\u212aim.example.com"]))
     with pytest.raises(InvalidCredentials):
-        await BlueskyPlatform(internet.outside()).identify(
+        await BlueskyPlatform(internet.context()).identify(
             Credentials(handle="kim.example.com", appPassword=PASSWORD)
         )
 
@@ -133,7 +133,7 @@ async def test_an_account_without_a_server_is_not_found(internet: Internet, answ
 
 
 async def test_a_forbidden_server_is_not_passed_over_for_the_next(internet: Internet) -> None:
-    """The first fitting service counts, whatever it names."""
+    """The first matching service counts, with any endpoint."""
     for endpoint in ("http://127.0.0.1:2583", f"{SERVER}/xrpc", ""):
         internet.plc.on(f"/{DID}", served({**PDS, "serviceEndpoint": endpoint}, PDS))
         assert await refused(internet) == "forbidden_origin"
@@ -178,7 +178,7 @@ async def test_what_the_directory_may_answer(
     assert await refused(internet) == outcome
 
 
-async def test_a_web_did_is_its_hosts_word(internet: Internet) -> None:
+async def test_a_web_did_resolves_at_its_host(internet: Internet) -> None:
     """Its document is asked for over TLS at the host itself, and not at the directory."""
     internet.site("id.example.com", DID_JSON, respond(document(WEB_DID, HANDLE, SERVER)))
     assert await account(internet, WEB_DID) == Account(WEB_DID, HANDLE, SERVER)
@@ -224,7 +224,7 @@ async def test_a_web_did_is_a_host_alone(internet: Internet, did: str) -> None:
 async def test_a_host_that_lost_the_document_proves_nothing(
     internet: Internet, status: int
 ) -> None:
-    """A web DID has no tombstones: whatever its host answers instead is an outage."""
+    """A web DID has no tombstones: every other answer of its host is an outage."""
     internet.site("id.example.com", DID_JSON, respond("", status))
     assert await refused(internet, WEB_DID) in (f"status_{status}", "redirect")
 
@@ -241,12 +241,12 @@ async def test_a_web_did_at_no_public_host_proves_nothing(internet: Internet) ->
 
 async def account(internet: Internet, did: str = DID) -> Account:
     internet.handle(HANDLE, did)
-    async with asyncio.timeout(ENOUGH_SECONDS):
-        return await BlueskyPlatform(internet.outside()).identify(CREDENTIALS)
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        return await BlueskyPlatform(internet.context()).identify(CREDENTIALS)
 
 
 async def refused(internet: Internet, did: str = DID) -> str:
-    """Why `identify` refuses: the cause told to callers, or the word for our own log."""
+    """Return why `identify` fails: the cause in the reply, or the word for the log."""
     with pytest.raises(ServiceError) as caught:
         await account(internet, did)
     error: Any = caught.value

@@ -15,7 +15,7 @@ from service.platforms.egress.pool import dial
 
 from .dns_server import NEVER, NODATA, SERVFAIL, Reply
 from .internet import UNREACHABLE, WEB, Internet
-from .raw import ENOUGH_SECONDS, RawServer, respond
+from .raw import DEADLINE_SECONDS, RawServer, respond
 
 HOST = "pds.example.com"
 HELLO = respond("hello")
@@ -96,7 +96,7 @@ async def test_one_kind_of_address_is_enough(
     await refused(internet, "dns_timeout" if reply is NEVER else "dns")
 
 
-async def test_a_host_without_a_name_is_told_apart_from_a_failure(internet: Internet) -> None:
+async def test_a_missing_name_differs_from_a_failure(internet: Internet) -> None:
     """NXDOMAIN and NODATA are certain: NameNotFound."""
     internet.dns.say("no-address.example.com", "TXT", '"hello"')
     for host in ("nothing.example.com", "no-address.example.com"):
@@ -146,7 +146,7 @@ async def test_only_roots_that_the_operator_named_are_added(internet: Internet) 
 
 
 async def test_the_real_dial_connects_to_the_address_itself(raw: RawServer) -> None:
-    """And tells a refused connection as such."""
+    """And reports a refused connection as such."""
     stream = await dial("127.0.0.1", raw.port, 1)
     await stream.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", timeout=1)
     assert (await stream.read(12, timeout=1)) == b"HTTP/1.1 404"
@@ -155,7 +155,7 @@ async def test_the_real_dial_connects_to_the_address_itself(raw: RawServer) -> N
 
 
 async def refused(internet: Internet, why: str) -> None:
-    async with asyncio.timeout(ENOUGH_SECONDS):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         with pytest.raises((PlatformUnavailable, NameNotPublic)) as caught:
             await internet.get(HOST)
     assert isinstance(caught.value, PlatformUnavailable | NameNotPublic)

@@ -68,7 +68,7 @@ async def test_a_redirect_is_not_followed_by_the_name_either(internet: Internet)
 
 
 async def test_cookies_are_never_sent_back(way: Way) -> None:
-    """Neither from one operation to the next nor to whoever reads the answer."""
+    """Neither in the next request nor to the reader of the answer."""
     way.server.on("/", respond("one", set_cookie="a=b; Path=/", set_cookie2="a=b"))
     answer = await way.get()
     assert "set-cookie" not in answer.headers
@@ -79,7 +79,7 @@ async def test_cookies_are_never_sent_back(way: Way) -> None:
 
 
 async def test_plain_answers_are_asked_for(way: Way) -> None:
-    """No encoding but identity, named once; and nothing about who asks but the product."""
+    """Only the encoding identity, once; and nothing about the caller except the product."""
     way.server.on("/", respond("hello"))
     await way.get()
     [request] = way.server.requests
@@ -111,7 +111,7 @@ async def test_a_client_on_the_transport_cannot_ask_for_more(way: Way) -> None:
     "encoding", ["gzip", "x-gzip", "deflate", "br", "zstd", "GZIP", " gzip ", "identity, gzip"]
 )
 async def test_an_encoded_answer_is_refused_without_being_inflated(way: Way, encoding: str) -> None:
-    """Whatever is said of its encoding, and however small it is on the wire."""
+    """With any stated encoding, and any size on the wire."""
     zeros = bytes(BOMB)
     bomb = gzip.compress(zeros, 1) if "gzip" in encoding.lower() else zlib.compress(zeros, 1)
     way.server.on("/", respond("hello"), respond(bomb, content_encoding=encoding))
@@ -133,7 +133,7 @@ async def test_an_answer_that_is_not_encoded_may_say_so(way: Way, encoding: str)
     assert (await way.get()).content == b"hello"
 
 
-async def test_a_compressed_body_without_a_word_on_it_stays_as_it_is(way: Way) -> None:
+async def test_a_compressed_body_without_an_encoding_is_unchanged(way: Way) -> None:
     """Nothing is inflated on a guess."""
     raw = gzip.compress(b"hello")
     way.server.on("/", respond(raw))
@@ -177,8 +177,8 @@ def proxies(monkeypatch: pytest.MonkeyPatch, trap: RawServer) -> None:
     monkeypatch.delenv("NO_PROXY", raising=False)
 
 
-async def test_no_proxy_variable_is_heeded(proxies: None, way: Way) -> None:
-    """Whatever the environment says, connections go where they were checked to go."""
+async def test_proxy_variables_are_ignored(proxies: None, way: Way) -> None:
+    """In any environment, connections go to the address that was checked."""
     way.server.on("/", respond("hello"))
     await way.get()
     transport = way.egress.transport(way.origin, trusted=way.trusted)
@@ -187,7 +187,7 @@ async def test_no_proxy_variable_is_heeded(proxies: None, way: Way) -> None:
     assert way.server.times("/") == 2
 
 
-async def test_a_login_heeds_no_proxy_variable(proxies: None, bluesky: LyingBluesky) -> None:
+async def test_a_login_ignores_proxy_variables(proxies: None, bluesky: LyingBluesky) -> None:
     """Nor does the SDK, which would read them."""
     await bluesky.log_in(respond(session()))
 

@@ -10,7 +10,17 @@ from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
 
 from .internet import Internet
-from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, drip, endless, hang, head, respond
+from .raw import (
+    DEADLINE_SECONDS,
+    Answer,
+    RawServer,
+    close_after,
+    drip,
+    endless,
+    hang,
+    head,
+    respond,
+)
 
 BROKEN = {
     "closes at once": b"",
@@ -91,10 +101,8 @@ async def test_what_costs_more_than_it_tells_is_refused(
     assert await trusted(internet, raw) == b"hello"
 
 
-async def test_others_have_their_turn_while_an_answer_is_read(
-    internet: Internet, raw: RawServer
-) -> None:
-    """Between a few pieces of it, although all of them are here already."""
+async def test_reading_an_answer_yields_to_other_tasks(internet: Internet, raw: RawServer) -> None:
+    """Every few pieces, although all of them have arrived."""
     turns = 0
 
     async def take_turns() -> None:
@@ -111,11 +119,10 @@ async def test_others_have_their_turn_while_an_answer_is_read(
     assert turns > 2000 / pool.PIECES_PER_TURN
 
 
-async def test_a_few_large_answers_are_read_at_once(
+async def test_the_number_of_large_answers_is_limited(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next waits for its turn, and is given up in the time for connecting; small ones do not
-    wait for anybody."""
+    """The next one waits, and times out after CONNECT_SECONDS; small ones do not wait."""
     monkeypatch.setattr(pool, "MAX_LARGE_BODIES", 1)
     way = Egress(internet.names)
     origin = Origin.parse(raw.origin)
@@ -125,7 +132,7 @@ async def test_a_few_large_answers_are_read_at_once(
     raw.on("/small", respond("hello"))
     holding = asyncio.create_task(way.get(origin, "/", trusted=True))
     await raw.called("/")
-    async with asyncio.timeout(ENOUGH_SECONDS):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while not way._trusted._large.locked():
             await asyncio.sleep(0.01)
     with monkeypatch.context() as soon:
@@ -181,7 +188,7 @@ async def test_a_server_that_does_not_shake_hands_is_given_up(
 ) -> None:
     """TLS has to begin within the time for connecting."""
     monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.1)
-    async with asyncio.timeout(ENOUGH_SECONDS):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         with pytest.raises(PlatformUnavailable):
             await internet.egress.get(Origin("https", "127.0.0.1", raw.port), "/", trusted=True)
     await raw.all_hung_up()
@@ -211,10 +218,10 @@ async def test_many_slow_calls_leave_nothing_behind(internet: Internet, raw: Raw
     await raw.all_hung_up()
 
 
-async def test_a_host_that_hangs_leaves_room_for_the_others(
+async def test_a_host_that_hangs_leaves_connections_to_others(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond its part of the connections a call is told so, in the time for connecting."""
+    """Over the limit per origin, a call fails after CONNECT_SECONDS."""
     monkeypatch.setattr(pool, "MAX_CONNECTIONS_PER_ORIGIN", 2)
     raw.on("/", hang())
     calls = [asyncio.create_task(trusted(internet, raw)) for _ in range(2)]

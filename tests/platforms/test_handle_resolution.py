@@ -14,7 +14,7 @@ from service.platforms.egress import dns as names
 from .bluesky_login import CREDENTIALS, DID, HANDLE, OTHER_DID, PASSWORD
 from .dns_server import NEVER, NODATA, NXDOMAIN, REFUSED, SERVFAIL, TRUNCATED, Reply, text
 from .internet import UNREACHABLE, WEB, Internet
-from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, respond
+from .raw import DEADLINE_SECONDS, Answer, RawServer, close_after, respond
 
 RECORD = f"_atproto.{HANDLE}"
 WELL_KNOWN = "/.well-known/atproto-did"
@@ -39,7 +39,7 @@ def documented(internet: Internet) -> None:
 async def test_a_text_record_leads_to_the_account(internet: Internet) -> None:
     """The DID of the record, the handle, and the server of the document."""
     internet.handle(HANDLE, DID)
-    account = await BlueskyPlatform(internet.outside()).identify(CREDENTIALS)
+    account = await BlueskyPlatform(internet.context()).identify(CREDENTIALS)
     assert (account.account_id, account.username, account.origin) == (DID, HANDLE, SERVER)
     assert internet.dialled == []
 
@@ -55,7 +55,7 @@ async def test_a_text_record_leads_to_the_account(internet: Internet) -> None:
     ids=["among others", "twice the same", "in pieces", "behind an alias"],
 )
 async def test_a_text_record_is_found(internet: Internet, reply: Reply) -> None:
-    """In whatever company and form DNS allows."""
+    """Beside any other records, and in any form that DNS allows."""
     internet.dns.say(RECORD, "TXT", reply)
     assert await found(internet) == DID
 
@@ -183,7 +183,7 @@ async def test_what_the_well_known_file_may_answer(
     ids=count(),
 )
 async def test_what_the_reference_takes_is_taken(internet: Internet, answer: Answer) -> None:
-    """The first line without its white space, whatever follows it and whatever the status."""
+    """The first line without white space, with anything after it, and with any status."""
     internet.site(HANDLE, WELL_KNOWN, answer)
     assert await found(internet) == DID
 
@@ -266,15 +266,15 @@ async def test_the_wait_that_a_server_asks_for_is_passed_on(
         with pytest.raises(PlatformUnavailable) as caught:
             await found(internet, resolver)
         assert caught.value.retry_after == 600
-        told = {"cause": cause, "step": step, "httpStatus": str(status)}
-        assert caught.value.metadata == told
+        expected = {"cause": cause, "step": step, "httpStatus": str(status)}
+        assert caught.value.metadata == expected
 
 
 @pytest.mark.parametrize("reply", FAILURES)
 async def test_where_both_ways_fail_the_record_is_named(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
-    """It counts first; what is wrong with the host is of no matter to whoever has a record."""
+    """It takes precedence; errors of the host do not matter if there is a record."""
     monkeypatch.setattr(names, "QUERY_SECONDS", 0.3)
     internet.dns.say(RECORD, "TXT", reply)
     internet.authority.misnamed["bad.example.com"] = "other.example.com"
@@ -356,20 +356,20 @@ async def test_a_long_handle_is_resolved_by_its_file(internet: Internet) -> None
     handle = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 61))
     internet.site(handle, WELL_KNOWN, respond(DID))
     internet.document(DID, handle, SERVER)
-    account = await BlueskyPlatform(internet.outside()).identify(
+    account = await BlueskyPlatform(internet.context()).identify(
         Credentials(handle=handle, appPassword=PASSWORD)
     )
     assert account.username == handle
 
 
 async def found(internet: Internet, resolver: RawServer | None = None) -> str:
-    platform = BlueskyPlatform(internet.outside(resolver=resolver))
+    platform = BlueskyPlatform(internet.context(resolver=resolver))
     return (await platform.identify(CREDENTIALS)).account_id
 
 
 async def refused(internet: Internet, resolver: RawServer | None = None) -> str:
-    """Why `identify` refuses: the cause told to callers, or the word for our own log."""
-    async with asyncio.timeout(ENOUGH_SECONDS):
+    """Return why `identify` fails: the cause in the reply, or the word for the log."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
         with pytest.raises(ServiceError) as caught:
             await found(internet, resolver)
     if isinstance(caught.value, InvalidCredentials):

@@ -93,7 +93,7 @@ def test_what_is_a_handle(text: str) -> None:
 
 @pytest.mark.parametrize("text", NO_HANDLES)
 def test_what_is_no_handle(text: str) -> None:
-    """Whatever else there is, endings that can never be resolved among it."""
+    """Everything else, such as top-level domains that never resolve."""
     assert not is_handle(text)
     assert not is_handle(text, test_names=True)
 
@@ -133,7 +133,7 @@ HANDLES_OF_ALL_KINDS = st.builds(
 @settings(deadline=None)
 @given(HANDLES_OF_ALL_KINDS)
 def test_handles_of_all_kinds_are_handles(text: str) -> None:
-    """Whatever their labels are made of."""
+    """With any labels."""
     assert by_the_letter(text)
     assert is_handle(text)
 

@@ -25,7 +25,7 @@ from .bluesky_login import (
     session,
 )
 from .internet import WEB, Internet, document
-from .raw import ENOUGH_SECONDS, Answer, RawServer, close_after, hang, head, respond
+from .raw import DEADLINE_SECONDS, Answer, RawServer, close_after, hang, head, respond
 from .watch import Watch
 
 BEARER = [f"Bearer {REFRESH}"]
@@ -77,10 +77,10 @@ async def test_a_login_is_the_account_that_was_identified(
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json; charset=utf-8", "text/html", "", "\xff"]
 )
-async def test_a_session_is_told_by_its_content(
+async def test_a_session_is_recognised_by_its_content(
     bluesky: LyingBluesky, status: int, kind: str
 ) -> None:
-    """Whatever it is said to be, and of whatever status that means success."""
+    """With any content type, and any status that means success."""
     login = await bluesky.log_in(respond(session(), status, content_type=kind))
     assert login.session.refresh_token == REFRESH
     marked = b"\xef\xbb\xbf" + json.dumps(session(), indent=1).encode() + b"\r\n"
@@ -89,7 +89,7 @@ async def test_a_session_is_told_by_its_content(
 
 
 @pytest.mark.parametrize(
-    ("handle", "told"),
+    ("handle", "reported"),
     [
         (HANDLE, HANDLE),
         ("Alice.Example.COM", HANDLE),
@@ -110,15 +110,15 @@ async def test_a_session_is_told_by_its_content(
     ],
 )
 async def test_the_handle_of_an_answer_is_a_hint(
-    bluesky: LyingBluesky, handle: object, told: str
+    bluesky: LyingBluesky, handle: object, reported: str
 ) -> None:
-    """It is told where it is a handle, and changes nothing else."""
+    """It is reported if it is a handle, and changes nothing else."""
     answer = respond(session(handle=handle))
     login = await bluesky.log_in(answer)
-    assert (login.reported_username, login.account.username) == (told, HANDLE)
+    assert (login.reported_username, login.account.username) == (reported, HANDLE)
     bluesky.server.on(REFRESHES, answer)
     refreshed = await bluesky.platform.refresh(login.session, login.account)
-    assert refreshed.reported_username == told
+    assert refreshed.reported_username == reported
 
 
 async def test_a_login_stays_where_it_was_sent(bluesky: LyingBluesky, trap: RawServer) -> None:
@@ -130,11 +130,11 @@ async def test_a_login_stays_where_it_was_sent(bluesky: LyingBluesky, trap: RawS
 
 
 @pytest.mark.parametrize("host", ["pds.example.com", "xn--bcher-kva.example.com"])
-async def test_a_login_at_anybodys_server_is_guarded(internet: Internet, host: str) -> None:
+async def test_a_login_at_an_untrusted_server_is_guarded(internet: Internet, host: str) -> None:
     """Over TLS, at the address that was checked; a name that moves to a private one is refused."""
     internet.site(host, CREATE, respond(session(), connection="close"))
     account = Account(DID, HANDLE, f"https://{host}")
-    platform = BlueskyPlatform(internet.outside())
+    platform = BlueskyPlatform(internet.context())
     assert (await platform.log_in(CREDENTIALS, account)).secret == PASSWORD
     assert internet.dialled == [(WEB, 443)]
     internet.dns.say(host, "A", "127.0.0.1")
@@ -232,7 +232,7 @@ async def test_an_answer_that_is_cut_off_at_any_byte_proves_nothing(
         before = len(bluesky.ended)
         error = await refused(bluesky, watch, close_after(whole[:size]))
         assert isinstance(error, PlatformUnavailable)
-        await bluesky.tasks.drain(ENOUGH_SECONDS)
+        await bluesky.tasks.drain(DEADLINE_SECONDS)
         assert len(bluesky.ended) - before == (size >= has_come), size
 
 
@@ -249,11 +249,11 @@ async def test_an_answer_that_is_cut_off_at_any_byte_proves_nothing(
 async def test_what_an_answer_has_opened_is_ended_although_it_cannot_be_taken(
     bluesky: LyingBluesky, answer: Answer
 ) -> None:
-    """The refresh token has come; a caller who gives up meanwhile makes no difference."""
+    """The refresh token has arrived; it makes no difference if the caller cancels."""
     with pytest.raises((PlatformUnavailable, TimeoutError)):
         async with asyncio.timeout(1):
             await bluesky.log_in(answer)
-    await bluesky.tasks.drain(ENOUGH_SECONDS)
+    await bluesky.tasks.drain(DEADLINE_SECONDS)
     assert bluesky.ended == [f"Bearer {REFRESH}"]
 
 
@@ -265,6 +265,6 @@ async def test_what_an_answer_has_opened_is_ended_although_it_cannot_be_taken(
 async def test_a_field_that_is_not_used_spoils_nothing(
     bluesky: LyingBluesky, unused: bytes
 ) -> None:
-    """Whatever is in it."""
+    """With any value."""
     login = await bluesky.log_in(respond(WHOLE.encode()[:-1] + b", " + unused + b"}"))
     assert login.session.refresh_token == REFRESH

@@ -26,7 +26,7 @@ BUDGETS = LoginBudgets(Budget(10, 50), Budget(7, 35), Budget(5, 20))
 
 
 class MovedClock:
-    """The internet's clock, so many *seconds* later."""
+    """The internet's clock, *seconds* later."""
 
     seconds = 0
 
@@ -128,7 +128,7 @@ async def test_a_limit_in_other_forms(
 
 
 async def test_of_several_limits_the_longest_counts(bluesky: LyingBluesky, watch: Watch) -> None:
-    """Whichever header tells it; one that makes no sense does not count."""
+    """In any of the headers; an invalid value does not count."""
     for headers, seconds in (
         ({}, USUAL),
         ({"retry_after": "5", "ratelimit_reset": str(NOW + 90)}, 90),
@@ -147,7 +147,7 @@ async def test_of_several_limits_the_longest_counts(bluesky: LyingBluesky, watch
 
 @pytest.mark.parametrize("off", [-315_360_000, -7200, 7200, 315_360_000])
 async def test_a_server_whose_clock_is_wrong(bluesky: LyingBluesky, watch: Watch, off: int) -> None:
-    """Its times are by its own clock, which the header Date tells."""
+    """Its times are by its own clock, which is in the header Date."""
     theirs = NOW + off
     for headers in (
         {"ratelimit_reset": str(theirs + 300)},
@@ -237,7 +237,7 @@ async def test_the_last_login_that_is_allowed(
 async def test_no_login_is_made_before_its_server_wants_it(
     bluesky: LyingBluesky, database_url: str, answer: bytes
 ) -> None:
-    """Of four connects one reaches the server; the others are told how long to wait."""
+    """One of four connects reaches the server; the others fail with a time to wait."""
     clock = MovedClock()
     store = SqlStore(await opened(database_url))
     logins = Logins(LoginBudget(store.login_budget, clock, BUDGETS), clock)

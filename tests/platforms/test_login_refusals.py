@@ -138,10 +138,10 @@ async def test_a_wrong_password_is_rejected_by_the_platform(
 
 
 @pytest.mark.parametrize("answer", MESSAGES.values(), ids=MESSAGES.keys())
-async def test_words_of_a_known_server_are_told_and_prove_nothing(
+async def test_the_wording_of_a_known_server_is_no_proof(
     bluesky: LyingBluesky, watch: Watch, answer: Answer
 ) -> None:
-    """Who connects hears of a wrong password; a stored one is not judged by it."""
+    """A connect is rejected for a wrong password; a stored one is not invalidated."""
     error = await refused(bluesky, watch, answer)
     assert error.metadata.get("cause") == "REJECTED_BY_PLATFORM"
     error = await refused(bluesky, watch, answer, is_proof=True)
@@ -154,7 +154,7 @@ async def test_words_of_a_known_server_are_told_and_prove_nothing(
 async def test_a_second_factor_is_asked_of_main_passwords_alone(
     bluesky: LyingBluesky, watch: Watch, status: int
 ) -> None:
-    """AuthFactorTokenRequired, of whatever status: the password is a main one."""
+    """AuthFactorTokenRequired, with any status: the password is a main one."""
     error = await refused(bluesky, watch, xrpc(status, "AuthFactorTokenRequired"))
     assert isinstance(error, InvalidCredentials)
     assert error.metadata["cause"] == "MAIN_PASSWORD"
@@ -162,7 +162,7 @@ async def test_a_second_factor_is_asked_of_main_passwords_alone(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410])
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("AccountTakedown", "takendown"),
         ("AccountTakenDown", "takendown"),
@@ -172,12 +172,12 @@ async def test_a_second_factor_is_asked_of_main_passwords_alone(
     ],
 )
 async def test_an_account_that_its_server_keeps_out_is_inactive(
-    bluesky: LyingBluesky, watch: Watch, name: str, told: str, status: int
+    bluesky: LyingBluesky, watch: Watch, name: str, reported: str, status: int
 ) -> None:
     """ACCOUNT_INACTIVE, with the status."""
     error = await refused(bluesky, watch, xrpc(status, name))
     assert isinstance(error, AccountInactive)
-    assert error.metadata == {"platform": "bluesky", "status": told}
+    assert error.metadata == {"platform": "bluesky", "status": reported}
 
 
 @pytest.mark.parametrize("is_proof", [False, True], ids=["connect", "check"])
@@ -190,7 +190,7 @@ async def test_every_other_answer_proves_nothing(
     seconds: float | None,
     is_proof: bool,
 ) -> None:
-    """PLATFORM_UNAVAILABLE, whatever its words are; to try again is advised where it may help."""
+    """PLATFORM_UNAVAILABLE, with any wording; with RetryInfo where a retry may help."""
     error = await refused(bluesky, watch, answer, is_proof=is_proof)
     assert isinstance(error, PlatformUnavailable)
     assert (error.why, error.retry_after, error.step) == (

@@ -1,7 +1,7 @@
 """Login servers: what fourteen account servers answer, and what the service makes of it.
 
 `answers.json` has the answers as the servers' sources show them, with source and version. `connect`
-is what a person who connects hears, `check` what a stored connection is judged by.
+is the result of a connect, `check` that of the check of a stored connection.
 """
 
 import json
@@ -23,7 +23,7 @@ from service.domain.platform import SessionEnded
 from . import servers_page
 from .bluesky_login import ACCESS, DELETE, DID, REFRESH, REFRESHES, STANDING, LyingBluesky
 from .internet import NOW
-from .raw import ENOUGH_SECONDS, respond
+from .raw import DEADLINE_SECONDS, respond
 
 ANSWERS = json.loads(Path(__file__).with_name("answers.json").read_text())["answers"]
 PLACEHOLDERS = {
@@ -78,7 +78,7 @@ async def test_logins(bluesky: LyingBluesky, answer: dict[str, Any], path: str) 
         was = outcome(error)
     else:
         was = f"login {login.reported_username}".strip()
-    assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
+    assert await bluesky.tasks.drain(DEADLINE_SECONDS) == 0
     assert was == answer[path]
     opens = "<refresh>" in json.dumps(answer["body"])
     assert len(bluesky.ended) == (opens and not was.startswith("login"))
@@ -114,7 +114,7 @@ async def test_log_outs(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
 
 
 @of("getRepoStatus")
-async def test_standings(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
+async def test_account_statuses(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
     bluesky.server.on(STANDING, wire(answer))
     try:
         was = (await bluesky.platform.account_status(bluesky.account)).value
@@ -124,7 +124,7 @@ async def test_standings(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
 
 
 def test_the_page_has_every_answer() -> None:
-    """docs/servers.md; `python -m tests.platforms.servers_page` writes it anew."""
+    """docs/servers.md; `python -m tests.platforms.servers_page` regenerates it."""
     text, _, made = servers_page.PAGE.read_text().partition(servers_page.MARK)
     assert made == f"\n{servers_page.tables()}"
     assert "fourteen" in text

@@ -32,7 +32,7 @@ from .bluesky_login import (
     session,
     xrpc,
 )
-from .raw import ENOUGH_SECONDS, Answer, close_after, drip, hang, head, respond
+from .raw import DEADLINE_SECONDS, Answer, close_after, drip, hang, head, respond
 from .watch import Watch
 
 BEARER = [f"Bearer {REFRESH}"]
@@ -42,7 +42,7 @@ BAD_TOKENS = ("", " ", "a b", "a\nb", "a\r\nx-evil: 1", "a\tb", "\0", "\x7f", "Ã
 async def test_the_sdk_is_loaded_once(
     bluesky: LyingBluesky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the first of those who come before it is there; a thread for each would take turns."""
+    """By the first of the concurrent callers, in one thread."""
     loads, load = [], adapter._load_sdk
 
     def counted() -> object:
@@ -93,7 +93,7 @@ async def test_refreshes_that_cannot_be_used(bluesky: LyingBluesky, watch: Watch
         with pytest.raises(PlatformUnavailable) as caught:
             await bluesky.platform.refresh(stored, bluesky.account)
         assert (caught.value.why, caught.value.retry_after) == (why, None)
-        assert await bluesky.tasks.drain(ENOUGH_SECONDS) == 0
+        assert await bluesky.tasks.drain(DEADLINE_SECONDS) == 0
         assert bluesky.ended[before:] == ended
     assert watch.finds([ACCESS, REFRESH]) == []
 
@@ -106,10 +106,10 @@ async def test_refreshes_that_cannot_be_used(bluesky: LyingBluesky, watch: Watch
         *("AuthRequired", "InvalidRequest", "AccountTakedown", "AccountDeactivated"),
     ],
 )
-async def test_a_session_that_is_refreshed_no_more(
+async def test_a_session_that_can_no_longer_be_refreshed(
     bluesky: LyingBluesky, name: str, status: int
 ) -> None:
-    """By its server's own word, of whatever status; that proves nothing else."""
+    """By the server's error, with any status; that proves nothing else."""
     bluesky.server.on(REFRESHES, xrpc(status, name))
     with pytest.raises(SessionEnded):
         await bluesky.platform.refresh(Session("access", "old", 0), bluesky.account)
@@ -141,7 +141,7 @@ async def test_a_refresh_that_proves_nothing(
 
 
 async def test_a_401_in_the_protocols_form_ends_the_session(bluesky: LyingBluesky) -> None:
-    """Whatever name the server has for it: the token is not taken, and a login makes another."""
+    """With any error name: the token is rejected, and a login opens another session."""
     bluesky.server.on(REFRESHES, xrpc(401, "Unauthorized"))
     with pytest.raises(SessionEnded):
         await bluesky.platform.refresh(Session("access", "old", 0), bluesky.account)
@@ -150,7 +150,7 @@ async def test_a_401_in_the_protocols_form_ends_the_session(bluesky: LyingBluesk
 @pytest.mark.parametrize(
     "answer", [respond("", 404), respond("", 405), respond("", 501), xrpc(400, "InvalidRequest")]
 )
-async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answer: bytes) -> None:
+async def test_a_server_without_account_statuses(bluesky: LyingBluesky, answer: bytes) -> None:
     """It has no such method: that is no outage, and no proof."""
     bluesky.server.on(STANDING, answer)
     assert await bluesky.platform.account_status(bluesky.account) is AccountStatus.UNKNOWN
@@ -168,7 +168,7 @@ async def test_a_server_that_does_not_tell_standings(bluesky: LyingBluesky, answ
         respond("", content_encoding="gzip"),
     ],
 )
-async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes) -> None:
+async def test_an_account_status_that_is_not_stated(bluesky: LyingBluesky, answer: bytes) -> None:
     """The server, or something before it, answers something else: a login may find out more."""
     bluesky.server.on(STANDING, answer)
     assert await bluesky.platform.account_status(bluesky.account) is AccountStatus.UNKNOWN
@@ -183,7 +183,7 @@ async def test_a_standing_that_is_not_told(bluesky: LyingBluesky, answer: bytes)
         (close_after(b"not HTTP"), PlatformUnavailable),
     ],
 )
-async def test_a_standing_that_is_not_answered(
+async def test_an_account_status_without_an_answer(
     bluesky: LyingBluesky, answer: Answer, error: type[ServiceError]
 ) -> None:
     """A limit, and a connection that is lost, are what they are to any other call."""
@@ -194,7 +194,7 @@ async def test_a_standing_that_is_not_answered(
 
 
 async def test_another_accounts_session_is_ended(bluesky: LyingBluesky, watch: Watch) -> None:
-    """A server that logs in somebody else proves nothing, and keeps no session of ours."""
+    """A server that logs in another account proves nothing, and keeps no session of ours."""
     for did in (OTHER_DID, DID.upper(), f"{DID} ", "did:web:example.com"):
         error = await refused(bluesky, watch, respond(session(did=did)))
         assert (type(error), error.why) == (PlatformUnavailable, "another_account")
@@ -202,7 +202,7 @@ async def test_another_accounts_session_is_ended(bluesky: LyingBluesky, watch: W
 
 
 @pytest.mark.parametrize(
-    ("told", "status"),
+    ("given", "status"),
     [
         ("deactivated", "deactivated"),
         ("suspended", "suspended"),
@@ -219,10 +219,10 @@ async def test_another_accounts_session_is_ended(bluesky: LyingBluesky, watch: W
     ],
 )
 async def test_an_account_that_is_not_active_is_refused(
-    bluesky: LyingBluesky, watch: Watch, told: object, status: str
+    bluesky: LyingBluesky, watch: Watch, given: object, status: str
 ) -> None:
     """ACCOUNT_INACTIVE with a status that we know, and the session is ended."""
-    answer = respond(session(active=False, status=told))
+    answer = respond(session(active=False, status=given))
     error = await refused(bluesky, watch, answer)
     assert isinstance(error, AccountInactive)
     assert error.metadata["status"] == status
@@ -257,9 +257,9 @@ async def test_a_main_password_is_refused_however_its_session_ends(
     # what refuses the refresh token may want the access token
     both = deletion == DELETIONS["is refused"]
     assert bluesky.ended == ([*BEARER, f"Bearer {MAIN}"] if both else BEARER)
-    told = [event["event"] for event in watch.events]
+    logged = [event["event"] for event in watch.events]
     works = deletion == DELETIONS["works"]
-    assert told == ([] if works else ["session not ended at the server"])
+    assert logged == ([] if works else ["session not ended at the server"])
 
 
 @pytest.mark.parametrize("deletion", ENDLESS.values(), ids=ENDLESS.keys())
@@ -273,7 +273,7 @@ async def test_a_server_that_hangs_does_not_cost_the_verdict(
     with pytest.raises(InvalidCredentials):
         await bluesky.log_in(respond(session(accessJwt=MAIN)))
     assert bluesky.ended == []
-    async with asyncio.timeout(ENOUGH_SECONDS):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         error = await refused(bluesky, watch, respond(session(accessJwt=MAIN)))
     assert isinstance(error, InvalidCredentials)
     assert error.metadata["cause"] == "MAIN_PASSWORD"
@@ -282,7 +282,7 @@ async def test_a_server_that_hangs_does_not_cost_the_verdict(
 
 
 async def test_a_log_out_takes_the_refresh_token(bluesky: LyingBluesky, watch: Watch) -> None:
-    """What goes wrong with it is told without it, and is nothing about the credentials."""
+    """Errors do not contain it, and prove nothing about the credentials."""
     login = await bluesky.log_in(respond(session()))
     await bluesky.platform.log_out(login.session, bluesky.server.origin)
     assert bluesky.server.requests[-1].body == b""

@@ -60,7 +60,7 @@ LIVES: dict[str, tuple[dict[str, object] | bytes, float]] = {
 async def test_an_access_token_lives_from_when_it_came(
     bluesky: LyingBluesky, claims: object, seconds: float
 ) -> None:
-    """For as long as it says, whatever the server's clock says; half an hour, where that makes no
+    """For its own lifetime, independent of the server's clock; half an hour, where that makes no
     sense."""
     answer = respond(session(accessJwt=jwt(claims, "x")))
     login = await bluesky.log_in(answer)

@@ -134,7 +134,7 @@ async def test_a_document_leads_to_no_such_server(internet: Internet) -> None:
     for endpoint in (*NO_ORIGINS, *FORBIDDEN):
         internet.document(DID, HANDLE, endpoint)
         with pytest.raises(PlatformUnavailable) as caught:
-            await BlueskyPlatform(internet.outside()).identify(CREDENTIALS)
+            await BlueskyPlatform(internet.context()).identify(CREDENTIALS)
         assert caught.value.why == "forbidden_origin", endpoint
         assert caught.value.retry_after is None
     assert internet.dialled == []
@@ -150,4 +150,4 @@ async def test_a_document_leads_to_no_port_of_this_machine(
             internet.handle(HANDLE, DID)
             internet.document(DID, HANDLE, f"{scheme}://{host}:{trap.port}")
             with pytest.raises(PlatformUnavailable):
-                await BlueskyPlatform(internet.outside()).identify(CREDENTIALS)
+                await BlueskyPlatform(internet.context()).identify(CREDENTIALS)

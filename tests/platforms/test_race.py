@@ -10,7 +10,7 @@ import pytest
 
 from service.platforms.egress.race import CONNECT_STAGGER_SECONDS, MAX_ADDRESSES, first_connection
 
-from .raw import ENOUGH_SECONDS
+from .raw import DEADLINE_SECONDS
 
 
 class Stream(httpcore.AsyncNetworkStream):
@@ -36,7 +36,7 @@ class Field:
     async def connect(self, address: str) -> httpcore.AsyncNetworkStream:
         self.tried.append(address)
         try:
-            seconds = self.answers.get(address, ENOUGH_SECONDS)
+            seconds = self.answers.get(address, DEADLINE_SECONDS)
             if seconds is None:
                 raise httpcore.ConnectError
             await asyncio.sleep(seconds)
@@ -84,7 +84,7 @@ async def test_a_slow_address_may_still_be_the_first() -> None:
 
 
 async def test_of_two_at_once_one_is_closed() -> None:
-    """Nobody holds a connection that is not used."""
+    """No unused connection stays open."""
     gate = asyncio.Event()
     made: list[Stream] = []
 

@@ -35,7 +35,7 @@ class ToyPlatform:
         fields=(CredentialField("handle", "Name"), CredentialField("appPassword", "Word")),
     )
 
-    def __init__(self, outside: EgressContext) -> None: ...
+    def __init__(self, context: EgressContext) -> None: ...
 
     async def warm_up(self) -> None: ...
 
@@ -79,9 +79,9 @@ async def test_a_new_platform_is_a_file_and_a_line(
     """With its class in ADAPTERS it is listed, connected to and refused in its own name."""
     monkeypatch.setattr("service.app.build.ADAPTERS", (*ADAPTERS, ToyPlatform))
     async with running(database, sandbox.settings()) as service:
-        reply = await service.connect("anybody", "please", platform="toy")
-        assert (reply.platform, reply.username) == ("toy", "anybody")
-        refusal = await service.refused("anybody", "now", platform="toy")
+        reply = await service.connect("someone", "please", platform="toy")
+        assert (reply.platform, reply.username) == ("toy", "someone")
+        refusal = await service.refused("someone", "now", platform="toy")
         assert refusal.message == "Invalid Toy credentials"
         listed = await service.platforms.ListPlatforms(
             platform_service_pb2.ListPlatformsRequest(), metadata=service.metadata()
@@ -109,7 +109,7 @@ async def test_a_credential_that_the_platform_does_not_know_is_refused(
     )
     monkeypatch.setattr("service.app.build.ADAPTERS", (narrow,))
     async with running(database, sandbox.settings()) as service:
-        refusal = await service.refused("anybody", "please", platform="toy")
+        refusal = await service.refused("someone", "please", platform="toy")
         assert refusal.reason == "INVALID_REQUEST"
         assert refusal.fields == ("credentials.app_password",)
 

@@ -1,7 +1,7 @@
-"""Split horizon: no reply tells whether a name of the operator's own network exists.
+"""Split horizon: no reply reveals whether a name of the operator's own network exists.
 
 A resolver may know names that the internet does not. One that leads to a private address and one
-that does not exist get the same reply, byte for byte; the log tells them apart.
+that does not exist get the same reply, byte for byte; the log distinguishes them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.support.running import Running, refusal_of, running
 from .bluesky_login import ACCESS, CREDENTIALS, DID, HANDLE, PASSWORD, REFRESH
 from .dns_server import NODATA, NXDOMAIN, Reply
 from .internet import WEB, Internet, document
-from .raw import ENOUGH_SECONDS, respond
+from .raw import DEADLINE_SECONDS, respond
 
 NAME = "printer.corp.example.com"
 HORIZON = {
@@ -47,7 +47,7 @@ async def service(
     internet.handle("web.example.com", f"did:web:{NAME}")
     internet.handle(HANDLE, DID)
     internet.document(DID, HANDLE, f"https://{NAME}")
-    monkeypatch.setattr(app, "egress_context", lambda *_: internet.outside())
+    monkeypatch.setattr(app, "egress_context", lambda *_: internet.context())
     async with running(database, dict.fromkeys(BUDGETS, "1000,1000")) as started:
         yield started
 
@@ -71,7 +71,7 @@ async def test_connects_do_not_tell_which_inner_names_there_are(
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await service.connect(WAYS[way], PASSWORD)
         refusal = refusal_of(caught.value)
-        trailers = {name: value for name, value in refusal.trailers.items() if _is_told(name)}
+        trailers = {name: value for name, value in refusal.trailers.items() if _is_compared(name)}
         async with httpx.AsyncClient() as http:
             answer = await http.post(
                 f"http://{service.http}/profiles/connect",
@@ -81,7 +81,7 @@ async def test_connects_do_not_tell_which_inner_names_there_are(
                     "credentials": {"handle": WAYS[way], "appPassword": PASSWORD},
                 },
             )
-        headers = [item for item in answer.headers.multi_items() if _is_told(item[0])]
+        headers = [item for item in answer.headers.multi_items() if _is_compared(item[0])]
         replies.add(
             repr(
                 (refusal.code, refusal.wire, trailers, answer.status_code, headers, answer.content)
@@ -93,8 +93,8 @@ async def test_connects_do_not_tell_which_inner_names_there_are(
     assert internet.dialled == []
 
 
-def _is_told(header: str) -> bool:
-    """Not what differs between any two calls."""
+def _is_compared(header: str) -> bool:
+    """Whether it is the same in any two calls."""
     return header.lower() not in (
         *("date", "x-request-id", "x-ratelimit-remaining", "x-ratelimit-reset"),
     )
@@ -113,19 +113,19 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_whatever_is_asked_of_a_server(internet: Internet, call: str) -> None:
-    """A lease, a check or a disconnect of an account whose server's name has moved: all that a
-    reply is made of is the same; the word for the log is not."""
-    platform = BlueskyPlatform(internet.outside())
+async def test_every_call_to_a_server_has_the_same_reply(internet: Internet, call: str) -> None:
+    """For a lease, a check or a disconnect of an account whose server's name has changed, all parts
+    of a reply are the same; the word for the log is not."""
+    platform = BlueskyPlatform(internet.context())
     replies, whys = set(), set()
     for horizon in HORIZON:
         say(internet, horizon)
         with pytest.raises(ServiceError) as caught:
-            async with asyncio.timeout(ENOUGH_SECONDS):
+            async with asyncio.timeout(DEADLINE_SECONDS):
                 await CALLS[call](platform)
         error = caught.value
-        told: tuple[Any, ...] = (error.message, error.metadata, error.fields, error.retry_after)
-        replies.add(repr((type(error), *told, error.help_url, error.pause_until)))
+        shown: tuple[Any, ...] = (error.message, error.metadata, error.fields, error.retry_after)
+        replies.add(repr((type(error), *shown, error.help_url, error.pause_until)))
         whys.add(error.why)
     assert len(replies) == 1
     assert type(error) is PlatformUnavailable
@@ -136,7 +136,7 @@ async def test_a_handle_of_an_inner_name_is_answered_when_it_is_public(internet:
     """The reply is of the name's address, not of the name."""
     internet.site(NAME, "/.well-known/atproto-did", respond(DID))
     internet.plc.on(f"/{DID}", respond(document(DID, NAME, "https://pds.example.com")))
-    account = await BlueskyPlatform(internet.outside()).identify(
+    account = await BlueskyPlatform(internet.context()).identify(
         type(CREDENTIALS)(handle=NAME, appPassword=PASSWORD)
     )
     assert account.username == NAME

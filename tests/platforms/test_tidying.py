@@ -147,7 +147,7 @@ APP_PASSWORD = "abcd-2345-Wxyz-q7q7"
 async def test_a_password_loses_its_outer_white_space_alone(internet: Internet, typed: str) -> None:
     """Letters keep their case: servers compare them to the letter."""
     credentials = Credentials(handle=" @Alice.com", appPassword=typed.format(APP_PASSWORD))
-    tidied = BlueskyPlatform(internet.outside()).tidy(credentials)
+    tidied = BlueskyPlatform(internet.context()).tidy(credentials)
     assert tidied == Credentials(handle="alice.com", appPassword=APP_PASSWORD)
 
 
@@ -175,9 +175,9 @@ async def test_a_password_loses_its_outer_white_space_alone(internet: Internet, 
     ids=lambda password: ascii(password[:24]),
 )
 async def test_another_shape_is_no_app_password(internet: Internet, password: str) -> None:
-    """MALFORMED_APP_PASSWORD, without a call, and without the password in what is told."""
+    """MALFORMED_APP_PASSWORD, without a call, and without the password in the error."""
     with pytest.raises(InvalidCredentials) as caught:
-        BlueskyPlatform(internet.outside()).tidy(
+        BlueskyPlatform(internet.context()).tidy(
             Credentials(handle="alice.com", appPassword=password)
         )
     assert caught.value.metadata["cause"] == "MALFORMED_APP_PASSWORD"
@@ -189,8 +189,8 @@ async def test_another_shape_is_no_app_password(internet: Internet, password: st
 async def test_a_malformed_handle_comes_before_the_password(
     internet: Internet, handle: str
 ) -> None:
-    """MALFORMED_HANDLE, whatever the password looks like."""
+    """MALFORMED_HANDLE, with any password."""
     with pytest.raises(InvalidCredentials) as caught:
-        BlueskyPlatform(internet.outside()).tidy(Credentials(handle=handle, appPassword="x"))
+        BlueskyPlatform(internet.context()).tidy(Credentials(handle=handle, appPassword="x"))
     assert caught.value.metadata["cause"] == "MALFORMED_HANDLE"
     assert (internet.dns.asked, internet.dialled) == ([], [])

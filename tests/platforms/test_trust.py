@@ -29,7 +29,7 @@ async def test_a_directory_is_not_an_account_server(internet: Internet) -> None:
     """A document cannot send a password to the directory that it comes from."""
     internet.handle(HANDLE, DID)
     internet.document(DID, HANDLE, internet.plc.origin)
-    await forbidden(internet, BlueskyPlatform(internet.outside()))
+    await forbidden(internet, BlueskyPlatform(internet.context()))
     assert internet.plc.times(CREATE) == 0
 
 
@@ -39,7 +39,7 @@ async def test_a_handle_resolver_is_not_an_account_server(
     """Nor to the resolver that was asked for the handle."""
     raw.on(RESOLVE, respond({"did": DID}))
     internet.document(DID, HANDLE, raw.origin)
-    await forbidden(internet, BlueskyPlatform(internet.outside(resolver=raw)))
+    await forbidden(internet, BlueskyPlatform(internet.context(resolver=raw)))
     assert raw.times(CREATE) == 0
 
 
@@ -47,7 +47,7 @@ async def test_a_handle_resolver_is_not_an_account_server(
 async def test_trust_is_of_one_origin(internet: Internet, raw: RawServer, other: str) -> None:
     """Another port, scheme or name of the same machine is another origin."""
     internet.handle(HANDLE, DID)
-    platform = BlueskyPlatform(internet.outside(trusted=(raw.origin,)))
+    platform = BlueskyPlatform(internet.context(trusted=(raw.origin,)))
     internet.document(DID, HANDLE, other)
     await forbidden(internet, platform)
     internet.document(DID, HANDLE, raw.origin)
@@ -60,7 +60,7 @@ async def test_an_account_server_is_not_trusted_for_documents_or_handles(
 ) -> None:
     """A web DID's host and a handle's host keep to the rules, though their origin is trusted as an
     account server."""
-    platform = BlueskyPlatform(internet.outside(trusted=(f"https://{HANDLE}",)))
+    platform = BlueskyPlatform(internet.context(trusted=(f"https://{HANDLE}",)))
     internet.dns.say(HANDLE, "A", "127.0.0.1")
     internet.web.on("/.well-known/atproto-did", respond(DID))
     assert await why(platform) == "handle_not_found"
@@ -75,7 +75,7 @@ async def test_without_trust_a_login_goes_nowhere_near_loopback(
     """Though the account that was identified names a server that was trusted then."""
     account = Account(DID, HANDLE, raw.origin)
     with pytest.raises(PlatformUnavailable) as caught:
-        await BlueskyPlatform(internet.outside()).log_in(CREDENTIALS, account)
+        await BlueskyPlatform(internet.context()).log_in(CREDENTIALS, account)
     assert caught.value.why == "forbidden_origin"
     assert raw.connections == 0
 
@@ -98,10 +98,10 @@ def machines_own_names(internet: Internet, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(httpcore, "AnyIOBackend", Everywhere)
 
 
-async def test_a_connection_of_a_trusted_role_is_not_used_for_anybodys_document(
+async def test_a_trusted_connection_is_not_used_for_an_untrusted_document(
     internet: Internet, machines_own_names: None
 ) -> None:
-    """It stays open, and the same origin is still looked up, checked and connected to anew."""
+    """It stays open, and the same origin is still resolved, checked and connected to again."""
     internet.web.on("/", respond("hello"))
     egress = Egress(internet.names, Roots(proxy=internet.authority.roots), internet.dial)
     for _ in range(2):
@@ -199,8 +199,8 @@ async def test_trust_lifts_no_rule_on_names(internet: Internet, raw: RawServer) 
     """`.test` handles need a resolver that was set: without one they are no handles."""
     credentials = Credentials(handle="alice.test", appPassword=PASSWORD)
     with pytest.raises(InvalidCredentials):
-        BlueskyPlatform(internet.outside(trusted=(raw.origin,))).tidy(credentials)
-    assert BlueskyPlatform(internet.outside(resolver=raw)).tidy(credentials) == credentials
+        BlueskyPlatform(internet.context(trusted=(raw.origin,))).tidy(credentials)
+    assert BlueskyPlatform(internet.context(resolver=raw)).tidy(credentials) == credentials
 
 
 async def test_an_account_server_trusted_and_public_is_reached_in_the_way_of_its_role(
@@ -209,7 +209,7 @@ async def test_an_account_server_trusted_and_public_is_reached_in_the_way_of_its
     """The account names where the password goes; nothing else about it is believed."""
     internet.handle(HANDLE, DID)
     internet.plc.on(f"/{DID}", respond(document(DID, HANDLE, f"https://{HOST}")))
-    account = await BlueskyPlatform(internet.outside(trusted=(raw.origin,))).identify(CREDENTIALS)
+    account = await BlueskyPlatform(internet.context(trusted=(raw.origin,))).identify(CREDENTIALS)
     assert account.origin == f"https://{HOST}"
     assert raw.connections == 0
 

@@ -1,4 +1,4 @@
-"""Turns: what servers send is read a little at a time, so that all others get on."""
+"""Turns: reads from servers yield to the event loop, so that other work makes progress."""
 
 import asyncio
 
@@ -12,8 +12,7 @@ async def reads(turns: Turns, count: int) -> None:
 
 
 async def test_others_get_a_turn_between_a_few_reads() -> None:
-    """However many connections have something here, and however much: so many reads to a turn of
-    the event loop, and each connection in its turn."""
+    """READS_PER_TURN reads in each turn of the event loop, and round robin over the connections."""
     turns = Turns(READS_PER_TURN)
     done = [0] * 20
     left = 20 * 10
@@ -34,8 +33,8 @@ async def test_others_get_a_turn_between_a_few_reads() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_a_caller_that_is_gone_leaves_its_turn() -> None:
-    """Whoever waited behind it goes on."""
+async def test_a_cancelled_caller_gives_up_its_turn() -> None:
+    """The callers that wait behind it continue."""
     turns = Turns(READS_PER_TURN)
     await reads(turns, READS_PER_TURN)
     gone = [asyncio.create_task(reads(turns, 1)) for _ in range(3 * READS_PER_TURN)]

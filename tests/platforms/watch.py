@@ -1,4 +1,4 @@
-"""Watch: looks for secrets in all that a person may come to see of a failure."""
+"""Watch: searches logs and exceptions for secrets."""
 
 import logging
 import traceback
@@ -9,7 +9,7 @@ import pytest
 
 
 class Watch:
-    """Looks through *records* of any logger, the service's own *events*, and exceptions."""
+    """Searches *records* of any logger, the service's own *events*, and exceptions."""
 
     def __init__(
         self, records: pytest.LogCaptureFixture, events: Sequence[Mapping[str, Any]]
@@ -18,7 +18,7 @@ class Watch:
         self.events = events
 
     def finds(self, secrets: Sequence[str], error: BaseException | None = None) -> list[str]:
-        """What shows any of *secrets*, or an end of one."""
+        """Return what contains any of *secrets*, or the end of one."""
         return [
             seen
             for seen in (*self._logged(), *shown(error))
@@ -36,7 +36,7 @@ class Watch:
 
 
 def shown(error: BaseException | None) -> Iterator[str]:
-    """All that an exception shows of itself, and of those before it that it does not hide."""
+    """Yield everything that an exception shows, with its visible causes and contexts."""
     if error is None:
         return
     yield from traceback.format_exception(error)

@@ -1,4 +1,4 @@
-"""Web: certificates for any host name, from an authority of the tests' own, made as they run."""
+"""Web: certificates for any host name, from a certificate authority that the tests create."""
 
 import datetime
 import ssl
@@ -34,7 +34,7 @@ class Authority:
         self.roots.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def context(self) -> ssl.SSLContext:
-        """For a server that answers to every name it is asked for."""
+        """For a server that answers to every host name."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.sni_callback = self._choose
         return context

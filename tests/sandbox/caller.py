@@ -1,4 +1,4 @@
-"""Caller: a client of the sandbox that speaks of sessions, and the refusals that it may meet."""
+"""Caller: a client of the sandbox for logins and sessions, and the errors that it may receive."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ MAIN_PASSWORD = "correct-horse-battery"
 
 
 class Caller:
-    """A client of the sandbox that speaks of sessions."""
+    """A client of the sandbox for logins and sessions."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self.http = http
@@ -53,7 +53,7 @@ def bearer(session: dict[str, Any], kind: str) -> dict[str, str]:
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str]:
-    """Status, error name and message; the body holds nothing else."""
+    """Return status, error name and message; assert that the body has nothing else."""
     body = answer.json()
     assert list(body) == ["error", "message"]
     return answer.status_code, body["error"], body["message"]

@@ -1,4 +1,4 @@
-"""resolveHandle, getRepoStatus and the directory: what anyone may learn of an account."""
+"""resolveHandle, getRepoStatus and the directory: what is public about an account."""
 
 import pytest
 
@@ -70,7 +70,7 @@ async def test_a_handle_resolves_in_any_case(caller: Caller, world: World, handl
     "handle", ["nobody.test", "deactivated.bsky.social", "takendown.bsky.social"]
 )
 async def test_an_unknown_or_inactive_handle_does_not_resolve(caller: Caller, handle: str) -> None:
-    """Whether there is such an account is not told."""
+    """The answer does not reveal whether there is such an account."""
     assert refusal(await caller.resolve(handle)) == UNRESOLVED
 
 
@@ -81,7 +81,7 @@ async def test_a_malformed_handle_is_the_servers_failure(caller: Caller, handle:
     assert refusal(await caller.resolve(handle)) == expected
 
 
-async def test_repo_status_tells_an_active_account(caller: Caller, user: Account) -> None:
+async def test_repo_status_of_an_active_account(caller: Caller, user: Account) -> None:
     """An active account has a revision, a TID."""
     status = (await caller.repo_status(user.did)).json()
 
@@ -91,7 +91,7 @@ async def test_repo_status_tells_an_active_account(caller: Caller, user: Account
 
 
 @pytest.mark.parametrize("status", [Status.DEACTIVATED, Status.TAKENDOWN, Status.SUSPENDED])
-async def test_repo_status_tells_why_an_account_is_not_active(
+async def test_repo_status_of_an_inactive_account(
     caller: Caller, world: World, user: Account, status: Status
 ) -> None:
     """An inactive account names its status and no revision; the directory keeps its document."""
@@ -133,7 +133,7 @@ async def test_a_renamed_account_leaves_its_old_handle(
 async def test_a_handle_set_free_can_be_taken_by_another_account(
     caller: Caller, world: World, user: Account
 ) -> None:
-    """The later holder is somebody else: the DID is another."""
+    """The new owner has another DID."""
     world.delete(user.did)
 
     later = world.create("user.bsky.social", "another-main-password")

@@ -1,4 +1,4 @@
-"""`postcore sandbox …`: values alone on standard output, a sentence for every fault."""
+"""`postcore sandbox …`: only values on standard output, and a sentence for every failure."""
 
 import asyncio
 import json
@@ -89,7 +89,7 @@ async def test_accounts_list(run: Run, sandbox: Sandbox) -> None:
 
 
 async def test_accounts_create(run: Run, caller: Caller) -> None:
-    """Prints the app password; the main one is told beside it."""
+    """Prints the app password, and the main one on standard error."""
     made = await run("accounts", "create", "new.test", "--email", "a@b.test")
 
     assert APP_PASSWORD.fullmatch(value(made))
@@ -122,7 +122,7 @@ async def test_passwords_come_by_standard_input(run: Run, caller: Caller) -> Non
     ],
 )
 async def test_no_password_is_no_password(run: Run, sandbox: Sandbox, arguments: list[str]) -> None:
-    """An empty input is told, and changes nothing."""
+    """An empty input is an error, and changes nothing."""
     before = list(map(repr, sandbox.network.accounts()))
     assert fault(await run(*arguments)) == "standard input holds no password"
     assert list(map(repr, sandbox.network.accounts())) == before
@@ -167,10 +167,10 @@ async def test_change_password(run: Run, caller: Caller) -> None:
     ],
 )
 async def test_a_word_changes_an_account(run: Run, switches: list[str], sentence: str) -> None:
-    """And is told in a sentence; there is no value to print."""
+    """And reports it in a sentence; there is no value to print."""
     for switch in switches:
-        told = done(await run(switch, USER))
-    assert told == f"{USER} is now {sentence}"
+        printed = done(await run(switch, USER))
+    assert printed == f"{USER} is now {sentence}"
 
 
 async def test_rename(run: Run, sandbox: Sandbox) -> None:
@@ -205,8 +205,8 @@ async def test_break_and_mend(run: Run, sandbox: Sandbox, kind: str) -> None:
 
 async def test_faults_are_listed_with_what_is_set(run: Run) -> None:
     """A line each; where one is for all accounts and calls, nothing stands there."""
-    told = (await run("break", "status", "all", "--status", "503")).stderr
-    assert told == "status on all, until it is mended\n"
+    printed = (await run("break", "status", "all", "--status", "503")).stderr
+    assert printed == "status on all, until it is mended\n"
     await run("break", "drip", "plc", "--seconds", "2")
 
     assert (await run("faults")).stdout.splitlines() == [
@@ -252,7 +252,7 @@ async def test_reset(run: Run, sandbox: Sandbox) -> None:
         (["mend", "7"], "no fault of the number 7 is in force"),
     ],
 )
-async def test_a_fault_is_told_in_a_sentence(run: Run, arguments: list[str], sentence: str) -> None:
+async def test_a_failure_is_a_sentence(run: Run, arguments: list[str], sentence: str) -> None:
     """The sandbox's own."""
     assert fault(await run(*arguments)).startswith(sentence)
 
@@ -269,7 +269,7 @@ async def test_a_fault_is_told_in_a_sentence(run: Run, arguments: list[str], sen
         ["nonsense"],
     ],
 )
-async def test_wrong_usage_is_told_with_exit_code_2(run: Run, arguments: list[str]) -> None:
+async def test_wrong_usage_has_exit_code_2(run: Run, arguments: list[str]) -> None:
     """As of any command."""
     result = await run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -286,30 +286,30 @@ def every_command(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
 @pytest.mark.parametrize("path", sorted(every_command(commands)), ids=" ".join)
 def test_help(path: tuple[str, ...]) -> None:
     """Every command has a first sentence, and needs neither settings nor a sandbox for it."""
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         cli, ["sandbox", *path, "-h"], env={"POSTCORE_LOG_LEVEL": "loud"}, prog_name="postcore"
     )
-    assert (told.exit_code, told.stderr) == (0, "")
-    usage, _, sentence, *_ = told.stdout.splitlines()
+    assert (result.exit_code, result.stderr) == (0, "")
+    usage, _, sentence, *_ = result.stdout.splitlines()
     assert usage.startswith(f"Usage: postcore sandbox {' '.join(path)} [OPTIONS]")
     assert sentence.strip()[0].isalnum()
 
 
-def test_no_sandbox_is_told_in_a_sentence() -> None:
+def test_no_sandbox_is_a_sentence() -> None:
     """With the address that was asked, and what to do."""
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        address = "{}:{}".format(*nobody.getsockname())
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = "{}:{}".format(*closed.getsockname())
         env = {"POSTCORE_SANDBOX_CONTROL_ADDRESS": address}
         sentence = fault(CliRunner().invoke(cli, ["sandbox", "accounts", "list"], env=env))
     assert sentence.startswith(f"no sandbox is running at {address}; start one with")
 
 
 @pytest.mark.parametrize("body", [b"<p>Hello", b"[]", b""])
-def test_somebody_else_is_told_apart(body: bytes) -> None:
-    """Whatever listens there may be another program."""
+def test_another_program_is_recognised(body: bytes) -> None:
+    """Another program may listen at the address."""
 
-    class Somebody(BaseHTTPRequestHandler):
+    class AnotherProgram(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
@@ -318,7 +318,7 @@ def test_somebody_else_is_told_apart(body: bytes) -> None:
 
         def log_message(self, *_: object) -> None: ...
 
-    with HTTPServer(("127.0.0.1", 0), Somebody) as server:
+    with HTTPServer(("127.0.0.1", 0), AnotherProgram) as server:
         Thread(target=server.handle_request).start()
         address = f"127.0.0.1:{server.server_port}"
         env = {"POSTCORE_SANDBOX_CONTROL_ADDRESS": address}
@@ -337,5 +337,5 @@ def test_wrong_settings_stop_a_command() -> None:
 async def test_no_password_of_a_caller_reaches_the_arguments(run: Run) -> None:
     """No command takes one there."""
     for path in every_command(commands):
-        told = (await run(*path, "-h")).stdout
-        assert not re.search(r"--(app-)?password (TEXT|PASSWORD)", told), json.dumps(path)
+        help_text = (await run(*path, "-h")).stdout
+        assert not re.search(r"--(app-)?password (TEXT|PASSWORD)", help_text), json.dumps(path)

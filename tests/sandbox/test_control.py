@@ -1,4 +1,4 @@
-"""The control surface: every switch over HTTP, and whom it does not listen to."""
+"""The control surface: every path, and the callers that it rejects."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
         yield Caller(http)
 
 
-def told(answer: httpx.Response) -> Any:
+def ok(answer: httpx.Response) -> Any:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     return answer.json()
@@ -52,7 +52,7 @@ async def test_accounts_are_listed_with_their_passwords(
     control: httpx.AsyncClient, sandbox: Sandbox
 ) -> None:
     """It is a sandbox: nothing in it is a secret."""
-    listed = (told(await control.get("/accounts")))["accounts"]
+    listed = (ok(await control.get("/accounts")))["accounts"]
 
     assert [each["handle"] for each in listed] == [seed.handle for seed in SEEDS]
     assert listed[0] == {
@@ -67,39 +67,39 @@ async def test_accounts_are_listed_with_their_passwords(
             {"name": "sandbox", "password": "abcd-efgh-ijkl-mnop", "privileged": False}
         ],
     }
-    assert told(await control.get(f"/accounts/{listed[0]['did']}")) == listed[0]
+    assert ok(await control.get(f"/accounts/{listed[0]['did']}")) == listed[0]
 
 
 async def test_an_account_is_made_and_deleted(control: httpx.AsyncClient, caller: Caller) -> None:
     """With passwords given or made up, and by any of its names."""
     given = {"handle": "a.test", "password": "main", "appPassword": "app", "email": "a@b.test"}
-    one = told(await control.post("/accounts", json=given))
-    other = told(await control.post("/accounts", json={"handle": "b.test"}))
+    one = ok(await control.post("/accounts", json=given))
+    other = ok(await control.post("/accounts", json={"handle": "b.test"}))
 
     assert (one["password"], one["appPasswords"][0]["password"]) == ("main", "app")
     assert (await caller.session("a@b.test", "app"))["did"] == one["did"]
     assert (await caller.session("b.test", other["appPasswords"][0]["password"]))["active"]
-    assert told(await control.delete("/accounts/a@b.test")) == {}
+    assert ok(await control.delete("/accounts/a@b.test")) == {}
     assert (await caller.log_in("a.test", "app")).status_code == 401
 
 
 async def test_app_passwords_are_made_and_revoked(
     control: httpx.AsyncClient, caller: Caller
 ) -> None:
-    """By name; a privileged one is told apart."""
+    """By name; a privileged one is marked."""
     path = f"/accounts/{USER}/app-passwords"
-    made = told(await control.post(path))
+    made = ok(await control.post(path))
     given = {"name": "a b/c", "password": "given", "privileged": True}
-    assert told(await control.post(path, json=given)) == {
+    assert ok(await control.post(path, json=given)) == {
         "name": "a b/c",
         "password": "given",
     }
 
     assert (await caller.log_in(USER, made["password"])).status_code == 200
     assert (await caller.log_in(USER, "given")).status_code == 200
-    told(await control.delete(f"{path}/{made['name']}"))
+    ok(await control.delete(f"{path}/{made['name']}"))
     assert (await caller.log_in(USER, made["password"])).status_code == 401
-    listed = (told(await control.get(f"/accounts/{USER}")))["appPasswords"]
+    listed = (ok(await control.get(f"/accounts/{USER}")))["appPasswords"]
     assert [(each["name"], each["privileged"]) for each in listed] == [
         ("sandbox", False),
         ("a b/c", True),
@@ -111,17 +111,17 @@ async def test_the_main_password_is_changed(control: httpx.AsyncClient, caller: 
     session = await caller.session(USER)
     path = f"/accounts/{USER}/change-password"
 
-    assert told(await control.post(path, json={"password": "new"})) == {"password": "new"}
+    assert ok(await control.post(path, json={"password": "new"})) == {"password": "new"}
     assert (await caller.refresh(session)).status_code == 400
     assert (await caller.log_in(USER, "new")).status_code == 200
-    made_up = (told(await control.post(path)))["password"]
+    made_up = (ok(await control.post(path)))["password"]
     assert (await caller.log_in(USER, made_up)).status_code == 200
     assert (await caller.log_in(USER)).status_code == 200
 
 
 async def test_a_handle_is_changed(control: httpx.AsyncClient, caller: Caller) -> None:
     """The account comes back under its new one."""
-    renamed = told(await control.post(f"/accounts/{USER}/rename", json={"handle": "New.test"}))
+    renamed = ok(await control.post(f"/accounts/{USER}/rename", json={"handle": "New.test"}))
 
     assert renamed["handle"] == "new.test"
     assert (await caller.resolve("new.test")).json() == {"did": renamed["did"]}
@@ -145,7 +145,7 @@ async def test_a_word_changes_an_account(
     """Each answers with the account as it then is."""
     for switch in switches:
         assert switch in CHANGES
-        changed = told(await control.post(f"/accounts/{USER}/{switch}"))
+        changed = ok(await control.post(f"/accounts/{USER}/{switch}"))
 
     assert changed["status"] == sandbox.network.account(USER).status == status
     assert changed["tombstoned"] == ("tombstone" in switches)
@@ -161,42 +161,42 @@ async def test_every_fault_is_put_in_force_and_mended(
     did = sandbox.network.account(USER).did
     given = {"kind": kind, "method": "createSession", "account": USER, "calls": 3}
 
-    made = told(await control.post("/faults", json=given | NEEDED.get(kind, {})))
+    made = ok(await control.post("/faults", json=given | NEEDED.get(kind, {})))
 
     assert made["number"] == 1
     assert made.items() >= (given | NEEDED.get(kind, {}) | {"account": did}).items()
-    assert (told(await control.get("/faults")))["faults"] == [made]
-    assert told(await control.delete("/faults/1")) == {}
-    assert (told(await control.get("/faults")))["faults"] == []
+    assert (ok(await control.get("/faults")))["faults"] == [made]
+    assert ok(await control.delete("/faults/1")) == {}
+    assert (ok(await control.get("/faults")))["faults"] == []
     assert (await caller.log_in(USER)).status_code == 200
 
 
 async def test_a_fault_answers_at_both_servers(
     control: httpx.AsyncClient, sandbox: Sandbox, caller: Caller
 ) -> None:
-    """For all methods, accounts and calls, unless told otherwise, until all are mended."""
+    """By default for all methods, accounts and calls, until all are mended."""
     for status in (500, 501):
         given = {"kind": "status", "status": status, "error": "Mine"}
-        made = told(await control.post("/faults", json=given))
+        made = ok(await control.post("/faults", json=given))
     assert (made["method"], made["account"], made["calls"]) == ("all", None, None)
     async with client(sandbox.second.origin) as http:
         for each in (caller, Caller(http)):
             assert refusal(await each.resolve(USER)) == (501, "Mine", "Mine")
 
-    told(await control.delete("/faults"))
+    ok(await control.delete("/faults"))
 
     assert (await caller.resolve(USER)).status_code == 200
 
 
-async def test_mending_frees_what_hangs(control: httpx.AsyncClient, caller: Caller) -> None:
-    """Over HTTP as anywhere: the call goes on."""
-    told(await control.post("/faults", json={"kind": "hang", "calls": 1}))
+async def test_mending_releases_calls_that_hang(control: httpx.AsyncClient, caller: Caller) -> None:
+    """The call continues."""
+    ok(await control.post("/faults", json={"kind": "hang", "calls": 1}))
     call = asyncio.create_task(caller.log_in(USER))
     async with asyncio.timeout(5):
-        while (told(await control.get("/faults")))["faults"][0]["calls"]:
+        while (ok(await control.get("/faults")))["faults"][0]["calls"]:
             pass
 
-    told(await control.delete("/faults"))
+    ok(await control.delete("/faults"))
 
     assert (await call).status_code == 200
 
@@ -204,7 +204,7 @@ async def test_mending_frees_what_hangs(control: httpx.AsyncClient, caller: Call
 async def test_calls_are_counted_by_method_and_path(
     control: httpx.AsyncClient, sandbox: Sandbox, caller: Caller
 ) -> None:
-    """At both servers, and from nought again on request; the control surface counts for nothing."""
+    """At both servers, and from zero after a request; calls of the control surface do not count."""
     did = sandbox.network.account(USER).did
     await caller.log_in(USER)
     await caller.document(did)
@@ -213,31 +213,31 @@ async def test_calls_are_counted_by_method_and_path(
         await Caller(http).log_in(USER)
 
     login = "/xrpc/com.atproto.server.createSession"
-    assert told(await control.get("/counts")) == {
+    assert ok(await control.get("/counts")) == {
         "methods": {"createSession": 2, "plc": 1, "_health": 1},
         "paths": {
             sandbox.first.origin: {login: 1, f"/{did}": 1, "/xrpc/_health": 1},
             sandbox.second.origin: {login: 1},
         },
     }
-    assert told(await control.delete("/counts")) == {}
-    assert (told(await control.get("/counts")))["methods"] == {}
+    assert ok(await control.delete("/counts")) == {}
+    assert (ok(await control.get("/counts")))["methods"] == {}
 
 
-async def test_a_reset_takes_everything_back(
+async def test_a_reset_restores_the_state_at_the_start(
     control: httpx.AsyncClient, sandbox: Sandbox, caller: Caller
 ) -> None:
     """Accounts, faults and counts; sessions of the accounts that are there again are good again."""
-    before = told(await control.get("/accounts"))
+    before = ok(await control.get("/accounts"))
     session = await caller.session(USER)
     for switch in ("migrate", "take-down"):
-        told(await control.post(f"/accounts/{USER}/{switch}"))
-    told(await control.post("/faults", json={"kind": "not-json"}))
+        ok(await control.post(f"/accounts/{USER}/{switch}"))
+    ok(await control.post("/faults", json={"kind": "not-json"}))
 
-    assert told(await control.post("/reset")) == {}
+    assert ok(await control.post("/reset")) == {}
 
-    assert (told(await control.get("/counts")))["methods"] == {}
-    assert told(await control.get("/accounts")) == before
+    assert (ok(await control.get("/counts")))["methods"] == {}
+    assert ok(await control.get("/accounts")) == before
     assert (await caller.refresh(session)).status_code == 200
 
 
@@ -273,7 +273,7 @@ async def test_a_reset_takes_everything_back(
         ("DELETE", "/faults/none", None, (404, "UnknownFault")),
     ],
 )
-async def test_what_does_not_turn_says_why(
+async def test_an_invalid_request_has_an_error(
     control: httpx.AsyncClient,
     sandbox: Sandbox,
     verb: str,
@@ -282,13 +282,13 @@ async def test_what_does_not_turn_says_why(
     expected: tuple[int, str],
 ) -> None:
     """An error to branch on, a message to read, and nothing has changed."""
-    before = told(await control.get("/accounts"))
+    before = ok(await control.get("/accounts"))
 
     status, error, message = refusal(await control.request(verb, path, json=body))
 
     assert (status, error) == expected
     assert message
-    assert told(await control.get("/accounts")) == before
+    assert ok(await control.get("/accounts")) == before
     assert list(sandbox.network.breakages) == []
 
 
@@ -332,12 +332,12 @@ async def test_no_web_page_drives_it(
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.9.9.9", "[::1]:2"])
 async def test_this_machine_drives_it(control: httpx.AsyncClient, host: str) -> None:
     """By any name that is always its own."""
-    told(await control.get("/accounts", headers={"host": host}))
+    ok(await control.get("/accounts", headers={"host": host}))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
 async def test_it_listens_to_this_machine_alone(sandbox: Sandbox, host: str) -> None:
-    """It shows every password to whoever asks."""
+    """It shows every password."""
     with pytest.raises(ValueError, match="loopback"):
         await sandbox.control.start(host)
 
@@ -350,7 +350,7 @@ async def test_an_address_that_is_taken_is_named(sandbox: Sandbox) -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_a_caller_who_hangs_up_is_no_news(
+async def test_a_disconnect_is_not_logged(
     sandbox: Sandbox, control: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A body that never comes to its end is dropped in silence."""
@@ -358,10 +358,10 @@ async def test_a_caller_who_hangs_up_is_no_news(
     _, writer = await asyncio.open_connection(host, int(port))
     head = "POST /accounts HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     writer.write(f"{head}content-length: 9\r\n\r\n{{".encode())
-    told(await control.get("/accounts"))
+    ok(await control.get("/accounts"))
     writer.close()
     await writer.wait_closed()
-    told(await control.get("/accounts"))
+    ok(await control.get("/accounts"))
 
     assert caplog.records == []
 

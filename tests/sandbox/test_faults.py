@@ -95,7 +95,7 @@ async def test_a_page_of_html_is_no_json(caller: Caller, server: SandboxServer) 
 async def test_an_oversized_answer_is_true_but_for_its_size(
     caller: Caller, server: SandboxServer, user: Account
 ) -> None:
-    """Who reads it whole would take it."""
+    """A client that reads all of it accepts it."""
     server.breakages.add(Oversize(700_000))
 
     answer = await caller.log_in(USER)
@@ -131,7 +131,7 @@ async def test_a_reset_comes_in_the_middle(caller: Caller, server: SandboxServer
     assert (await caller.http.get("/xrpc/_health")).status_code == 200
 
 
-async def test_a_reset_is_no_news(
+async def test_a_reset_is_not_logged(
     caller: Caller, server: SandboxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is logged, as if it had crashed."""
@@ -211,9 +211,7 @@ async def test_another_endpoint(caller: Caller, server: SandboxServer, user: Acc
 
 
 @pytest.mark.parametrize("fault", [AnotherDid(), AnotherEndpoint(), OpaqueTokens()])
-async def test_a_lie_leaves_a_refusal_alone(
-    caller: Caller, server: SandboxServer, fault: Fault
-) -> None:
+async def test_errors_are_not_changed(caller: Caller, server: SandboxServer, fault: Fault) -> None:
     """There is nothing in it to lie about."""
     server.breakages.add(fault)
 
@@ -233,7 +231,7 @@ async def test_a_lie_leaves_a_refusal_alone(
         (Oversize, {"size": 10**9}, "size must be .* at most 1000000"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_none(
+def test_invalid_settings_are_rejected(
     kind: type[Fault], given: dict[str, Any], match: str
 ) -> None:
     """The sentence names the field."""
@@ -288,7 +286,7 @@ async def test_a_fault_is_for_its_account_alone(
     assert (await caller.http.get("/xrpc/_health")).status_code == 200
 
 
-async def test_a_fault_is_for_so_many_calls(caller: Caller, server: SandboxServer) -> None:
+async def test_a_fault_is_for_a_number_of_calls(caller: Caller, server: SandboxServer) -> None:
     """And gone after them."""
     server.breakages.add(AnyStatus(503), calls=2)
 
@@ -308,7 +306,7 @@ async def test_the_latest_fault_answers(caller: Caller, server: SandboxServer) -
     assert statuses == [501, 500]
 
 
-async def test_calls_that_hang_go_on_when_it_is_mended(
+async def test_calls_that_hang_continue_when_it_is_mended(
     caller: Caller, server: SandboxServer
 ) -> None:
     """With the truth, and also those that had used it up."""
@@ -326,7 +324,7 @@ async def test_calls_that_hang_go_on_when_it_is_mended(
 
 
 @pytest.mark.parametrize("fault", [Hang(), Slow(60.0), Drip(60.0)], ids=lambda fault: fault.name)
-async def test_whoever_waits_may_hang_up(
+async def test_a_waiting_caller_may_disconnect(
     server: SandboxServer, fault: Fault, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is left of the call, and nothing is logged."""
@@ -389,11 +387,9 @@ async def test_a_caller_who_hangs_up_early_uses_nothing_up(
     assert (await caller.resolve(USER)).status_code == 500
 
 
-async def test_what_no_fault_concerns_is_answered_as_ever(
-    caller: Caller, server: SandboxServer
-) -> None:
+async def test_other_calls_are_answered_as_usual(caller: Caller, server: SandboxServer) -> None:
     """Though its body has been looked at."""
-    server.breakages.add(Hang(), account="did:plc:somebody")
+    server.breakages.add(Hang(), account="did:plc:another")
 
     session = await caller.session(USER)
 

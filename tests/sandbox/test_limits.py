@@ -64,7 +64,7 @@ async def test_thirty_logins_in_five_minutes(
 
 
 async def test_each_spelling_has_its_own_window(caller: Caller, server: SandboxServer) -> None:
-    """The real server counts what was written, whoever it leads to."""
+    """The real server counts by spelling, and not by account."""
     server.breakages.add(LoginWindows(limit=1))
 
     assert [(await caller.log_in(USER)).status_code for _ in range(2)] == [200, 429]

@@ -1,4 +1,4 @@
-"""createSession: who gets in, as what, and how the others are refused."""
+"""createSession: the logins that it accepts, their scopes, and the errors of the others."""
 
 import time
 
@@ -129,7 +129,7 @@ async def test_the_answer_is_the_real_servers(
 async def test_a_main_password_in_an_app_passwords_shape_is_a_main_password(
     caller: Caller, world: World
 ) -> None:
-    """What a password opens is told by whose it is, not by its shape."""
+    """The kind of a password depends on its account, and not on its form."""
     session = await caller.session("alice.test", "main-pass-word-used")
 
     assert parts(session["accessJwt"])[1]["scope"] == "com.atproto.access"

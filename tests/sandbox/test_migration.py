@@ -79,7 +79,7 @@ async def test_sessions_and_app_passwords_stay_behind(
     assert refusal(await old.refresh(opened)) == UNVERIFIED
 
 
-async def test_switches_turn_where_the_account_lives(
+async def test_operations_apply_at_the_current_server(
     sandbox: Sandbox, old: Caller, new: Caller
 ) -> None:
     """What happens to it after the move happens at the new server alone."""

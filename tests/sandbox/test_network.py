@@ -1,4 +1,4 @@
-"""Network: two servers, one directory, and every switch as a method."""
+"""Network: two servers, one directory, and every operation on them."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def network() -> Network:
 
 
 def refused(turn: Callable[[], object]) -> tuple[int, str]:
-    """Status and error of a switch that does not turn."""
+    """Return status and error of an operation that fails."""
     with pytest.raises(Refusal) as caught:
         turn()
     return caught.value.status, caught.value.error
@@ -84,7 +84,7 @@ def test_a_handle_has_to_be_one(network: Network, handle: str) -> None:
         lambda network: network.delete("nobody.test"),
         lambda network: network.take_down("nobody.test"),
         lambda network: network.migrate("nobody.test"),
-        lambda network: network.rename("nobody.test", "somebody.test"),
+        lambda network: network.rename("nobody.test", "new.test"),
         lambda network: network.change_password("nobody.test"),
         lambda network: network.create_app_password("nobody.test"),
         lambda network: network.revoke_app_password("nobody.test", "sandbox"),
@@ -92,7 +92,7 @@ def test_a_handle_has_to_be_one(network: Network, handle: str) -> None:
     ],
 )
 def test_an_unknown_account_is_named(network: Network, turn: Callable[[Network], None]) -> None:
-    """The sentence says who is not there, and how to find out who is."""
+    """The sentence names it, and the command that lists the accounts."""
     with pytest.raises(Refusal, match=r"no account nobody\.test here; .*accounts list"):
         turn(network)
 
@@ -129,7 +129,7 @@ def test_app_passwords_are_named_in_turn(network: Network) -> None:
         ("deactivated", "deactivate", None),
     ],
 )
-def test_standings_change_as_they_can(
+def test_statuses_change_only_as_allowed(
     network: Network, before: str, switch: str, after: str | None
 ) -> None:
     """What moderators did only moderators undo; what is not so cannot be undone."""
@@ -144,7 +144,7 @@ def test_standings_change_as_they_can(
 
 
 def test_a_deleted_account_is_gone_and_its_name_free(network: Network) -> None:
-    """It is listed no more, and whoever takes the handle is somebody else."""
+    """It is no longer listed, and another account can take the handle."""
     did = network.account(USER).did
 
     network.delete(USER)
@@ -162,7 +162,7 @@ def test_a_tombstoned_did_goes_nowhere(network: Network) -> None:
     assert refused(lambda: network.rename(USER, "new.test")) == (409, "WrongState")
 
 
-def test_a_reset_begins_anew(network: Network) -> None:
+def test_a_reset_restores_the_start(network: Network) -> None:
     """The accounts of the seed where they were, as they were, and nothing broken."""
     before = list(map(repr, network.accounts()))
     network.migrate(USER)
@@ -195,7 +195,7 @@ def test_a_method_goes_by_its_last_part_too(network: Network, method: str) -> No
 
 
 def test_faults_are_numbered_like_a_shells_jobs(network: Network) -> None:
-    """From the highest in force; none of that number is told so."""
+    """From the highest in force; an unknown number is an error."""
     assert [network.break_(Hang()).number for _ in range(3)] == [1, 2, 3]
     network.mend(2)
     assert network.break_(Hang()).number == 4

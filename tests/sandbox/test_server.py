@@ -1,4 +1,4 @@
-"""SandboxServer: a guest in somebody's event loop, gone without a trace when told to."""
+"""SandboxServer: runs in the caller's event loop, and leaves nothing behind after `stop`."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ async def test_only_loopback_is_served(host: str) -> None:
         await SandboxServer(World()).start(host)
 
 
-async def test_a_free_port_is_picked_and_told(server: SandboxServer) -> None:
+async def test_a_free_port_is_picked(server: SandboxServer) -> None:
     """Port 0 means any; the origin says which."""
     assert server.port > 0
     assert server.origin == f"http://127.0.0.1:{server.port}"
@@ -34,7 +34,7 @@ async def test_a_taken_port_is_an_error(server: SandboxServer) -> None:
 
 
 async def test_a_stopped_server_starts_again_on_its_port(world: World) -> None:
-    """Stop and start leave the port free and the world as it was; the counts begin anew."""
+    """Stop and start leave the port free and the world unchanged; the counts restart."""
     server = SandboxServer(world)
     await server.start()
     port = server.port
@@ -84,7 +84,7 @@ async def test_an_answer_comes_at_once(server: SandboxServer) -> None:
     assert statistics.median(took) < 0.035
 
 
-async def test_stopping_leaves_nothing_behind_and_waits_for_nobody() -> None:
+async def test_stopping_leaves_nothing_behind_and_does_not_wait() -> None:
     """Idle connections are closed, calls under way are cut off, and no task remains."""
     before = asyncio.all_tasks()
     server = SandboxServer(plant(World(login_wait=60)))
@@ -128,7 +128,7 @@ async def test_the_process_is_left_as_it_was(
     assert capfd.readouterr() == ("", "")
 
 
-async def test_a_caller_who_hangs_up_is_no_news(
+async def test_a_disconnect_is_not_logged(
     server: SandboxServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A body that never comes to its end is dropped with its connection, in silence."""

@@ -93,7 +93,7 @@ async def test_both_servers_are_open_and_trusted(
 async def test_two_sandboxes_stand_side_by_side(
     database: Path, opened: list[dict[str, Any]]
 ) -> None:
-    """Who asks for a free port for the one gets a free port for its switches, unless told else."""
+    """With a free port for the sandbox, the control surface has a free port too, by default."""
     other = Path(shutil.copy(database, database.with_name("other.db")))
     async with serving(database), serving(other, SANDBOX_CONTROL_ADDRESS="127.0.0.1:0"):
         one, two = opened
@@ -102,15 +102,15 @@ async def test_two_sandboxes_stand_side_by_side(
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "192.0.2.1:2581", "example.com:1", "[::]:0"])
-async def test_its_switches_are_for_this_machine(database: Path, address: str) -> None:
-    """They show every password to whoever asks."""
+async def test_the_control_surface_is_for_this_machine(database: Path, address: str) -> None:
+    """It shows every password."""
     with pytest.raises(StartError, match=r"is for this machine alone; .* is not loopback"):
         async with serving(database, SANDBOX_CONTROL_ADDRESS=address):
             pass
 
 
 async def test_an_address_that_is_taken_is_named(database: Path) -> None:
-    """In a sentence for whoever started it."""
+    """In a sentence for the operator."""
     async with Sandbox() as sandbox:
         taken = sandbox.control.address
         with pytest.raises(StartError, match=f"cannot listen on {taken}; is the port taken"):

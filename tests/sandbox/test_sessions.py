@@ -85,7 +85,7 @@ async def test_an_old_token_brings_a_deleted_next_one_back(caller: Caller) -> No
     assert (await caller.refresh(renewed)).status_code == 200
 
 
-async def test_an_access_token_lapses_after_two_hours(caller: Caller, clock: Clock) -> None:
+async def test_an_access_token_expires_after_two_hours(caller: Caller, clock: Clock) -> None:
     """A second before it reads, then it is expired."""
     session = await caller.session("user.bsky.social")
 
@@ -95,7 +95,7 @@ async def test_an_access_token_lapses_after_two_hours(caller: Caller, clock: Clo
     assert refusal(await caller.read(session)) == EXPIRED
 
 
-async def test_a_refresh_token_lapses_after_ninety_days(caller: Caller, clock: Clock) -> None:
+async def test_a_refresh_token_expires_after_ninety_days(caller: Caller, clock: Clock) -> None:
     """A lapsed one is expired, not revoked, and may still be deleted."""
     session = await caller.session("user.bsky.social")
 
@@ -247,7 +247,7 @@ async def test_a_deactivated_account_refreshes_and_reads_and_says_so(
         assert (answer.json()["active"], answer.json()["status"]) == (False, "deactivated")
 
 
-async def test_a_deleted_accounts_tokens_name_nobody(
+async def test_a_deleted_accounts_tokens_have_no_account(
     caller: Caller, world: World, user: Account
 ) -> None:
     """Reading and refreshing fail by the account, logging in as with any unknown name.
@@ -268,8 +268,8 @@ async def test_a_deleted_accounts_tokens_name_nobody(
     assert refusal(await caller.refresh(session)) == REVOKED
 
 
-async def test_tokens_of_an_earlier_run_stay_good(caller: Caller, clock: Clock) -> None:
-    """A world built anew honours what an earlier one signed, for what it was."""
+async def test_tokens_of_an_earlier_process_stay_valid(caller: Caller, clock: Clock) -> None:
+    """A new world accepts the tokens that an earlier one signed."""
     session = await caller.session("privileged.bsky.social", "priv-ileg-eapp-pass")
     later = SandboxServer(plant(World(now=clock)))
     await later.start()
@@ -296,7 +296,7 @@ async def test_tokens_of_an_earlier_run_stay_good(caller: Caller, clock: Clock) 
     ],
     ids=["revoked", "main password changed", "taken down and back"],
 )
-async def test_a_revocation_reaches_tokens_of_an_earlier_run(
+async def test_a_revocation_ends_tokens_of_an_earlier_process(
     caller: Caller, world: World, user: Account, clock: Clock, act: Callable[[World, str], None]
 ) -> None:
     """What ends sessions ends also those that this run has not seen yet."""

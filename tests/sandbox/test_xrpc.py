@@ -40,9 +40,7 @@ JSON = {"content-type": "application/json"}
         ([], "Expected object value type (got []) at $"),
     ],
 )
-async def test_an_ill_formed_login_is_told_what_is_wrong(
-    caller: Caller, body: Any, message: str
-) -> None:
+async def test_an_ill_formed_login_is_an_error(caller: Caller, body: Any, message: str) -> None:
     """The first fault is named, with its place."""
     answer = await caller.http.post(f"{SESSION}createSession", json=body)
 
@@ -134,7 +132,7 @@ async def test_a_body_where_none_belongs_is_refused(caller: Caller) -> None:
         ("POST", "_health", "invalid xrpc path"),
     ],
 )
-async def test_what_the_server_does_not_know_it_refuses(
+async def test_an_unknown_method_is_an_error(
     caller: Caller, verb: str, path: str, expected: str
 ) -> None:
     """Unknown methods, wrong verbs and crooked paths are invalid requests."""

@@ -61,7 +61,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             RawServer.started() as resolver,
         ):
             sockets.known |= {resolver.port}
-            ways_out = iter((field.outside(), field.outside(resolver=resolver)))
+            ways_out = iter((field.context(), field.context(resolver=resolver)))
             patch.setattr(app, "egress_context", lambda *_: next(ways_out))
             async with (
                 _service(ground.folder / "one.db", clock) as service,

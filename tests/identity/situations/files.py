@@ -97,7 +97,7 @@ SITUATIONS: tuple[Situation, ...] = (
         file=Page("$did\n" + "x" * 1_000_000),
     ),
     Situation(
-        "compressed, though nobody asked for it",
+        "compressed, which was not requested",
         ACCOUNT,
         "PlatformUnavailable(encoded)",
         "compressed",

@@ -21,7 +21,7 @@ def _followed(
 
 
 def _hops(count: int) -> dict[str, Page]:
-    """A chain of so many redirects, the first being that of the handle's host."""
+    """A chain of redirects; the first is that of the handle's host."""
     pages = {
         f"h{hop}.$handle/did": to(f"https://h{hop + 1}.$handle/did") for hop in range(1, count)
     }

@@ -34,7 +34,7 @@ NO_RECORD: dict[str, Answering] = {
     "`did=` comes without a DID": Reply((text("did="),)),
     "the text is empty": Reply((text(""),)),
 }
-"""Answers that tell of no DID: the file is asked."""
+"""Answers without a DID: the file is read."""
 NO_ANSWER: dict[str, Answering] = {
     "the name server fails (SERVFAIL)": SERVFAIL,
     "the name server refuses (REFUSED)": REFUSED,

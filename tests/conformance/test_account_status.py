@@ -12,9 +12,9 @@ from .expected import (
     TAKEN_DOWN,
     UNRESOLVED,
     account,
+    account_status,
     document,
     session,
-    standing,
 )
 from .sandbox import Sandbox
 
@@ -45,11 +45,11 @@ async def test_session_of_an_account_activated_again(call: Caller) -> None:
 
     assert await call.refresh(old) == session(APP)
     assert await call.log_in() == session(APP)
-    assert await call.standing() == standing()
+    assert await call.account_status() == account_status()
 
 
 async def test_session_of_a_taken_down_account(call: Caller) -> None:
-    """A takedown is told to whoever refreshes; an access token then finds nobody."""
+    """A refresh reports a takedown; an access token then finds no account."""
     old = await call.session()
 
     await call.server.take_down(call.person)
@@ -76,7 +76,7 @@ async def test_login_after_a_takedown_is_lifted(call: Caller) -> None:
     await call.server.lift(call.person)
 
     assert await call.log_in() == session(APP)
-    assert await call.standing() == standing()
+    assert await call.account_status() == account_status()
 
 
 async def test_login_to_a_deleted_account(call: Caller) -> None:
@@ -89,7 +89,7 @@ async def test_login_to_a_deleted_account(call: Caller) -> None:
 
 
 async def test_session_of_a_deleted_account(call: Caller) -> None:
-    """The tokens of a deleted account name nobody."""
+    """The tokens of a deleted account find no account."""
     old = await call.session()
 
     await call.server.delete(call.person)
@@ -98,11 +98,11 @@ async def test_session_of_a_deleted_account(call: Caller) -> None:
     assert await call.read(old) == NO_USER
 
 
-async def test_standing_of_a_deleted_account(call: Caller) -> None:
+async def test_status_at_the_server_of_a_deleted_account(call: Caller) -> None:
     """A deleted account has neither repository nor handle; the directory keeps its document."""
     await call.server.delete(call.person)
 
-    assert await call.standing() == NO_REPO
+    assert await call.account_status() == NO_REPO
     assert await call.resolve() == UNRESOLVED
     assert await call.document() == document()
 
@@ -130,7 +130,7 @@ async def test_session_after_a_handle_change(call: Caller) -> None:
 
 
 async def test_login_after_a_migration(call: Caller) -> None:
-    """After a migration the old server lets the owner in, and says that nobody lives there."""
+    """After a migration, the old server accepts the login and reports a deactivated account."""
     call.overlook("didDoc")
 
     await call.migrate()
@@ -146,7 +146,7 @@ async def test_session_after_a_migration(call: Caller) -> None:
     await call.migrate()
 
     assert await call.refresh(old) == session(APP, status="deactivated").overlooking("didDoc")
-    assert await call.standing() == standing(status="deactivated")
+    assert await call.account_status() == account_status(status="deactivated")
 
 
 @pytest.mark.parametrize("server", ["sandbox"], indirect=True)
@@ -162,4 +162,4 @@ async def test_suspended_account(call: Caller) -> None:
     assert await call.refresh(old) == TAKEN_DOWN
     assert await call.read(old) == NO_USER
     assert await call.resolve() == UNRESOLVED
-    assert await call.standing() == standing(status="suspended")
+    assert await call.account_status() == account_status(status="suspended")
