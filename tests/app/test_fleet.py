@@ -1,4 +1,4 @@
-"""Fleet: three nodes on one PostgreSQL, and callers of all kinds who do not notice which are there.
+"""Fleet: three nodes on one PostgreSQL, whose callers notice neither crashes nor drains.
 
 `python -m tests.figures nodes` does the same for longer, and has the figures.
 """
@@ -23,8 +23,8 @@ async def on(pds: RealServer, postgres_url: str, tmp_path: Path) -> AsyncIterato
 
 @pytest.mark.timeout(240)
 async def test_a_node_is_killed(on: Stage) -> None:
-    """While callers, connects and checks are under way with it: no call fails, nothing that was
-    acknowledged is lost, what it held comes free, and nothing is logged in or checked twice."""
+    """Callers, connects and checks are under way with it. No call fails, acknowledged data is kept,
+    its claims and reservations are freed, and no login or check happens twice."""
     of_killing = await killed(on, SECONDS)
     assert of_killing.met, of_killing
     assert of_killing.right, of_killing
@@ -32,7 +32,7 @@ async def test_a_node_is_killed(on: Stage) -> None:
 
 @pytest.mark.timeout(240)
 async def test_all_nodes_are_drained(on: Stage) -> None:
-    """One after the other, as when a program is replaced: no call fails or is made again."""
+    """They are replaced one after the other, as in an upgrade: no call fails or is repeated."""
     for tally in await drained(on, NODES):
         assert (tally.failed, tally.lost, tally.retried) == (0, 0, 0), tally
     assert await on.missing() == 0

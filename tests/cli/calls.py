@@ -14,7 +14,7 @@ Reply = TypeVar("Reply", bound=Message)
 
 
 def call(address: str, method: str, request: Message, kind: type[Reply], key: str = "") -> Reply:
-    """The reply to a call; raises grpc.RpcError."""
+    """Return the reply to a call; raise grpc.RpcError."""
     with grpc.insecure_channel(address) as channel:
         ask = channel.unary_unary(
             method,
@@ -25,7 +25,7 @@ def call(address: str, method: str, request: Message, kind: type[Reply], key: st
 
 
 def list_platforms(address: str, key: str) -> str:
-    """The status that the least of all calls ends with: OK, where *key* is good."""
+    """Return the status of a cheap call: OK if *key* is valid."""
     try:
         call(
             address,
@@ -40,7 +40,7 @@ def list_platforms(address: str, key: str) -> str:
 
 
 def connect(address: str, key: str, profile_key: str | None = None) -> str:
-    """The username of the sandbox's sample account, once it is connected."""
+    """Connect the sandbox's sample account and return its username."""
     credentials = profiles.Credentials(
         handle="user.bsky.social", app_password="abcd-efgh-ijkl-mnop"
     )
@@ -56,7 +56,7 @@ def connect(address: str, key: str, profile_key: str | None = None) -> str:
 
 
 def health(address: str) -> str:
-    """What the server says of itself, or the status of a call that failed."""
+    """Return the server's health, or the status of a failed call."""
     try:
         reply = call(
             address,

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from service.access.api_keys import ApiKeys
-from service.app.startup import open_store, open_vault
+from service.app.startup import create_api_key, open_store
 from service.cli.main import cli
-from service.crypto.keyring import Keyring, create_keyring, new_keys
+from service.crypto.keyring import create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES, Scope, Tenant
 from service.runtime import log
@@ -33,31 +32,29 @@ def home(empty_home: Home, empty_database: Path) -> Home:
 
 @pytest.fixture
 async def api_key(home: Home) -> str:
-    """A key in `home`, made in this process, since a command takes a second."""
+    """An API key in `home`, made in this process: a command would take a second."""
     return await _key(home, DEFAULT_SCOPES)
 
 
 @pytest.fixture
 async def leasing_key(home: Home) -> str:
-    """One that may do everything."""
+    """An API key with every scope."""
     return await _key(home, frozenset(Scope))
 
 
 async def _key(home: Home, scopes: frozenset[Scope]) -> str:
-    clock, keyring = SystemClock(), Keyring(home.keyring)
     async with open_store(home.settings()) as store:
-        await open_vault(store, keyring)
-        await store.tenants.create(Tenant(TENANT, "test", clock.now()))
-        plain, key = ApiKeys(store.api_keys, keyring, clock).mint(TENANT, "test", scopes)
-        assert await store.api_keys.add(key)
-    return plain
+        await store.tenants.create(Tenant(TENANT, "test", SystemClock().now()))
+    key = await create_api_key(home.settings(), TENANT, "test", scopes)
+    assert key is not None
+    return key
 
 
 @pytest.fixture
 def run_here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
-    """Runs commands in `home` and in this process, where what they print is all that matters."""
+    """Run commands in `home` inside this process, for tests of what they print."""
     monkeypatch.chdir(home.folder)
-    # the log and what is uncaught are the test run's own
+    # log and exception hooks belong to the test run
     monkeypatch.setattr(log, "configure", lambda *_: None)
     monkeypatch.setattr(log, "log_uncaught", lambda: None)
 

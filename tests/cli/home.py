@@ -1,4 +1,4 @@
-"""Home: a folder to run `postcore` in, and the environment that it is given."""
+"""Home: a folder to run `postcore` in, with its environment."""
 
 import json
 import os
@@ -23,7 +23,7 @@ DEADLINE = 30.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and what it printed."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -31,7 +31,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """The one sentence that a fault is told by; what comes before it is log lines."""
+        """The error message, which is one sentence after any log lines."""
         assert self.code == 1, self
         assert self.out == "", self
         *log, line = self.err.splitlines()
@@ -41,7 +41,7 @@ class Outcome:
 
 
 class Started:
-    """A process that a test has started, whose lines on standard output are read one by one."""
+    """A process started by a test; its lines on standard output are read one by one."""
 
     address: str
     """Where it takes calls, if it is a server."""
@@ -66,7 +66,7 @@ class Started:
         self._lines.put(None)
 
     def line(self) -> str:
-        """The next line on standard output."""
+        """Return the next line on standard output."""
         try:
             line = self._lines.get(timeout=DEADLINE)
         except Empty:
@@ -75,20 +75,20 @@ class Started:
         return line
 
     def until(self, start: str) -> list[str]:
-        """The next lines, up to one that begins so."""
+        """Return the next lines, up to one with the prefix *start*."""
         lines = [self.line()]
         while not lines[-1].startswith(start):
             lines.append(self.line())
         return lines
 
     def end(self, *signals: signal.Signals) -> int:
-        """Its exit code, once it has ended after *signals*."""
+        """Send *signals*, wait for the end, and return the exit code."""
         for number in signals:
             self.process.send_signal(number)
         return self.process.wait(DEADLINE)
 
     def rest(self) -> list[str]:
-        """The lines that nobody has read, once it has ended."""
+        """Wait for the end, and return the lines that were not read."""
         self.process.wait(DEADLINE)
         return list(iter(lambda: self._lines.get(timeout=DEADLINE), None))
 
@@ -97,7 +97,7 @@ class Started:
         return self._errors.read_text()
 
     def clean_up(self) -> None:
-        """Kill it, and whatever it has started, if that is still there."""
+        """Kill the process and all processes it has started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)  # a group of its own
         self.process.wait(DEADLINE)
@@ -116,7 +116,7 @@ class Home:
         self._started = 0
 
     def environ(self, **settings: str) -> dict[str, str]:
-        """This process's, without what belongs to the service, and with *settings*."""
+        """Return this process's environment without the service's variables, plus *settings*."""
         settings = {
             "GRPC_ADDRESS": "127.0.0.1:0",
             "HTTP_ADDRESS": "127.0.0.1:0",
@@ -130,12 +130,12 @@ class Home:
         return {**kept, **ours, **self.more}
 
     def settings(self, **settings: str) -> Settings:
-        """What a command would read."""
+        """Return the settings that a command reads."""
         paths = {"DATABASE_URL": f"sqlite:///{self.database}", "KEYRING_FILE": str(self.keyring)}
         return Settings.read(self.environ(**paths, **settings))
 
     def run(self, *arguments: str, **settings: str) -> Outcome:
-        """What a command does; it is given no input."""
+        """Run a command without input, and return its outcome."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,
@@ -149,7 +149,7 @@ class Home:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def value(self, *arguments: str, **settings: str) -> str:
-        """The one value that a command prints."""
+        """Run a command that prints one value, and return that."""
         outcome = self.run(*arguments, **settings)
         assert outcome.code == 0, outcome
         [value] = outcome.out.splitlines()
@@ -159,8 +159,7 @@ class Home:
     def started(
         self, *arguments: str, by: Sequence[str] = (), **settings: str
     ) -> Iterator[Started]:
-        """A command under way, started through *by*; it is ended with the block, however that
-        ends."""
+        """Start a command through *by*; kill it at the end of the block."""
         self._started += 1
         started = Started(
             [*by, *COMMAND, *arguments],
@@ -177,7 +176,7 @@ class Home:
 
     @contextmanager
     def serve(self, *arguments: str, by: Sequence[str] = (), **settings: str) -> Iterator[Started]:
-        """A server that takes calls, at its `address`, started through *by*."""
+        """Start a server through *by*; its `address` takes calls."""
         with self.started("serve", *arguments, by=by, **settings) as server:
             ready = server.line()
             [addresses] = re.findall(r"^ready grpc=(\S+) http=(\S+)$", ready)

@@ -22,7 +22,7 @@ UNSHARE = ("unshare", "--pid", "--fork", "--kill-child")
 
 @dataclass(frozen=True)
 class End:
-    """How one try ended: *seconds* after the signal, None where it did not within the time."""
+    """The end of one try: *seconds* after the signal, None if it came too late."""
 
     delay: float
     seconds: float | None
@@ -32,18 +32,18 @@ class End:
 
     @property
     def is_clean(self) -> bool:
-        """Whether it ended with exit code 0, and without an error in its log."""
+        """Whether it ended with exit code 0 and without an error in its log."""
         return self.code == 0 and "Traceback" not in self.err and '"critical"' not in self.err
 
 
 def has_namespaces() -> bool:
-    """Whether a PID namespace can be made on this machine."""
+    """Return whether this machine allows PID namespaces."""
     program = shutil.which(UNSHARE[0])
     return program is not None and not subprocess.run([*UNSHARE, "true"], check=False).returncode
 
 
 def needs_namespaces() -> None:
-    """Skip the test where this machine lets nobody make a PID namespace."""
+    """Skip the test if this machine does not allow PID namespaces."""
     if not has_namespaces():
         pytest.skip("PID namespaces cannot be made here (they need root and util-linux)")
 
@@ -105,7 +105,7 @@ def end_as_pid_1(
 
 
 def _child(parent: int) -> int:
-    """The PID, as this namespace sees it, of the one child of *parent*, once it is there."""
+    """Wait for the only child of *parent*, and return its PID as this namespace sees it."""
     file = Path(f"/proc/{parent}/task/{parent}/children")
     until = time.monotonic() + DEADLINE
     while not (children := file.read_text().split()):
@@ -115,7 +115,7 @@ def _child(parent: int) -> int:
 
 
 def _is_kept(pid: int, number: signal.Signals) -> bool:
-    """Whether the kernel keeps *number* for the process, which blocks or handles it."""
+    """Return whether the kernel keeps *number* for the process, which blocks or handles it."""
     status = Path(f"/proc/{pid}/status").read_text()
     masks = [line.split()[1] for line in status.splitlines() if line[:7] in ("SigBlk:", "SigCgt:")]
     return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)

@@ -1,4 +1,4 @@
-"""Beside a server: the commands that work while it runs, what it sees of them, and a second one."""
+"""Commands beside a running server, and a second server."""
 
 import os
 import shutil
@@ -24,8 +24,8 @@ def server(home: Home, api_key: str) -> Iterator[Started]:
 
 
 def test_keys_come_and_go_while_the_server_runs(home: Home, server: Started, api_key: str) -> None:
-    """A tenant and a key made beside it work at once; a revoked key, though it was just used,
-    stops within five seconds, and the others go on."""
+    """A tenant and a key made beside the server work at once. A revoked key stops within five
+    seconds, even if it was just used; other keys still work."""
     tenant_id = home.value("tenants", "create", "Jane")
     key = home.value("api-keys", "create", "--tenant", tenant_id)
     assert list_platforms(server.address, key) == "OK"
@@ -40,8 +40,9 @@ def test_keys_come_and_go_while_the_server_runs(home: Home, server: Started, api
     assert line.split("\t")[1].startswith("revoked 20")
 
 
-def test_a_second_server_is_refused(home: Home, server: Started) -> None:
-    """On the same database; and on the same port, with another database. The first goes on."""
+def test_a_second_server_is_rejected(home: Home, server: Started) -> None:
+    """A second server fails on the same database, and on the same port with another database; the
+    first one still serves."""
     assert home.run("serve").sentence == (
         "another server is running on data/postcore.db; to run several, use PostgreSQL"
     )
@@ -56,19 +57,19 @@ def test_a_second_server_is_refused(home: Home, server: Started) -> None:
 
 @pytest.mark.quick
 def test_healthcheck(home: Home, server: Started) -> None:
-    """Tells SERVING with exit code 0, whatever proxy the environment names; where nobody answers
-    it tells so with exit code 1."""
+    """It prints SERVING with exit code 0, and ignores proxies in the environment; without a server,
+    it fails with exit code 1."""
     home.more = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9")
     well = home.run("healthcheck", GRPC_ADDRESS=server.address)
     assert (well.code, well.out, well.err) == (0, "SERVING\n", "")
     server.process.kill()
     server.end()
-    nobody = home.run("healthcheck", GRPC_ADDRESS=server.address)
-    assert nobody.sentence == "no answer: UNAVAILABLE"
+    missing = home.run("healthcheck", GRPC_ADDRESS=server.address)
+    assert missing.sentence == "no answer: UNAVAILABLE"
 
 
-def test_calls_go_on_when_nobody_reads_the_log(home: Home, api_key: str) -> None:
-    """The pipe that standard error goes to may be gone."""
+def test_calls_succeed_without_a_reader_of_the_log(home: Home, api_key: str) -> None:
+    """Calls succeed after the pipe of standard error has lost its reader."""
     reader, writer = os.pipe()
     environ, command = home.environ(), [*COMMAND, "serve", "--sandbox"]
     with subprocess.Popen(

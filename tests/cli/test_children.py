@@ -1,4 +1,4 @@
-"""Child processes: what they are given, and what they take from where they are started."""
+"""Child processes: their environment, arguments, import path and end."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.support.postgres import Cluster, apart
 pytestmark = pytest.mark.process
 
 POSTCORE = Path(sys.executable).with_name("postcore")
-TELL = """
+REPORT = """
 import ctypes, json
 dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
 print(json.dumps([dumpable, sys.flags.isolated, sys.path, sys.argv[1:]]))
@@ -27,7 +27,7 @@ print(json.dumps([dumpable, sys.flags.isolated, sys.path, sys.argv[1:]]))
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Path:
-    """A folder of somebody's, whose modules say so where they are run."""
+    """A folder whose modules leave a trace when they are run."""
     folder = tmp_path / "hostile"
     for package in ("service", "service/storage", "service/storage/migrations", "alembic"):
         (folder / package).mkdir(parents=True)
@@ -44,10 +44,9 @@ def trapped(hostile: Path) -> str:
     return found.read_text() if found.exists() else ""
 
 
-def test_a_migration_takes_nothing_from_the_folder_that_it_is_run_in(
-    hostile: Path, empty_home: Home
-) -> None:
-    """Though there are modules of the names that it imports; the database's path is of there."""
+def test_a_migration_runs_no_code_of_the_current_folder(hostile: Path, empty_home: Home) -> None:
+    """It ignores modules there with the names of its imports, but finds the database by a path
+    relative to the folder."""
     done = subprocess.run(
         [POSTCORE, "migrate"],
         cwd=hostile,
@@ -65,11 +64,12 @@ def test_a_migration_takes_nothing_from_the_folder_that_it_is_run_in(
 def test_a_child_is_isolated_and_cannot_be_read(
     hostile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its flags; what its parent finds modules by holds there too, but for the folder."""
+    """It runs isolated and without core dumps, and finds modules as its parent does, except in the
+    current folder."""
     monkeypatch.chdir(hostile)
     monkeypatch.setattr(sys, "path", [str(hostile), "", ".", *sys.path])
     done = subprocess.run(
-        children.command(TELL, "serve", "--sandbox"),
+        children.command(REPORT, "serve", "--sandbox"),
         env={"PYTHONPATH": str(hostile), "PYTHONSTARTUP": str(hostile / "os.py")},
         capture_output=True,
         text=True,
@@ -86,7 +86,7 @@ def test_a_child_is_isolated_and_cannot_be_read(
 def test_a_program_in_the_current_folder_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it is in a checkout; its folder may have any name."""
+    """This is so in a checkout, whose folder may have any name."""
     root = Path(children.__file__).parents[2]
     copy = tmp_path / 'a:b "c'
     copy.mkdir()
@@ -101,7 +101,7 @@ def test_a_program_in_the_current_folder_is_found(
 def test_no_secret_is_in_a_child_s_arguments_or_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the URL nor what the driver reads; it starts at the root of the file system."""
+    """It gets neither the URL nor the driver's variables there, and starts in the root folder."""
     seen, interpreter = tmp_path / "seen", tmp_path / "python"
     interpreter.write_text(
         f'#!/bin/sh\n(pwd; printf \'%s\\n\' "$@"; env) > {seen}\nexec "{sys.executable}" "$@"\n'
@@ -118,19 +118,19 @@ def test_no_secret_is_in_a_child_s_arguments_or_environment(
 
 
 @pytest.mark.parametrize("code", ["raise SystemExit(3)", "print('ready', flush=True); exit(3)"])
-def test_a_child_that_ends_early_is_no_migration(
+def test_a_child_that_ends_early_fails_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """Before or after it is given its work."""
+    """The start fails if the child ends before or after it has received its work."""
     monkeypatch.setattr("service.storage.migrations.CODE", code)
     assert not migrate_apart(f"sqlite:///{tmp_path}/a.db")
 
 
 @pytest.mark.parametrize("code", ["sys.stdin.read()", "print('ready', flush=True); sys.stdin = 0"])
-def test_a_child_that_hangs_is_ended(
+def test_a_child_that_hangs_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """Whatever it waits for."""
+    """A child that hangs is killed."""
     monkeypatch.setattr("service.storage.migrations.CODE", f"{code}\nimport time; time.sleep(60)")
     monkeypatch.setattr("service.storage.migrations.READY_SECONDS", 1)
     monkeypatch.setattr("service.storage.migrations.MAX_SECONDS", 1)
@@ -140,7 +140,7 @@ def test_a_child_that_hangs_is_ended(
 def test_a_migration_has_what_the_driver_reads(
     empty_home: Home, postgres: Cluster, postgres_url: str
 ) -> None:
-    """A password from the environment, and files relative to the folder of the command."""
+    """It gets a password from the environment, and files relative to the command's folder."""
     name = apart(postgres.new_database())
     whole = postgres.url(name)
     password = whole.split(":")[2].partition("@")[0]

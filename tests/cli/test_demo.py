@@ -1,4 +1,4 @@
-"""The demonstration that `make run` gives: from nothing, again, on other ports, and to its end."""
+"""The demonstration that `make run` starts: first run, second run, other ports, and its end."""
 
 import json
 import os
@@ -34,7 +34,7 @@ exec "$@"
 
 @dataclass
 class Demo:
-    """A demonstration under way, and what it has printed."""
+    """A running demonstration, and its output."""
 
     started: Started
     address: str
@@ -46,7 +46,7 @@ class Demo:
         return str(key)
 
     def paste(self, program: Path) -> str:
-        """What the shell prints once the key and the call for *program* are pasted into it."""
+        """Paste the key and the call for *program* into a shell, and return the output."""
         [call] = re.findall(rf"^{program.name} .*?^END$", self.text, re.MULTILINE | re.DOTALL)
         done = subprocess.run(
             ["bash", "-e"],
@@ -61,7 +61,8 @@ class Demo:
         return done.stdout
 
     def end(self, number: signal.Signals, *, to_all: bool) -> None:
-        """End it with a signal, to itself alone or (as a terminal does) to all it has started."""
+        """Send a signal to the process alone or, as a terminal does, to its group; return the exit
+        code."""
         group = self.started.process.pid
         (os.killpg if to_all else os.kill)(group, number)
         assert self.started.end() == 0
@@ -79,7 +80,7 @@ def free_address() -> str:
 
 @contextmanager
 def demo(home: Home) -> Iterator[Demo]:
-    """The demonstration on a port of its own, once all is shown."""
+    """A demonstration on free ports, after it has printed everything."""
     address = free_address()
     with home.started("demo", GRPC_ADDRESS=address) as started:
         lines = started.until("ready ")
@@ -89,9 +90,9 @@ def demo(home: Home) -> Iterator[Demo]:
 
 @pytest.mark.quick
 def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
-    """It prints call, reply and a key that works; a second run in the same folder has a new key,
-    the former is revoked, and nothing is warned of. Ctrl+C and SIGTERM end it with exit code 0 and
-    no process left."""
+    """It prints a call, the reply and a valid key. A second run in the same folder has a new key,
+    revokes the former one, and logs no warning. Ctrl+C and SIGTERM end it with exit code 0 and
+    leave no process."""
     with demo(empty_home) as first:
         name, request, reply = re.findall(
             r"^(\S+)\n(\{.*?^\})\n\n→ (\{.*?^\})$", first.text, re.MULTILINE | re.DOTALL
@@ -115,8 +116,8 @@ def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
 def test_the_call_for_grpcurl_works_as_it_is_printed(
     empty_home: Home, empty_database: Path, grpcurl: Path
 ) -> None:
-    """Pasted into a shell, with the key in the environment alone. The database is the sandbox's
-    own, though the environment names an empty one."""
+    """It works pasted into a shell, with the key only in the environment. The database is the
+    sandbox's own, even if the environment names an empty one."""
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
     # a proxy of the machine's has no part in calls within it
@@ -127,7 +128,7 @@ def test_the_call_for_grpcurl_works_as_it_is_printed(
 
 
 def test_the_call_for_curl_works_as_it_is_printed(empty_home: Home, empty_database: Path) -> None:
-    """Over HTTP: pasted into a shell, with the key on no command line."""
+    """It works over HTTP, pasted into a shell, with the key on no command line."""
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed")
@@ -140,7 +141,7 @@ def test_the_call_for_curl_works_as_it_is_printed(empty_home: Home, empty_databa
 
 
 def test_it_is_in_plain_text(empty_home: Home, empty_database: Path, tmp_path: Path) -> None:
-    """Within this machine, although the environment is that of a service with TLS."""
+    """It serves without TLS even if the environment is that of a service with TLS."""
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
     authority = Authority(tmp_path)
@@ -157,10 +158,10 @@ def test_it_is_in_plain_text(empty_home: Home, empty_database: Path, tmp_path: P
 @pytest.mark.parametrize(
     "setting", ["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS", "SANDBOX_CONTROL_ADDRESS"]
 )
-def test_a_port_that_is_taken_is_told_in_a_sentence(
+def test_a_taken_port_is_reported_as_a_sentence(
     empty_home: Home, empty_database: Path, setting: str
 ) -> None:
-    """With the variable that names another; and nothing is left running."""
+    """The sentence names the variable for another port, and no process is left."""
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
     with socket.socket() as taken:
@@ -175,8 +176,8 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(
     assert "Traceback" not in outcome.err
 
 
-def test_it_runs_where_there_is_ipv6_alone(empty_home: Home, empty_database: Path) -> None:
-    """On the usual ports of that loopback address, which the printed calls name."""
+def test_it_runs_with_ipv6_only(empty_home: Home, empty_database: Path) -> None:
+    """It uses the default ports on the IPv6 loopback address, which the printed calls name."""
     in_a_network = network()
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
@@ -195,7 +196,7 @@ def test_it_runs_where_there_is_ipv6_alone(empty_home: Home, empty_database: Pat
 
 
 def test_it_can_be_stopped_before_the_call(empty_home: Home, empty_database: Path) -> None:
-    """Ctrl+C as soon as the server takes calls: it ends quietly, whatever it had come to."""
+    """After Ctrl+C as soon as the server takes calls, it ends without an error."""
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
     address = free_address()
@@ -210,20 +211,21 @@ def test_it_can_be_stopped_before_the_call(empty_home: Home, empty_database: Pat
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"LOG_LEVEL": "loud"}, "POSTCORE_LOG_LEVEL: Input should be"),
         ({"KEYRING_FILE": "file/keyring.json"}, "cannot make the folder file"),
         ({"GRPC_ADDRESS": "0.0.0.0:0", "ALLOW_PLAINTEXT": "true"}, "is not loopback"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_sentence(
-    empty_home: Home, settings: dict[str, str], told: str
+def test_errors_are_reported_as_a_sentence(
+    empty_home: Home, settings: dict[str, str], message: str
 ) -> None:
-    """Once, with exit code 1, whether the demonstration finds it or the server."""
+    """The sentence appears once, with exit code 1, whether the demonstration or its server finds
+    the error."""
     (empty_home.folder / "file").touch()
     outcome = empty_home.run("demo", **settings)
     assert (outcome.code, outcome.out) == (1, "")
     assert outcome.err.startswith("Error: ")
-    assert outcome.err.count(told) == 1
+    assert outcome.err.count(message) == 1
     assert "Traceback" not in outcome.err

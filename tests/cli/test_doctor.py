@@ -1,4 +1,4 @@
-"""Doctor as a user types it, at the sandbox; tests/identity has it in a network of its own."""
+"""The command `doctor` at the sandbox; tests/identity runs it in a network of its own."""
 
 import socket
 
@@ -9,8 +9,9 @@ from tests.cli.home import Home
 pytestmark = pytest.mark.process
 
 
-def test_the_sandboxs_accounts_are_looked_at(home: Home) -> None:
-    """A good one, one that is taken down, one that is not there, and a directory that is away."""
+def test_doctor_examines_the_sandboxs_accounts(home: Home) -> None:
+    """It examines an active account, a taken-down one and an unknown one, and reports an
+    unreachable directory."""
     with (
         socket.create_server(("127.0.0.1", 0)) as one,
         socket.create_server(("127.0.0.1", 0)) as two,
@@ -27,9 +28,9 @@ def test_the_sandboxs_accounts_are_looked_at(home: Home) -> None:
         assert home.run("sandbox", "take-down", "alice.test", **settings).code == 0
         closed = home.run("doctor", "--sandbox", "alice.test", **settings)
         assert (closed.code, closed.out.splitlines()[-1].split()[:2]) == (1, ["DID", "failed"])
-        nobody = home.run("doctor", "--sandbox", "nobody.test", **settings)
-        assert nobody.code == 1
-        assert "HANDLE_NOT_FOUND" in nobody.err
+        missing = home.run("doctor", "--sandbox", "nobody.test", **settings)
+        assert missing.code == 1
+        assert "HANDLE_NOT_FOUND" in missing.err
         assert (
             home.run("sandbox", "break", "status", "plc", "--status", "503", **settings).code == 0
         )
@@ -39,6 +40,6 @@ def test_the_sandboxs_accounts_are_looked_at(home: Home) -> None:
 
 
 def free() -> str:
-    """An address with a port that nobody listens at."""
+    """Return an address on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"127.0.0.1:{server.getsockname()[1]}"

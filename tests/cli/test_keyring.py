@@ -1,4 +1,4 @@
-"""The keyring: made once, for its owner alone, and refused where it is not what it should be."""
+"""The keyring file: created once, readable only by its owner, validated and reloaded."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ def keyring(tmp_path: Path) -> Path:
 @pytest.mark.quick
 @pytest.mark.process
 def test_a_keyring_is_made_once(empty_home: Home) -> None:
-    """File and folder are their owner's alone; a second `init` leaves the keyring as it is."""
+    """Only the owner may read its file and folder; a second `init` does not change it."""
     assert empty_home.run("keyring", "init").code == 0
     assert empty_home.keyring.stat().st_mode & 0o777 == 0o600
     assert empty_home.keyring.parent.stat().st_mode & 0o777 == 0o700
@@ -50,19 +50,20 @@ def test_a_keyring_is_made_once(empty_home: Home) -> None:
 
 @pytest.mark.process
 def test_of_two_at_once_one_wins(empty_home: Home) -> None:
-    """Two `keyring init` that start together: one makes the keyring, the other is told so."""
+    """Of two `keyring init` at once, one makes the keyring and the other reports that there is
+    one."""
     with ExitStack() as stack:
         both = [stack.enter_context(empty_home.started("keyring", "init")) for _ in range(2)]
         assert sorted(each.end() for each in both) == [0, 1]
-        told = " ".join(each.errors for each in both)
-        assert "made the keyring" in told
-        assert "there is a keyring" in told
+        message = " ".join(each.errors for each in both)
+        assert "made the keyring" in message
+        assert "there is a keyring" in message
     assert len(read_keys(empty_home.keyring)) == 3
 
 
 @pytest.mark.process
 def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
-    """However many there are, the keyring in place is whole, is the winner's, and stands alone."""
+    """The file is whole, and the winner's; no other file is left."""
     path, together = tmp_path / "keyring.json", Barrier(8)
 
     def attempt(_: int) -> str:
@@ -82,7 +83,7 @@ def test_of_many_at_once_one_wins(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
-    """Id, purpose, state, time, rows, wrap; what `repr` shows of a key is no secret either."""
+    """It lists id, purpose, state, time, rows and wrap. The repr of a key hides its secret."""
     status = home.run("keyring", "status")
     assert (status.code, status.err) == (0, "")
     keys = read_keys(home.keyring)
@@ -97,8 +98,8 @@ def test_status_lists_the_keys_and_no_secret(home: Home) -> None:
 
 
 @pytest.mark.process
-def test_what_is_wrong_with_a_keyring_is_one_sentence(home: Home) -> None:
-    """Said by whatever command needs it, with exit code 1."""
+def test_keyring_errors_are_one_sentence(home: Home) -> None:
+    """Every command that needs the keyring reports the error with exit code 1."""
     home.keyring.chmod(0o640)
     assert home.run("keyring", "status").sentence == (
         "the keyring data/keyring.json is open to others (mode 0640); "
@@ -111,8 +112,8 @@ def test_what_is_wrong_with_a_keyring_is_one_sentence(home: Home) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o666])
-def test_a_keyring_that_others_can_touch_is_refused(keyring: Path, mode: int) -> None:
-    """Whatever bit it is that group or others have."""
+def test_a_keyring_that_others_can_access_is_rejected(keyring: Path, mode: int) -> None:
+    """Group and others may have no bit of the mode."""
     keyring.chmod(mode)
     with pytest.raises(KeyringError, match="is open to others"):
         Keyring(keyring)
@@ -174,36 +175,36 @@ DAMAGE: dict[str, tuple[Callable[[Written], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("damage", "told"), DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_keyring_is_refused(
-    keyring: Path, damage: Callable[[Written], object], told: str
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_keyring_is_rejected(
+    keyring: Path, damage: Callable[[Written], object], message: str
 ) -> None:
-    """In a sentence that says what is wrong, and no secret; it is never used in part."""
+    """The sentence names the error and no secret; no part of the file is used."""
     written = json.loads(keyring.read_text())
     keyring.write_text(json.dumps(damage(written)))
-    with pytest.raises(KeyringError, match=told) as caught:
+    with pytest.raises(KeyringError, match=message) as caught:
         Keyring(keyring)
     assert not any(key["key"] in str(caught.value) for key in written["keys"])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 5000])
-def test_a_keyring_that_is_not_json_is_refused(keyring: Path, content: bytes) -> None:
-    """Be it empty, cut short, not text, or deeper than anything is read."""
+def test_a_keyring_that_is_not_json_is_rejected(keyring: Path, content: bytes) -> None:
+    """Examples: empty, truncated, not text, or nested too deeply."""
     keyring.write_bytes(content)
     with pytest.raises(KeyringError, match="is not JSON"):
         Keyring(keyring)
 
 
-def test_a_keyring_that_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A folder, and nothing at all."""
+def test_a_keyring_that_is_not_a_file_is_rejected(tmp_path: Path) -> None:
+    """A folder or a missing file is rejected."""
     with pytest.raises(KeyringError, match="Is a directory"):
         Keyring(tmp_path)
     with pytest.raises(KeyringError, match="there is no keyring"):
         Keyring(tmp_path / "nothing")
 
 
-def test_a_changed_keyring_is_taken_up(keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the next look at the file; a key not yet known makes it look at once."""
+def test_a_changed_keyring_is_reloaded(keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reloaded at the next check of the file, and at once when an unknown key is needed."""
     loaded, written = Keyring(keyring), json.loads(keyring.read_text())
     old = loaded.active(KeyPurpose.SEAL)
     [first, *rest] = written["keys"]
@@ -221,10 +222,8 @@ def test_a_changed_keyring_is_taken_up(keyring: Path, monkeypatch: pytest.Monkey
     assert loaded.active(KeyPurpose.SEAL).key_id == "seal-newer"
 
 
-def test_a_keyring_that_goes_bad_stays_in_use(
-    keyring: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that runs goes on with the keys that it has loaded."""
+def test_a_damaged_keyring_stays_in_use(keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running server keeps the keys that it has loaded."""
     monkeypatch.setattr(keyring_module, "RELOAD_SECONDS", -1.0)
     loaded = Keyring(keyring)
     active = loaded.active(KeyPurpose.TOKEN)
@@ -232,14 +231,16 @@ def test_a_keyring_that_goes_bad_stays_in_use(
         spoil()
         assert loaded.active(KeyPurpose.TOKEN) == active
         assert loaded.key(KeyPurpose.TOKEN, active.key_id) == active
+        with pytest.raises(UnknownKey):
+            loaded.key(KeyPurpose.TOKEN, "token-unknown")
 
 
 @pytest.mark.parametrize("altered", [False, True], ids=["another keyring", "another secret"])
-def test_another_keyring_is_never_taken_up(
+def test_another_keyring_is_never_loaded(
     keyring: Path, monkeypatch: pytest.MonkeyPatch, altered: bool
 ) -> None:
-    """Put in place under a server that runs, it seals nothing: the loaded keys stay in use, and
-    what they have sealed opens after a restart with the right keyring."""
+    """If it replaces the file of a running server, it seals nothing. The loaded keys stay in use,
+    and what they have sealed opens after a restart with the right keyring."""
     monkeypatch.setattr(keyring_module, "RELOAD_SECONDS", -1.0)
     loaded, right = Keyring(keyring), keyring.read_bytes()
     active = loaded.active(KeyPurpose.SEAL)

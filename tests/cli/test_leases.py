@@ -1,4 +1,4 @@
-"""The audit trail of leases: read by a command, and what a server that is stopped leaves of it."""
+"""The audit of leases: the command that reads it, and what a stopped server leaves of it."""
 
 import asyncio
 import signal
@@ -23,10 +23,11 @@ AT = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()) * SECOND
 LINE = "T12:00:{:02}+00:00\tkey\tprof_a\tbluesky\tdid:plc:a\t2026-01-31T14:00:00+00:00"
 
 
-async def test_the_trail_is_read_by_a_command(
+async def test_the_command_lists_leases(
     home: Home, api_key: str, run_here: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line a lease, oldest first, of that tenant and from that time on, however many."""
+    """The command prints a line for each of the tenant's leases since the given time, oldest first,
+    page after page."""
     monkeypatch.setattr("service.cli.leases.PAGE_SIZE", 3)
     async with open_store(home.settings()) as store:
         await store.lease_audit.add_leases(
@@ -65,8 +66,8 @@ async def test_the_trail_is_read_by_a_command(
 async def leases_until(
     home: Home, key: str, sandbox: SandboxBluesky, number: signal.Signals
 ) -> None:
-    """Twenty leases of a server that then gets the signal; a second later and five more, where it
-    is to be killed."""
+    """Take twenty leases from a server, and send it the signal; before SIGKILL, wait a second and
+    take five more."""
     person = await sandbox.person()
     with home.serve(**sandbox.settings()) as server:
         async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(server.address) as channel:
@@ -91,20 +92,20 @@ async def leases_until(
 
 
 @pytest.mark.process
-async def test_a_server_that_is_stopped_leaves_the_whole_trail(
+async def test_a_stopped_server_leaves_the_whole_audit(
     home: Home, leasing_key: str, sandbox: SandboxBluesky
 ) -> None:
-    """Up to the last lease before SIGTERM."""
+    """SIGTERM loses no lease."""
     await leases_until(home, leasing_key, sandbox, signal.SIGTERM)
     async with open_store(home.settings()) as store:
         assert len(await store.lease_audit.leases(TENANT, 0, 100)) == 20
 
 
 @pytest.mark.process
-async def test_a_server_that_is_killed_leaves_all_but_a_second_of_the_trail(
+async def test_a_killed_server_loses_at_most_a_second_of_the_audit(
     home: Home, leasing_key: str, sandbox: SandboxBluesky
 ) -> None:
-    """Whatever it was about to write."""
+    """SIGKILL loses at most the last second of leases."""
     await leases_until(home, leasing_key, sandbox, signal.SIGKILL)
     async with open_store(home.settings()) as store:
         assert 20 <= len(await store.lease_audit.leases(TENANT, 0, 100)) <= 25

@@ -1,4 +1,4 @@
-"""The log: lines of ours with the fields we chose, and of all else no more than type and place."""
+"""The log: the service's own lines with chosen fields; of all else, only type and place."""
 
 import json
 import re
@@ -25,7 +25,7 @@ log.configure(sys.argv[1], sys.argv[2])
 log.log_uncaught()
 SECRET = {SECRET!r}
 ours = structlog.get_logger()
-theirs = logging.getLogger("somebody.else")
+theirs = logging.getLogger("some.library")
 
 def fail():
     raise ValueError(SECRET) from RuntimeError(SECRET)
@@ -82,8 +82,9 @@ fail()
 """
 
 
-def told(code: str, log_format: str, level: str = "info", exit_code: int = 0) -> list[str]:
-    """The lines that *code* logs; nothing of it is on standard output, and no secret anywhere."""
+def logged_by(code: str, log_format: str, level: str = "info", exit_code: int = 0) -> list[str]:
+    """Return the lines that *code* logs; check that standard output is empty and no secret
+    appears."""
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + code, log_format, level],
         capture_output=True,
@@ -99,12 +100,12 @@ def told(code: str, log_format: str, level: str = "info", exit_code: int = 0) ->
 
 
 def parsed(code: str, level: str = "info", exit_code: int = 0) -> list[dict[str, object]]:
-    return [json.loads(line) for line in told(code, "json", level, exit_code)]
+    return [json.loads(line) for line in logged_by(code, "json", level, exit_code)]
 
 
 def test_a_line_is_a_json_object() -> None:
-    """With event, level, time in UTC and the fields as they were, whatever characters they hold;
-    lines below the level are left out."""
+    """It has event, level, time in UTC and the unchanged fields, with any characters; lines below
+    the level are dropped."""
     lines = parsed(
         "ours.info('call', ms=1.5, tenant=None, why='a\\nb \\u2028 🎉 \\udcff', thing=early)\n"
         "ours.debug('unseen')\nours.warning('last')"
@@ -123,8 +124,8 @@ def test_a_line_is_a_json_object() -> None:
 
 
 @pytest.mark.parametrize("more", ["", ", why='a \\u2028 é'", ", big=1 << 70"])
-def test_the_lines_of_every_call_are_like_the_others(more: str) -> None:
-    """The shorter way that they take leaves the same line, and heeds the level."""
+def test_lines_of_calls_have_the_common_form(more: str) -> None:
+    """The fast path for them writes the same line, and respects the level."""
     fields = f"'call', ms=1.5, tenant=None, thing=early{more}"
     code = (
         f"from service.runtime.log import Frequent\nours.info({fields})\nFrequent().info({fields})"
@@ -134,26 +135,27 @@ def test_the_lines_of_every_call_are_like_the_others(more: str) -> None:
     assert len(str(usual.pop("timestamp"))) == len(str(frequent.pop("timestamp")))
     assert usual == frequent
     assert parsed(code, "warning") == []
-    assert len(told(code, "console")) == 2
+    assert len(logged_by(code, "console")) == 2
 
 
 def test_a_line_for_a_terminal_is_plain() -> None:
-    """One line an event, without colours where nobody looks; fields cannot break it."""
-    [line] = told("ours.warning('call', ms=1.5, why='a\\nb')", "console")
+    """Each event is one line, without colours if the output is no terminal; fields cannot break the
+    line."""
+    [line] = logged_by("ours.warning('call', ms=1.5, why='a\\nb')", "console")
     assert re.match(r"\S+ \[warning *\] call +ms=1.5 why='a\\nb'$", line)
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_libraries_never_tell_what_they_do(log_format: str) -> None:
-    """At debug level our own lines show, and of libraries' none below a warning: neither SQL nor
-    requests nor what a logger with a level of its own has to say."""
-    [line] = told(LIBRARIES, log_format, "debug")
+def test_texts_of_libraries_are_never_logged(log_format: str) -> None:
+    """At debug level the service's own lines appear, and none of libraries' below a warning: no
+    SQL, no requests, no lines of loggers with a level of their own."""
+    [line] = logged_by(LIBRARIES, log_format, "debug")
     assert "seen" in line
 
 
-def test_an_exception_is_told_by_type_and_place() -> None:
-    """Ours and those of libraries: never the text, the cause's text or a value; a library's
-    record is told by its logger and place, whatever its level."""
+def test_an_exception_is_logged_by_type_and_place() -> None:
+    """Neither an exception's text, its cause's text nor a value appears. A library's record is
+    logged by logger and place, at every level."""
     lines = parsed(EXCEPTIONS)
     by_us = [line for line in lines if line["event"] != "library"]
     assert [line["event"] for line in by_us] == ["ours", "handed over"]
@@ -170,19 +172,19 @@ def test_an_exception_is_told_by_type_and_place() -> None:
         for line in lines
         if line["event"] == "library"
     ] == [
-        ("somebody.else", "error", "ValueError"),
+        ("some.library", "error", "ValueError"),
         ("root", "error", "ValueError"),
-        ("somebody.else", "error", None),
-        ("somebody.else", "warning", None),
-        ("somebody.else", "critical", None),
+        ("some.library", "error", None),
+        ("some.library", "warning", None),
+        ("some.library", "critical", None),
         ("py.warnings", "warning", None),
     ]
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_what_nobody_caught_is_told_by_type_and_place(log_format: str) -> None:
-    """On the main thread, on another, and where there is no one to raise to."""
-    lines = told(UNCAUGHT, log_format, exit_code=1)
+def test_uncaught_exceptions_are_logged_by_type_and_place(log_format: str) -> None:
+    """This holds on the main thread, on other threads, and for unraisable exceptions."""
+    lines = logged_by(UNCAUGHT, log_format, exit_code=1)
     assert len(lines) == 3
     for line in lines:
         assert "uncaught exception" in line

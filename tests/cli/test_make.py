@@ -1,4 +1,4 @@
-"""`make run`: in whatever folder, with whatever home and umask, and with the wrong Python."""
+"""`make run` in odd folders, homes and umasks, and with an unsuitable Python."""
 
 import os
 import shutil
@@ -52,8 +52,8 @@ def make(checkout: Path, *arguments: str) -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_it_runs_from_nothing_and_after_a_move(checkout: Path, tmp_path: Path) -> None:
-    """In a folder with a space, a per cent sign and quotes in its name, and without a home to
-    write to. A second time it installs nothing, also in a folder of another name."""
+    """It runs in a folder with a space, a per cent sign and quotes in its name, and without a
+    writable home. A second run installs nothing, also after the folder is renamed."""
     paths = sysconfig.get_paths()
     environ = Home(checkout).environ()
     environ["DEPENDENCIES"] = f"{paths['purelib']}\n{paths['platlib']}"
@@ -78,7 +78,7 @@ def test_it_runs_from_nothing_and_after_a_move(checkout: Path, tmp_path: Path) -
 
 
 def run(checkout: Path, environ: dict[str, str], umask: int, errors: Path) -> None:
-    """`make run`, where all is installed, up to Ctrl+C."""
+    """Run an installed `make run` up to Ctrl+C."""
     started = Started(
         make(checkout, "run"),
         errors,
@@ -100,8 +100,8 @@ def run(checkout: Path, environ: dict[str, str], umask: int, errors: Path) -> No
     assert modes == {0}
 
 
-def test_a_python_that_will_not_do_is_refused(checkout: Path) -> None:
-    """With the versions that will; nothing is made."""
+def test_an_unsuitable_python_is_rejected(checkout: Path) -> None:
+    """The error names suitable versions, and nothing is made."""
     for python in ("/bin/false", "no-such-python"):
         done = subprocess.run(
             ["make", f"PYTHON={python}", "run"],

@@ -1,4 +1,4 @@
-"""Migrations: from any state of a file to today's schema, or a sentence that says why not."""
+"""Migrations of an SQLite file: from every state to the present schema, or an error sentence."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def names(path: Path) -> list[tuple[Any, ...]]:
 
 @pytest.mark.process
 def test_a_fresh_file_is_brought_to_the_newest_schema(empty_home: Home) -> None:
-    """By `migrate`, which a second time finds nothing to do, and keeps what is there."""
+    """A second `migrate` is a no-op, and keeps the data."""
     assert schema_revision(empty_home.database) is None
     assert empty_home.run("migrate").code == 0
     assert schema_revision(empty_home.database) == HEAD
@@ -52,9 +52,9 @@ def test_a_fresh_file_is_brought_to_the_newest_schema(empty_home: Home) -> None:
 
 @pytest.mark.parametrize("mode", [0o666, 0o660, 0o620, 0o602, 0o622])
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
-def test_a_file_that_others_may_write_is_refused(home: Home, mode: int, suffix: str) -> None:
-    """In a sentence that says how to mend it, and nothing is changed: whoever may write to it can
-    have any key and any connection there be."""
+def test_a_file_that_others_may_write_is_rejected(home: Home, mode: int, suffix: str) -> None:
+    """The sentence says how to correct it, and nothing changes: users who can write to the file
+    could add API keys and connections."""
     file = home.database.with_name(f"postcore.db{suffix}")
     file.touch()
     file.chmod(mode)
@@ -69,10 +69,10 @@ def test_a_file_that_others_may_write_is_refused(home: Home, mode: int, suffix: 
 
 @pytest.mark.process
 @pytest.mark.parametrize("command", [("serve",), ("tenants", "list"), ("backup", "copy.db")])
-def test_every_command_refuses_a_file_that_others_may_write(
+def test_every_command_rejects_a_file_that_others_may_write(
     home: Home, command: tuple[str, ...]
 ) -> None:
-    """Until the mode is what the sentence says."""
+    """Every command accepts it once it has the mode that the sentence names."""
     home.database.chmod(0o666)
     sentence = home.run(*command).sentence
     assert sentence == (
@@ -85,9 +85,9 @@ def test_every_command_refuses_a_file_that_others_may_write(
 
 @pytest.mark.process
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
-def test_a_folder_that_others_may_write_is_refused(home: Home, mode: int) -> None:
-    """They could put another file in the database's place, or one for its log; so is the folder of
-    a link to it."""
+def test_a_folder_that_others_may_write_is_rejected(home: Home, mode: int) -> None:
+    """Other users could replace the database or its log there. The folder of a link to the database
+    is checked too."""
     folder = home.database.parent
     folder.chmod(mode)
     sentence = home.run("tenants", "list").sentence
@@ -109,8 +109,8 @@ def test_a_folder_that_others_may_write_is_refused(home: Home, mode: int) -> Non
 
 @pytest.mark.process
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_a_file_that_others_may_read_is_warned_of(home: Home, mode: int) -> None:
-    """Its secrets are sealed, and names are not; it is used, since somebody may want it so."""
+def test_a_file_that_others_may_read_logs_a_warning(home: Home, mode: int) -> None:
+    """It is used, with a warning: its secrets are sealed, but names are not."""
     home.database.chmod(mode)
     listed = home.run("tenants", "list")
     [line] = [json.loads(line) for line in listed.err.splitlines()]
@@ -121,7 +121,7 @@ def test_a_file_that_others_may_read_is_warned_of(home: Home, mode: int) -> None
 
 @pytest.mark.process
 def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> None:
-    """Two commands that meet a fresh file together both find it up to date in the end."""
+    """Of two commands at once on a new file, both succeed."""
     with ExitStack() as stack:
         both = [stack.enter_context(empty_home.started("migrate")) for _ in range(2)]
         assert [each.end() for each in both] == [0, 0]
@@ -131,17 +131,17 @@ def test_two_at_once_migrate_once(empty_home: Home, empty_database: Path) -> Non
 
 
 @pytest.mark.process
-def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home) -> None:
-    """Without a traceback or the statement that failed, and with nothing done by halves."""
+def test_a_failed_migration_is_reported_as_a_sentence(empty_home: Home) -> None:
+    """Without a traceback or the failed statement; the migration is rolled back."""
     empty_home.database.parent.mkdir()
     empty_home.database.touch(0o600)
     rows(empty_home.database, "CREATE TABLE sessions (hunter2 TEXT)")
     before = names(empty_home.database)
     outcome = empty_home.run("migrate")
-    *told, sentence = outcome.err.splitlines()
+    *lines, sentence = outcome.err.splitlines()
     assert (outcome.code, outcome.out) == (1, "")
     assert sentence == "Error: the database data/postcore.db could not be migrated"
-    assert [line[0] for line in told] == ["{"]
+    assert [line[0] for line in lines] == ["{"]
     assert "Traceback" not in outcome.err
     assert "hunter2" not in outcome.err
     assert "CREATE TABLE" not in outcome.err
@@ -149,8 +149,8 @@ def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home) -> None:
 
 
 @pytest.mark.process
-def test_a_schema_of_a_newer_program_is_refused(home: Home) -> None:
-    """In a sentence, and nothing is changed."""
+def test_a_schema_of_a_newer_program_is_rejected(home: Home) -> None:
+    """The error is one sentence, and nothing changes."""
     rows(home.database, "UPDATE alembic_version SET version_num = '9999'")
     before = home.database.read_bytes()
     sentence = (
@@ -162,22 +162,22 @@ def test_a_schema_of_a_newer_program_is_refused(home: Home) -> None:
 
 
 @pytest.mark.process
-def test_a_file_that_is_no_database_is_refused(home: Home) -> None:
-    """In a sentence; it is left as it is."""
+def test_a_file_that_is_not_a_database_is_rejected(home: Home) -> None:
+    """The error is one sentence, and the file does not change."""
     home.database.write_text("These are a person's notes.\n" * 200)
     before = home.database.read_bytes()
     assert home.run("serve").sentence == "data/postcore.db is not a database of this service"
     assert home.database.read_bytes() == before
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
-    """Such as a folder."""
+def test_a_path_that_cannot_be_opened_is_rejected(tmp_path: Path) -> None:
+    """Example: a folder."""
     with pytest.raises(StoreError, match="cannot be opened"):
         schema_revision(tmp_path)
 
 
-def test_a_database_with_no_schema_yet_is_behind(tmp_path: Path) -> None:
-    """A missing file, an empty one, and one of a migration that was cut off."""
+def test_a_database_without_a_schema_is_behind(tmp_path: Path) -> None:
+    """Examples: a missing file, an empty one, and one left by an interrupted migration."""
     path = tmp_path / "postcore.db"
     assert schema_revision(path) is None
     assert not path.exists()
@@ -188,8 +188,8 @@ def test_a_database_with_no_schema_yet_is_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b.db", "a%20b.db", "a?b.db", "a#b.db", "ä🎉.db", "a@b:c.db"])
-def test_the_file_asked_is_the_file_named(tmp_path: Path, name: str) -> None:
-    """Whatever characters its name has."""
+def test_the_schema_is_read_from_the_named_file(tmp_path: Path, name: str) -> None:
+    """Its name may have any characters."""
     path = tmp_path / name
     rows(path, "CREATE TABLE alembic_version (version_num TEXT)")
     rows(path, "INSERT INTO alembic_version VALUES (?)", [HEAD])
@@ -197,7 +197,7 @@ def test_the_file_asked_is_the_file_named(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_database_is_owned_once_by_whatever_name(tmp_path: Path) -> None:
+def test_a_database_has_one_owner_under_all_its_names(tmp_path: Path) -> None:
     """A link to the file, a link to its folder and a relative path all name the same database."""
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -218,15 +218,15 @@ def test_a_database_is_owned_once_by_whatever_name(tmp_path: Path) -> None:
         owner.give_up()
 
 
-def test_an_ownership_that_cannot_be_taken_is_refused(tmp_path: Path) -> None:
-    """In a sentence, where the lock's file cannot be opened."""
+def test_a_lock_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
+    """The error is one sentence if the lock's file cannot be opened."""
     (tmp_path / "postcore.db.serve").mkdir()
     with pytest.raises(StoreError, match="Is a directory"):
         Ownership(tmp_path / "postcore.db")
 
 
-def test_the_revisions_known_are_the_revisions_there_are() -> None:
-    """HEAD and KNOWN, which spare a start from loading Alembic, say what Alembic says."""
+def test_known_revisions_are_those_of_alembic() -> None:
+    """HEAD and KNOWN, which let a start skip loading Alembic, agree with Alembic."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     scripts = ScriptDirectory.from_config(config)

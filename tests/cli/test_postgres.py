@@ -1,4 +1,4 @@
-"""Commands on PostgreSQL: migrations, starts, and what keeps them from that."""
+"""Commands on PostgreSQL: migrations, starts, and errors that prevent them."""
 
 import asyncio
 import secrets
@@ -24,7 +24,7 @@ THE_DATABASE = "the database of POSTCORE_DATABASE_URL"
 
 @pytest.fixture
 def empty(postgres: Cluster) -> Iterator[str]:
-    """The URL of a database with nothing in it."""
+    """The URL of an empty database."""
     name = apart(postgres.new_database())
     yield postgres.url(name)
     apart(postgres.drop(name))
@@ -45,8 +45,7 @@ def tables(url: str) -> list[dict[str, object]]:
 
 
 def test_two_at_once_migrate_once(empty_home: Home, empty: str, postgres_url: str) -> None:
-    """Two commands that meet an empty database together both find it up to date in the end; a
-    later one finds nothing to do."""
+    """Of two commands at once on an empty database, both succeed; a later one is a no-op."""
     with ExitStack() as stack:
         both = [
             stack.enter_context(empty_home.started("migrate", DATABASE_URL=empty)) for _ in range(2)
@@ -60,7 +59,7 @@ def test_two_at_once_migrate_once(empty_home: Home, empty: str, postgres_url: st
 
 
 def test_many_at_once_migrate_an_older_schema_once(empty: str) -> None:
-    """Each either does it or waits for who does."""
+    """One process migrates, and the others wait for it."""
     migrate_to(empty, "0001")
 
     async def at_once() -> None:
@@ -72,8 +71,8 @@ def test_many_at_once_migrate_an_older_schema_once(empty: str) -> None:
     assert rows(empty, "SELECT version_num FROM alembic_version") == [{"version_num": HEAD}]
 
 
-def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home, empty: str) -> None:
-    """Without a traceback or the statement that failed, and with nothing done by halves."""
+def test_a_failed_migration_is_reported_as_a_sentence(empty_home: Home, empty: str) -> None:
+    """Without a traceback or the failed statement; the migration is rolled back."""
     rows(empty, "CREATE TABLE sessions (hunter2 TEXT)")
     outcome = empty_home.run("migrate", DATABASE_URL=empty)
     assert outcome.sentence == f"{THE_DATABASE} could not be migrated"
@@ -83,7 +82,8 @@ def test_a_migration_that_fails_is_told_in_a_sentence(empty_home: Home, empty: s
 
 
 def test_several_serve_from_one_database(home: Home, empty: str) -> None:
-    """The first brings an older schema up to date; a key of the one is good at the other."""
+    """The first server migrates an older schema; an API key made with one server is valid at the
+    other."""
     migrate_to(empty, "0001")
     settings = {"DATABASE_URL": empty}
     with home.serve(**settings) as one, home.serve(**settings) as other:
@@ -96,8 +96,8 @@ def test_several_serve_from_one_database(home: Home, empty: str) -> None:
     assert not home.database.with_name("postcore.db.serve").exists()
 
 
-def test_a_schema_of_a_newer_program_is_refused(home: Home, postgres_url: str) -> None:
-    """In a sentence, and nothing is changed."""
+def test_a_schema_of_a_newer_program_is_rejected(home: Home, postgres_url: str) -> None:
+    """The error is one sentence, and nothing changes."""
     rows(postgres_url, "UPDATE alembic_version SET version_num = '9999'")
     before = tables(postgres_url)
     for command in ("serve", "migrate"):
@@ -109,7 +109,7 @@ def test_a_schema_of_a_newer_program_is_refused(home: Home, postgres_url: str) -
 
 
 def test_the_sandbox_needs_a_file(home: Home, postgres_url: str) -> None:
-    """Since it is no place for what several share; and what is marked as its is not served."""
+    """The sandbox rejects PostgreSQL, and a live server rejects a database marked as a sandbox."""
     assert home.run("serve", "--sandbox", DATABASE_URL=postgres_url).sentence == (
         "the sandbox is for a file of its own; name one in POSTCORE_DATABASE_URL, such as "
         "sqlite:///data/sandbox.db"
@@ -122,14 +122,13 @@ def test_the_sandbox_needs_a_file(home: Home, postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["password", "name", "port", "read-only"])
-def test_a_database_that_cannot_be_used_is_told(
+def test_an_unusable_database_is_reported(
     home: Home, postgres: Cluster, postgres_url: str, fault: str
 ) -> None:
-    """In a sentence; neither password nor any other part of the URL is shown, wherever it was
-    written."""
+    """The sentence shows no part of the URL, from any source."""
     password = secrets.token_hex(8)
     name = postgres_url.rpartition("/")[2]
-    url, told = {
+    url, message = {
         "password": (postgres.url(name, password), "refuses its user or password"),
         "name": (postgres.url("nowhere"), "does not exist; make it first: createdb NAME"),
         "port": (
@@ -141,14 +140,14 @@ def test_a_database_that_cannot_be_used_is_told(
     if fault == "read-only":
         apart(postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     outcome = home.run("serve", DATABASE_URL=url)
-    assert outcome.sentence == f"{THE_DATABASE} {told}"
+    assert outcome.sentence == f"{THE_DATABASE} {message}"
     secret = url.split(":")[2].partition("@")[0]
     for part in (secret, "127.0.0.1", name):
         assert part not in outcome.err
 
 
 def test_a_password_in_the_url_is_not_shown(empty_home: Home) -> None:
-    """By `config check`, wherever in the URL it is."""
+    """`config check` hides it in every part of the URL."""
     for url in (
         "postgresql://postcore:hunter2@db.internal/profiles?sslmode=verify-full",
         "postgres://127.0.0.1/profiles?user=postcore&password=hunter2",

@@ -1,4 +1,4 @@
-"""What each command prints, where, and what it ends with."""
+"""What each command prints, on which stream, and its exit code."""
 
 import re
 import sqlite3
@@ -28,7 +28,7 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
 
 @pytest.mark.process
 def test_values_are_alone_and_last_on_standard_output(empty_home: Home) -> None:
-    """From an empty folder to a key: each command prints its value and nothing but it there."""
+    """From an empty folder to an API key, each command prints only its value there."""
     home = empty_home
     made = home.run("keyring", "init")
     assert (made.code, made.out) == (0, "")
@@ -61,18 +61,19 @@ def test_values_are_alone_and_last_on_standard_output(empty_home: Home) -> None:
 @pytest.mark.parametrize("path", sorted(commands()), ids=" ".join)
 def test_help(path: tuple[str, ...]) -> None:
     """Every command has help with a first sentence, on standard output, with exit code 0."""
-    told = CliRunner().invoke(cli, [*path, "--help"], prog_name="postcore")
-    assert told.exit_code == 0
-    assert told.stderr == ""
-    usage, _, sentence, *_ = told.stdout.splitlines()
+    outcome = CliRunner().invoke(cli, [*path, "--help"], prog_name="postcore")
+    assert outcome.exit_code == 0
+    assert outcome.stderr == ""
+    usage, _, sentence, *_ = outcome.stdout.splitlines()
     assert usage.startswith(f"Usage: postcore {' '.join(path)} [OPTIONS]")
     assert sentence.strip()
 
 
 @pytest.mark.quick
 @pytest.mark.process
-def test_wrong_usage_is_told_with_exit_code_2(empty_home: Home) -> None:
-    """An unknown command, as a process: usage and fault on standard error, nothing elsewhere."""
+def test_wrong_usage_ends_with_exit_code_2(empty_home: Home) -> None:
+    """An unknown command prints usage and error on standard error, and nothing on standard
+    output."""
     outcome = empty_home.run("connect")
     assert (outcome.code, outcome.out) == (2, "")
     assert "No such command 'connect'" in outcome.err
@@ -93,10 +94,10 @@ def test_wrong_usage_is_told_with_exit_code_2(empty_home: Home) -> None:
     ],
 )
 def test_wrong_arguments_are_wrong_usage(arguments: list[str]) -> None:
-    """Missing ones, unknown scopes and options, and text that is not UTF-8: exit code 2."""
-    told = CliRunner().invoke(cli, arguments)
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert told.stderr.startswith("Usage: ")
+    """Missing arguments, unknown scopes and options, and text that is not UTF-8: exit code 2."""
+    outcome = CliRunner().invoke(cli, arguments)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert outcome.stderr.startswith("Usage: ")
 
 
 NEED_SETTINGS = [
@@ -119,11 +120,11 @@ NEED_SETTINGS = [
 def test_wrong_settings_stop_every_command(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each names the variable at fault, ends with 1 and has done nothing."""
+    """Each command names the variable at fault, exits with 1 and does nothing else."""
     monkeypatch.chdir(tmp_path)
-    told = CliRunner().invoke(cli, arguments, env={"POSTCORE_LOG_LEVEL": "loud"})
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr == (
+    outcome = CliRunner().invoke(cli, arguments, env={"POSTCORE_LOG_LEVEL": "loud"})
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr == (
         "Error: the settings are not right:\n"
         "  POSTCORE_LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'\n"
     )
@@ -131,8 +132,8 @@ def test_wrong_settings_stop_every_command(
 
 
 @pytest.mark.process
-def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(empty_home: Home) -> None:
-    """A file stands in the way of the database's folder, and of the keyring's."""
+def test_a_folder_that_cannot_be_made_is_reported_as_a_sentence(empty_home: Home) -> None:
+    """The folder of the database or of the keyring is a file."""
     (empty_home.folder / "file").touch()
     migrated = empty_home.run("migrate", DATABASE_URL="sqlite:///file/postcore.db")
     assert migrated.sentence == "cannot make the folder file: File exists"
@@ -141,8 +142,8 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(empty_home: Home) ->
 
 
 @pytest.mark.process
-def test_a_database_that_fails_is_told_in_a_sentence(home: Home) -> None:
-    """Not by an exception, when a statement cannot be run."""
+def test_a_database_failure_is_reported_as_a_sentence(home: Home) -> None:
+    """A failed statement is reported without an exception."""
     with closing(sqlite3.connect(home.database)) as database:
         database.execute("DROP TABLE tenants")
     outcome = home.run("tenants", "create", "Jane")

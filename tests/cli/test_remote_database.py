@@ -1,4 +1,4 @@
-"""A PostgreSQL on another machine: no password goes there before its certificate was checked."""
+"""PostgreSQL on another machine: the password is sent only after its certificate is verified."""
 
 import asyncio
 import ssl
@@ -61,8 +61,8 @@ def faults(url: str, environ: Mapping[str, str] = {}) -> list[str]:
         "postgresql://u:hunter2@db.internal/d?sslmode=",
     ],
 )
-def test_another_machine_without_verified_tls_is_refused(url: str) -> None:
-    """In a sentence that says what to set; who knows what they do may say so."""
+def test_another_machine_without_verified_tls_is_rejected(url: str) -> None:
+    """The sentence says what to set; a setting allows it explicitly."""
     assert faults(url) == [SENTENCE]
     assert faults(url, {"POSTCORE_ALLOW_UNVERIFIED_DATABASE": "true"}) == []
     assert faults(url, {"POSTCORE_ALLOW_UNVERIFIED_DATABASE": "false"}) == [SENTENCE]
@@ -84,13 +84,13 @@ def test_another_machine_without_verified_tls_is_refused(url: str) -> None:
         "postgresql://localhost/d?host=db.internal",
     ],
 )
-def test_this_machine_and_verified_tls_are_taken(url: str) -> None:
-    """Loopback, a socket, or a certificate that is checked with the server's name."""
+def test_this_machine_and_verified_tls_are_accepted(url: str) -> None:
+    """Loopback, a socket, and a certificate verified with the server's name are accepted."""
     assert faults(url) == []
 
 
-def test_what_the_driver_reads_from_the_environment_counts() -> None:
-    """Host and mode, where the URL has none."""
+def test_the_drivers_environment_counts() -> None:
+    """Host and mode come from the environment if the URL has none."""
     remote = "postgresql://db.internal/d"
     assert faults("postgresql:///d", {"PGHOST": "db.internal"}) == [SENTENCE]
     assert faults("postgresql:///d", {"PGHOST": "/tmp,db.internal"}) == [SENTENCE]
@@ -102,8 +102,8 @@ def test_what_the_driver_reads_from_the_environment_counts() -> None:
     assert faults(f"{remote}?service=s", {"PGSSLMODE": "verify-full"}) == [SENTENCE]
 
 
-def test_a_switch_at_fault_hides_the_refusal_that_it_would_lift() -> None:
-    """The sentence would mislead."""
+def test_an_invalid_switch_is_the_only_error() -> None:
+    """An invalid ALLOW_UNVERIFIED_DATABASE is the only error: the other sentence would mislead."""
     [fault] = faults(
         "postgresql://db.internal/d", {"POSTCORE_ALLOW_UNVERIFIED_DATABASE": "perhaps"}
     )
@@ -122,8 +122,8 @@ def test_a_switch_at_fault_hides_the_refusal_that_it_would_lift() -> None:
         ("healthcheck",),
     ],
 )
-def test_every_command_refuses(home: Home, command: tuple[str, ...]) -> None:
-    """Before it connects, and without a part of the URL."""
+def test_every_command_rejects_it(home: Home, command: tuple[str, ...]) -> None:
+    """Every command fails before it connects, and shows no part of the URL."""
     outcome = home.run(*command, DATABASE_URL="postgresql://u:hunter2@db.internal/d")
     assert outcome.code == 1
     assert outcome.err == f"Error: the settings are not right:\n  {SENTENCE}\n"
@@ -161,15 +161,15 @@ LOOPBACK = {"127.0.0.1", "localhost", "LOCALHOST", "::1"}
 @given(URLS, ENVIRONS, HOST_LISTS, MODES)
 @example("postgresql:///d?service=s", {}, "db.internal", "disable")
 @example("postgresql:///d?service=s&sslmode=verify-full", {}, "db.internal", "disable")
-def test_what_passes_is_safe_by_the_driver_s_own_reading(
+def test_the_driver_reads_accepted_settings_as_safe(
     tmp_path_factory: pytest.TempPathFactory,
     url: str,
     environ: dict[str, str],
     service_hosts: str,
     service_mode: str,
 ) -> None:
-    """Whatever URL, environment and service file there are: what settings let pass leads the
-    driver to this machine, or has it check the certificate and its name."""
+    """For all URLs, environments and service files that the settings accept, the driver connects to
+    this machine, or verifies certificate and name."""
     if faults(url, environ):
         return
     folder = tmp_path_factory.getbasetemp()
@@ -192,7 +192,7 @@ def test_what_passes_is_safe_by_the_driver_s_own_reading(
 
 
 def _parse(url: str) -> tuple[list[Any], Any, Any]:
-    """The driver's own reading of *url*."""
+    """Return how the driver reads *url*."""
     unset = "host port user password passfile database ssl service servicefile direct_tls"
     more = "server_settings target_session_attrs krbsrvname gsslib"
     found: tuple[list[Any], Any, Any] = _parse_connect_dsn_and_args(
@@ -204,7 +204,7 @@ def _parse(url: str) -> tuple[list[Any], Any, Any]:
 
 @pytest.fixture
 def over_tls(postgres_programs: Path, tmp_path: Path) -> Iterator[tuple[Cluster, Authority]]:
-    """A PostgreSQL that shows a certificate for `localhost`, and whose it is."""
+    """A PostgreSQL with a certificate for `localhost`, and the authority that signed it."""
     cluster = Cluster(postgres_programs)
     folder = cluster.new_folder()
     authority = Authority(tmp_path)
@@ -222,8 +222,8 @@ def over_tls(postgres_programs: Path, tmp_path: Path) -> Iterator[tuple[Cluster,
 
 
 def test_verified_tls_is_verified(over_tls: tuple[Cluster, Authority], tmp_path: Path) -> None:
-    """The server's own authority and name are taken; another authority, or another name, is
-    refused before the password goes out."""
+    """The right authority and name are accepted; another authority or name is rejected before the
+    password is sent."""
     cluster, authority = over_tls
     other = Authority(tmp_path, "other")
     by_name = cluster.url().replace("127.0.0.1", "localhost")

@@ -1,5 +1,5 @@
-"""Rotation of the keyring's file: each step when it is safe, whole or not at all, no key ever
-lost."""
+"""Rotation of the keyring's file: each change when it is safe, atomic, and without loss of a
+key."""
 
 import json
 import random
@@ -44,7 +44,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def used(home: Home) -> Home:
-    """A home whose database knows its keyring."""
+    """A home whose database was used with its keyring."""
     async with open_store(home.settings()) as store:
         await open_vault(store, Keyring(home.keyring))
     return home
@@ -55,14 +55,14 @@ def states(path: Path, purpose: KeyPurpose = KeyPurpose.SEAL) -> list[KeyState]:
 
 
 def seal_key(path: Path) -> str:
-    """The id of the active one."""
+    """Return the id of the active `seal` key."""
     return Keyring(path).active(KeyPurpose.SEAL).key_id
 
 
 @pytest.mark.parametrize("purpose", KeyPurpose)
 def test_a_key_goes_through_its_states(path: Path, purpose: KeyPurpose) -> None:
-    """Pending, active, previous, and then in a file of its own; the keyring is never open to
-    others, and no other file is left."""
+    """A key is pending, active, previous, then in a file of its own. Only the owner can read the
+    keyring in each state, and no other file is left."""
     former = Keyring(path).active(purpose)
     added = Rotation(path, NOW).add(purpose)
     assert states(path, purpose) == [KeyState.ACTIVE, KeyState.PENDING]
@@ -82,7 +82,7 @@ def test_a_key_goes_through_its_states(path: Path, purpose: KeyPurpose) -> None:
 
 
 def test_a_key_is_activated_when_it_is_loaded_everywhere(path: Path) -> None:
-    """Not before, unless it is asked for in so many words; one that was active is loaded."""
+    """Earlier activation fails unless it is forced; a key that was active before needs no wait."""
     former = seal_key(path)
     added = Rotation(path, NOW).add(KeyPurpose.SEAL)
     for age in (0.0, PROPAGATION_SECONDS - 1):
@@ -98,7 +98,8 @@ def test_a_key_is_activated_when_it_is_loaded_everywhere(path: Path) -> None:
 
 
 def test_a_key_is_retired_when_nothing_needs_it(path: Path) -> None:
-    """Not while it is active, a row names it, or calls are under way that were begun with it."""
+    """Retiring fails while the key is active, a row names it, or calls that began with it may be
+    under way."""
     former = seal_key(path)
     added = Rotation(path, NOW).add(KeyPurpose.SEAL)
     with pytest.raises(KeyringError, match="is active; activate another"):
@@ -116,9 +117,9 @@ def test_a_key_is_retired_when_nothing_needs_it(path: Path) -> None:
     Rotation(path, LATER).retire(unused.key_id, 0)
 
 
-def test_a_keyring_of_an_older_program_stays_one_that_it_reads(tmp_path: Path) -> None:
-    """Until a `seal` key is made: that key is derived, and the file has a version that an older
-    program refuses. Retired and put back, the key is what it was."""
+def test_an_older_program_can_still_read_its_keyring(tmp_path: Path) -> None:
+    """This holds until a `seal` key is added: that is derived, and the file gets a version that an
+    older program rejects. A key retired and put back is unchanged."""
     path = tmp_path / "old.json"
     create_keyring(path, old_keys(NOW.isoformat()))
 
@@ -144,10 +145,10 @@ def test_a_keyring_of_an_older_program_stays_one_that_it_reads(tmp_path: Path) -
     ("wrap", "days", "warned"),
     [(Wrap.DIRECT, 91, True), (Wrap.DIRECT, 89, False), (Wrap.DERIVED, 1000, False)],
 )
-def test_an_old_key_with_a_bound_is_warned_of(
+def test_an_old_direct_key_logs_a_warning(
     tmp_path: Path, wrap: Wrap, days: int, warned: bool
 ) -> None:
-    """At a start, with the page that says how to rotate it."""
+    """A start logs a warning with the page that describes the rotation."""
     path = tmp_path / "old.json"
     create_keyring(path, [replace(key, wrap=wrap) for key in new_keys(NOW.isoformat())])
     keyring = Keyring(path)
@@ -157,9 +158,8 @@ def test_an_old_key_with_a_bound_is_warned_of(
     assert all(Path(line["rotate_it"]).exists() for line in lines)
 
 
-def test_a_retirement_that_was_cut_short_can_be_repeated(path: Path) -> None:
-    """The file is written before the key leaves the keyring; a file of another key is left
-    alone."""
+def test_an_interrupted_retire_can_be_repeated(path: Path) -> None:
+    """The file is written before the key leaves the keyring; no other key's file is overwritten."""
     former = seal_key(path)
     added = Rotation(path, NOW).add(KeyPurpose.SEAL)
     Rotation(path, LATER).activate(added.key_id)
@@ -181,7 +181,7 @@ def test_a_retirement_that_was_cut_short_can_be_repeated(path: Path) -> None:
 
 
 def test_a_retired_key_can_be_put_back(path: Path) -> None:
-    """For a backup that names it: it opens what it sealed, and is not used anew."""
+    """A backup may need it: it opens what it sealed, and seals nothing."""
     former = Keyring(path).active(KeyPurpose.SEAL)
     added = Rotation(path, NOW).add(KeyPurpose.SEAL)
     Rotation(path, LATER).activate(added.key_id)
@@ -196,8 +196,8 @@ def test_a_retired_key_can_be_put_back(path: Path) -> None:
         Rotation(path, LATER).put_back(path)
 
 
-def test_a_keyring_behind_a_link_is_replaced_where_it_is(path: Path, tmp_path: Path) -> None:
-    """The link stays one, and so does what it leads to."""
+def test_a_keyring_behind_a_link_is_replaced_at_its_target(path: Path, tmp_path: Path) -> None:
+    """The link and its target both stay."""
     link = tmp_path / "link.json"
     link.symlink_to(path)
     with Rotation.held(link, NOW) as rotation:
@@ -207,8 +207,8 @@ def test_a_keyring_behind_a_link_is_replaced_where_it_is(path: Path, tmp_path: P
 
 
 def test_one_change_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes second waits, and gives up with a sentence; where there is no keyring, nothing is
-    left behind."""
+    """A second command waits, then fails with a sentence. Without a keyring, it leaves no lock
+    file."""
     monkeypatch.setattr(rotation_module, "LOCK_TIMEOUT_SECONDS", 0.1)
     with (
         Rotation.held(path, NOW),
@@ -225,7 +225,7 @@ def test_one_change_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.process
-def test_of_many_at_once_none_is_lost(home: Home) -> None:
+def test_concurrent_adds_lose_no_key(home: Home) -> None:
     """Commands that start together all add their key."""
     with ExitStack() as stack:
         all_of_them = [stack.enter_context(home.started("keyring", "add")) for _ in range(4)]
@@ -236,8 +236,8 @@ def test_of_many_at_once_none_is_lost(home: Home) -> None:
 
 
 @pytest.mark.process
-def test_a_command_that_is_killed_loses_no_key(home: Home) -> None:
-    """Whenever that is: the keyring is what it was, or what it was to be, and can be changed
+def test_a_killed_command_loses_no_key(home: Home) -> None:
+    """Killed at any moment, it leaves the keyring unchanged or changed, and it can be changed
     again."""
     before = {key.key_id: key.secret for key in read_keys(home.keyring)}
     for _ in range(8):
@@ -252,10 +252,8 @@ def test_a_command_that_is_killed_loses_no_key(home: Home) -> None:
 
 
 @pytest.mark.parametrize("call", ["write_draft", "sync_folder"])
-def test_a_disk_that_is_full_loses_no_key(
-    path: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """It is told in a sentence; the keyring is whole."""
+def test_a_full_disk_loses_no_key(path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """The error is one sentence, and the keyring is whole."""
     before = read_keys(path)
 
     def full(*_: object) -> None:
@@ -267,10 +265,10 @@ def test_a_disk_that_is_full_loses_no_key(
     assert read_keys(path)[: len(before)] == before
 
 
-def test_a_key_that_left_the_keyring_opens_a_while_longer(
+def test_a_removed_key_still_opens_for_a_minute(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For what a call has read before; after that it is unknown, and never active."""
+    """Calls under way may need it; later it is unknown, and it is never active."""
     former = seal_key(path)
     added = Rotation(path, NOW).add(KeyPurpose.SEAL)
     Rotation(path, LATER).activate(added.key_id)
@@ -284,11 +282,11 @@ def test_a_key_that_left_the_keyring_opens_a_while_longer(
         running.key(KeyPurpose.SEAL, former)
 
 
-def test_the_commands_take_a_key_all_the_way(
+def test_the_commands_rotate_a_key(
     used: Home, run_here: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the guide says: add, activate, rewrap, retire, each with what it prints; the canary is
-    rewrapped too, and status tells how many rows name each key."""
+    """The commands of the guide (add, activate, rewrap, retire) print what it says; the canary is
+    rewrapped too, and status counts the rows of each key."""
     former = seal_key(used.keyring)
     added = run_here("keyring", "add").out.strip()
     assert run_here("keyring", "activate", added).code == 1
@@ -306,15 +304,15 @@ def test_the_commands_take_a_key_all_the_way(
 
 
 def rows(run_here: Callable[..., Outcome]) -> dict[str, str]:
-    """What `status` says of the seal keys."""
+    """Return the rows of each `seal` key by `keyring status`."""
     lines = [line.split("\t") for line in run_here("keyring", "status").out.splitlines()]
     return {line[0]: line[4] for line in lines if line[1] == "seal"}
 
 
-def test_a_key_is_retired_beside_its_own_database_only(
+def test_a_key_is_retired_only_beside_its_own_database(
     home: Home, run_here: Callable[..., Outcome]
 ) -> None:
-    """One that no keyring was ever used with has no rows to tell by."""
+    """A database that was never used with a keyring cannot show which rows name the key."""
     added = run_here("keyring", "add").out.strip()
     refused = run_here("keyring", "retire", added)
     assert "this database was never used with a keyring" in refused.err

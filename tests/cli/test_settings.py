@@ -1,4 +1,4 @@
-"""Settings: every fault at once, by the variable's name, and no secret shown."""
+"""Settings: all errors at once, each with the variable's name and without its value."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ def faults(**settings: str) -> list[str]:
 
 
 @pytest.mark.process
-def test_every_fault_is_told_at_once(empty_home: Home) -> None:
-    """By `config check`, each on a line with its variable; no value of any is shown."""
+def test_all_errors_are_reported_at_once(empty_home: Home) -> None:
+    """`config check` prints a line for each variable at fault, and no value."""
     wrong = {
         "DATABASE_URL": "postgresql://postcore:hunter/2@db.internal/profiles",
         "GRPC_ADDRESS": "vhunter1",
@@ -52,7 +52,7 @@ def test_every_fault_is_told_at_once(empty_home: Home) -> None:
 @pytest.mark.quick
 @pytest.mark.process
 def test_the_settings_in_force_are_shown(empty_home: Home) -> None:
-    """By `config check`, on standard error; a URL that may hold a password is not."""
+    """`config check` prints them on standard error, except a URL that may hold a password."""
     shown = empty_home.run(
         "config",
         "check",
@@ -70,8 +70,9 @@ def test_the_settings_in_force_are_shown(empty_home: Home) -> None:
     assert "hunter2" not in shown.err
 
 
-def test_unknown_variables_of_our_prefix_are_named() -> None:
-    """In order, beside the other faults; the caller's own POSTCORE_API_KEY is none of them."""
+def test_unknown_variables_with_the_prefix_are_reported() -> None:
+    """They are reported in order, with the other errors; the caller's POSTCORE_API_KEY is
+    ignored."""
     assert faults(B="x", A="x", API_KEY="x", LOG_LEVEL="x") == [
         "POSTCORE_A: no such setting",
         "POSTCORE_B: no such setting",
@@ -81,19 +82,19 @@ def test_unknown_variables_of_our_prefix_are_named() -> None:
     assert Settings.read({"PATH": "/bin", "postcore_a": "x", "MY_POSTCORE_A": "x"}) == read()
 
 
-def test_a_fault_hides_no_disagreement() -> None:
-    """What is right by itself, and not beside the others, is told with the rest; but not where what
-    would settle it is itself at fault."""
+def test_an_error_does_not_hide_errors_in_combinations() -> None:
+    """Errors in combinations of settings are reported too, unless a setting that could resolve one
+    is itself invalid."""
     plain = "POSTCORE_GRPC_ADDRESS: other machines can reach it"
     level, address = faults(LOG_LEVEL="x", GRPC_ADDRESS="0.0.0.0:1")
     assert level.startswith("POSTCORE_LOG_LEVEL: ")
     assert address.startswith(plain)
-    [told] = faults(ALLOW_PLAINTEXT="x", GRPC_ADDRESS="0.0.0.0:1")
-    assert told.startswith("POSTCORE_ALLOW_PLAINTEXT: ")
+    [message] = faults(ALLOW_PLAINTEXT="x", GRPC_ADDRESS="0.0.0.0:1")
+    assert message.startswith("POSTCORE_ALLOW_PLAINTEXT: ")
 
 
 def test_variables_are_in_capitals() -> None:
-    """One in small letters is none: it would hide the other, or be hidden by it."""
+    """A name in small letters is unknown: otherwise one of two spellings would hide the other."""
     given = {"POSTCORE_LOG_LEVEL": "info", "POSTCORE_log_level": "x", "POSTCORE_Log_Level": "x"}
     with pytest.raises(ConfigError) as caught:
         Settings.read(given)
@@ -104,13 +105,13 @@ def test_variables_are_in_capitals() -> None:
 
 
 def test_empty_values_count_as_unset() -> None:
-    """Of every setting, and of variables that are none."""
+    """This holds for every setting and for unknown variables."""
     empty = {name.upper(): "" for name in Settings.model_fields}
     assert read(**empty, DATABASE_URL_FILE="", NO_SUCH_THING="") == read()
 
 
 def test_a_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
-    """White space around it is taken off."""
+    """White space around it is removed."""
     file = tmp_path / "url"
     file.write_text("\n sqlite:////srv/postcore.db\n")
     settings = read(DATABASE_URL_FILE=str(file))
@@ -119,8 +120,8 @@ def test_a_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"\xff", b"", b"postgres://u:hunter2@h"])
-def test_what_is_wrong_with_a_secret_from_a_file(tmp_path: Path, content: bytes | None) -> None:
-    """A file that is missing, not text, empty or wrong in itself is told without its content."""
+def test_errors_in_a_file_with_a_secret_are_reported(tmp_path: Path, content: bytes | None) -> None:
+    """A file that is missing, not text, empty or invalid is reported without its content."""
     file = tmp_path / "url"
     if content is not None:
         file.write_bytes(content)
@@ -129,8 +130,8 @@ def test_what_is_wrong_with_a_secret_from_a_file(tmp_path: Path, content: bytes 
     assert "hunter2" not in fault
 
 
-def test_a_secret_given_twice_is_a_fault(tmp_path: Path) -> None:
-    """As value and as file: nobody can tell which is meant."""
+def test_a_secret_given_twice_is_an_error(tmp_path: Path) -> None:
+    """With both a value and a file, it is unclear which is meant."""
     (tmp_path / "url").write_text("sqlite:///a.db")
     assert faults(DATABASE_URL_FILE=str(tmp_path / "url"), DATABASE_URL="sqlite:///a.db") == [
         "POSTCORE_DATABASE_URL and POSTCORE_DATABASE_URL_FILE are both set"
@@ -138,7 +139,7 @@ def test_a_secret_given_twice_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_only_secrets_can_be_read_from_files() -> None:
-    """A _FILE beside another setting is no setting."""
+    """A _FILE beside another setting is unknown."""
     assert faults(PLC_URL_FILE="x") == ["POSTCORE_PLC_URL_FILE: no such setting"]
 
 
@@ -158,7 +159,7 @@ def test_only_secrets_can_be_read_from_files() -> None:
     ],
 )
 def test_a_database_is_a_plain_path(url: str) -> None:
-    """Three slashes and a path, of characters that stand for themselves."""
+    """The URL has three slashes and a path without special characters."""
     [fault] = faults(DATABASE_URL=url)
     assert fault.startswith("POSTCORE_DATABASE_URL: must be sqlite:///PATH")
 
@@ -180,7 +181,7 @@ def test_a_database_is_a_plain_path(url: str) -> None:
     ],
 )
 def test_a_database_on_a_server_has_host_and_name(url: str) -> None:
-    """What is written wrong may have its password anywhere, and so nothing of it is told."""
+    """An invalid URL may have its password anywhere, so no part of it is shown."""
     [fault] = faults(DATABASE_URL=url)
     assert fault.startswith("POSTCORE_DATABASE_URL: must be ")
     assert "hun" not in fault
@@ -196,7 +197,7 @@ def test_a_database_on_a_server_has_host_and_name(url: str) -> None:
     ],
 )
 def test_a_database_may_be_on_a_server(url: str) -> None:
-    """Of one host or several, or behind a socket of this machine."""
+    """It may have one host or several, or a socket of this machine."""
     settings = read(DATABASE_URL=url)
     assert settings.is_postgres
     assert settings.database_url == url
@@ -204,7 +205,7 @@ def test_a_database_may_be_on_a_server(url: str) -> None:
 
 
 def test_paths_are_relative_or_absolute() -> None:
-    """Three slashes: from the folder of the process; four: from the root."""
+    """Three slashes start in the current folder, four in the root."""
     assert read(DATABASE_URL="sqlite:///data/ä b.db").database_file == Path("data/ä b.db")
     assert read(DATABASE_URL="sqlite:////srv/a.db").database_file == Path("/srv/a.db")
 
@@ -218,7 +219,8 @@ def test_paths_are_relative_or_absolute() -> None:
     ],
 )
 def test_an_address_is_host_and_port(address: str) -> None:
-    """Neither alone, no port that there is not, and nothing that grpc would take for another."""
+    """Either one alone is rejected, as are invalid ports, and addresses that gRPC reads in another
+    way."""
     for name in ("GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS", "SANDBOX_CONTROL_ADDRESS"):
         fault = "must be HOST:PORT, with an IPv6 address in brackets: [::1]:50051"
         assert faults(**{name: address}) == [f"POSTCORE_{name}: {fault}"]
@@ -226,14 +228,14 @@ def test_an_address_is_host_and_port(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["[::1]:0", "127.0.0.1:65535", "localhost:1", "LocalHost:1"])
 def test_an_address_may_be_of_either_family_or_a_name(address: str) -> None:
-    """As it was given."""
+    """Its text is kept unchanged."""
     assert read(GRPC_ADDRESS=address).grpc_address == address
 
 
 @pytest.mark.parametrize("name", ["DRAIN_SECONDS", "DRAIN_PAUSE_SECONDS"])
 @pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "1e9", "soon"])
 def test_a_drain_ends(name: str, seconds: str) -> None:
-    """Its times are numbers of seconds, and an hour at most."""
+    """Its times are numbers of seconds, up to an hour."""
     [fault] = faults(**{name: seconds})
     assert fault.startswith(f"POSTCORE_{name}: ")
 
@@ -259,16 +261,17 @@ def test_a_drain_ends(name: str, seconds: str) -> None:
     ],
 )
 def test_an_origin_is_scheme_host_and_port(origin: str) -> None:
-    """And no more, nor less; the same goes for each of a list."""
-    told = "must be http(s)://HOST[:PORT] and no more"
+    """It has nothing else; the same holds for each origin of a list."""
+    message = "must be http(s)://HOST[:PORT] and no more"
     assert faults(PLC_URL=origin, HANDLE_RESOLVER_URL=origin, TRUSTED_ORIGINS=f"{origin},") == [
-        f"POSTCORE_{name}: {told}" for name in ("PLC_URL", "HANDLE_RESOLVER_URL", "TRUSTED_ORIGINS")
+        f"POSTCORE_{name}: {message}"
+        for name in ("PLC_URL", "HANDLE_RESOLVER_URL", "TRUSTED_ORIGINS")
     ]
 
 
 @given(st.text(st.sampled_from("htps:/[]0159af.-_@?#%\\ ,\u212a"), max_size=12))
-def test_the_service_starts_with_every_origin_that_is_let_pass(rest: str) -> None:
-    """What passes for an origin here is one to the way out."""
+def test_egress_accepts_every_valid_origin(rest: str) -> None:
+    """Egress accepts every origin that the settings accept."""
     try:
         settings = read(PLC_URL=f"https://{rest}")
     except ConfigError:

@@ -1,4 +1,4 @@
-"""Starting: what `serve` does before it takes calls, and what keeps it from that."""
+"""Starting: what `serve` does before it takes calls, and the errors that stop it."""
 
 import json
 import re
@@ -24,16 +24,16 @@ from tests.cli.home import DEADLINE, Home
 
 # what takes long to load, and is not needed to take calls
 HEAVY = ("atproto_client", "asyncpg", "sqlalchemy", "alembic", "service.sandbox")
-TELL_HEAVY = f"""
+LIST_HEAVY = f"""
 import json, sys
 import click
 
 def echo(line):
-    told.append([name for name in {HEAVY!r} if name in sys.modules])
-    sys.stdout.write(json.dumps(told) + "\\n")
+    loaded.append([name for name in {HEAVY!r} if name in sys.modules])
+    sys.stdout.write(json.dumps(loaded) + "\\n")
     raise SystemExit(0)
 
-told = []
+loaded = []
 click.echo = echo
 from service.cli.main import main
 sys.argv = ["postcore", "serve"]
@@ -43,7 +43,7 @@ main()
 
 @contextmanager
 def taken_port() -> Iterator[str]:
-    """An address that somebody listens on, in the way that lets the most others in."""
+    """An address with a listener that shares its port as far as the system allows."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -66,9 +66,9 @@ IPV6 = ipv6()
 
 @pytest.mark.quick
 @pytest.mark.process
-def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
-    """On standard output, with the port that was picked, and by then the schema is there, in
-    files for their owner alone; after that line nothing more is printed there."""
+def test_one_line_says_that_calls_are_taken(empty_home: Home) -> None:
+    """It names the chosen port, on standard output. By then the schema is there, in files that only
+    the owner may read; nothing is printed after it."""
     create_keyring(empty_home.keyring, new_keys("test"))
     assert not empty_home.database.exists()
     with empty_home.serve() as server:
@@ -83,9 +83,10 @@ def test_one_line_tells_that_calls_are_taken(empty_home: Home) -> None:
 
 @pytest.mark.process
 def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
-    """The SDK comes after the ready line, the sandbox and migrations not at all."""
+    """The SDK is loaded after the ready line; the sandbox and the migrations are not loaded at
+    all."""
     done = subprocess.run(
-        [sys.executable, "-c", TELL_HEAVY],
+        [sys.executable, "-c", LIST_HEAVY],
         cwd=home.folder,
         env=home.environ(),
         capture_output=True,
@@ -97,9 +98,8 @@ def test_nothing_heavy_is_loaded_before_calls_are_taken(home: Home) -> None:
 
 
 @pytest.mark.process
-def test_a_missing_keyring_is_told_before_anything_is_made(empty_home: Home) -> None:
-    """A start that is refused for it leaves nothing behind, least of all a database that is
-    marked live."""
+def test_a_missing_keyring_is_reported_before_anything_is_made(empty_home: Home) -> None:
+    """The failed start leaves nothing, above all no database marked live."""
     assert empty_home.run("serve").sentence == (
         "there is no keyring at data/keyring.json; make one: postcore keyring init"
     )
@@ -107,9 +107,9 @@ def test_a_missing_keyring_is_told_before_anything_is_made(empty_home: Home) -> 
 
 
 @pytest.mark.process
-async def test_another_keyring_is_refused(home: Home) -> None:
-    """A database is served, and keys are made, with the keyring that it was first used with; the
-    canary tells, though nothing else is sealed yet."""
+async def test_another_keyring_is_rejected(home: Home) -> None:
+    """The canary shows that the database was used with another keyring, even if nothing else is
+    sealed; serving and creating API keys fail."""
     settings = home.settings()
     async with open_store(settings) as store:
         await open_vault(store, Keyring(home.keyring))
@@ -121,8 +121,8 @@ async def test_another_keyring_is_refused(home: Home) -> None:
 
 
 @pytest.mark.parametrize("purpose", KeyPurpose)
-async def test_a_keyring_whose_key_was_altered_is_refused(home: Home, purpose: KeyPurpose) -> None:
-    """The id alone does not do; nor that the other keys are right."""
+async def test_a_keyring_with_an_altered_key_is_rejected(home: Home, purpose: KeyPurpose) -> None:
+    """A key with the right id and another secret is detected, for each purpose."""
     settings = home.settings()
     async with open_store(settings) as store:
         await open_vault(store, Keyring(home.keyring))
@@ -136,8 +136,8 @@ async def test_a_keyring_whose_key_was_altered_is_refused(home: Home, purpose: K
 
 
 @pytest.mark.parametrize("canary", ["", "x", "seal-1 zz", "seal-1 00"])
-async def test_a_canary_that_was_altered_is_refused(home: Home, canary: str) -> None:
-    """Whatever stands in its place, it is no keyring's proof."""
+async def test_an_altered_canary_is_rejected(home: Home, canary: str) -> None:
+    """A damaged canary proves no keyring."""
     with closing(sqlite3.connect(home.database)) as database, database:
         database.execute("INSERT INTO facts VALUES ('canary', ?)", [canary])
     with pytest.raises(StartError, match="not the one that this database was sealed with"):
@@ -148,7 +148,7 @@ async def test_a_canary_that_was_altered_is_refused(home: Home, canary: str) -> 
 @pytest.mark.process
 @pytest.mark.parametrize(("mode", "other"), [("live", "sandbox"), ("sandbox", "live")])
 async def test_a_database_is_live_or_a_sandbox_for_good(home: Home, mode: str, other: str) -> None:
-    """The other mode refuses to start on it."""
+    """The other mode fails to start on it."""
     settings = home.settings()
     async with open_store(settings) as store:
         await claim_mode(store, mode)
@@ -164,7 +164,7 @@ async def test_a_database_is_live_or_a_sandbox_for_good(home: Home, mode: str, o
     "address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.com:0", "127.0.0.1.example.com:0"]
 )
 async def test_the_sandbox_is_for_this_machine_alone(home: Home, name: str, address: str) -> None:
-    """It refuses every address that is not loopback, of its own and of the service's."""
+    """It rejects every address outside loopback, of the sandbox and of the service."""
     settings = home.settings(**{name: address}, ALLOW_PLAINTEXT="true")
     with pytest.raises(StartError, match=r"the sandbox is for this machine alone; .* loopback"):
         async with serving(settings, sandbox=True):
@@ -173,7 +173,7 @@ async def test_the_sandbox_is_for_this_machine_alone(home: Home, name: str, addr
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", *IPV6])
 async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: str) -> None:
-    """An address, IPv6's, and localhost."""
+    """It accepts IPv4, IPv6 and localhost."""
     names = ("GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS")
     settings = home.settings(**dict.fromkeys(names, f"{host}:0"))
     async with serving(settings, sandbox=True) as started:
@@ -182,9 +182,9 @@ async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: s
 
 
 @pytest.mark.process
-async def test_a_port_that_is_taken_is_told(home: Home) -> None:
-    """In a sentence that says how to choose another, with exit code 1, though the other would
-    share it; so for the sandbox's."""
+async def test_a_taken_port_is_reported(home: Home) -> None:
+    """The sentence says how to choose another, with exit code 1, even if the other listener would
+    share the port; likewise for the sandbox."""
     with taken_port() as address:
         taken = f"cannot listen on {address}; is the port taken?"
         sentence = f"{taken} POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
@@ -198,8 +198,8 @@ async def test_a_port_that_is_taken_is_told(home: Home) -> None:
 
 
 @pytest.mark.parametrize("address", ["nowhere.invalid:1", "192.0.2.1:1"])
-async def test_an_address_that_is_not_ours_is_told(home: Home, address: str) -> None:
-    """A name that leads nowhere, and the address of another machine."""
+async def test_an_address_of_another_machine_is_reported(home: Home, address: str) -> None:
+    """Examples: a name without an address, and the address of another machine."""
     for name in ("GRPC_ADDRESS", "HTTP_ADDRESS"):
         with pytest.raises(PortTaken, match="cannot listen on"):
             async with serving(home.settings(**{name: address, "ALLOW_PLAINTEXT": "true"})):
@@ -208,10 +208,10 @@ async def test_an_address_that_is_not_ours_is_told(home: Home, address: str) -> 
 
 @pytest.mark.parametrize("name", ["EGRESS_CA_FILE", "EGRESS_PROXY_CA_FILE"])
 @pytest.mark.parametrize("content", [None, "no certificate"])
-async def test_further_roots_that_cannot_be_loaded_are_told(
+async def test_roots_that_cannot_be_loaded_are_reported(
     home: Home, name: str, content: str | None
 ) -> None:
-    """By the variable's name, be the file missing or something else."""
+    """The sentence has the variable's name, if the file is missing or has no certificates."""
     file = home.folder / "roots.pem"
     if content:
         file.write_text(content)
@@ -221,7 +221,8 @@ async def test_further_roots_that_cannot_be_loaded_are_told(
 
 
 async def test_a_start_that_fails_frees_what_it_took(home: Home) -> None:
-    """However far it came: the same process can start the service on the same file after it."""
+    """After a start that failed at any step, the same process can start the service on the same
+    file."""
     with taken_port() as address:
         for settings, error in (
             (home.settings(GRPC_ADDRESS=address), PortTaken),

@@ -28,8 +28,8 @@ def by_name(number: signal.Signals) -> str:
 
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["plain", "blocked"])
-def test_pid_1_ends_whenever_the_signal_comes(home: Home, blocked: bool) -> None:
-    """At moments spread over its start; from 0 s on, where its parent blocks the signal."""
+def test_pid_1_ends_at_any_moment_of_its_start(home: Home, blocked: bool) -> None:
+    """The signal comes at random moments of the start: from 0 s on if the parent blocks it."""
     needs_namespaces()
     chance = Random(blocked)
     for _ in range(TRIES):
@@ -40,7 +40,7 @@ def test_pid_1_ends_whenever_the_signal_comes(home: Home, blocked: bool) -> None
 
 @pytest.mark.parametrize("number", STOPS, ids=by_name)
 def test_pid_1_drains_on_each_signal(home: Home, number: signal.Signals) -> None:
-    """SIGHUP and SIGINT as SIGTERM."""
+    """SIGHUP and SIGINT act as SIGTERM does."""
     needs_namespaces()
     end = end_as_pid_1(home, 0, number=number, is_ready=True)
     assert end.is_clean, end
@@ -54,7 +54,7 @@ def test_pid_1_drains_on_each_signal(home: Home, number: signal.Signals) -> None
 def test_a_signal_before_anything_is_open(
     home: Home, number: signal.Signals, arguments: tuple[str, ...], code: int | None
 ) -> None:
-    """One that the parent process has blocked is there when the program begins: it ends before it
+    """A signal that the parent has blocked is pending at the start; the program ends before it
     prints anything."""
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, str(int(number)), str(SCRIPT), *arguments],
@@ -79,8 +79,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def test_a_start_that_is_stopped_leaves_no_half_state(empty_home: Home) -> None:
-    """Stopped during the migration, which is a process of its own, it ends that too; the next start
-    works."""
+    """A signal during the migration also ends its process; the next start succeeds."""
     create_keyring(empty_home.keyring, new_keys("test"))
     with empty_home.started("serve") as server:
         threads = Path(f"/proc/{server.process.pid}/task")
@@ -101,8 +100,8 @@ def test_a_start_that_is_stopped_leaves_no_half_state(empty_home: Home) -> None:
         assert server.end(signal.SIGTERM) == 0
 
 
-def test_a_command_that_is_stopped_says_so(empty_home: Home) -> None:
-    """With exit code 128 and the signal's number, as a shell does: here within a migration."""
+def test_a_stopped_command_exits_with_the_signals_code(empty_home: Home) -> None:
+    """Its exit code is 128 plus the signal's number, as in a shell: here during a migration."""
     with empty_home.started("migrate") as command:
         while not empty_home.database.exists():
             time.sleep(0.001)
@@ -112,8 +111,8 @@ def test_a_command_that_is_stopped_says_so(empty_home: Home) -> None:
 
 @pytest.mark.parametrize("number", STOPS, ids=by_name)
 def test_a_second_signal_has_no_effect_on_the_drain(home: Home, number: signal.Signals) -> None:
-    """systemd sends SIGHUP right after SIGTERM where it is told to, and a terminal's Ctrl+C reaches
-    a server twice through `make run`."""
+    """systemd can be configured to send SIGHUP right after SIGTERM, and `make run` passes Ctrl+C to
+    a server twice."""
     with home.serve(DRAIN_PAUSE_SECONDS="0.5") as server:
         server.process.terminate()
         while health(server.address) == "SERVING":
@@ -125,7 +124,7 @@ def test_a_second_signal_has_no_effect_on_the_drain(home: Home, number: signal.S
 
 
 def test_nohup_is_honoured(home: Home) -> None:
-    """A SIGHUP that is ignored at the start stays ignored; SIGTERM drains."""
+    """A SIGHUP ignored at the start stays ignored; SIGTERM drains."""
     with home.serve(by=["nohup"]) as server:
         server.process.send_signal(signal.SIGHUP)
         for _ in range(3):
@@ -135,7 +134,7 @@ def test_nohup_is_honoured(home: Home) -> None:
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=str)
 def test_standard_streams_may_be_closed(home: Home, closed: tuple[int, ...]) -> None:
-    """Nothing else takes their numbers, and the server starts, serves and ends well."""
+    """No other file gets their numbers, and the server starts, serves and ends as usual."""
     redirections = " ".join(f"{number}>&-" for number in closed)
     process = subprocess.Popen(
         ["sh", "-c", f'exec "$@" {redirections}', "sh", *COMMAND, "serve"],
@@ -169,7 +168,7 @@ def open_files(pid: int) -> list[str]:
 
 
 def test_a_reader_of_standard_output_may_be_gone(home: Home) -> None:
-    """The server logs that, and serves on."""
+    """The server logs a warning, and continues to serve."""
     reader, writer = os.pipe()
     os.close(reader)
     errors = home.folder / "errors"

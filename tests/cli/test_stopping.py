@@ -1,4 +1,4 @@
-"""Stopping: on a signal what is under way ends well, and a crash is got over."""
+"""Stopping: a drain completes calls under way, and a killed server can start again."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ def connect(
 
 
 def connected(home: Home) -> list[str]:
-    """The accounts that are saved as connected, with their secrets."""
+    """Return the accounts stored as connected, with their secrets."""
     with closing(sqlite3.connect(home.database)) as database:
         return [
             account
@@ -57,8 +57,8 @@ def connected(home: Home) -> list[str]:
 async def test_a_signal_drains(
     home: Home, api_key: str, sandbox: SandboxBluesky, number: signal.Signals
 ) -> None:
-    """A connect under way gets its reply and is saved; health checks are told to go elsewhere
-    while calls are still taken; then no more are, and the exit code is 0."""
+    """A connect under way gets its reply and is stored. Health checks fail while calls are still
+    taken; then calls are rejected, and the exit code is 0."""
     person = await sandbox.person()
     sandbox.world.login_wait = SLOW_LOGIN
     with home.serve(**sandbox.settings(), DRAIN_PAUSE_SECONDS=str(PAUSE)) as server:
@@ -82,8 +82,8 @@ async def test_a_signal_drains(
 
 @pytest.mark.process
 async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) -> None:
-    """With UNAVAILABLE, long before POSTCORE_DRAIN_SECONDS; on the server that comes next, the
-    cursor is good."""
+    """Streams end with UNAVAILABLE long before POSTCORE_DRAIN_SECONDS; the cursor is valid at the
+    next server."""
     metadata = (("x-api-key", api_key),)
     cursor = ""
     for _ in range(2):
@@ -103,8 +103,8 @@ async def test_a_signal_ends_streams_without_a_wait(home: Home, api_key: str) ->
 
 @pytest.mark.process
 async def test_a_signal_drains_http_too(home: Home, api_key: str, sandbox: SandboxBluesky) -> None:
-    """A connect under way gets its reply and is saved; /health says 503 while calls are still
-    taken, and connections that are idle are closed."""
+    """A connect under way gets its reply and is stored. /health answers 503 while calls are still
+    taken; idle connections are closed."""
     person = await sandbox.person()
     sandbox.world.login_wait = SLOW_LOGIN
     credentials = {"handle": person.handle, "appPassword": person.app_password}
@@ -142,10 +142,10 @@ async def test_a_signal_drains_http_too(home: Home, api_key: str, sandbox: Sandb
 
 
 @pytest.mark.process
-async def test_work_that_its_caller_left_is_drained(
+async def test_work_of_cancelled_calls_is_drained(
     home: Home, api_key: str, sandbox: SandboxBluesky
 ) -> None:
-    """A login whose caller is gone when the server stops is saved all the same."""
+    """A login whose caller has gone before the stop is still stored."""
     person = await sandbox.person()
     sandbox.world.login_wait = SLOW_LOGIN
     with home.serve(**sandbox.settings()) as server:
@@ -161,10 +161,8 @@ async def test_work_that_its_caller_left_is_drained(
 
 
 @pytest.mark.process
-async def test_what_does_not_end_in_time_is_cut_off(
-    home: Home, api_key: str, sandbox: SandboxBluesky
-) -> None:
-    """After POSTCORE_DRAIN_SECONDS the server goes, tells so, and its exit code is still 0."""
+async def test_a_drain_ends_in_time(home: Home, api_key: str, sandbox: SandboxBluesky) -> None:
+    """After POSTCORE_DRAIN_SECONDS the server logs an error and ends with exit code 0."""
     person = await sandbox.person()
     sandbox.world.login_wait = DEADLINE
     with home.serve(**sandbox.settings(), DRAIN_SECONDS="0.2") as server:
@@ -181,9 +179,9 @@ async def test_what_does_not_end_in_time_is_cut_off(
 
 
 @pytest.mark.process
-def test_a_server_that_was_killed_starts_again(home: Home, api_key: str) -> None:
-    """Killed while it drains, which `healthcheck` tells with exit code 1, it leaves nothing that
-    is in the way of the next."""
+def test_a_killed_server_starts_again(home: Home, api_key: str) -> None:
+    """A server killed during its drain, which `healthcheck` reports with exit code 1, does not
+    block the next one."""
     with home.serve(DRAIN_PAUSE_SECONDS=str(DEADLINE)) as server:
         assert list_platforms(server.address, api_key) == "OK"
         server.process.terminate()
@@ -200,8 +198,7 @@ def test_a_server_that_was_killed_starts_again(home: Home, api_key: str) -> None
 async def test_no_task_and_no_thread_is_left(
     home: Home, api_key: str, sandbox: SandboxBluesky
 ) -> None:
-    """What `serving` starts has ended when it ends, but for the event loop's own threads and the
-    one that grpc keeps for the process."""
+    """After `serving`, only the event loop's threads and gRPC's own thread are left."""
     person = await sandbox.person()
     tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
     settings = home.settings(**sandbox.settings())
@@ -219,8 +216,9 @@ async def test_no_task_and_no_thread_is_left(
 
 
 @pytest.mark.process
-def test_no_time_at_all_is_enough(database: Path) -> None:
-    """Calls and streams under way are cut off, time and again, and the process ends by itself."""
+def test_a_drain_of_no_time_ends(database: Path) -> None:
+    """With no time to drain, calls and streams are cut off, and the process always ends by
+    itself."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.stopping", str(database), "40"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Tenants and their keys: what a name may be, what a key may do, and how they are shown."""
+"""Tenants and their API keys: names, scopes and lists."""
 
 import sqlite3
 from collections.abc import Callable
@@ -16,18 +16,17 @@ from tests.cli.home import Home, Outcome
 ODD = ("x" * 200, "Ünïcødé 東京 🎉", '--\'; DROP TABLE tenants; -- "%s" $1 \\ {x}')
 
 
-def test_odd_names_are_kept_as_they_are(run_here: Callable[..., Outcome]) -> None:
-    """And listed in the order of making."""
+def test_odd_names_are_listed_unchanged(run_here: Callable[..., Outcome]) -> None:
+    """They are listed unchanged, in the order of creation."""
     ids = [run_here("tenants", "create", "--", name).out.strip() for name in ODD]
     lines = [line.split("\t") for line in run_here("tenants", "list").out.splitlines()]
     assert [(tenant_id, name) for tenant_id, _, name in lines] == list(zip(ids, ODD, strict=True))
 
 
 @pytest.mark.process
-def test_a_list_is_printed_whatever_the_terminal_can_show(
-    home: Home, run_here: Callable[..., Outcome]
-) -> None:
-    """Without a locale all of it; where a pipe is said to take ASCII only, all of the rest."""
+def test_lists_are_printed_on_every_terminal(home: Home, run_here: Callable[..., Outcome]) -> None:
+    """Without a locale all of it is printed; on a pipe declared as ASCII, all other characters
+    are."""
     tenant_id = run_here("tenants", "create", ODD[1]).out.strip()
     home.more = {"LC_ALL": "C"}
     assert home.value("tenants", "list").endswith(f"\t{ODD[1]}")
@@ -35,8 +34,8 @@ def test_a_list_is_printed_whatever_the_terminal_can_show(
     assert home.value("tenants", "list").startswith(f"{tenant_id}\t")
 
 
-def test_what_is_not_there_is_told(run_here: Callable[..., Outcome]) -> None:
-    """In a sentence: a tenant that is to get a key or to go, and a key that is to be revoked."""
+def test_unknown_ids_are_reported(run_here: Callable[..., Outcome]) -> None:
+    """An unknown tenant or key is one sentence, in every command that names one."""
     no_tenant = "there is no such tenant; list them: postcore tenants list"
     assert run_here("api-keys", "create", "--tenant", "ten_nobody").sentence == no_tenant
     assert run_here("tenants", "delete", "ten_nobody").sentence == no_tenant
@@ -50,8 +49,8 @@ def test_what_is_not_there_is_told(run_here: Callable[..., Outcome]) -> None:
 def test_a_key_has_the_scopes_it_was_given(
     home: Home, api_key: str, run_here: Callable[..., Outcome]
 ) -> None:
-    """Reading and writing by default, leasing only when asked for; its secret is kept nowhere,
-    and no list shows it."""
+    """The default is to read and write; leasing is explicit. The secret is not stored, and no list
+    shows it."""
     create = ("api-keys", "create", "--tenant", TENANT)
     plain = [
         run_here(*create, "--name", "no scope named").out.strip(),
@@ -83,14 +82,14 @@ UNREADABLE = ("a\nb", "a\tb", "\x1b[31mred", "x" * 201, "x" * 300, "\u202eevil",
     ],
     ids=ascii,
 )
-def test_names_that_could_not_be_read_are_refused(
+def test_unreadable_names_are_rejected(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tenant's that is blank, and anything with control characters or without end: in a
-    sentence, before anything is made."""
+    """Blank names of tenants, control characters and long names are rejected with a sentence,
+    before anything is made."""
     monkeypatch.chdir(tmp_path)
-    told = CliRunner().invoke(cli, arguments)
-    assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr.startswith("Error: ")
-    assert "200 printable characters" in told.stderr
+    outcome = CliRunner().invoke(cli, arguments)
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith("Error: ")
+    assert "200 printable characters" in outcome.stderr
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The wheel: what it holds, and the demonstration that it gives without a checkout."""
+"""The wheel: its files, and the demonstration without a checkout."""
 
 import json
 import re
@@ -27,17 +27,15 @@ def run(*command: str | Path) -> str:
 
 
 def files(folder: Path) -> set[str]:
-    """The files below *folder*, without what Python and its tools leave there."""
+    """Return the files below *folder*, except those of Python and its tools."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in found if path.suffix != ".pyc"}
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel, and what that depends on, but nothing of this checkout.
-
-    No network is needed: the dependencies are those of the environment that the tests run in.
-    """
+    """A virtual environment with the wheel and its dependencies, and nothing of this checkout. The
+    dependencies are this environment's, so that no network is needed."""
     folder = tmp_path_factory.mktemp("a 100% folder")
     sources, wheels, made = folder / "sources", folder / "wheels", folder / "environment"
     sources.mkdir()
@@ -64,14 +62,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_file_of_the_program(environment: Path) -> None:
-    """Of each package, with the page, the migrations and the contract's descriptors."""
+    """It has every package, with the page, the migrations and the contract's descriptors."""
     [packages] = environment.glob("lib/python*/site-packages")
     assert files(packages / "service") == files(ROOT / "service")
     assert files(packages / "postcore") == files(ROOT / "generated/postcore")
 
 
 def test_one_command_gives_the_demonstration(environment: Path, tmp_path: Path) -> None:
-    """In an empty folder whose name has a space and a per cent sign; `--help` names it."""
+    """It works in an empty folder whose name has a space and a per cent sign; `--help` names it."""
     postcore = environment / "bin/postcore"
     assert re.search(r"^  demo ", run(postcore, "--help"), re.MULTILINE)
     home = Home(tmp_path / "an empty 100% folder")

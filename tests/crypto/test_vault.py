@@ -185,34 +185,6 @@ def test_a_missing_key_is_no_proof_of_damage(vault: Vault, tmp_path: Path) -> No
         Vault(Keyring(tmp_path / "other.json")).open(sealed, Purpose.CREDENTIAL, ADDRESS)
 
 
-def test_an_added_key_is_found(tmp_path: Path) -> None:
-    """An unknown key id makes the keyring reload its file."""
-    old, new = tmp_path / "keyring.json", tmp_path / "new.json"
-    keys = new_keys("test")
-    create_keyring(old, keys)
-    running = Keyring(old)
-    previous = [replace(key, state=KeyState.PREVIOUS) for key in keys]
-    create_keyring(new, [*previous, *new_keys("later")])
-    sealed = Vault(Keyring(new)).seal("secret", Purpose.CREDENTIAL, ADDRESS)
-    new.replace(old)
-    assert Vault(running).open(sealed, Purpose.CREDENTIAL, ADDRESS) == "secret"
-
-
-def test_a_keyring_that_goes_bad_leaves_the_loaded_keys_in_use(tmp_path: Path) -> None:
-    """After the file is damaged or removed, the loaded keys still open secrets."""
-    path = tmp_path / "keyring.json"
-    create_keyring(path, new_keys("test"))
-    keyring = Keyring(path)
-    sealed = Vault(keyring).seal("secret", Purpose.CREDENTIAL, ADDRESS)
-    for break_it in (lambda: path.write_text("{"), path.unlink):
-        break_it()
-        with pytest.raises(UnknownKey):
-            Vault(keyring).open(
-                Envelope("seal-unknown", sealed.envelope), Purpose.CREDENTIAL, ADDRESS
-            )
-        assert Vault(keyring).open(sealed, Purpose.CREDENTIAL, ADDRESS) == "secret"
-
-
 @given(st.lists(st.binary()), st.lists(st.binary()))
 def test_different_lists_have_different_length_prefixed_bytes(
     one: list[bytes], two: list[bytes]
