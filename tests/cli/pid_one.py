@@ -55,7 +55,7 @@ def end_as_pid_1(
     number: signal.Signals = signal.SIGTERM,
     blocked: bool = False,
     is_ready: bool = False,
-    within: float = 5.0,
+    within: float = DEADLINE,
 ) -> End:
     """Start `postcore serve` as PID 1 in *home*, send it *number* after *delay* seconds, and wait
     up to *within* seconds for its end.
