@@ -25,7 +25,7 @@ OCCASIONAL_INTERVAL_SECONDS = 60.0
 
 
 def configure(log_format: Format, level: str) -> None:
-    """Send all logs to standard error. Libraries stay at WARNING whatever *level* says."""
+    """Send all logs to standard error. Libraries stay at WARNING at every *level*."""
     tail: list[Processor] = (
         [_JSON]
         if log_format == "json"
@@ -42,7 +42,7 @@ def configure(log_format: Format, level: str) -> None:
         logger_factory=StandardError,
         cache_logger_on_first_use=False,
     )
-    Frequent.told = logging.getLevelName(level.upper()) <= logging.INFO
+    Frequent.is_enabled = logging.getLevelName(level.upper()) <= logging.INFO
     root = logging.getLogger()
     root.handlers = [LibraryHandler(logging.WARNING)]
     root.setLevel(logging.WARNING)
@@ -91,14 +91,13 @@ def _lead_to_null(pipe: int) -> None:
 
 
 class Frequent:
-    """A logger for the lines of every call, which they cost the most: structlog's `info`, past its
-    machinery where the line is JSON."""
+    """Logs a line for each call: structlog's `info`, but faster where the log is JSON."""
 
-    told = False
+    is_enabled = False
     _out = StandardError()
 
     def info(self, event: str, **fields: str | float | None) -> None:
-        if not self.told or structlog.get_config()["processors"][-1] is not _JSON:
+        if not self.is_enabled or structlog.get_config()["processors"][-1] is not _JSON:
             structlog.get_logger().info(event, **fields)
             return
         now = datetime.now(UTC)
