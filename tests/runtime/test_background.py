@@ -52,7 +52,7 @@ async def test_failed_work_is_restarted(
     """Watches still get events, connections are still checked and leases still recorded; the log
     holds one critical line."""
     monkeypatch.setattr(tasks, "RESTART_SECONDS", 0.01)
-    monkeypatch.setattr(monitor, "LONGEST_REST", 0.02)
+    monkeypatch.setattr(monitor, "MAX_REST_SECONDS", 0.02)
     called = failing_once(monkeypatch, part, name)
     with capture_logs() as lines:
         async with running(database, sandbox.settings()) as service, asyncio.timeout(LONG):
