@@ -84,7 +84,7 @@ def add_key(purpose: str, retired: Path | None) -> None:
 
 @keyring.command("activate")
 @click.argument("key_id", metavar="KEY", callback=text)
-@click.option("--at-once", is_flag=True, help="Do not wait until every process has loaded it.")
+@click.option("--at-once", is_flag=True, help="Allow this in those 10 seconds, too.")
 def activate_key(key_id: str, at_once: bool) -> None:
     """Make a key the active one of its purpose.
 
