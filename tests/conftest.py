@@ -1,7 +1,11 @@
 """What the tests share: real servers, a service of one's own, and what to do without them."""
 
-import asyncio
 import os
+
+# uvloop forks to start a program; gRPC's fork handlers crash about 1 in 100 of these children
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import asyncio
 import shutil
 import subprocess
 import sys

@@ -30,7 +30,7 @@ def kinds(events: "list[Kind]") -> list[str]:
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """The store is looked at for what others have written once a minute."""
-    monkeypatch.setattr(latest_events, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(latest_events, "POLL_SECONDS", 60.0)
 
 
 @pytest.mark.usefixtures("seldom")
