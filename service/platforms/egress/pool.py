@@ -55,8 +55,8 @@ class Received:
     """The part of a response that has arrived. *status* 0: none of it."""
 
     status: int = 0
-    headers: list[Header] = field(default_factory=list)
-    body: bytearray = field(default_factory=bytearray)
+    headers: list[Header] = field(default_factory=list, repr=False)
+    body: bytearray = field(default_factory=bytearray, repr=False)
 
 
 class Pool(httpcore.AsyncConnectionPool):
