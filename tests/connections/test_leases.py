@@ -1,8 +1,6 @@
 """Leases: sessions on loan, counted at the server."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 import httpx
@@ -15,42 +13,17 @@ from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage.connections import SqlConnections
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox
+from tests.connections import watched
 from tests.support.bluesky import SESSION, Person, is_live
-from tests.support.engines import on_each
 from tests.support.leasing import MINUTE, Counted, Held, another_second, end_session
-from tests.support.running import MovedClock, Running, running
+from tests.support.running import MovedClock, Running
 
 EXPIRING = 115 * MINUTE
 """How far the clock is put forward for a token of two hours to have five minutes left."""
 
 
-where = on_each
-
-
-@pytest.fixture
-def engine(where: tuple[str, str]) -> str:
-    return where[1]
-
-
-@pytest.fixture
-async def bluesky(
-    where: tuple[str, str], request: pytest.FixtureRequest
-) -> AsyncIterator[Sandbox | Real]:
-    """A Bluesky whose accounts can be put through anything."""
-    if where[0] == "real":
-        yield Real(request.getfixturevalue("pds"))
-        return
-    async with Sandbox.open() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-async def service(
-    bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
-) -> AsyncIterator[Running]:
-    settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
-    async with running(database, settings, clock) as started:
-        yield started
+where, engine = watched.where, watched.engine
+bluesky, service = watched.bluesky, watched.service
 
 
 @pytest.fixture
