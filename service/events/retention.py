@@ -50,5 +50,6 @@ class Retention:
             await asyncio.sleep(REST_SECONDS)
         more = True
         while more:
-            more = await self._login_budget.forget(now)
+            # the time of each batch: a debit later than that would be redated
+            more = await self._login_budget.forget(self._clock.now())
             await asyncio.sleep(REST_SECONDS)

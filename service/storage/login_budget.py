@@ -11,6 +11,8 @@ DEBITS_KEPT: Micros = DAY + 20 * 3600 * SECOND
 """The longest window of a budget (a day), and the 20 hours before it: a connect in them makes a
 later one of the same tenant a repeated one."""
 MAX_PAUSE: Micros = DAY
+MAX_CLOCK_DIFFERENCE: Micros = DAY
+"""Of two processes. The clean-up redates only what is later than now by more than that."""
 BATCH = 500
 """Rows of each kind that one transaction of the clean-up changes."""
 
@@ -54,7 +56,7 @@ class SqlLoginBudget:
     async def forget(self, at: Micros) -> bool:
         async def job(transaction: Transaction) -> bool:
             changed = [
-                await transaction.run(sql.REDATE_BATCH, at, BATCH),
+                await transaction.run(sql.REDATE_BATCH, at, at + MAX_CLOCK_DIFFERENCE, BATCH),
                 await transaction.run(sql.FORGET_DEBITS, at - DEBITS_KEPT, BATCH),
                 await transaction.run(sql.FORGET_PAUSES, at, at + MAX_PAUSE, BATCH),
             ]

@@ -143,6 +143,14 @@ async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
         assert [row["account_id"] for row in rows] == ["did:plc:b"]
 
 
+async def test_the_cleanup_redates_nothing_of_the_last_day(limits: Limits) -> None:
+    """A debit is as late as it was, although the clean-up read the clock before it was written."""
+    await limits.spend()
+    assert not await limits.store.forget(limits.clock.at - DAY + 1)
+    [row] = await limits.store._engine.read("SELECT at FROM login_debits")
+    assert row["at"] == limits.clock.at
+
+
 async def test_debits_are_forgotten_in_batches(
     limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,9 +160,9 @@ async def test_debits_are_forgotten_in_batches(
     for number in range(7):
         await limits.spend(account=Account(f"did:plc:{number}", "a.example", ALICE.origin))
         limits.clock.at += 1
-    assert [await limits.store.forget(start - DAY) for _ in range(3)] == [True, True, False]
+    assert [await limits.store.forget(start - 2 * DAY) for _ in range(3)] == [True, True, False]
     dates = await limits.store._engine.read("SELECT at FROM login_debits")
-    assert [row["at"] for row in dates] == [start - DAY] * 7
+    assert [row["at"] for row in dates] == [start - 2 * DAY] * 7
     limits.clock.at = start
     for number in range(7):
         await limits.spend(account=Account(f"did:plc:{number}", "a.example", ALICE.origin))

@@ -27,10 +27,10 @@ CONNECTED_BY_TENANT = """
 SELECT 1 FROM connections WHERE tenant_id = $1 AND account_id = $2 AND origin = $3 LIMIT 1
 """
 
-# batches: about $2 rows, those of one microsecond together
+# batches: about as many rows as the last value says, those of one microsecond together
 REDATE_BATCH = """
-UPDATE login_debits SET at = $1 WHERE at > $1 AND at <= (SELECT MAX(at) FROM (
-    SELECT at FROM login_debits WHERE at > $1 ORDER BY at LIMIT $2) ahead)
+UPDATE login_debits SET at = $1 WHERE at > $2 AND at <= (SELECT MAX(at) FROM (
+    SELECT at FROM login_debits WHERE at > $2 ORDER BY at LIMIT $3) ahead)
 RETURNING 1
 """
 FORGET_DEBITS = """
