@@ -19,7 +19,7 @@ run: .venv/run ## serve the sandbox, with a key and a connected sample account
 test: .venv/dev ## run the quick tests; T=tests/path and K=expression run all that these select
 	@GRPC_VERBOSITY=NONE $(PY) -m pytest -q -n auto --dist worksteal $(if $(T)$(K),$(T) $(if $(K),-k '$(K)'),-m quick)
 
-check: .venv/dev lint types contract generated tools ## all that CI runs; nothing is left out
+check: .venv/dev lint types contract generated tools ## everything that CI runs; no test is skipped
 	$(PY) -m pytest -n auto --dist worksteal --nothing-left-out
 
 bench: .venv/dev tools ## measure speed, size and growth beside their targets; eight minutes
@@ -68,7 +68,7 @@ build/audit/tools build/audit/service build/fuzz: | .venv/bin/python
 	@echo 'installing $(<) for $@ …' >&2
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 
-lock: ## write requirements*.txt anew from pyproject.toml (needs uv)
+lock: ## write requirements*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements.txt
 	uv pip compile pyproject.toml --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
 	uv pip compile --group audit $(LOCK) -c requirements.txt -c requirements-dev.txt -o requirements-audit.txt
