@@ -27,7 +27,11 @@ class Registry:
     """Finds platforms by their exact, lower-case id."""
 
     def __init__(self, adapters: Iterable[CredentialPlatform]) -> None:
-        self._adapters = {adapter.card.platform: adapter for adapter in adapters}
+        self._adapters: dict[str, CredentialPlatform] = {}
+        for adapter in adapters:
+            if (platform := adapter.card.platform) in self._adapters:
+                raise ValueError(f"two adapters have the id {platform!r}")
+            self._adapters[platform] = adapter
 
     def by_credentials(self, platform: str) -> CredentialPlatform:
         """Return the adapter of *platform*; raise UseGetForOAuth or UnsupportedPlatform."""

@@ -1,6 +1,7 @@
 """The registry, with a toy platform: one file and one line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +135,10 @@ def test_ids_are_exact(platform: str) -> None:
 
 def test_every_alias_leads_somewhere() -> None:
     assert set(registry.ALSO_KNOWN_AS.values()) <= registry.OAUTH.keys()
+
+
+def test_two_adapters_with_one_id_are_an_error() -> None:
+    """A start fails: the second would replace the first."""
+    toy: Any = ToyPlatform
+    with pytest.raises(ValueError, match="two adapters have the id 'toy'"):
+        Registry([toy(None), toy(None)])
