@@ -1,6 +1,6 @@
 """`python -m service`: the command `postcore`."""
 
-from service.cli.stop_signals import main
+from service.cli.entry import main
 
 if __name__ == "__main__":
     main()

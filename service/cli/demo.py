@@ -67,7 +67,7 @@ def show(environ: Mapping[str, str]) -> int:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, forward)
     server = subprocess.Popen(  # noqa: S603 - this same program
-        children.command("from service.cli.stop_signals import main; main()", "serve", "--sandbox"),
+        children.command("from service.cli.entry import main; main()", "serve", "--sandbox"),
         env=environ,
         stdout=subprocess.PIPE,
         text=True,

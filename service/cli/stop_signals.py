@@ -67,16 +67,3 @@ class StopSignals:
             os._exit(self.exit_code)
         if is_first:
             self.cancel()
-
-
-def main() -> None:
-    """Run the command `postcore`; handle stop signals before anything else is loaded."""
-    signals = StopSignals.handle()
-    from service.runtime import standard_streams
-
-    # before further imports, which open files; libffi keeps one open
-    standard_streams.open_missing()
-    from service.cli import main as cli
-
-    signals.unwind()
-    cli.main()

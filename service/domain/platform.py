@@ -94,8 +94,8 @@ class CredentialPlatform(Protocol):
     async def account_status(self, account: Account) -> AccountStatus:
         """Return the status that the account's server states without authentication.
 
-        NOT_FOUND if the server does not know the account, UNKNOWN if it states nothing. With UNKNOWN
-        no refusal proves that a credential was revoked.
+        NOT_FOUND if the server does not know the account, UNKNOWN if it states nothing. With
+        UNKNOWN no refusal proves that a credential was revoked.
         """
 
     def may_share_credentials(self, origin: str, other: str) -> bool:
