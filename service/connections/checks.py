@@ -1,8 +1,10 @@
 """Checks: what a check asks of a platform, in which order.
 
-A failed refresh never proves that a password was revoked, and a refresh that works does not prove
-where the account is. Proof is a login rejected by the server that the account's document names now,
-between two public statements that the account is active; or such a statement that it is not.
+A failed refresh does not prove that the password was revoked. A successful refresh does not prove
+at which server the account is. A revoked password is proved by a login that the account's server
+rejects, if that server states publicly, before and after the login, that the account is active. An
+inactive account is proved by such a public statement. A move is proved by the document: the record
+in the platform's directory that names the account's server and handle.
 """
 
 import asyncio
@@ -37,8 +39,9 @@ from service.domain.records import NewSession, StoredConnection
 from service.domain.steps import PlatformTime, platform_time
 
 MIN_MOVED: Micros = 10 * 60 * SECOND
-"""How long a document has to name another server, between two reads, to prove that it moved."""
+"""The document must name another server for this long to prove that the account moved there."""
 MAX_DOCUMENT_AGE: Micros = DAY
+"""If the last read of the document is older, a check reads it again."""
 RENEWAL_DOCUMENT_SECONDS = 2.0
 """Time limit for reading the document during a renewal."""
 NOT_SENT = (
@@ -48,16 +51,16 @@ NOT_SENT = (
 )
 """Causes that end a login before its server receives it."""
 DOCUMENT_FIRST = (ReconnectReason.SERVER_MOVED, ReconnectReason.ACCOUNT_DELETED)
-"""Reasons that only the document or the account's status can end: read it before anything else."""
+"""After these reasons a check reads the document before it asks the account's server."""
 
 
 class Check:
-    """One check of one connection, under a claim on it. The platform has *seconds* in all.
+    """One check of one connection, under a claim on it. Its calls take at most *seconds* in all.
 
-    `held`, `upkeep` and `username` are the latest values, even if nothing was proved.
-    `session` is the session that works, if one was found; `is_refreshed`: a refresh yielded it.
-    `unsaved` is a refreshed session that the verdict's transaction has to save. Before the check
-    asks the platform anything after a refresh, it saves the session itself.
+    `held`, `upkeep` and `username` are up to date, even if the check proved nothing. `session` is
+    the working session, if any. `is_refreshed`: it comes from a refresh, not from a login.
+    `unsaved` is a refreshed session that the verdict's transaction has to save. If the check has
+    to ask the platform more after the refresh, it saves the session first.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Check:
         self._clock = clock
         now = asyncio.get_running_loop().time()
         self._until = now + seconds
-        # a server that hangs must leave time to read where the account has moved
+        # a server that hangs must not use up the time to read the document
         self._refresh_until = now + seconds / 2
         self._platform = sessions.platform(held)
         self._is_document_read = False
@@ -87,11 +90,11 @@ class Check:
         self._reported_username = ""
 
     async def run(self) -> CheckResult:
-        """Check the connection. Raises Overtaken, ServiceUnavailable, and UnknownKey (no proof)."""
+        """Return the result. Raises Overtaken, ServiceUnavailable, or UnknownKey: no proof."""
         return await self._result_of(self._run)
 
     async def renew(self) -> CheckResult | None:
-        """Return None if the refresh proved only that the session works; otherwise the result.
+        """Refresh the session. Return the result, or None if there is no verdict to save.
 
         Raises as `run` does, and PlatformUnavailable or PlatformRateLimited from the refresh.
         """
@@ -102,7 +105,7 @@ class Check:
         now = asyncio.get_running_loop().time()
         self._until = min(self._until, now + RENEWAL_DOCUMENT_SECONDS)
         result = await self._result_of(self._after_refresh)
-        # also saves that logins need no longer wait
+        # a saved verdict also ends the wait for logins; it needs a current document
         is_news = self.upkeep.refusals > 0 and self._is_document_current()
         return result if self._is_document_read or is_news or result.reason is not None else None
 
@@ -117,7 +120,7 @@ class Check:
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
             doubt = doubt_of(error)
             if self._inactive_status and not isinstance(error, PlatformRateLimited):
-                # the server reports it to us alone, which is no proof
+                # the server says so only to the account's owner: that is no proof
                 platform = self._platform.card.platform
                 doubt = replace(doubt, error=AccountInactive(platform, self._inactive_status))
             return doubt
@@ -148,8 +151,8 @@ class Check:
     async def _after_refresh(self) -> CheckResult:
         """Return the result after a refresh that worked.
 
-        Reads the document first if the platform's answer names another account name. A failure to
-        read it is ignored: the session works, and the next answer leads to the document again.
+        Reads the document first if the refresh returned another username. Ignores a failed read:
+        the session works, and the next refresh leads to another read.
         """
         if self._is_document_read or self._reported_username.lower() in ("", self.username):
             return CheckResult()
@@ -217,7 +220,7 @@ class Check:
                     self._sessions.open(self.held), account_of(self.held)
                 )
         except (SessionEnded, Unreadable):
-            # the credential does open: a login makes another session
+            # no verdict yet: `_find_cause` opens the credential, and may log in
             return False
         self._inactive_status = refreshed.inactive_status
         self._reported_username = refreshed.reported_username
@@ -258,7 +261,7 @@ class Check:
         self.upkeep = self.upkeep._replace(refusals=refusals, login_after=after)
 
     def _wait_after_heal(self) -> None:
-        """Delay the login after the next one, unless a refresh works before."""
+        """Delay the next login, unless this was the first one since the last successful refresh."""
         earlier = self.upkeep.refusals
         after = Schedule.login_after_heal(self._clock.now(), earlier)
         self.upkeep = self.upkeep._replace(refusals=earlier + 1, login_after=after)
@@ -274,7 +277,7 @@ class Check:
         if error.retry_after is None and error.cause in lasting:
             self._wait_after_rejection()
             return
-        # counted here, since a check that waits for a login counts no doubt
+        # count the doubt here: the checks that wait for the next login do not count one
         now, doubts = self._clock.now(), self.upkeep.doubts + 1
         after = Schedule.login_after_outage(now, doubts)
         self.upkeep = self.upkeep._replace(doubts=doubts, login_after=after)

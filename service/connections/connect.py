@@ -30,7 +30,7 @@ from service.runtime.tasks import OwnedTasks
 
 DISPLAY_NAME_SECONDS = 5.0
 MAX_KEY_AGE_SECONDS = 2.0
-"""Maximum age of what is known of the caller's key before a login, and before it is saved."""
+"""Maximum age of the cached record of the API key, before the login and before its save."""
 
 log = structlog.get_logger()
 
@@ -49,8 +49,8 @@ class ConnectRequest:
 class _Attempt:
     """A request that passed all local checks.
 
-    *connected_to*: the account that the profile is connected to, if any. *is_login_begun*: from
-    then on the attempt goes to its end, even if the caller has left.
+    *connected_to*: the account that the profile is already connected to, if any. *is_login_begun*:
+    from then on, the attempt runs to its end even if the call is cancelled.
     """
 
     caller: Caller
@@ -64,7 +64,7 @@ class _Attempt:
 
 
 class Connect:
-    """Connects profiles to accounts. Only a saved login creates a profile."""
+    """Connects profiles to accounts. Creates a profile only together with its connection."""
 
     def __init__(
         self,
@@ -99,8 +99,9 @@ class Connect:
     async def connect(self, caller: Caller, request: ConnectRequest) -> Connected:
         """Prove the credentials, seal them, and connect the profile to their account.
 
-        Checks come in order of cost: local ones, then look-ups, then the login. The same account
-        again replaces the secret in place. Raises ServiceError.
+        Checks in this order: the fields, the store, the form of the credentials, the look-up, the
+        login. If the profile is connected to the same account, replaces its secret. Raises
+        ServiceError.
         """
         platform = self._registry.by_credentials(required_platform_id(request.platform))
         _check_fields(platform, request.credentials)
@@ -147,7 +148,10 @@ class Connect:
                     return await self._commit(attempt, login)
 
     async def _identify(self, attempt: _Attempt) -> Account:
-        """Return the account that the credentials name; costs no login."""
+        """Return the account that the credentials name. Spends no login.
+
+        Raises ProfileAlreadyExists if the profile is connected to another account.
+        """
         platform = attempt.platform
         self._lookups.take(attempt.caller.tenant_id, platform.asked_host(attempt.credentials))
         async with platform_time(attempt.limit):
@@ -157,7 +161,7 @@ class Connect:
         return account
 
     async def _prove(self, attempt: _Attempt, account: Account) -> Login:
-        """Log in, unless the key was revoked since the call began."""
+        """Log in. Raises InvalidApiKey if the API key was revoked since the call began."""
         caller = attempt.caller
         await self._access.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
         return await self._logins.log_in(
@@ -165,7 +169,7 @@ class Connect:
         )
 
     async def _commit(self, attempt: _Attempt, login: Login) -> Connected:
-        """Save the login in one transaction, or end its session."""
+        """Save the login in one transaction. If that fails, end its session."""
         caller, platform = attempt.caller, attempt.platform
         try:
             await self._logins.note_pause(login)
@@ -188,7 +192,7 @@ class Connect:
             attempt.platform.card.platform,
             login.account.account_id,
             login.account.origin,
-            # random, not counted: never reused, and known before the transaction that saves it
+            # random: known before the transaction, and with 63 bits in practice never reused
             secrets.randbits(63),
         )
         now = self._clock.now()

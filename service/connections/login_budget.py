@@ -16,8 +16,8 @@ from service.domain.store import LoginBudgetStore
 
 BURST_WINDOW: Micros = 5 * 60 * SECOND
 FIRST_AFTER: Micros = 20 * 3600 * SECOND
-"""A tenant's connect to an account counts as its first if the one before is at least this old: less
-than a day, so that one a day, at about the same hour, always counts as a first."""
+"""A connect counts as a first if the tenant's previous connect to the account is at least this old.
+Less than a day: one connect a day, at about the same hour, always counts as a first."""
 MAX_PAUSE: Micros = DAY
 
 
@@ -47,11 +47,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class LoginBudgets:
-    """The budgets of one account at its server: in total, for connects of tenants that are not
-    connected to it, and for one tenant's connects.
+    """The budgets of one account at its server.
 
-    *firsts* is reserved for connects that are a tenant's first at the account in FIRST_AFTER: other
-    tenants' repeated connects and upkeep cannot use it up.
+    *total* limits all logins. *connects* limits the connects of tenants that are not connected to
+    the account; the connects of all tenants count. *tenant* limits the connects of one tenant.
+    *firsts* is a part of *connects* for each tenant's first connect in FIRST_AFTER. Repeated
+    connects and upkeep cannot spend it.
     """
 
     total: Budget
@@ -68,17 +69,17 @@ class LoginBudgets:
 
     @property
     def repeats(self) -> Budget:
-        """Shared by repeated connects of tenants that are not connected to the account."""
+        """For repeated connects of tenants that are not connected: *connects* without *firsts*."""
         return self.connects.without(self.firsts)
 
     @property
     def others(self) -> Budget:
-        """Shared by all logins but first connects."""
+        """For upkeep and repeated connects: *total* without *firsts*."""
         return self.total.without(self.firsts)
 
 
 def _reserved(connects: int, total: int) -> int:
-    # nothing of a total of one: upkeep has to work
+    # reserve nothing of a total of one: upkeep needs it
     return max(0, min(ceil(min(connects, total) * 2 / 5), total - 1))
 
 
@@ -130,14 +131,14 @@ class LoginBudget:
         await self._store.debit(debit, self._rule(card, debit))
 
     async def pause(self, account: Account, until: Micros) -> None:
-        """Spend no login of this account until then, as the platform asked."""
+        """Block logins of this account until *until*, at most MAX_PAUSE from now."""
         until = min(until, self._clock.now() + MAX_PAUSE)
         await self._store.pause_logins(account.account_id, account.origin, until)
 
     def _rule(self, card: PlatformCard, debit: Debit) -> Allow:
         def allow(spent: Sequence[Debit], paused_until: Micros | None, connected: bool) -> None:
             pause = 0 if paused_until is None else paused_until - debit.at
-            # a longer pause is from a clock that was set back since
+            # ignore a longer pause: it was saved before the clock was set back
             if 0 < pause <= MAX_PAUSE:
                 raise PlatformRateLimited(card.platform, card.display_name, pause / SECOND)
             if wait := self._wait(_Spent(spent, debit.tenant_id), debit, connected=connected):
@@ -171,5 +172,5 @@ class LoginBudget:
             # a connected tenant has proved the account: it does not guess passwords
             limits.append(budgets.connects.wait(spent.connects, now))
             limits.append(budgets.repeats.wait(spent.repeats, now))
-        # at the end of a long wait it may count as a first again
+        # at `first_at` the connect becomes a first, which may fit earlier
         return min(max(limits), first_at - now + as_first(first_at))

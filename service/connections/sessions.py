@@ -30,7 +30,7 @@ from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
 
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.4
-"""Between two reads of a claim that is held; the pause doubles each time."""
+"""Pause between two reads of a claim that another caller holds. It doubles after each read."""
 
 
 class Overtaken(Exception):
@@ -70,11 +70,11 @@ class Sessions:
 
     @asynccontextmanager
     async def claimed(self, context: SecretAddress) -> AsyncIterator[StoredConnection]:
-        """Hold a claim on the connection, which the block gives up with its last write.
+        """Hold a claim on the connection for the block. The block's last write releases the claim.
 
-        If the block raises, the claim is given up here. Waits while another holds one. Raises
-        ProfileNotFound or PlatformNotConnected, and Overtaken if the connection was made again or
-        the wait times out.
+        If the block raises anything but Overtaken, the claim is released here. Waits while another
+        task or process holds a claim. Raises ProfileNotFound or PlatformNotConnected. Raises
+        Overtaken if a later connect replaced the connection, or if the wait times out.
         """
         give_up_at = monotonic() + self._max_wait_seconds
         while (held := await self._claim(context)) is None:
@@ -88,19 +88,19 @@ class Sessions:
             raise
 
     async def release(self, held: StoredConnection, unsaved: NewSession | None = None) -> None:
-        """Give up the claim, and save a refreshed session in the same transaction.
+        """Release the claim. With *unsaved*, save that session in the same transaction.
 
-        Raises Overtaken, and ServiceUnavailable if the session could not be saved.
+        With *unsaved*, raises Overtaken, and ServiceUnavailable if the save fails.
         """
         if unsaved is not None:
             await self.save(held, unsaved, release=True)
             return
-        # a claim that cannot be given up expires
+        # a claim that cannot be released expires
         with suppress(ServiceUnavailable):
             await self._store.give_up_claim(held)
 
     async def _until_free(self, context: SecretAddress, give_up_at: float) -> None:
-        """Wait, by reads, until the claim on the connection looks free. Raises Overtaken."""
+        """Wait until the claim looks free; only reads. Raises Overtaken after *give_up_at*."""
         pause = MIN_PAUSE_SECONDS
         while True:
             if monotonic() > give_up_at:
@@ -109,7 +109,7 @@ class Sessions:
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
             until = await self._store.claimed_until(context)
             now = self._clock.now()
-            # a later claim is from a clock that was set back: the claim itself has to judge it
+            # that far ahead only if the clock was set back: let `claim` decide
             if not now < until <= now + self._claim_timeout:
                 return
 
@@ -118,7 +118,7 @@ class Sessions:
         try:
             return await self._store.claim(context, now, now + self._claim_timeout)
         except PlatformNotConnected:
-            # to a caller, a connection that was made again meanwhile was connected all along
+            # raises if the connection is gone; otherwise a later connect replaced it
             await self._store.connection(context.tenant_id, context.profile_key, context.platform)
             raise Overtaken from None
 
@@ -126,7 +126,7 @@ class Sessions:
         """Seal what a refresh returned, to be saved."""
         session, at = refreshed.session, self._clock.now()
         if refreshed.inactive_status:
-            # not lent until a check finds out what the account's state is
+            # expired: not leased until a check has found out the account's status
             session, at = replace(session, expires_at=0), held.refreshed_at
         return NewSession(self._vault.seal_session(session, held.context), session.expires_at, at)
 
@@ -135,7 +135,7 @@ class Sessions:
     ) -> None:
         """Save a refreshed session. Raises Overtaken and ServiceUnavailable.
 
-        If it cannot be saved it stays open: the server returns it again for the former token.
+        If the save fails, the session stays open: the former refresh token returns it once more.
         """
         if not await self._store.save_session(held, unsaved, release=release):
             await self._discard(held, unsaved)
@@ -165,7 +165,7 @@ class Sessions:
         return held._replace(session=new.sealed, refreshed_at=new.at)
 
     async def move(self, held: StoredConnection, origin: str) -> StoredConnection:
-        """Save another origin that may share credentials, with the secrets sealed for it.
+        """Save a new origin that may receive the credential, and seal both secrets for it.
 
         Raises Overtaken, and Unreadable or UnknownKey if the credential does not open.
         """
@@ -174,13 +174,16 @@ class Sessions:
         try:
             session = self._vault.seal_session(self.open(held), context)
         except Unreadable:
-            session = held.session  # opens nowhere; the credential makes another
+            session = held.session  # does not open; a login will replace it
         if not await self._store.save_home(held, origin, credential, session):
             raise Overtaken
         return held._replace(context=context, credential=credential, session=session)
 
     async def _discard(self, held: StoredConnection, unsaved: NewSession) -> None:
-        """End a session whose connection was ended, or made again, since it was claimed."""
+        """End an unsaved session if its connection was disconnected, or connected again.
+
+        Otherwise only the claim was lost, and the session stays open.
+        """
         context = held.context
         try:
             now = await self._store.connection(
@@ -197,5 +200,5 @@ class Sessions:
 
 
 def account_of(stored: StoredConnection) -> Account:
-    """Return the account of a connection, at the server where it was proved."""
+    """Return the account of a connection, at the server that is stored for it."""
     return Account(stored.context.account_id, stored.connection.username, stored.context.origin)

@@ -1,14 +1,15 @@
 """The vault: envelope encryption that binds a secret to its address.
 
-Each secret has a data key of its own (AES-256-GCM), wrapped by a key of the keyring. Both are bound
-to the address of the secret: an envelope that was moved to another row does not open, and neither
-does one in a row with edited plain columns.
+Each secret has its own data key (AES-256-GCM). A key from the keyring wraps the data key, directly
+or through a derived key. The wrapped data key and the ciphertext are bound to the secret's address.
+An envelope that was moved to another row does not open. If a plain column of the address was
+edited, the envelope does not open either.
 
     format 1 = 1 (1 byte) · nonce (12) · wrapped data key (32 + 16) · nonce (12) · ciphertext
-    format 2 = 2 (1 byte) · salt (16) · and the same
+    format 2 = 2 (1 byte) · salt (16) · the same as in format 1, from the first nonce on
 
-In format 1 the keyring's key itself wraps, with random nonces: it is safe for 2^32 envelopes. In
-format 2 each envelope has its own wrapping key: HKDF-Expand of the keyring's key with a random
+In format 1 the keyring's key itself wraps, with random nonces. One key is safe for 2^32 envelopes.
+In format 2 each envelope has its own wrapping key: HKDF-Expand of the keyring's key with a random
 salt. The keyring's key is uniformly random, so HKDF's extract step is omitted (RFC 5869, section
 3.3). `Key.wrap` selects the format that a key seals in; both formats open.
 """
@@ -70,10 +71,11 @@ class Vault:
         return Session(*tokens[:3])  # a newer version may have added elements
 
     def reseal(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> Envelope:
-        """Return the same secret, sealed with the active key. Raises as `open` does.
+        """Return the same secret sealed with the active key. Raises as `open` does.
 
-        Makes a new data key as well: the ciphertext is bound to the id of the wrapping key, and an
-        attacker with the former key and a copy of the row must not hold the row's new data key.
+        Returns *sealed* itself if the active key sealed it. Otherwise makes a new data key, for two
+        reasons. The ciphertext is bound to the id of the wrapping key. An attacker with the former
+        key and a copy of the row knows the former data key.
         """
         if sealed.ring_key_id == self._keyring.active(KeyPurpose.SEAL).key_id:
             return sealed

@@ -210,7 +210,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """A session's next tokens. *inactive*: the account's status, empty if it is active."""
+    """A session's next tokens. *inactive_status*: the account's status, empty if it is active."""
 
     session: Session
     inactive_status: str = ""

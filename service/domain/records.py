@@ -106,7 +106,8 @@ class Upkeep(NamedTuple):
 
     *checked_at*: the last check, of any outcome. *document_at*: when the account's document last
     named the connection's server. *moved_at*: when it first named another. *doubts*: consecutive
-    checks without a verdict. *refusals*: consecutive refused logins. *login_after*: the earliest
+    checks without a verdict. *refusals*: logins that were answered since the last
+    successful refresh. *login_after*: the earliest
     time of the next login.
     """
 

@@ -1,8 +1,8 @@
 """The ports of the store, one for each noun.
 
-A write is durable once its method has returned. Every method may raise ServiceUnavailable; then
-nothing was written, unless the connection to the database broke during the commit. Methods that
-are not limited to one tenant say so.
+A write is durable once its method has returned. Every method may raise ServiceUnavailable. Then
+nothing was written, with one exception: if the database connection broke during the commit, the
+write may be durable. Methods that are not limited to one tenant say so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -74,9 +74,10 @@ class ProfileStore(Protocol):
     async def create(
         self, tenant_id: str, profile: Profile, reservation: Reservation | None = None
     ) -> None:
-        """Add an empty profile, unless one of that key exists, and the reply for its reservation.
+        """Add an empty profile, and save the reply for its reservation.
 
-        Raises InvalidApiKey if the tenant does not exist (any more).
+        If a profile with that key exists, saves the reply only. Raises InvalidApiKey if the tenant
+        does not exist.
         """
 
     async def get(self, tenant_id: str, profile_key: str) -> Profile:
@@ -136,9 +137,10 @@ class ConnectionStore(Protocol):
     async def claim(
         self, context: SecretAddress, at: Micros, until: Micros
     ) -> StoredConnection | None:
-        """Claim the connection of that generation. Returns None while another caller holds it.
+        """Claim the connection. Returns None while another claim on it holds.
 
-        Raises ProfileNotFound, or PlatformNotConnected also if the generation differs.
+        Raises ProfileNotFound. Raises PlatformNotConnected if there is no connection, or if its
+        generation is not that of *context*.
         """
 
     async def claimed_until(self, context: SecretAddress) -> Micros:
@@ -148,7 +150,7 @@ class ConnectionStore(Protocol):
         """Release the claim; no-op if it is lost."""
 
     async def forget_claims(self) -> None:
-        """Release every claim, of all tenants. For a process that starts and owns the store."""
+        """Release every claim, of all tenants. Only for a starting process that owns the store."""
 
     async def save_session(
         self, held: StoredConnection, session: NewSession, *, release: bool = False
@@ -161,7 +163,7 @@ class ConnectionStore(Protocol):
     async def save_home(
         self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
     ) -> bool:
-        """Write another origin that may share credentials, with the secrets sealed for it.
+        """Write a new origin, and both secrets sealed for it.
 
         Returns False, and writes nothing, if the claim is lost.
         """
@@ -177,14 +179,14 @@ class CheckQueue(Protocol):
     """Connections of all tenants, by the time when their check is due."""
 
     async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
-        """Return at most *most* connections that are due, shared fairly among the tenants.
+        """Return at most *most* due connections, shared fairly among the tenants.
 
-        Begins with the tenant after *after*. Makes them due at *again_at*, in case their checks
-        are lost.
+        Starts with the tenant that follows *after* in the order of ids. Postpones the returned
+        connections to *again_at*, in case their checks are lost.
         """
 
     async def bring_forward(self, at: Micros, latest: Micros) -> None:
-        """Make the checks that are due after *latest* due at *at*."""
+        """Set the due time of every check that is due after *latest* to *at*."""
 
     async def put_off(self, due: Due, until: Micros) -> None:
         """Make a picked check due at *until*."""
@@ -206,10 +208,10 @@ class EventStore(Protocol):
         """Return the number of the newest event of each tenant that exists."""
 
     async def mark(self, at: Micros) -> None:
-        """Record, for all tenants, that every event so far was written by *at*."""
+        """Record for all tenants that no event so far was written after *at*."""
 
     async def prune(self, marked_by: Micros) -> bool:
-        """Delete a batch of the events, of all tenants, marked by then.
+        """Delete a batch of the events, of all tenants, that were marked at *marked_by* or before.
 
         Returns whether there may be more.
         """
@@ -225,13 +227,16 @@ class LeaseAuditStore(Protocol):
         """Add leases of any tenants; skip those of tenants that do not exist (any more)."""
 
     async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
-        """Return the tenant's leases since then, oldest first.
+        """Return the tenant's leases at *since* or later, oldest first.
 
-        At most *most*, and all others of the same microsecond as the next one.
+        Returns the first *most* + 1 leases, and every other lease of the last one's microsecond.
         """
 
     async def forget_leases(self, before: Micros, most: int) -> int:
-        """Delete about *most* of the oldest leases of all tenants, if older; return how many."""
+        """Delete about *most* leases older than *before*, of all tenants, oldest first.
+
+        Returns how many were deleted.
+        """
 
 
 class LoginBudgetStore(Protocol):
@@ -240,8 +245,8 @@ class LoginBudgetStore(Protocol):
     async def debit(self, debit: Debit, allow: Allow) -> None:
         """Spend a login, unless *allow* raises.
 
-        *allow* is given what was spent on the account in the last 44 hours, the end of its pause,
-        and whether the tenant is connected to it.
+        *allow* gets three values: the account's debits of the last 44 hours (DAY + FIRST_AFTER),
+        the end of its pause, and whether the tenant is connected to it.
         """
 
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
@@ -260,7 +265,10 @@ class IdempotencyStore(Protocol):
     async def reserve(
         self, reservation: Reservation, fingerprint: Fingerprint, at: Micros, until: Micros
     ) -> EarlierRequest | None:
-        """Reserve the idempotency key until then; return the request that used it, if any."""
+        """Reserve the idempotency key until *until* and return None.
+
+        If an earlier request used the key, returns that request and reserves nothing.
+        """
 
     async def earlier_request(self, reservation: Reservation, at: Micros) -> EarlierRequest | None:
         """Return the request that used the idempotency key, None if it is free. Read-only."""
@@ -271,7 +279,7 @@ class IdempotencyStore(Protocol):
     async def forget_reservations(self) -> None:
         """Free every key without a reply, of all tenants.
 
-        For a process that starts and owns the store.
+        Only for a starting process that owns the store.
         """
 
 
@@ -281,7 +289,7 @@ class FactStore(Protocol):
     async def get(self, name: str) -> str | None: ...
 
     async def put_once(self, name: str, value: str) -> str:
-        """Write a fact unless it exists; return the stored value."""
+        """Write a fact unless its name exists. Return the value that the store then has."""
 
     async def replace(self, name: str, old: str, new: str) -> bool:
         """Compare and set. Returns False, and writes nothing, if the value is not *old*."""
@@ -291,12 +299,15 @@ class SecretStore(Protocol):
     """Sealed secrets of all tenants, for the rotation of keys."""
 
     async def key_uses(self, at: Micros) -> Mapping[str, int]:
-        """Return how many rows that have not expired by *at* name each key of the keyring."""
+        """Return how many rows use each key of the keyring, by key id.
+
+        Does not count rows that expired by *at*.
+        """
 
     async def sealed_otherwise(
         self, purpose: Purpose, key_id: str, after: SecretAddress, most: int
     ) -> list[SecretRow]:
-        """Return at most *most* secrets after a place that another key than *key_id* wraps."""
+        """Return at most *most* secrets after *after*, in order, that *key_id* does not wrap."""
 
     async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
         """Replace the secrets that have not changed since they were read; return how many."""

@@ -17,14 +17,14 @@ T = TypeVar("T")
 MAX_CALLS = 1000
 MAX_ATTEMPTS = 50
 MAX_VIOLATIONS = 6
-"""Constraint violations per write: a race causes a few, a bug causes one in each attempt."""
+"""Constraint violations in the retries of one write. A race causes a few, a bug one per retry."""
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.001, 0.1
 CONNECT_SECONDS = 3
 WAIT_SECONDS = 5
-"""To get a connection from the pool."""
+"""Time limit to get a connection from the pool."""
 STATEMENT_SECONDS = 5
 WRITE_SECONDS = 10
-"""For a transaction, all attempts together."""
+"""Time limit of one write, with all its attempts."""
 CLOSE_SECONDS = 10
 
 NAME = "the database of POSTCORE_DATABASE_URL"
@@ -40,11 +40,11 @@ _SESSION = {
     # no compiling and no worker processes for plans that are estimated to be large
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # one plan per statement, on the index it was written for, independent of the parameters
+    # generic plans: one per statement, on the intended index, for all parameters
     "plan_cache_mode": "force_generic_plan",
 }
 
-# the database is down, full, shutting down or rejects us; the call itself is valid
+# the database is down, full or shutting down, or rejects our login; the statement is valid
 _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.FatalPostgresError,
@@ -72,9 +72,9 @@ _CONFLICT = (
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
 )
-# the connection leads to another database than when it was made; nothing was written
+# the connection leads to a server or session that changed since it was made; nothing was written
 _STALE = (
-    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby, or was one
+    asyncpg.ReadOnlySQLTransactionError,  # the server is a standby, or was one at connect
     asyncpg.InvalidSQLStatementNameError,  # a pooler has replaced the session
 )
 # the driver may be left in the middle of a statement
@@ -85,7 +85,7 @@ log = structlog.get_logger()
 
 async def schema_revision(url: str) -> str | None:
     """Return the schema's revision, None if there is none yet. Raises StoreError."""
-    with _in_sentences():
+    with _as_store_error():
         connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS, command_timeout=10)
         try:
             found = await connection.fetchrow(
@@ -105,7 +105,10 @@ async def schema_revision(url: str) -> str | None:
 
 
 class PostgresEngine:
-    """The port `Engine` on a PostgreSQL database, in the schema of HEAD, shared by processes."""
+    """Implements the port `Engine` on PostgreSQL, with the schema of the newest migration (HEAD).
+
+    Several processes may share the database.
+    """
 
     def __init__(self, pool: "asyncpg.Pool", size: int) -> None:
         self._pool = pool
@@ -118,7 +121,7 @@ class PostgresEngine:
     @classmethod
     async def open(cls, url: str, size: int) -> "PostgresEngine":
         """Open a pool of at most *size* connections, each made when needed. Raises StoreError."""
-        with _in_sentences():
+        with _as_store_error():
             pool = await asyncpg.create_pool(
                 url,
                 min_size=0,
@@ -144,8 +147,8 @@ class PostgresEngine:
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         with self._under_way():
-            # later writes wait for a write that is being retried
             async with asyncio.timeout(WRITE_SECONDS), self._writers:
+                # the lock is held while a write is retried: wait for it
                 async with self._one_by_one:
                     pass
                 try:
@@ -239,13 +242,14 @@ class _Statements:
 async def _no_reset(_: Any) -> None:
     """Skip the driver's reset of a released connection, which costs as much as a read.
 
-    Safe: no session setting, listener or advisory lock is ever used, and the driver itself rolls
-    back a transaction that is left open.
+    Safe: no statement changes a session setting or uses a listener or an advisory lock. The driver
+    itself rolls back a transaction that is left open.
     """
 
 
 @contextmanager
-def _in_sentences() -> Iterator[None]:
+def _as_store_error() -> Iterator[None]:
+    """Raise StoreError, with a sentence for the operator, for the errors of the driver."""
     try:
         yield
     except asyncpg.InvalidAuthorizationSpecificationError:

@@ -24,9 +24,9 @@ from service.transport.deadline import Deadline
 KEY_CHECK_SECONDS = 2.0
 """Interval between checks of a key, and the maximum age of a cached result: together below 5 s."""
 MIN_CALLS_PER_TENANT = 8
-"""Concurrent calls that a tenant can have although other tenants hold all regular slots."""
+"""A tenant with fewer concurrent calls may take a reserve slot when no regular slot is free."""
 RESERVE_FRACTION = 1 / 4
-"""Slots above the limit, as a part of it; only for tenants below MIN_CALLS_PER_TENANT."""
+"""Number of reserve slots, as a fraction of *max_calls*. They are added to *max_calls*."""
 
 log = structlog.get_logger()
 rejections = Occasional()
@@ -62,7 +62,7 @@ class CallSlots:
         self.key_ids[deadline] = key.key_id
 
     def release(self, key: ApiKey, deadline: Deadline) -> None:
-        """Return the slot that *deadline* holds."""
+        """Release the slot of the call that *deadline* belongs to."""
         del self.key_ids[deadline]
         remaining = self._by_tenant[key.tenant_id] - 1
         if remaining:

@@ -40,7 +40,7 @@ INVALID_HANDLE = "handle.invalid"
 MAX_DISPLAY_NAME_LENGTH = 640
 MAX_MESSAGE_LENGTH = 200
 MAX_OPENED_SESSIONS = 8
-"""No honest answer holds more refresh tokens."""
+"""No honest server returns more refresh tokens in one answer. Any further ones are ignored."""
 REFRESH_TOKEN = re.compile(rb'"refreshJwt"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,8192})"')
 
 
@@ -86,7 +86,7 @@ class XrpcAnswer:
 
     @property
     def message(self) -> str:
-        """The error's message for people; the whole text, if it is not a JSON object."""
+        """The error's message for people. If there is no JSON object, the whole content as text."""
         message = (
             self.body.get("message", "") if self.body else self.content.decode("utf-8", "replace")
         )
@@ -100,8 +100,8 @@ def invalid(cause: InvalidCredentialsCause) -> InvalidCredentials:
 def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Session:
     """Return the session of *did* that createSession opened.
 
-    *is_proof*: InvalidCredentials will count as a proof that a stored password is wrong. Only an
-    XRPC error with that meaning is a proof; otherwise the known wordings of other servers suffice.
+    *is_proof*: a rejection is to prove that a stored password is wrong. Then only the XRPC errors
+    in `words.REJECTED` count as a rejection. Otherwise known wordings of any server count too.
 
     Raises InvalidCredentials, AccountInactive, PlatformRateLimited and PlatformUnavailable.
     """
@@ -125,7 +125,7 @@ def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Sessi
 def refreshed(answer: XrpcAnswer, did: str, now: Micros) -> Refreshed:
     """Return the next tokens of a session of *did*.
 
-    Raises SessionEnded if the session can no longer be refreshed, which proves nothing else;
+    Raises SessionEnded if the session can no longer be refreshed, which proves nothing else. Raises
     PlatformRateLimited and PlatformUnavailable.
     """
     if answer.is_client_error and _has_ended(answer):
@@ -135,7 +135,7 @@ def refreshed(answer: XrpcAnswer, did: str, now: Micros) -> Refreshed:
 
 
 def username(answer: XrpcAnswer) -> str:
-    """Return the handle in an answer, unproved; empty if there is no valid one."""
+    """Return the handle in an answer, which is not proved; empty if there is no valid one."""
     handle = answer.body.get("handle")
     if not isinstance(handle, str) or not handle.isascii():
         return ""
@@ -144,10 +144,10 @@ def username(answer: XrpcAnswer) -> str:
 
 
 def opened(answer: XrpcAnswer) -> list[Session]:
-    """Return a session for each refresh token in an answer, so that each can be ended.
+    """Return a session for each refresh token in an answer. The caller ends these sessions.
 
-    Finds tokens with any status, and in content that is not valid JSON. Skips tokens that cannot
-    be sent in a header.
+    Works with any HTTP status, and with content that is not valid JSON. Skips tokens that cannot be
+    sent in a header.
     """
     access, refresh = answer.body.get("accessJwt"), answer.body.get("refreshJwt")
     tokens = [token.decode() for token in REFRESH_TOKEN.findall(answer.content)]
@@ -175,7 +175,7 @@ def check_logged_out(answer: XrpcAnswer, now: Micros) -> None:
 
 
 def raise_call(error: Exception) -> NoReturn:
-    """Raise the ServiceError for a call without an answer."""
+    """Raise *error* as a ServiceError. The call returned no answer that can be read."""
     if isinstance(error, ServiceError):
         raise error
     if isinstance(error, NameNotFound):
@@ -225,9 +225,9 @@ def display_name(record: bytes) -> str | None:
 
 def _has_ended(answer: XrpcAnswer) -> bool:
     if (answer.error, answer.message) == words.BODY_REJECTED:
-        return False  # a proxy added a body
+        return False  # the error is about a body that a proxy added, not about the session
     names = words.SESSION_ENDED | words.INACTIVE_ACCOUNTS.keys()
-    # a 401 with an XRPC error is about the token; servers name the error differently
+    # a 401 with any XRPC error but NO_TOKEN is about the token; error names differ by server
     is_about_token = answer.status == 401 and answer.error not in ("", words.NO_TOKEN)
     return answer.error in names or is_about_token
 
@@ -248,8 +248,8 @@ def _session(answer: XrpcAnswer, did: str, now: Micros) -> Session:
 def _inactive_status(body: Mapping[str, Any]) -> str:
     """Return the status of an inactive account, as a known word; empty for an active one.
 
-    An account is inactive only if `active` is false. A server that omits it, or sends another
-    value, has still opened a session.
+    An account is inactive only if `active` is false. If `active` is missing or has another value,
+    the account counts as active.
     """
     if body.get("active") is not False:
         return ""
@@ -275,5 +275,6 @@ def _scopes(token: str) -> list[str]:
 
 
 def _is_null_session(answer: XrpcAnswer) -> bool:
+    """Whether createSession returned 200 with null tokens: how dnproto rejects a password."""
     tokens = [answer.body.get(name, "") for name in ("accessJwt", "refreshJwt")]
     return answer.status == 200 and tokens == [None, None]

@@ -1,4 +1,4 @@
-"""Pool: the connections of one kind of outbound request, and the limits on what they receive."""
+"""Pool: the connections for one kind of outbound request, with limits on each response."""
 
 import asyncio
 import socket
@@ -21,7 +21,8 @@ from service.platforms.egress.wire import SOCKET_OPTIONS, Wires
 
 MAX_BODY_BYTES = 128 * 1024
 MAX_ANNOUNCED_BYTES = 512 * 1024
-"""A response whose Content-Length is larger is rejected before its body is read."""
+"""A response with a larger Content-Length is rejected before its body is read. Up to this size the
+body is read to MAX_BODY_BYTES, since that part may contain a session to end."""
 LARGE_BODY_BYTES = 64 * 1024
 MAX_LARGE_BODIES = 8
 """Bodies over LARGE_BODY_BYTES that are read at the same time. Honest servers send none."""
@@ -31,13 +32,14 @@ MAX_PIECES = 2048
 PIECES_PER_TURN = 64
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
-"""Between two reads. The caller sets the deadline of the whole request."""
+"""Time limit of one read or one write. The caller sets the deadline of the whole request."""
 KEEP_IDLE_SECONDS = 4.0
-"""Less than the five after which Node's servers close idle connections: a login is never resent."""
+"""Node's servers close idle connections after 5 s; the pool closes them first. A login that is sent
+on a closed connection fails, because it is never resent."""
 MAX_IDLE_CONNECTIONS = 50
 MAX_CONNECTIONS = 200
 MAX_CONNECTIONS_PER_ORIGIN = 150
-"""A server that hangs leaves the rest of the pool to other servers."""
+"""Less than MAX_CONNECTIONS: one server that hangs cannot use up the pool."""
 
 Header = tuple[bytes, bytes]
 Dial = Callable[[str, int, float], Coroutine[Any, Any, httpcore.AsyncNetworkStream]]
@@ -52,7 +54,7 @@ async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetwork
 
 @dataclass(slots=True)
 class Received:
-    """The part of a response that has arrived. *status* 0: none of it."""
+    """The part of a response that has arrived. *status* is 0 until the headers have arrived."""
 
     status: int = 0
     headers: list[Header] = field(default_factory=list, repr=False)
@@ -70,7 +72,7 @@ class Pool(httpcore.AsyncConnectionPool):
             keepalive_expiry=KEEP_IDLE_SECONDS,
             network_backend=Wires(backend),
         )
-        # weak: an entry lasts as long as a request to that origin runs or waits
+        # weak: an entry exists only while a request to that origin runs or waits
         self._slots: WeakValueDictionary[Origin, asyncio.Semaphore] = WeakValueDictionary()
         self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
 
@@ -79,8 +81,8 @@ class Pool(httpcore.AsyncConnectionPool):
     ) -> None:
         """Send *request* to *origin* and write the response to *received* as it arrives.
 
-        *beginning*: stop after 8 KiB, and accept redirects. Raises PlatformUnavailable or
-        NameNotFound.
+        *beginning*: read only the first 8 KiB of the body, and return redirects. Otherwise a
+        redirect is an error. Raises PlatformUnavailable or NameNotFound.
         """
         request.extensions["timeout"] = {
             "connect": CONNECT_SECONDS,
@@ -107,7 +109,7 @@ class Pool(httpcore.AsyncConnectionPool):
     ) -> None:
         """Append the body, or its *beginning*, to *body*; raise PlatformUnavailable at a limit."""
         _check_head(response, beginning)
-        # twice the body: chunk headers may take as much again, and no more
+        # twice the limit of the body: the chunk headers may be as large as the body
         response.extensions["network_stream"].left = 2 * MAX_BODY_BYTES
         pieces = 0
         async with AsyncExitStack() as large:
@@ -124,7 +126,7 @@ class Pool(httpcore.AsyncConnectionPool):
                         PlatformUnavailableCause.UNEXPECTED_ANSWER, "too_large", retry_after=None
                     )
                 if pieces % PIECES_PER_TURN == 0:
-                    await asyncio.sleep(0)  # pieces that have arrived are read without a pause
+                    await asyncio.sleep(0)  # reading buffered pieces never yields
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
