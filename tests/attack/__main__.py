@@ -1,10 +1,10 @@
-"""The attacks of SECURITY.md, made in full and printed as its table.
+"""Run the attacks of SECURITY.md in full and print the table of results.
 
     python -m tests.attack [PART [ROW…]]
 
-PART is how much of each: 1 is all, and takes up to an hour. How far it is goes to standard error,
-the table to standard output. Exit code 1 where a promise is broken. It needs what `.ci/run`
-installs: the real Bluesky server, PostgreSQL, grpcurl.
+PART is the share of each attack to run; 1 runs all of it and takes up to an hour. Progress goes to
+standard error, the table to standard output. The exit code is 1 if a promise is broken. The attacks
+need what `.ci/run` installs: the real Bluesky server, PostgreSQL and grpcurl.
 """
 
 import asyncio
@@ -36,26 +36,29 @@ def main(part: str = "1", *numbers: str) -> None:
         if numbers and str(row.number) not in numbers:
             continue
         began = monotonic()
-        tell(f"{row.number:2} {row.threat} …")
+        report(f"{row.number:2} {row.threat} …")
         with tempfile.TemporaryDirectory() as folder:
             ground = Ground(
-                Path(folder), Path(found.stdout.strip()), programs, lambda word: tell(f"   {word}")
+                Path(folder),
+                Path(found.stdout.strip()),
+                programs,
+                lambda word: report(f"   {word}"),
             )
             try:
                 figures = list(asyncio.run(row.attack(ground, float(part))))
-            except Exception as error:  # the other rows are still to be made
+            except Exception as error:  # run the other rows anyway
                 figures = [Figure("the attack", f"not made: {type(error).__name__}", False)]
         for figure in figures:
-            tell(f"   {figure.what}: {figure.seen}, {figure.verdict}")
-        tell(f"   {monotonic() - began:.0f} s")
-        lines += row.told(figures)
+            report(f"   {figure.what}: {figure.seen}, {figure.verdict}")
+        report(f"   {monotonic() - began:.0f} s")
+        lines += row.table_lines(figures)
         holds = holds and all(figure.holds is not False for figure in figures)
-    print("\n".join(lines))  # noqa: T201 - what it is for
+    print("\n".join(lines))  # noqa: T201 - this command's output
     if not holds:
         sys.exit(1)
 
 
-def tell(word: str) -> None:
+def report(word: str) -> None:
     print(word, file=sys.stderr, flush=True)  # noqa: T201
 
 

@@ -1,8 +1,8 @@
-"""Assaults: what callers without a key do to a service, each until its process is ended.
+"""Assaults: floods by callers without a key, each until its process is ended.
 
     python -m tests.attack.assaults NAME GRPC HTTP
 
-They run in a process of their own, so that they do not slow down what is measured beside them.
+An assault runs in its own process, so that it does not slow down the measurement beside it.
 """
 
 import asyncio
@@ -40,14 +40,16 @@ async def forever() -> None:
 
 
 def forged() -> bytes:
-    """A key with a right checksum that was never given out."""
+    """Return a key with a valid checksum that was never issued."""
     body = f"pc_live_{secrets.token_hex(8)}_{secrets.token_hex(22)[:43]}"
     return (body + _checksum(body)).encode()
 
 
 def held(path: bytes, message: bytes | None = None, *, keyed: bool = False) -> Assault:
-    """Calls of one connection after the other that are never finished: HELD of them, 50 each 80
-    ms, and then more as the server ends some. Without *message* theirs never comes."""
+    """Return an assault of HELD unfinished calls on one connection after another, 50 every 80 ms.
+
+    Calls that the server ends are replaced. Without *message*, a call's message never arrives.
+    """
     heads = [block(path, [(b"x-api-key", forged())] if keyed else []) for _ in range(50)]
 
     async def assault(grpc: str, _: str) -> None:
@@ -69,7 +71,8 @@ def held(path: bytes, message: bytes | None = None, *, keyed: bool = False) -> A
 
 
 def crowd(count: int, each: bytes, *, tls: bool = False) -> Assault:
-    """So many connections, each of which sends *each* and stays; what is closed comes again."""
+    """Return an assault of *count* connections that send *each* and stay open; closed ones
+    reopen."""
 
     async def one(address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -94,7 +97,7 @@ def crowd(count: int, each: bytes, *, tls: bool = False) -> Assault:
 
 
 async def watchers(grpc: str, _: str) -> None:
-    """A thousand connections with one health watch each."""
+    """Open a thousand connections with one health watch each."""
     connections = []
     for number in range(1000):
         connection = await Connection.to(grpc)
@@ -106,7 +109,7 @@ async def watchers(grpc: str, _: str) -> None:
 
 
 async def resets(grpc: str, _http: str) -> None:
-    """Calls that are cancelled as soon as they are made, 2,000 a second."""
+    """Make 2,000 calls a second and cancel each one at once."""
     while True:
         connection = await Connection.to(grpc)
         while not connection.is_closed:
@@ -118,7 +121,7 @@ async def resets(grpc: str, _http: str) -> None:
 
 
 async def unread(grpc: str, _http: str) -> None:
-    """Eight connections that ask on and on, and read none of the answers."""
+    """Send requests without end on eight connections, and read no answer."""
 
     async def one() -> None:
         while True:
@@ -138,7 +141,7 @@ async def unread(grpc: str, _http: str) -> None:
 
 
 async def bad_paths(grpc: str, _: str) -> None:
-    """Calls to paths that no text holds."""
+    """Call paths that are not valid text."""
     while True:
         connection = await Connection.to(grpc)
         for path in (b"/\xff\xfe", b"\xc3\x28", b"/a/b\0", b"", b"*", b"/" + b"x" * 7000):
@@ -148,7 +151,7 @@ async def bad_paths(grpc: str, _: str) -> None:
 
 
 async def endless_heads(grpc: str, _: str) -> None:
-    """Heads that never end: one frame of headers, and continuations without an end."""
+    """Send headers that never end: one HEADERS frame, then CONTINUATION frames without an end."""
     while True:
         connection = await Connection.to(grpc)
         await connection.send(frame(HEADERS, 0, 1, block(GET)))
@@ -158,7 +161,7 @@ async def endless_heads(grpc: str, _: str) -> None:
 
 
 def http_flood(kind: str) -> Assault:
-    """Requests of one kind without end, as `tests/transport/http/flood.py` sends them."""
+    """Send HTTP requests of one *kind* without end, as `tests/transport/http/flood.py` does."""
 
     async def assault(_: str, http: str) -> None:
         host, _, port = http.rpartition(":")
@@ -168,7 +171,7 @@ def http_flood(kind: str) -> Assault:
 
 
 async def http_unread(_: str, http: str) -> None:
-    """520 connections that ask a hundred times each, and read nothing."""
+    """Send a hundred requests on each of 520 connections, and read nothing."""
     host, _, port = http.rpartition(":")
     asked = b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n" * 100
 

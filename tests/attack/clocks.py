@@ -1,4 +1,4 @@
-"""Clocks: ten years ahead, right again, a day back, right again."""
+"""Clocks: set a clock ten years ahead, back to normal, a day back, and back to normal."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ MINIMUM_CHECK = 2 * DAY
 
 
 async def clock_put_wrong(ground: Ground, sandbox: SandboxBluesky) -> list[Figure]:
-    """Ten years ahead, right again, a day back, right again."""
+    """Set the clock ten years ahead, back to normal, a day back, and back to normal."""
     folder = ground.folder / "clock"
     folder.mkdir()
     file = folder / "postcore.db"
@@ -63,7 +63,7 @@ async def clock_put_wrong(ground: Ground, sandbox: SandboxBluesky) -> list[Figur
         await hold("before")
         for ahead, when in ((TEN_YEARS, "10 years ahead"), (0, "right again")):
             clock.ahead = ahead
-            # tokens of the server, whose clock is right, have all ended by ours
+            # the sandbox's clock is right, so by this clock all of its tokens have expired
             await hold(when, may_wait=bool(ahead))
         late = f"SELECT 1 FROM connections WHERE next_check_at > {clock.now() + MINIMUM_CHECK}"
         tries += 1

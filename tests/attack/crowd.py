@@ -1,7 +1,7 @@
-"""Crowd: callers that do all there is to do, and what they have been answered.
+"""Crowd: callers that use every method, and the replies that they received.
 
-Each has profiles of its own, and one call under way at a time: so it is known of every profile how
-it has to be, but for what the last call, if it was cut off, may have done to it.
+Each caller has its own profiles and one call in progress at a time. The expected state of every
+profile is therefore known, except for the effect of a last call that was cut off.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from tests.support.running import Running, refusal_of
 
 CALLERS = 6
 ACCOUNTS = 3
-"""Of each."""
-MOST_PROFILES = 8
+"""Accounts of each caller."""
+MAX_PROFILES = 8
 SECOND_PASSWORD = "second"
 CALL_SECONDS = 60.0
 DONE_ALREADY = {
@@ -34,7 +34,7 @@ DONE_ALREADY = {
 
 @dataclass(frozen=True)
 class Promise:
-    """How a profile has to be: connected to that account by that password, or to none."""
+    """The expected state of a profile: connected to this account with this password, or to none."""
 
     did: str = ""
     secret: str = field(default="", repr=False)
@@ -42,7 +42,8 @@ class Promise:
 
 @dataclass(frozen=True)
 class Deed:
-    """A call: what it asks, of which profile (empty: a new one), and what that is to become."""
+    """A call: its request, its profile (empty: a new one), and the state it leaves that profile
+    in."""
 
     method: str
     request: Any = field(repr=False)
@@ -54,7 +55,7 @@ class Deed:
         return not self.profile_key
 
     async def done(self, service: Running) -> Any:
-        """The reply; raises AioRpcError."""
+        """Return the reply; raise AioRpcError."""
         leases = self.method == "LeaseSession"
         stub = service.sessions if leases else service.profiles
         return await getattr(stub, self.method)(
@@ -65,9 +66,12 @@ class Deed:
 
 
 class Caller:
-    """*profiles*: how each has to be. *gone*: those that were deleted. *doubt*: the call that was
-    cut off. *kept*: calls with an idempotency key, and their replies, since they were last asked
-    again. *refused*: why, where that was not to be."""
+    """One caller and the state that it expects.
+
+    *profiles*: the expected state of each. *gone*: deleted profiles. *doubt*: the call that was cut
+    off. *kept*: calls with an idempotency key, and their replies, since the last repeat. *refused*:
+    the reasons of unexpected errors.
+    """
 
     def __init__(
         self, people: Sequence[tuple[Person, str]], chance: Random, now: Callable[[], float]
@@ -85,12 +89,12 @@ class Caller:
         self.refused: Counter[str] = Counter()
 
     async def go_on(self, service: Running) -> None:
-        """One call after the other, until one is cut off."""
+        """Make one call after another, until one is cut off."""
         while await self.settle(service):
             self.doubt, self._since = self._next(), self._now()
 
     async def settle(self, service: Running) -> bool:
-        """Make the call in doubt (again); whether it was answered."""
+        """Repeat the call in doubt; return whether it was answered."""
         deed = self.doubt
         if deed is None:
             return True
@@ -99,7 +103,7 @@ class Caller:
         except grpc.aio.AioRpcError as error:
             refusal = refusal_of(error)
             if not refusal.reason:
-                return False  # nobody was there to give one
+                return False  # no server answered
             if refusal.reason != DONE_ALREADY.get(deed.method):
                 self.refused[f"{deed.method} {refusal.reason}"] += 1
                 self.doubt = None
@@ -129,14 +133,14 @@ class Caller:
             kinds += ["lease"] * 3 + ["reconnect", "disconnect", "verify"]
         if self.profiles:
             kinds += ["delete"]
-        if len(self.profiles) > MOST_PROFILES:
+        if len(self.profiles) > MAX_PROFILES:
             kinds = ["delete", "lease", "reconnect"] if connected else ["delete"]
         kind = self._chance.choice(kinds)
         if kind == "create":
             request = pb.CreateProfileRequest(idempotency_key=secrets.token_hex(8))
             return Deed("CreateProfile", request, becomes=Promise())
         if kind == "connect":
-            # into one that is there and empty, or a new one
+            # connect an existing profile without a connection, or a new one
             empty = [key for key, promise in self.profiles.items() if not promise.did]
             return self._connect(
                 self._chance.choice(["", *empty]), self._chance.choice(self._people)
@@ -171,11 +175,11 @@ class Caller:
 
 SAME, TOO_OLD = "the same", "not asked, being a day old"
 KEPT_SECONDS = 24 * 3600 - 60
-"""How long the service promises to know a key, by a clock that each kill puts forward."""
+"""The promised lifetime of an idempotency key, by a clock that each kill sets forward."""
 
 
 class Crowd:
-    """All callers, and the accounts that they connect to."""
+    """All callers, and the accounts that they connect."""
 
     def __init__(self, sandbox: SandboxBluesky, people: Sequence[Person], chance: Random) -> None:
         self._sandbox = sandbox
@@ -199,23 +203,25 @@ class Crowd:
         return cls(sandbox, people, chance)
 
     async def go_on(self, service: Running) -> None:
-        """Call until all are cut off."""
+        """Make calls until every caller is cut off."""
         await asyncio.gather(*(caller.go_on(service) for caller in self.callers))
 
     async def settle(self, service: Running) -> bool:
-        """Make the calls again that were cut off; whether all were answered."""
+        """Repeat the calls that were cut off; return whether all were answered."""
         return all([await caller.settle(service) for caller in self.callers])
 
     async def ask_again(self, service: Running) -> Counter[str]:
-        """What was answered where an idempotency key was sent again: SAME, without a login, or what
-        else."""
+        """Repeat calls by their idempotency keys and count the outcomes.
+
+        The outcome is SAME (the same reply, without a login) or a description of the difference.
+        """
         answers: Counter[str] = Counter()
         for caller in self.callers:
             for since, deed, reply in caller.kept:
                 if self._sandbox.world.now() - since > KEPT_SECONDS:
                     answers[TOO_OLD] += 1
                     continue
-                # what was deleted takes the key's reply with it
+                # deleting the profile also deletes the key's reply
                 if reply.profile_key not in caller.profiles:
                     continue
                 spent = _newest_login(service)
@@ -235,25 +241,25 @@ class Crowd:
         return answers
 
     def end_some_sessions(self) -> None:
-        """Let half of the accounts have new main passwords: all their sessions end.
+        """Change the main password of half of the accounts, which ends all their sessions.
 
-        Each time it is the other half: whose sessions end again and again, with no refresh that
-        works in between, waits for logins.
+        The halves alternate: an account whose sessions end repeatedly, without a successful refresh
+        in between, is throttled at login.
         """
         self._turn = 1 - self._turn
         for person in list(self.people)[self._turn :: 2]:
             self._sandbox.world.change_password(person.did, secrets.token_hex(8))
 
     def profiles(self) -> set[str]:
-        """All that have to be there, or may be."""
+        """The keys of all profiles that must or may exist."""
         return {key for caller in self.callers for key in caller.profiles}
 
     def count(self, methods: Sequence[str]) -> int:
-        """How many calls of *methods* were acknowledged."""
+        """Count the acknowledged calls of *methods*."""
         return sum(caller.acknowledged[method] for caller in self.callers for method in methods)
 
 
 def _newest_login(service: Running) -> int:
-    """The number of the newest login that was spent on a connect."""
+    """Return the number of the newest login that a connect has spent."""
     [row] = service.rows("SELECT MAX(rowid) AS number FROM login_debits WHERE purpose = 'connect'")
     return row["number"] or 0

@@ -1,4 +1,4 @@
-"""Forms: how an address or a name that nobody outside may lead us to can be written."""
+"""Forms: spellings of addresses and names that outside input must not lead the service to."""
 
 ADDRESSES = (
     # this network, private, shared, loopback, link-local with the clouds' metadata
@@ -18,7 +18,7 @@ ADDRESSES = (
     # unique local, link-local, site-local, multicast
     *("fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "ff0e::1"),
 )
-"""None of them is public."""
+"""Addresses of which none is public."""
 
 INNER_NAMES = {
     "localhost": "127.0.0.1",
@@ -31,7 +31,7 @@ INNER_NAMES = {
     "127.0.0.1.nip.io": "127.0.0.1",
     "xn--localhost-5g0d.com": "127.0.0.1",
 }
-"""With what the name server says of them."""
+"""Names, with the addresses that the name server returns for them."""
 
 HOSTS = (
     # IPv4: dotted, short, octal, hexadecimal, decimal, too long, with a last dot
@@ -41,7 +41,7 @@ HOSTS = (
     # IPv6, with and without brackets, a zone, and IPv4 in it
     *("[::1]", "::1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::]", "[fe80::1%25eth0]"),
     *("[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[fd00:ec2::254]"),
-    # digits, dots and letters that some libraries take for others
+    # digits, dots and letters that some libraries normalize to ASCII
     *(
         "①②⑦.⓪.⓪.①",
         "127。0。0。1",
@@ -50,17 +50,17 @@ HOSTS = (
         "loc\u212alhost",
         "lo\u00adcalhost",
     ),
-    # names of a machine or a network, as they are and with a last dot
+    # names of a machine or a network, with and without a last dot
     *INNER_NAMES,
     *("localhost.", "LOCALHOST", "printer.local.", "metadata.google.internal."),
-    # a good host, and another one that some reader of URLs may find in it
+    # a valid host combined with another one that some URL parsers may pick
     *("good.example.com@127.0.0.1", "127.0.0.1@good.example.com", "good.example.com:443@127.0.0.1"),
     *("good.example.com#@127.0.0.1", "good.example.com\\@127.0.0.1", "good.example.com%00.local"),
     *("good.example.com/../127.0.0.1", "good.example.com?@127.0.0.1", "127.0.0.1%2f@example.com"),
     *("good.example.com:8443", "good.example.com:80", "good.example.com:0", "127.0.0.1:443"),
     *("good.example.com\t", "good.example.com\r\nhost: 127.0.0.1", "good.example.com."),
 )
-"""As the host of a URL, of a did:web, or as a handle; `good.example.com` is public, and listens."""
+"""Hosts of a URL, of a did:web, or handles; `good.example.com` is public and listens."""
 
 URLS = (
     *(
@@ -79,4 +79,4 @@ URLS = (
     ),
     *("https://good.example.com//127.0.0.1/", "https://[", "https://]", ""),
 )
-"""As the whole of a document's service endpoint."""
+"""Complete service endpoints of a DID document."""

@@ -1,4 +1,4 @@
-"""Frames: HTTP/2 written by hand, for callers that no library would play."""
+"""Frames: hand-written HTTP/2, for misbehaviour that no client library allows."""
 
 import asyncio
 import struct
@@ -16,7 +16,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def block(path: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
-    """The headers of a call, compressed in no way."""
+    """Return the header block of a call, without compression."""
     fields = [
         (b":method", b"POST"),
         (b":scheme", b"http"),
@@ -42,12 +42,12 @@ def _text(value: bytes) -> bytes:
 def call(
     stream: int, path: bytes, message: bytes | None = None, more: Iterable[tuple[bytes, bytes]] = ()
 ) -> bytes:
-    """A call on *stream*; None: its message never comes."""
+    """Return the frames of a call on *stream*; with None, its message never arrives."""
     return frame(HEADERS, END_HEADERS, stream, block(path, more)) + data(stream, message)
 
 
 def data(stream: int, message: bytes | None) -> bytes:
-    """The message of a call and the end of its stream; None: nothing."""
+    """Return the frames of a call's message and end of stream; with None, nothing."""
     if message is None:
         return b""
     body = b"\0" + struct.pack(">I", len(message)) + message
@@ -63,7 +63,7 @@ def data(stream: int, message: bytes | None) -> bytes:
 
 
 class Connection:
-    """One connection that answers pings and settings, and counts what it is sent."""
+    """One connection, which answers pings and settings and counts the bytes it receives."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

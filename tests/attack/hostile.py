@@ -1,9 +1,9 @@
-"""Hostile: an internet in a process of its own, in which a handle says what goes wrong, and where.
+"""Hostile: a fake internet in its own process; the handle selects the fault and its place.
 
     python -m tests.attack.hostile FOLDER
 
-It prints as JSON the ports of its name server, its web and its directory, and the file with its
-roots, and goes on until its standard input ends. A handle is `ROLE-KIND-NUMBER.example.com`.
+Prints a JSON list (the ports of its name server, web and directory, and the file of its roots) and
+runs until its standard input closes. A handle is `ROLE-KIND-NUMBER.example.com`.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.platforms.raw import Answer, RawServer, Request, drip, endless, hang,
 from tests.platforms.web import Authority
 
 ROLES = ("well", "server", "directory", "well-known", "did-web", "names")
-"""Whose answers are bad: `well` is nobody's."""
+"""The roles that can return bad answers; `well` is no server's role."""
 CHUNKED = head(transfer_encoding="chunked")
 BOMB = gzip.compress(bytes(50 * 1024 * 1024))
 GIGABYTE = head(content_length=str(1 << 30))
@@ -34,7 +34,7 @@ NOISE = random.Random(5).randbytes(64 * 1024)
 
 
 def _json(body: object, **headers: str) -> bytes:
-    """What says that it is JSON, at least."""
+    """Return an answer with the content type of JSON; *body* need not be JSON."""
     return respond(body, 200, content_type="application/json", **headers)
 
 
@@ -77,13 +77,13 @@ AT_NAMES = {
 
 
 def plans() -> list[tuple[str, str]]:
-    """Every kind in every role."""
+    """Return every kind in every role."""
     named = [(role, kind) for kind in KINDS for role in ROLES[1:-1]]
     return [*named, *(("names", kind) for kind in AT_NAMES)]
 
 
 class Site:
-    """What a handle, or what is told of it, stands for."""
+    """The site that a handle, a host or a DID derived from it stands for."""
 
     def __init__(self, role: int, kind: int, number: int) -> None:
         self.role = ROLES[role]
@@ -118,7 +118,7 @@ LETTERS = "abcdefghij"
 
 
 def handle(role: str, kind: str, number: int) -> str:
-    """The handle that leads to it."""
+    """Return the handle that selects *role*, *kind* and *number*."""
     kinds = AT_NAMES if role == "names" else KINDS
     place = list(kinds).index(kind) if kind else 0
     return Site(ROLES.index(role), place, number).handle
@@ -176,8 +176,8 @@ async def main(folder: str) -> None:
         names = await stack.enter_async_context(Names.started())
         web = await stack.enter_async_context(Web.started(authority.context()))
         directory = await stack.enter_async_context(Directory.started())
-        told: Iterable[object] = (names.port, web.port, directory.origin, str(authority.roots))
-        print(json.dumps(list(told)), flush=True)  # noqa: T201 - to whoever has started it
+        endpoints: Iterable[object] = (names.port, web.port, directory.origin, str(authority.roots))
+        print(json.dumps(list(endpoints)), flush=True)  # noqa: T201 - read by the parent process
         await asyncio.to_thread(sys.stdin.read)
 
 

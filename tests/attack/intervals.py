@@ -1,11 +1,11 @@
-"""Intervals: what a sample says of the mean it was drawn from, by bootstrap."""
+"""Intervals: bootstrap confidence intervals of a trimmed mean."""
 
 from collections.abc import Sequence
 from random import Random
 from statistics import fmean
 
 TRIMMED = 0.2
-"""Of each end: what a busy machine adds to some calls says nothing of the others."""
+"""The part trimmed at each end, against outliers from a busy machine."""
 RESAMPLES = 400
 
 
@@ -15,7 +15,7 @@ def trimmed_mean(sample: Sequence[float]) -> float:
 
 
 def interval(sample: Sequence[float]) -> tuple[float, float]:
-    """Where the trimmed mean of all such samples is with 95 %."""
+    """Return the 95 % confidence interval of the trimmed mean."""
     chance = Random(1)
     means = sorted(trimmed_mean(chance.choices(sample, k=len(sample))) for _ in range(RESAMPLES))
     tail = round(RESAMPLES * 0.025)

@@ -1,4 +1,4 @@
-"""Rings: what may become of the keyring's file, while it is in use."""
+"""Keyrings: damage to the keyring's file while a service uses it."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,25 +11,26 @@ from .row import Figure
 from .suffering import Sufferer, some, within
 
 LOOK_SECONDS = 8.0
-"""Within which a keyring that has changed is looked at."""
+"""The time within which a service reads a changed keyring."""
 
 
 async def keyring_in_use(sufferer: Sufferer, keyring: Path, log: Path, part: float) -> Figure:
-    """What may become of the keyring while it is in use: calls go on, and the log tells."""
+    """Damage the keyring in use: calls must succeed, and the log must report the damage."""
     whole = await asyncio.to_thread(keyring.read_bytes)
     spoils = spoils_of(keyring)
-    told = well = 0
+    logged = well = 0
     names = some(list(spoils), part)
     for name in names:
         before = _complaints(log)
         spoils[name]()
-        told += await within(LOOK_SECONDS, partial(_complained, log, before))
+        logged += await within(LOOK_SECONDS, partial(_complained, log, before))
         well += await sufferer.recovered()
         put_back(keyring, whole)
     return Figure(
         f"keyring {', '.join(names)}, while it is in use",
-        f"told in the log {told} of {len(names)} times; calls went on {well} of {len(names)} times",
-        told == well == len(names),
+        f"told in the log {logged} of {len(names)} times; "
+        f"calls went on {well} of {len(names)} times",
+        logged == well == len(names),
     )
 
 
@@ -38,12 +39,12 @@ def _complained(log: Path, before: int) -> bool:
 
 
 def _complaints(log: Path) -> int:
-    """How often the log tells of a keyring: of one that stays as it is, at every look."""
+    """Count the log lines about a keyring; an unchanged bad one is logged at every read."""
     return log.read_text().count("keyring cannot be read again")
 
 
 def spoils_of(keyring: Path) -> dict[str, Callable[[], object]]:
-    """What may become of a keyring's file."""
+    """Return each kind of damage to a keyring's file, by name."""
     whole = keyring.read_bytes()
 
     def replace() -> None:

@@ -1,8 +1,8 @@
-"""Led: `postcore` in a process whose name server and whose internet are the tests' own.
+"""Led: `postcore` in a process that uses the tests' own name server and internet.
 
     python -m tests.attack.led DNS_PORT WEB_PORT serve
 
-What the name server says is checked as ever; every public address then leads to WEB_PORT.
+The name server's answers are checked as usual; every public address then leads to WEB_PORT.
 """
 
 import sys

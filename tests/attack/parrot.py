@@ -1,4 +1,4 @@
-"""Parrot: directory, resolver and account server in one, which says back whatever it was told."""
+"""Parrot: directory, resolver and account server in one, which echoes every value it receives."""
 
 import base64
 import json
@@ -38,7 +38,10 @@ STATUSES = (200, 302, 400, 401, 403, 429, 500, 503)
 
 
 class Parrot(RawServer):
-    """*how*: what is answered to a method, of what was said to it; else it is well."""
+    """*how*: per method, the function that makes an answer of the received value.
+
+    A method without one is answered normally.
+    """
 
     def __init__(self, *arguments: None) -> None:
         super().__init__(*arguments)
@@ -90,7 +93,7 @@ class Parrot(RawServer):
 
 
 def _said(request: Request) -> str:
-    """The password, or the token, of a request."""
+    """Return the password or the token of a request."""
     if request.body.startswith(b"{"):
         return str(json.loads(request.body).get("password", ""))
     return " ".join(request.values("authorization"))

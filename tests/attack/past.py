@@ -1,4 +1,4 @@
-"""Past: a database that a service has filled, and copies of it, on either engine, in any schema."""
+"""Past: a database that a service has filled, and copies of it on either engine in any schema."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),
     *("idempotency_records", "events", "login_debits", "login_pauses", "leases", "event_marks"),
 )
-"""What refers to others comes after them."""
+"""Ordered so that a table comes after the tables that it refers to."""
 BUDGETS = dict.fromkeys(
     ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000,1000"
 )
@@ -41,7 +41,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Past:
-    """A database in today's schema, as a service has filled it, and what its callers know."""
+    """A database in today's schema, filled by a service, and what its callers know of it."""
 
     read: Settings
     owner: Owner
@@ -62,7 +62,7 @@ class Past:
 
 
 class Databases:
-    """Copies of the past, on either engine and in any schema."""
+    """Copies of the past on either engine, in any schema."""
 
     def __init__(self, ground: Ground, past: Past, cluster: Cluster) -> None:
         self.ground = ground
@@ -72,7 +72,8 @@ class Databases:
         self._config.set_main_option("script_location", migrations.__path__[0])
 
     async def copy(self, engine: str, revision: str) -> Settings:
-        """The past in that schema, with all that it has room for."""
+        """Return the settings of a copy in schema *revision*, with all data that the schema has
+        room for."""
         if engine == SQLITE:
             file = self.ground.folder / f"{secrets.token_hex(4)}.db"
             url = f"sqlite:///{file}"
@@ -100,8 +101,10 @@ class Databases:
 
 
 async def past_of(folder: Path, sandbox: SandboxBluesky, count: int) -> Past:
-    """So many connections, and a broken one; of others a deleted profile and a disconnected one,
-    and a key that was revoked."""
+    """Fill a database with *count* connections and a broken one.
+
+    It also gets a deleted profile, a disconnected one, and a revoked API key.
+    """
     file = folder / "past.db"
     assert await asyncio.to_thread(migrate_apart, f"sqlite:///{file}")
     create_keyring(folder / "keyring.json", old_keys("2026-01-02T03:04:05+00:00"))
@@ -145,7 +148,7 @@ async def past_of(folder: Path, sandbox: SandboxBluesky, count: int) -> Past:
 
 
 def columns(url: str) -> dict[str, dict[str, str]]:
-    """The columns of each table, and what they are."""
+    """Return the type of each column, by table."""
     if url.startswith("sqlite:"):
         found = rows(
             url,
@@ -165,13 +168,13 @@ def columns(url: str) -> dict[str, dict[str, str]]:
 
 
 def table_rows(url: str, table: str, names: Sequence[str]) -> list[Row]:
-    """What stands in these columns."""
+    """Return the values of these columns."""
     found = rows(url, f"SELECT {', '.join(names)} FROM {table}")
     return [tuple(row[name] for name in names) for row in found]
 
 
 def dump(url: str) -> dict[str, list[Row]]:
-    """All that is in the database."""
+    """Return all rows of the database, by table."""
     return {
         table: sorted(table_rows(url, table, sorted(names)), key=repr)
         for table, names in columns(url).items()

@@ -1,7 +1,7 @@
-"""Reaches: the places of requests in which another tenant's things can be named.
+"""Reaches: the request fields that can name another tenant's resources.
 
-Every field of every request is known to be harmless or to be such a place: a method or a field that
-is new has to be put down here.
+Every field of every request must be listed here, either as harmless or as such a field; a new
+method or field fails the attack until it is.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,30 +18,32 @@ HARMLESS = {
     *("platform", "handle", "app_password", "profile_name"),
     *("page_size", "needs_reconnect_only", "from_oldest"),
 }
-"""Fields that name nothing of anybody's."""
+"""Fields that name no tenant's resources."""
 NAME = "mine"
 ALSO: Mapping[str, Fields] = {
     "ConnectProfile": {
         "platform": "bluesky",
-        "credentials": {"handle": "nobody.test", "appPassword": "abcd-efgh-ijkl-mnop"},
+        "credentials": {"handle": "missing.test", "appPassword": "abcd-efgh-ijkl-mnop"},
     },
     "CreateProfile": {"profileName": NAME},
     "DisconnectPlatform": {"platform": "bluesky"},
     "VerifyConnection": {"platform": "bluesky"},
     "LeaseSession": {"platform": "bluesky"},
 }
-"""What a request needs beside that field to get as far as to look it up."""
+"""Further fields that a request needs in order to get as far as the look-up."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A value of *field* that is another tenant's, and one of the same kind that is nobody's;
-    *beside*: more that the request holds."""
+    """A value of *field* that belongs to another tenant, and one that does not exist.
+
+    *beside*: further fields of the request.
+    """
 
     method: str
     field: str
     theirs: str
-    nobodys: str
+    missing: str
     beside: Mapping[str, Any]
 
     def request(self, value: str) -> Fields:
@@ -50,11 +52,11 @@ class Reach:
 
 @dataclass(frozen=True)
 class Owner:
-    """A tenant, and one of everything that can be named."""
+    """A tenant, and one resource of every kind that can be named."""
 
     tenant_id: str
     profiles: tuple[str, str]
-    """Connected, and not."""
+    """A connected profile and an unconnected one."""
     token: str
     cursor: str
     idempotency_key: str
@@ -62,14 +64,14 @@ class Owner:
 
 
 def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
-    """Whatever can be tried with each field of each method; raises on a field nobody thought of."""
+    """Yield every reach for each field of each method; raise on an unlisted field."""
     for method in METHODS.values():
         for name in _fields(method.input_type):
             match name:
                 case "profile_key":
                     for theirs_ in theirs.profiles:
-                        for nobodys in (f"prof_{random_id()}", "prof_Ill-Formed"):
-                            yield Reach(method.name, name, theirs_, nobodys, {})
+                        for missing in (f"prof_{random_id()}", "prof_Ill-Formed"):
+                            yield Reach(method.name, name, theirs_, missing, {})
                 case "page_token":
                     for to_reconnect in (False, True):
                         listed = {"needsReconnectOnly": to_reconnect}

@@ -1,4 +1,5 @@
-"""Remains: what a process that was killed has left of its database, held to what it had said."""
+"""Remains: the database that a killed process has left, compared with what callers were
+promised."""
 
 import shutil
 from collections import Counter
@@ -29,7 +30,7 @@ HALVES = {
     "connection without profile": "SELECT profile_key FROM connections c WHERE NOT EXISTS"
     " (SELECT 1 FROM profiles p WHERE p.profile_key = c.profile_key"
     " AND p.tenant_id = c.tenant_id)",
-    # numbers begin at 1 and have no gaps: none is pruned here
+    # event numbers begin at 1 without gaps: none is pruned here
     "event without its counter": "SELECT tenant_id FROM tenants t WHERE last_event <>"
     " (SELECT COUNT(*) FROM events e WHERE e.tenant_id = t.tenant_id) OR last_event <>"
     " (SELECT COALESCE(MAX(number), 0) FROM events e WHERE e.tenant_id = t.tenant_id)",
@@ -47,8 +48,12 @@ HALVES = {
 
 @dataclass
 class Remains:
-    """*sound*: SQLite's own checks. *lost*: what was acknowledged and is not so. *halves*: rows
-    without those that belong to them. *strangers*: profiles that nobody was told of, yet."""
+    """What a database holds after a kill.
+
+    *sound*: result of SQLite's own checks. *lost*: acknowledged changes that are missing. *halves*:
+    rows without the rows that belong to them. *strangers*: profiles that no caller has received
+    yet.
+    """
 
     sound: bool
     opened: int
@@ -58,7 +63,7 @@ class Remains:
 
 
 def remains_of(read: Settings, crowd: Crowd, folder: Path) -> Remains:
-    """What is in a copy of the database: to open the one itself would be to mend it."""
+    """Check a copy of the database; opening the original would repair it."""
     copy = _copied(read, folder)
     sound = rows(copy.database_url, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     sound = sound and not rows(copy.database_url, "PRAGMA foreign_key_check")
@@ -80,7 +85,7 @@ def _copied(read: Settings, folder: Path) -> Settings:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for file in read.database_file.parent.glob(f"{read.database_file.name}*"):
-        # the index of the log is made anew from it, as after a loss of power
+        # SQLite rebuilds the log's index from the log, as after a power failure
         if not file.name.endswith("-shm"):
             shutil.copy(file, folder)
     return read.model_copy(update={"database_url": f"sqlite:///{folder / read.database_file.name}"})

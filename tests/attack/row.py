@@ -1,4 +1,4 @@
-"""Row: a threat of SECURITY.md, and what an attack of its kind has shown."""
+"""Row: a threat of SECURITY.md, and the figures of the attack that tests it."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """What was counted or timed, and whether the promise holds by it; None: it could not be judged
-    on this machine, and *seen* says why."""
+    """A count or a duration, and whether it keeps the promise.
+
+    *holds* is None if this machine could not decide it; *seen* then gives the reason.
+    """
 
     what: str
     seen: str
@@ -22,8 +24,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Ground:
-    """What an attack has to itself: an empty folder, the real Bluesky server's programs and
-    PostgreSQL's, and a word for those who wait."""
+    """The resources of an attack: an empty folder, programs of Bluesky and PostgreSQL, a progress
+    log."""
 
     folder: Path
     pds: Path
@@ -33,15 +35,18 @@ class Ground:
 
 @dataclass(frozen=True)
 class Row:
-    """*attack* is told how large a part of the whole to do: 1 is all of it, of which the suite does
-    a tenth. It raises where the attack itself could not be made."""
+    """A row of the table, and its attack.
+
+    *attack* receives the part to run: 1 is all of it, and the suite runs a tenth. It raises if the
+    attack itself could not be made.
+    """
 
     number: int
     threat: str
     attack: Callable[[Ground, float], Coroutine[Any, Any, Sequence[Figure]]]
 
-    def told(self, figures: Sequence[Figure]) -> list[str]:
-        """The row as lines of a table in Markdown."""
+    def table_lines(self, figures: Sequence[Figure]) -> list[str]:
+        """Return the row as lines of a Markdown table."""
         return [
             f"| {self.number if first else ''} | {self.threat if first else ''} "
             f"| {figure.what} | {figure.seen} | {figure.verdict} |"
@@ -53,5 +58,5 @@ HEAD = ("| # | Threat | What was tried | Seen | Promise |", "|---|---|---|---|--
 
 
 def share(whole: int, part: float) -> int:
-    """That part of so many tries, and one at least."""
+    """Return *part* of *whole* tries, at least one."""
     return max(1, round(whole * part))

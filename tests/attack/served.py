@@ -1,4 +1,4 @@
-"""Served: `serve` in a process of its own, which an attack starts, breaks and starts again."""
+"""Served: `serve` in its own process, which an attack starts, breaks and restarts."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ SERVE = ("service", "serve")
 
 
 class Ended(Exception):
-    """The process has ended before it took calls; its text is the last line that it said."""
+    """The process ended before it took calls; the text is its last line of output."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Owner:
 
     @classmethod
     async def made(cls, read: Settings) -> "Owner":
-        """One that is new in the store of *read*."""
+        """Create a tenant in the store of *read*."""
         async with beside(read) as store:
             store.tenant_id = await store.new_tenant()
             api_key, _ = await store.new_key()
@@ -44,7 +44,7 @@ class Owner:
 
 @asynccontextmanager
 async def beside(read: Settings) -> AsyncIterator[Running]:
-    """What can be done to the store of *read* without a server."""
+    """Open the store of *read* without a server."""
     async with grpc.aio.insecure_channel("127.0.0.1:1") as nowhere:
         yield Running(read, "", nowhere)
 
@@ -58,7 +58,7 @@ class Served:
         self._log = log
 
     async def ready(self) -> str:
-        """Where it takes calls, once it does; raises Ended."""
+        """Return the addresses once it takes calls; raise Ended."""
         assert self.process.stdout
         async with asyncio.timeout(DEADLINE):
             words = (await self.process.stdout.readline()).decode().split()
@@ -70,7 +70,7 @@ class Served:
 
     @asynccontextmanager
     async def called(self, owner: Owner) -> AsyncIterator[Running]:
-        """The service, once it takes calls, as *owner* calls it."""
+        """Yield the service, called as *owner*, once it takes calls."""
         address = await self.ready()
         alone = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(address, alone) as channel:
@@ -79,7 +79,7 @@ class Served:
             yield running
 
     async def end(self, number: signal.Signals) -> int:
-        """Its exit code, once it has ended by that signal."""
+        """Send the signal, wait for the end, and return the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         async with asyncio.timeout(DEADLINE):
@@ -94,8 +94,8 @@ async def serving(
     before: Sequence[str] = (),
     more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Served]:
-    """`python -m MODULE …` with the settings *read*, by the command *before*, until the end of the
-    block."""
+    """Run `python -m MODULE …` with the settings *read* for the block, wrapped in the command
+    *before*."""
     with log.open("ab") as lines:
         process = await asyncio.create_subprocess_exec(
             *(*before, sys.executable, "-m", *module),
@@ -121,7 +121,7 @@ async def sentence(
     before: Sequence[str] = (),
     more: Mapping[str, str] | None = None,
 ) -> str:
-    """The sentence that a start is refused with; empty, where it is not."""
+    """Return the sentence with which a start is refused; empty if it is not refused."""
     async with serving(read, log, module, before, more) as served:
         try:
             await served.ready()

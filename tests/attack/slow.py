@@ -1,4 +1,4 @@
-"""Slow ones: clients that hold what they can and do nothing, and calls beside them."""
+"""Slow clients: hold every resource they can, do nothing, and measure other calls beside them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -27,7 +27,7 @@ CALM_SECONDS = 0.4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
 ENDLESS = b"\0\0\x04\x01\0\0\0\0\x01\x82\x86\x84\x41"
-"""A frame of headers that says that there are more to come."""
+"""A HEADERS frame that announces more to come."""
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 ON_GRPC = (b"", HELLO, PREFACE, PREFACE + SETTINGS, PREFACE + SETTINGS + ENDLESS)
 _HEAD = b"POST /profiles/connect HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n"
@@ -37,7 +37,7 @@ ON_HTTP = (b"", b"G", _HEAD, _HEAD + b"\r\n{")
 async def beside_slow_ones(
     ground: Ground, read: Settings, owners: Sequence[Owner], part: float
 ) -> list[Figure]:
-    """In turns: calls alone, and calls beside those who hold what they can and do nothing."""
+    """Alternate rounds of calls alone and calls beside slow clients."""
     rounds, calls = max(2, share(ROUNDS, part)), max(100, share(CALLS, part))
     idle = max(100, share(IDLE, part))
     unlimited = read.model_copy(update={"calls_per_second": 1_000_000})
@@ -68,7 +68,7 @@ async def beside_slow_ones(
                     f"{what}: 99 of 100 calls of others, {rounds} rounds with and without",
                     f"{1000 * slower:.1f} ms beside {1000 * usual:.1f} ms without them, "
                     f"{grown:+.0f} MiB in the end",
-                    # in a part the slowest of few calls are a matter of what else runs here
+                    # in a partial run, the slowest of few calls depend on the machine's other work
                     slower < 2 * usual + (0.001 if part == 1 else 0.05) and grown < 100,
                 )
             )
@@ -76,7 +76,7 @@ async def beside_slow_ones(
 
 
 async def _calm(server: Server) -> None:
-    """Until the server has done what it was asked for: now those who asked are idle."""
+    """Wait until the server has finished its work; all clients are idle by then."""
     async with asyncio.timeout(2 * DEADLINE):
         before, now = -1.0, server.busy
         while now - before > CALM_SECONDS / 20:
@@ -85,7 +85,7 @@ async def _calm(server: Server) -> None:
 
 
 async def _calls(server: Server, owners: Sequence[Owner], count: int) -> list[float]:
-    """The seconds that calls take over gRPC and HTTP, one after the other."""
+    """Return the seconds of *count* sequential calls over gRPC and HTTP."""
     chance, taken = Random(1), []
     async with (
         grpc.aio.insecure_channel(server.address) as channel,
@@ -104,7 +104,7 @@ async def _calls(server: Server, owners: Sequence[Owner], count: int) -> list[fl
                     f"GET /profiles/{profile} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\n\r\n"
                 )
                 assert (await wire.answer())[0] == 200
-            if number >= 10:  # the first ones open connections
+            if number >= 10:  # the first calls open connections
                 taken.append(perf_counter() - began)
     return taken
 
@@ -143,7 +143,7 @@ def _half_open(address: str, halves: Sequence[bytes], count: int) -> Any:
 
 
 def _unread(server: Server, owners: Sequence[Owner], count: int) -> Any:
-    """Over HTTP: page after page is asked for, and none is taken."""
+    """Request page after page over HTTP and read none."""
 
     @asynccontextmanager
     async def crowd() -> AsyncIterator[None]:

@@ -1,10 +1,10 @@
-"""Spilling: `postcore` in a process whose seams fail as a file says, with secrets in what they say.
+"""Spilling: `postcore` in a process whose seams fail on order, with secrets in the error texts.
 
-    python -m tests.attack.spilling ORDERS TOLD serve
+    python -m tests.attack.spilling ORDERS REPORT serve
 
-ORDERS holds JSON: the seam that fails, the error's name and its text, and by how many seconds the
-clock is ahead. Whenever a seam fails, the repr of every object of the service that there is goes
-to TOLD, and whether the process may be dumped.
+ORDERS holds JSON: the seam to fail, the error's name and text, and the seconds by which the clock
+is ahead. On each failure, the process appends to REPORT the repr of every object of the service and
+whether the process may be dumped.
 """
 
 import ctypes
@@ -73,21 +73,21 @@ def name_of(seam: tuple[type, str]) -> str:
 
 
 class Orders:
-    def __init__(self, orders: Path, told: Path) -> None:
+    def __init__(self, orders: Path, report: Path) -> None:
         self._orders = orders
-        self._told = told
+        self._report = report
 
     def read(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._orders.read_text())
         return found
 
     def follow(self, seam: str, *handed: object) -> None:
-        """Fail, if that is what *seam* is to do now; what it was *handed* is in the text."""
+        """Raise if *seam* is ordered to fail; the text includes what it was *handed*."""
         orders = self.read()
         if orders["seam"] != seam:
             return
-        self._tell()
-        # as a careless library would: with all that it holds
+        self._write_report()
+        # as a careless library would: with every argument
         held = [vars(one) for one in handed if hasattr(one, "__dict__")]
         text = f"{orders['text']} {handed!r} {held!r}"
         made = ERRORS[orders["error"]]
@@ -99,7 +99,7 @@ class Orders:
         error.add_note(text)
         raise error
 
-    def _tell(self) -> None:
+    def _write_report(self) -> None:
         dumpable = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
         ours = [
             one
@@ -108,10 +108,10 @@ class Orders:
         ]
         seen = set()
         for one in ours:
-            with suppress(AttributeError):  # of one that is being made
+            with suppress(AttributeError):  # an object that is still being built
                 seen |= {repr(one), str(one)}
-        with self._told.open("a") as told:
-            told.write("\n".join([f"dumpable {dumpable}", f"objects {len(seen)}", *seen, ""]))
+        with self._report.open("a") as report:
+            report.write("\n".join([f"dumpable {dumpable}", f"objects {len(seen)}", *seen, ""]))
 
 
 def put_in(orders: Orders, seam: tuple[type, str]) -> None:

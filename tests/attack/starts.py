@@ -1,4 +1,4 @@
-"""Starts: with a keyring or a database that is not as it should be."""
+"""Starts: begin with a damaged keyring or database."""
 
 import signal
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .suffering import some
 
 
 async def starts(ground: Ground, part: float) -> Figure:
-    """A start that meets any of it: no start, and a sentence."""
+    """Start with each damage: the start must fail with a clear sentence."""
     folder = ground.folder / "starts"
     folder.mkdir()
     read = settings(folder, f"sqlite:///{folder / 'postcore.db'}")
@@ -46,9 +46,9 @@ async def starts(ground: Ground, part: float) -> Figure:
     for name in tried:
         spoil, said = spoils[name]
         spoil()
-        told = await sentence(read, folder / "log")
-        if said not in told or "Traceback" in told:
-            wrong.append(f"{name}: {told or 'started'}")
+        refusal = await sentence(read, folder / "log")
+        if said not in refusal or "Traceback" in refusal:
+            wrong.append(f"{name}: {refusal or 'started'}")
         if file.is_dir():
             file.rmdir()
         for each in folder.glob("postcore.db-*"):

@@ -1,5 +1,5 @@
-"""Stolen: account servers of a storm, and the ways in which an attacker takes an account's name,
-document, address or host from its owner."""
+"""Stolen: account servers of a storm, and ways to take an account's name, document, address or
+host."""
 
 import secrets
 from collections import Counter
@@ -19,20 +19,22 @@ from tests.platforms.web import Authority
 from tests.support.bluesky import some_password
 
 EVIL, IMPOSTOR = "93.184.216.66", "93.184.216.67"
-"""Public addresses: the attacker's own, and one where their server shows no name's certificate that
-anybody believes."""
+"""Public addresses: the attacker's own, and one whose server has no trusted certificate."""
 PRIVATE = "10.1.2.3"
 EVIL_HOST = "pds.evil.example.com"
 PART = 9
-"""Characters in a row that tell a secret."""
+"""The number of consecutive characters that identify a secret."""
 MALLORY = some_password()
 """The attacker's own app password."""
 
 
 @dataclass
 class Home(Site):
-    """An account that is taken over. *house*: its server is one of Bluesky's own. *web*: its DID is
-    a host's. *dead*: its session has ended, so that only the password is of use."""
+    """An account that is taken over.
+
+    *house*: its server is one of Bluesky's own. *web*: its DID is a did:web. *dead*: its session
+    has ended, so that only the password is usable.
+    """
 
     house: bool = False
     web: bool = False
@@ -59,7 +61,7 @@ class Home(Site):
 
 
 class Attacker(RawServer):
-    """Welcomes whoever comes, as the account that they name, and keeps all that they bring."""
+    """A server that accepts every login as the named account, and records all requests."""
 
     storm: "Stolen"
 
@@ -76,7 +78,7 @@ class Attacker(RawServer):
         return respond({}, 200, **CLOSE)
 
     def brought(self, secret_of: Mapping[str, str]) -> Counter[str]:
-        """In how many requests there was a part of a secret, by whom *secret_of* says it is of."""
+        """Count, by owner in *secret_of*, the requests that held a part of a secret."""
         of_part = {part: whose for secret, whose in secret_of.items() for part in _parts(secret)}
         found: Counter[str] = Counter()
         for request in self.requests:
@@ -87,13 +89,13 @@ class Attacker(RawServer):
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Of a token, those of its own: what it claims is the same of all."""
+    """Yield the characteristic parts; of a token, not the claims that all tokens share."""
     start = secret.rfind(".") + 1
     yield from (secret[at : at + PART] for at in range(start, len(secret) - PART + 1))
 
 
 class Stolen(Storm):
-    """*attackers*: the servers that nothing of an owner's may reach."""
+    """*attackers*: the servers that must receive no owner's secret."""
 
     attackers: tuple[Attacker, Attacker]
 
@@ -103,7 +105,7 @@ class Stolen(Storm):
         self.homes = [Home(number) for number in range(count)]
 
     def enter(self, home: Home) -> None:
-        """Let there be an account, as it was before anybody took it."""
+        """Add an account in its state before the takeover."""
         home.endpoint = f"https://{home.host}"
         self.sites[home.host] = home
         self._by_did[home.did] = home
@@ -115,7 +117,7 @@ class Stolen(Storm):
         self._dns.say(host, "A", address)
 
     def take_handle(self, home: Home) -> None:
-        """Its name leads to another DID, whose document names it back."""
+        """Point its name to another DID, whose document names it back."""
         other = Home(home.number + 5000, endpoint=f"https://{EVIL_HOST}")
         self._by_did[other.did] = other
         self._taken[other.did] = home.handle
@@ -131,8 +133,13 @@ class Stolen(Storm):
             return respond(b"", home.redirects, location=there, **CLOSE)
         if home.answers_as and method in ("createSession", "refreshSession"):
             session = {"accessJwt": "other.access.jwt", "refreshJwt": "other.refresh.jwt"}
-            told = {**session, "did": home.answers_as, "handle": home.handle, "active": True}
-            return respond(told, 200, **CLOSE)
+            reply = {
+                **session,
+                "did": home.answers_as,
+                "handle": home.handle,
+                "active": True,
+            }
+            return respond(reply, 200, **CLOSE)
         if home.dead and method == "refreshSession":
             return xrpc(400, "ExpiredToken", **CLOSE)
         return super().answer(request)
@@ -156,7 +163,7 @@ class Stolen(Storm):
         return respond(document(home.did, home.handle, home.endpoint), 200, **CLOSE)
 
     def named_in(self, request: Request) -> str:
-        """The DID that a request to log in names; of a refresh, any."""
+        """Return the DID that a login names; for a refresh, any DID."""
         dids = [home.did for home in self.homes] + list(self._taken)
         return next((did for did in dids if did.encode() in request.body), OTHER_DID)
 
@@ -173,7 +180,7 @@ Take = Callable[[Stolen, Home], None]
 
 @dataclass(frozen=True)
 class Taking:
-    """How an account is taken over, and what kind of account it takes for that."""
+    """A takeover, and the kind of account that it needs."""
 
     name: str
     take: Take
@@ -204,13 +211,13 @@ def _is_another(_: Stolen, home: Home) -> None:
     home.answers_as = OTHER_DID
 
 
-def _registered_anew(storm: Stolen, home: Home) -> None:
+def _reregistered(storm: Stolen, home: Home) -> None:
     storm.lead(home.web_host, EVIL)
     home.endpoint = f"https://{EVIL_HOST}"
 
 
 def _everything(storm: Stolen, home: Home) -> None:
-    """The handle's name and the document, and the redirect of a server that is in on it."""
+    """Take the handle's name and the document, and redirect from a colluding server."""
     _names(f"https://{EVIL_HOST}")(storm, home)
     home.redirects = 307
 
@@ -225,7 +232,7 @@ OUTSIDE_THE_HOUSE = (
 TAKINGS = (
     Taking("the document names another origin", _names(f"https://{EVIL_HOST}")),
     *(Taking("it names one like its house", _names(one), house=True) for one in OUTSIDE_THE_HOUSE),
-    Taking("a did:web's host is registered anew", _registered_anew, web=True),
+    Taking("a did:web's host is registered anew", _reregistered, web=True),
     Taking("the handle leads to another DID", Stolen.take_handle),
     Taking("the origin's DNS answers another's address", _at(IMPOSTOR)),
     Taking("the origin's DNS answers another's address", _at(PRIVATE)),

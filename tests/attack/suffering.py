@@ -1,4 +1,4 @@
-"""Suffering: a service under load while something goes wrong, and what its callers hear."""
+"""Suffering: a service under load during a fault, and the replies of its callers."""
 
 import asyncio
 import random
@@ -18,15 +18,15 @@ from .served import Owner, serving
 
 T = TypeVar("T")
 MORE = 20
-"""Calls that have to be acknowledged after each."""
+"""Calls that must be acknowledged after each fault."""
 REFUSED_SECONDS = 20.0
-"""Within which a misfortune is felt: the lock of a database is waited for 5."""
+"""The time within which a fault shows; a database lock is waited for 5 s."""
 AWAY = {"SERVICE_UNAVAILABLE"}
 
 
 @dataclass(frozen=True)
 class Misfortune:
-    """How it comes, and how it goes; raises OSError where this machine has none of the kind."""
+    """How a fault starts and ends; raises OSError if this machine cannot produce it."""
 
     name: str
     come: Callable[[], object]
@@ -34,14 +34,14 @@ class Misfortune:
 
 
 class Sufferer:
-    """A service under load, and the store that its word is held to."""
+    """A service under load, and the store that its replies are checked against."""
 
     def __init__(self, service: Running) -> None:
         self.service = service
         self.load = Load(service)
 
     async def suffer(self, one: Misfortune) -> Figure:
-        """What callers hear while it lasts and after it, and whether anything is lost."""
+        """Return the callers' errors during and after the fault, and whether data was lost."""
         load = self.load
         load.refusals.clear()
         load.hasty = 0
@@ -67,7 +67,7 @@ class Sufferer:
         )
 
     async def recovered(self) -> bool:
-        """Whether calls are acknowledged (again), and none is refused in the end."""
+        """Return whether calls are acknowledged again and none is refused at the end."""
         try:
             await self.load.more(MORE)
             self.load.refusals.clear()
@@ -78,12 +78,12 @@ class Sufferer:
 
 
 def some(all_: Sequence[T], part: float) -> list[T]:
-    """All of them in full, else a few, others each time: most have to be waited for."""
+    """Return all of them in a full run, else a random few: most faults take seconds of waiting."""
     return list(all_) if part == 1 else random.sample(list(all_), max(1, len(all_) // 3))
 
 
 async def within(seconds: float, so: Callable[[], bool]) -> bool:
-    """Whether it comes to be so."""
+    """Return whether the condition becomes true in time."""
     try:
         async with asyncio.timeout(seconds):
             while not so():
@@ -95,7 +95,7 @@ async def within(seconds: float, so: Callable[[], bool]) -> bool:
 
 @asynccontextmanager
 async def suffering(read: Settings, log: Path) -> AsyncIterator[Sufferer]:
-    """A process that serves, with callers at work."""
+    """Run a service process with callers at work."""
     owner = await Owner.made(read)
     async with serving(read, log) as served, served.called(owner) as service:
         sufferer = Sufferer(service)

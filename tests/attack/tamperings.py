@@ -1,4 +1,4 @@
-"""Tamperings: what a hand in the database can do to a sealed secret and the columns beside it."""
+"""Tamperings: every change that a database writer can make to a sealed secret or its row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,14 +36,14 @@ COLUMNS = (
         for column in ("generation", "ring_key_id", "envelope")
     ),
 )
-"""All that decides which secret opens there."""
+"""All columns that decide which secret opens there."""
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A connection as it was made: its rows by table. *elsewhere*: an origin of the attacker's.
+    """A connection as created: its rows by table. *elsewhere*: an origin of the attacker's.
 
-    *spare*: the key of a profile that there is not. *peer*: another connection's rows.
+    *spare*: the key of a profile that does not exist. *peer*: another connection's rows.
     """
 
     tenant_id: str
@@ -90,8 +90,11 @@ class Victim:
 
 @dataclass(frozen=True)
 class Change:
-    """*touched*: the secrets that may not open any more. *edit*: what it takes. *asked*: where the
-    connection is by then: its tenant, profile and platform."""
+    """A change of a row.
+
+    *touched*: the secrets that must not open afterwards. *edit*: its statements. *asked*: the
+    tenant, profile and platform of the connection after the change.
+    """
 
     kind: str
     touched: frozenset[Purpose]
@@ -100,13 +103,15 @@ class Change:
 
 
 def every(part: float, example: Victim) -> list[Change]:
-    """Every tampering; of those of single bytes, that part. *example* tells how long envelopes
-    are."""
+    """Return every tampering; of single-byte flips, that part.
+
+    *example* gives the lengths of envelopes.
+    """
     step = max(1, round(1 / part))
     changes = [*_anothers(), *_edited(), *_swapped(), *_moved()]
     for purpose in SECRETS:
         length = len(example.rows[SECRETS[purpose]]["envelope"])
-        # from the format's byte on, and the last of the tag
+        # from the format's byte to the last byte of the tag
         for place in {*range(0, length, step), length - 1}:
             changes.append(_envelope(FLIPPED, purpose, partial(_flipped, place=place)))
             changes.append(_envelope(CUT, purpose, partial(_cut, length=place)))
@@ -134,8 +139,10 @@ def _envelope(kind: str, purpose: Purpose, make: Callable[[bytes], bytes]) -> Ch
 
 
 def _anothers() -> Iterator[Change]:
-    """Envelopes of another connection, and of the other purpose, with their keys' ids and without,
-    and with all else that is that row's."""
+    """Yield swaps with the envelope of another connection or of the other purpose.
+
+    Each comes without and with the key's id, and with all other columns of that row.
+    """
     for purpose, table in SECRETS.items():
         [other] = [name for name in SECRETS.values() if name != table]
         for whose, source in (("peer", table), ("peer", other), ("rows", other)):
@@ -145,7 +152,7 @@ def _anothers() -> Iterator[Change]:
                 ("envelope", "ring_key_id", "generation"),
             ):
                 if whose == "rows" and "generation" in columns:
-                    continue  # the same
+                    continue  # the same envelope
 
                 def edit(
                     victim: Victim,
@@ -223,13 +230,13 @@ def _edited() -> Iterator[Change]:
 
 
 def _other_key(victim: Victim, table: str) -> object:
-    """The other key that is in the keyring to seal with."""
+    """Return the other key of the keyring that can seal."""
     [other] = [victim.rows[name]["ring_key_id"] for name in SECRETS.values() if name != table]
     return other
 
 
 def _swapped() -> Iterator[Change]:
-    """Each pair of the columns that hold something else."""
+    """Yield a swap for each pair of columns with different values."""
     for one, other in combinations(COLUMNS, 2):
         if one[1] == other[1] == "generation":
             continue
@@ -251,7 +258,7 @@ def _swapped() -> Iterator[Change]:
 
 
 def _moved() -> Iterator[Change]:
-    """To another tenant, another profile, another platform, in all tables."""
+    """Yield moves to another tenant, profile or platform, in all tables."""
 
     def to(tenant: bool, profile: bool, platform: bool) -> Change:
         def there(victim: Victim) -> tuple[str, str, str]:

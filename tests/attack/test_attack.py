@@ -13,7 +13,7 @@ from tests.conftest import tool
 
 @pytest.fixture
 def untidy() -> Iterator[None]:
-    """Attackers close nothing behind them: what they leave is let go within their own test."""
+    """Attackers leave sockets open; collect them within the test that left them."""
     yield
     gc.collect()
 
@@ -31,7 +31,7 @@ async def test_a_tenth_of(row: Row, postgres_programs: Path, tmp_path: Path) -> 
     assert [figure for figure in figures if figure.holds is False] == []
 
 
-def test_the_rows_are_told_once_each() -> None:
+def test_each_row_number_occurs_once() -> None:
     """The table has every number once, in order."""
     numbers = [row.number for row in ROWS]
     assert numbers == sorted(set(numbers))

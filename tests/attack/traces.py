@@ -1,4 +1,4 @@
-"""Traces: whether a file holds a secret, or most of one, in any spelling that a program may use."""
+"""Traces: search a file for a secret, or most of one, in any spelling that a program may use."""
 
 import base64
 import re
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 WINDOW = 12
-"""Characters in a row that tell a secret: in its plain form, none is shorter than 19."""
+"""The number of consecutive characters that identify a secret; the shortest secret has 19."""
 LAST = 64
-"""Of a token, what is its own: it begins as all others do."""
+"""The characteristic end of a token; all tokens begin alike."""
 TEXT = re.compile(rb"[\x20-\x7e]{%d,}" % WINDOW)
 WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){%d,}" % WINDOW)
 
 
 class Traces:
-    """Those of *secrets*."""
+    """Search for traces of *secrets*."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._of_window = {
@@ -25,7 +25,7 @@ class Traces:
         }
 
     def found_in(self, content: bytes) -> set[str]:
-        """The secrets that left any."""
+        """Return the secrets of which *content* holds a trace."""
         found = set()
         for text in _texts(content):
             for at in range(len(text) - WINDOW + 1):
@@ -36,9 +36,9 @@ class Traces:
 
 
 def spellings(secret: str) -> Iterator[bytes]:
-    """Plain, base64 wherever it begins, hexadecimal, percent-encoded, escaped as in JSON.
+    """Yield plain text, base64 at each offset, hexadecimal, percent-encoding and JSON escapes.
 
-    UTF-16 is undone where it is met.
+    UTF-16 is decoded in the searched content.
     """
     plain = secret[-LAST:].encode()
     yield plain

@@ -1,9 +1,9 @@
-"""Watched: `postcore` in a process that tells how much it holds, to whoever asks at a socket.
+"""Watched: `postcore` in a process that reports its memory and tasks at a socket.
 
     python -m tests.attack.watched SOCKET serve
 
-With PYTHONMALLOC=malloc all that Python and gRPC hold comes from the C library, which counts it to
-the byte: what the system shows of a process is pages, and would hide 150 bytes.
+With PYTHONMALLOC=malloc, the C library allocates and counts all memory of Python and gRPC to the
+byte; the system counts in pages, which would hide 150 bytes.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ BYTE_BY_BYTE = {
 
 @dataclass(frozen=True)
 class Held:
-    """What a process holds: bytes that are in use, and tasks by what they do."""
+    """The resources of a process: bytes in use, and its tasks by name."""
 
     bytes: int
     tasks: Counter[str]
@@ -37,13 +37,13 @@ class Held:
     @classmethod
     async def by(cls, socket: str) -> "Held":
         reader, writer = await asyncio.open_unix_connection(socket)
-        told = json.loads(await reader.read())
+        report = json.loads(await reader.read())
         writer.close()
-        return cls(told["bytes"], Counter(told["tasks"]))
+        return cls(report["bytes"], Counter(report["tasks"]))
 
 
 class _Mallinfo(ctypes.Structure):
-    """What mallinfo2 of the GNU C library tells."""
+    """The result of mallinfo2 in the GNU C library."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -57,11 +57,11 @@ class _Mallinfo(ctypes.Structure):
 def in_use() -> int:
     library = ctypes.CDLL(None)
     library.mallinfo2.restype = _Mallinfo
-    told = library.mallinfo2()
-    return int(told.uordblks + told.hblkhd)
+    info = library.mallinfo2()
+    return int(info.uordblks + info.hblkhd)
 
 
-async def _tell(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _report(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     gc.collect()
     tasks = Counter(
         getattr(task.get_coro(), "__qualname__", "")
@@ -79,7 +79,7 @@ def main() -> None:
     @asynccontextmanager
     async def watched(*arguments: Any, **named: Any) -> AsyncIterator[app.Serving]:
         async with serving(*arguments, **named) as addresses:
-            server = await asyncio.start_unix_server(_tell, socket)
+            server = await asyncio.start_unix_server(_report, socket)
             try:
                 yield addresses
             finally:

@@ -1,5 +1,4 @@
-"""Wired: `postcore serve` with TLS on both its ports, and calls to either on a connection of its
-own."""
+"""Wired: `postcore serve` with TLS on both ports, and calls on new connections."""
 
 import json
 import ssl
@@ -24,14 +23,14 @@ Shown = tuple[Path, Path] | None
 
 @dataclass(frozen=True)
 class Ports:
-    """Where it takes calls: HOST:PORT."""
+    """The addresses where it takes calls: HOST:PORT."""
 
     grpc: str
     http: str
 
 
 class Wire:
-    """A service with TLS on both its ports, which logs to a file."""
+    """A service with TLS on both ports, which logs to a file."""
 
     def __init__(self, authority: Authority, at: Ports, log: Path) -> None:
         self.authority = authority
@@ -39,13 +38,13 @@ class Wire:
         self._log = log
 
     def logged(self, event: str) -> int:
-        """How many lines of the log have that event."""
+        """Count the log lines with that event."""
         return sum(
             json.loads(line).get("event") == event for line in self._log.read_text().splitlines()
         )
 
     async def over_grpc(self, shown: Shown) -> bool:
-        """Whether a call on a new connection is answered."""
+        """Return whether a call on a new connection is answered."""
         return await health(self.at.grpc, self.authority.root, shown) == "SERVING"
 
     async def over_http(self, shown: Shown) -> bool:
@@ -64,7 +63,7 @@ class Wire:
 async def wired(
     ground: Ground, authority: Authority, callers: Path | None = None
 ) -> AsyncIterator[Wire]:
-    """*callers*: the authorities that these have to be from."""
+    """Run the service; *callers* is the file of authorities for client certificates."""
     cert, key = authority.issue("server")
     more = {"TLS_CERT_FILE": str(cert), "TLS_KEY_FILE": str(key)}
     if callers:
@@ -77,7 +76,7 @@ async def wired(
 
 
 async def is_shown(wire: Wire, certificate: x509.Certificate, shown: Shown = None) -> bool:
-    """Whether new connections on both ports are shown that one."""
+    """Return whether new connections on both ports get that certificate."""
     context = ssl.create_default_context(cadata=wire.authority.root.decode())
     context.set_alpn_protocols(["h2", "http/1.1"])
     if shown:

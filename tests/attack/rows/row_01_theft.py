@@ -1,8 +1,8 @@
-"""Row 1: the database is stolen, with all that lies beside it, from SQLite and from PostgreSQL.
+"""Row 1: the database and all files beside it are stolen, from SQLite and from PostgreSQL.
 
-Accounts are connected, connected anew, refreshed, disconnected and deleted; the keys are rotated,
-backups are made, and the server dies with a word to leave its memory behind. Then every file is
-looked through for each password and token that was ever typed, handed out or refused.
+Accounts are connected, reconnected, refreshed, disconnected and deleted; keys are rotated, backups
+are made, and the server is killed with a request for a core dump. Every file is then searched for
+each password and token that was ever typed, issued or rejected.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ from tests.support.running import FAST, Running
 
 ACCOUNTS = 360
 KEPT_FOR_A_WHILE = ("leases", "login_debits", "login_pauses")
-"""Where the DID of a deleted profile stays: in the audit of leases, for as long as the operator
-says, and in the budget of logins, for a day."""
+"""Tables that keep the DID of a deleted profile: the audit of leases for the configured retention,
+and the login budget for a day."""
 TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),
     *("idempotency_records", "events", "event_marks"),
@@ -80,7 +80,7 @@ def _home(folder: Path) -> Home:
 
 
 class Life:
-    """What a store lives through; *planted* is every secret that there was."""
+    """The events in the life of a store; *planted* holds every secret that occurred."""
 
     def __init__(self, sandbox: SandboxBluesky, home: Home, settings: Mapping[str, str]) -> None:
         self.planted: set[str] = set()
@@ -99,7 +99,7 @@ class Life:
         self._read = Settings.read(home.environ(**self._settings))
 
     async def lead(self, count: int) -> None:
-        """All of it, with so many accounts; at the end the server is killed, and stopped."""
+        """Run all events with *count* accounts; abort the server at the end."""
         with _noted(self._sandbox, self.planted), _cores_allowed():
             async with self._served() as (service, server):
                 await self._live(service, count)
@@ -134,7 +134,7 @@ class Life:
         await self._back_up(service)
 
     async def _suffer(self, service: Running, turn: int, key: str, person: Person) -> None:
-        # a wrong one, and the main one, whose session is ended at once
+        # a wrong password, then the main one, whose session is ended at once
         refused = some_password() if turn else person.main_password
         self.planted.add(refused)
         with suppress(grpc.aio.AioRpcError):
@@ -168,7 +168,7 @@ class Life:
 
     @asynccontextmanager
     async def _served(self) -> AsyncIterator[tuple[Running, Started]]:
-        """The service in a process of its own, which logs to a file of the folder."""
+        """Run the service in its own process, which logs to a file of the folder."""
         with self._home.started("serve", **self._settings) as server:
             ready = await asyncio.to_thread(server.line)
             [address] = [word[5:] for word in ready.split() if word.startswith("grpc=")]
@@ -179,7 +179,7 @@ class Life:
                 yield service, server
 
     def stolen(self, engine: str, *folders: Path) -> list[Figure]:
-        """What is found in all files but those of the keyring."""
+        """Search all files except those of the keyring."""
         traces, found, searched, size = Traces(self.planted), set(), 0, 0
         for file in files_in(*folders):
             if "keyring" in file.name or file.name.startswith("retired"):
@@ -200,7 +200,7 @@ class Life:
         ]
 
     def personal(self) -> list[Figure]:
-        """What is left in the rows of the accounts of deleted profiles and tenants."""
+        """Count what remains in rows about accounts of deleted profiles and tenants."""
         left = Counter({"handles": 0, "DIDs": 0, "DIDs kept": 0})
         url = self._read.database_url
         for table in (*TABLES, *KEPT_FOR_A_WHILE):
@@ -220,7 +220,7 @@ class Life:
 
 @contextmanager
 def _noted(sandbox: SandboxBluesky, planted: set[str]) -> Iterator[None]:
-    """Every token that is handed out meanwhile."""
+    """Record every token that is issued during the block."""
     sessions = sandbox.world.sessions
     make = sessions._tokens
 
@@ -238,7 +238,7 @@ def _noted(sandbox: SandboxBluesky, planted: set[str]) -> Iterator[None]:
 
 @contextmanager
 def _cores_allowed() -> Iterator[None]:
-    """To whoever is started meanwhile, as far as the system lets us."""
+    """Allow core files for processes started during the block, as far as the system permits."""
     limits = resource.getrlimit(resource.RLIMIT_CORE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
@@ -254,7 +254,7 @@ def _cores(folder: Path) -> list[Path]:
 
 
 def _core(folder: Path) -> Figure:
-    """Whether the server, which was told to, has left its memory where any other program does."""
+    """Return whether the aborted server left a core file where any other program does."""
     (other := folder / "other").mkdir()
     before = len(_cores(folder))
     with _cores_allowed():

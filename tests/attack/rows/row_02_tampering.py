@@ -1,9 +1,9 @@
-"""Row 2: what is sealed is moved, cut or flipped, or the columns beside it are edited.
+"""Row 2: a sealed secret is moved, cut or flipped, or the columns beside it are edited.
 
-The database is written to beside the service, a tampering for each connection; then each is leased
-from, verified, and checked by the monitor. Every success of the vault is looked at: none may be of
-an envelope that was tampered with, or of one whose place was. An edited origin leads to a listener
-that the operator trusts, so that nothing but the vault keeps a secret from it.
+The database is edited beside the running service, with one tampering for each connection; each
+connection is then leased from, verified, and checked by the monitor. The vault must not open an
+envelope that was tampered with or moved. An edited origin leads to a listener that the operator
+trusts, so that only the vault keeps a secret from it.
 """
 
 import asyncio
@@ -41,28 +41,28 @@ from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 
 Opened = tuple[Purpose, str, bytes]
-"""What was opened: its purpose, its profile and its envelope."""
+"""An opened secret: its purpose, profile and envelope."""
 Place = tuple[str, str, str]
 
 CONNECTIONS = 16
-"""At once: more at one host the monitor puts off."""
+"""Connections at a time; the monitor delays more than these at one host."""
 WAYS = ("lease", "verify", "monitor")
 TABLES = ("profiles", "connections", "credentials", "sessions")
 ALARMING = ("error", "critical")
-ENOUGH_SECONDS = 60
+CHECK_TIMEOUT_SECONDS = 60
 UNLIMITED = dict.fromkeys(
     ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
 )
 
 
 class Second(BlueskyPlatform):
-    """Another platform of the same kind, for connections to be passed off as its own."""
+    """A second platform of the same kind, as the target of moved connections."""
 
     card = replace(BlueskyPlatform.card, platform="second")
 
 
 class There:
-    """Where a connection is, and the secrets that may not open there: envelopes and keys' ids."""
+    """A connection's place, and the envelopes and key ids that must not open there."""
 
     def __init__(self, place: Place, found: Sequence[tuple[Purpose, bytes, str]]) -> None:
         self._place = place
@@ -70,8 +70,8 @@ class There:
         self._key_ids = {key_id for _, _, key_id in found}
         self.sealed = {(purpose, place[1], envelope) for purpose, envelope, _ in found}
 
-    def is_told_by(self, line: Any) -> bool:
-        """Whether an alarm is of it."""
+    def is_alarm(self, line: Any) -> bool:
+        """Return whether the log line is an alarm about this connection."""
         if line["event"] == "key not in the keyring":
             return line["key_id"] in self._key_ids
         place = line.get("tenant"), line.get("profile"), line.get("platform")
@@ -79,7 +79,7 @@ class There:
 
 
 class Watched:
-    """What the vault has opened, and how many checks of the monitor have ended."""
+    """Records the secrets that the vault opens, and counts the monitor's finished checks."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.opened: set[Opened] = set()
@@ -136,7 +136,7 @@ async def _trial(ground: Ground, watched: Watched) -> AsyncIterator["Trial"]:
 
 
 class Trial:
-    """The connections of `victims`, and what became of what they suffered."""
+    """The connections of `victims`, and the outcome of each tampering."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class Trial:
         self.victims = victims
         self.tried: Counter[str] = Counter()
         self.opened: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
+        self.alarms: Counter[str] = Counter()
         self._service = service
         self._listener = listener
         self._watched = watched
@@ -167,7 +167,8 @@ class Trial:
         watched: Watched,
         lines: Sequence[Any],
     ) -> "Trial":
-        """Their sessions are under another key of the keyring than their passwords."""
+        """Create the connections; their sessions and passwords use different keys of the
+        keyring."""
         keyed = list(await people(service, sandbox, CONNECTIONS))
         added = await done(service, "keyring", "add")
         await done(service, "keyring", "activate", added, "--at-once")
@@ -192,22 +193,22 @@ class Trial:
         return cls(service, listener, watched, lines, victims, keys)
 
     async def suffer(self, changes: Sequence[Change], way: str) -> None:
-        """Each of *changes* by a connection of its own, which is then asked for in that *way*."""
+        """Apply each change to a connection of its own, then use the connection by *way*."""
         suffering = list(zip(self.victims, changes, strict=False))
         sealed = await asyncio.to_thread(self._tamper, suffering, way)
         self._watched.opened.clear()
         before = len(self._lines)
         await getattr(self, way)([change.asked(victim) for victim, change in suffering])
         lines = [line for line in self._lines[before:] if line["log_level"] in ALARMING]
-        # of what has not even the shape of an envelope, the call or the check tells
+        # an envelope without a valid format is reported by the call or the check
         odd = sum(line["event"] in ("call failed", "check failed") for line in lines)
         for (_, change), there in zip(suffering, sealed, strict=True):
             self.tried[change.kind] += 1
             self.opened[change.kind] += not there.sealed.isdisjoint(self._watched.opened)
-            alarmed = any(there.is_told_by(line) for line in lines)
+            alarmed = any(there.is_alarm(line) for line in lines)
             if not alarmed and odd:
                 odd, alarmed = odd - 1, True
-            self.told[change.kind] += alarmed
+            self.alarms[change.kind] += alarmed
 
     async def lease(self, places: Sequence[Place]) -> None:
         async def one(tenant: str, profile: str, platform: str) -> None:
@@ -230,7 +231,7 @@ class Trial:
         await asyncio.gather(*(one(*place) for place in places))
 
     async def monitor(self, places: Sequence[Place]) -> None:
-        async with asyncio.timeout(ENOUGH_SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             for _ in places:
                 await self._watched.ended.acquire()
 
@@ -243,10 +244,10 @@ class Trial:
             )
             for kind in KINDS
         ]
-        tried, told = self.tried.total(), self.told.total()
+        tried, alarms = self.tried.total(), self.alarms.total()
         return [
             *figures,
-            Figure("alarms in the log", f"{told} for {tried}", told == tried),
+            Figure("alarms in the log", f"{alarms} for {tried}", alarms == tried),
             Figure(
                 "connections to the origin of an edited row",
                 f"{self._listener.connections}",
@@ -255,7 +256,7 @@ class Trial:
         ]
 
     def _tamper(self, suffering: Sequence[tuple[Victim, Change]], way: str) -> list[There]:
-        """Put all back as it was, but for what they suffer; returns what is there by then."""
+        """Restore all rows, then tamper with the selected ones; return their new state."""
         left = []
         with closing(sqlite3.connect(self._service.database, isolation_level=None)) as database:
             for statement in ("PRAGMA busy_timeout = 20000", "PRAGMA synchronous = OFF"):
@@ -279,7 +280,7 @@ class Trial:
                 if way == "monitor":
                     database.execute(f"UPDATE connections SET next_check_at = 1 {where}", place)
                 if way == "lease" and Purpose.SESSION not in change.touched:
-                    # or nobody would ask for the password
+                    # so that the session fails and the password is used
                     database.execute(f"UPDATE sessions SET envelope = x'01' {where}", place)
                 found = [
                     (purpose, *row)

@@ -1,7 +1,7 @@
-"""Row 3: a secret in a log, a status, a header, a body, a `repr` or a dump.
+"""Row 3: a secret appears in a log, a status, a header, a body, a `repr` or a dump.
 
-A `serve` process at debug level, on PostgreSQL, once with each form of its log. Secrets are planted
-at every layer; calls over gRPC and HTTP fail in every way; every sink is looked through at the end.
+A `serve` process runs at debug level on PostgreSQL, once with each log format. Secrets are planted
+at every layer; calls over gRPC and HTTP fail in every way; every output is searched at the end.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 @dataclass
 class Trial:
-    """A service that is made to fail, what is secret of it, and where that may be seen."""
+    """A service with forced failures, its secrets, and the outputs where they could appear."""
 
     service: Running
     parrot: Parrot
@@ -90,20 +90,21 @@ class Trial:
     objects: int = 0
     dumps: list[str] = field(default_factory=list)
     ahead: int = 0
-    told: list[str] = field(default_factory=list, repr=False)
+    replies: list[str] = field(default_factory=list, repr=False)
     numbers: Iterator[int] = field(default_factory=count)
 
     def order(self, seam: str = "", error: str = "ValueError") -> None:
         _order(self.orders, seam, error, " ".join(self.secrets.values()), self.ahead)
 
     def secret(self, name: str, value: str = "") -> str:
-        """*value*, or something new, that nobody may see from now on."""
+        """Return *value*, or a new value, and treat it as a secret from now on."""
         value = value or f"{name.replace(' ', '-')}-{secrets.token_hex(12)}"
         self.secrets[f"{name} {len(self.secrets)}"] = value
         return value
 
     def leaks(self) -> list[tuple[str, str]]:
-        """Which sink shows which kind of secret, whole or half, plain or encoded."""
+        """Return each output that shows a secret, with the kind: whole or half, plain or
+        encoded."""
         found = []
         for what, secret in self.secrets.items():
             half = len(secret) // 2
@@ -117,7 +118,7 @@ class Trial:
         return found
 
     async def grpc(self, call: Any) -> None:
-        """A call that has to fail, and what its caller sees of that."""
+        """Make a call that must fail, and record what its caller receives."""
         try:
             await call
         except grpc.aio.AioRpcError as error:
@@ -128,7 +129,7 @@ class Trial:
                 for pair in (error.trailing_metadata() or (), error.initial_metadata() or ())
                 for _, value in pair
             ]
-            self.told += map(str, seen)
+            self.replies += map(str, seen)
         except asyncio.CancelledError:
             self.failed += 1
         else:
@@ -143,7 +144,7 @@ class Trial:
             return
         self.failed += answer.status_code >= 400
         self.worked += answer.status_code < 400
-        self.told += [answer.text, str(answer.headers.raw), answer.reason_phrase]
+        self.replies += [answer.text, str(answer.headers.raw), answer.reason_phrase]
 
     def person(self) -> tuple[str, str]:
         return handle_of(next(self.numbers)), self.secret("password", some_password())
@@ -161,7 +162,7 @@ class Trial:
         )
 
     async def connected(self) -> tuple[str, str]:
-        """A profile that is connected, and its access token."""
+        """Connect a profile; return its key and its access token."""
         handle, password = self.person()
         reply = await self.service.connect(handle, password, timeout=20)
         return reply.profile_key, self.parrot.tokens[-2]
@@ -213,10 +214,10 @@ async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part
             "POSTCORE_DRAIN_SECONDS": "3",
         }
     )
-    orders, told = folder / "orders", folder / "told"
+    orders, report = folder / "orders", folder / "report"
     _order(orders)
     async with (
-        _serve(read, orders, told, folder) as (pid, address, http),
+        _serve(read, orders, report, folder) as (pid, address, http),
         grpc.aio.insecure_channel(address) as channel,
         httpx.AsyncClient(base_url=f"http://{http}", trust_env=False, timeout=30) as client,
     ):
@@ -230,7 +231,7 @@ async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part
         trial.order()
         await _without_store(trial, cluster)
         trial.dumps.append(_limit(pid))
-    seen = told.read_text()
+    seen = report.read_text()
     trial.dumps += re.findall(r"^dumpable \d", seen, re.MULTILINE)
     trial.objects = sum(map(int, re.findall(r"^objects (\d+)$", seen, re.MULTILINE)))
     trial.spilt = len(re.findall(r"^objects ", seen, re.MULTILINE))
@@ -238,7 +239,7 @@ async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part
         trial.secret("token", token.rpartition(".")[2])
     trial.sinks = {
         "reprs": seen,
-        "callers": "\n".join(trial.told),
+        "callers": "\n".join(trial.replies),
         **{name: (folder / name).read_text() for name in ("stdout", "stderr")},
     }
     assert "call failed" in trial.sinks["stderr"]
@@ -251,23 +252,23 @@ async def _prepare(trial: Trial, url: str) -> None:
     service.api_key, _ = await service.new_key(Scope.PROFILES_READ, Scope.PROFILES_WRITE)
     service.leasing_key, _ = await service.new_key(Scope.SESSIONS_LEASE)
     for key in (service.api_key, service.leasing_key):
-        # what comes before it is the key's id, which is no secret
+        # the key's id stands before it and is no secret
         trial.secret("API key", key.rpartition("_")[2])
     trial.secret("DATABASE_URL's password", url.split(":")[2].partition("@")[0])
     for key in json.loads(service.settings.keyring_file.read_text())["keys"]:
         trial.secret("keyring key", key["key"])
-    # whoever looks at all objects breaks what is half made, such as a library that is being loaded:
-    # the SDK is, once a login has been made
+    # Listing all objects breaks half-built ones, such as a library during its import. The first
+    # login imports the SDK.
     await trial.connected()
 
 
 @asynccontextmanager
 async def _serve(
-    read: Settings, orders: Path, told: Path, folder: Path
+    read: Settings, orders: Path, report: Path, folder: Path
 ) -> AsyncIterator[tuple[int, str, str]]:
     with (folder / "stderr").open("wb") as errors, (folder / "stdout").open("w") as out:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.attack.spilling", str(orders), str(told), "serve"),
+            *(sys.executable, "-m", "tests.attack.spilling", str(orders), str(report), "serve"),
             cwd=ROOT,
             env=environ_of(read),
             stdin=subprocess.DEVNULL,
@@ -295,7 +296,7 @@ def _cases(trial: Trial) -> Iterator[Case]:
 
 
 def _forced(trial: Trial) -> Iterator[Case]:
-    """An exception at every seam, with every secret in its text."""
+    """Raise an exception at every seam, with every secret in its text."""
     errors = [name for name in ERRORS if name != "PlatformUnavailable"]
     kinds = ((CONNECT, "connect"), (LEASE, "lease"), (VERIFY, "verify"))
     numbers = count()
@@ -325,7 +326,7 @@ def _forced(trial: Trial) -> Iterator[Case]:
 
 
 def _echoed(trial: Trial) -> Iterator[Case]:
-    """A server that says back what it was told, in whatever form."""
+    """Let a server echo what it received, in every form."""
     methods = ("createSession", "refreshSession", "getRepoStatus", "deleteSession")
     for number, (shape, status, method) in enumerate(product(SHAPES, STATUSES, methods)):
         if method != "createSession" and number % 3:
@@ -358,7 +359,7 @@ def _echoed(trial: Trial) -> Iterator[Case]:
 
 
 def _bad(trial: Trial) -> Iterator[Case]:
-    """Requests with secrets where they do not belong."""
+    """Send requests with secrets in the wrong fields."""
     service = trial.service
 
     async def grpc_connect(**wrong: Any) -> None:
@@ -426,7 +427,7 @@ def _bad(trial: Trial) -> Iterator[Case]:
 
 
 def _given_up(trial: Trial) -> Iterator[Case]:
-    """Calls that time out, and calls that are cancelled, while a server is silent."""
+    """Let calls time out or be cancelled while a server is silent."""
     for method, how in product(("createSession", "refreshSession"), ("late", "cancelled") * 4):
 
         async def case(method: str = method, how: str = how) -> None:
@@ -450,7 +451,7 @@ def _given_up(trial: Trial) -> Iterator[Case]:
 
 
 async def _without_store(trial: Trial, cluster: Cluster) -> None:
-    """The store goes away in the middle of calls, and is away for others."""
+    """Stop the database during calls, and make others while it is stopped."""
     profile, token = await trial.connected()
     trial.ahead += 120
     trial.order()
@@ -466,5 +467,5 @@ async def _without_store(trial: Trial, cluster: Cluster) -> None:
 
 
 def _spread(all_of_them: Sequence[Case], part: float) -> Sequence[Case]:
-    """That part of them, from first to last."""
+    """Return that part of the cases, spread from first to last."""
     return all_of_them[:: max(1, round(1 / part))]

@@ -1,8 +1,8 @@
 """Row 4: a handle, a document or a redirect leads inside the network.
 
-The service takes connects, leases and checks over gRPC; its way out leads to an internet of the
-tests' own. Whatever passes the address check is counted as it dials, and every connection that a
-socket of this process makes is counted beneath that.
+The service takes connects, leases and checks over gRPC; its outbound connections lead to the tests'
+own internet. Every address that passes the address check is counted when it is dialled, and an
+audit hook counts every connection of this process's sockets below that.
 """
 
 import asyncio
@@ -48,11 +48,11 @@ STEPS = (
 )
 REFUSALS = {"INVALID_CREDENTIALS", "PLATFORM_UNAVAILABLE"}
 PAUSE = 120 * SECOND
-"""After which a session may be refreshed again, and a connection checked again."""
+"""The time after which a session may be refreshed, and a connection checked, again."""
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
-    """In asyncio's own loop: only there does Python report every address connected to."""
+    """Run in asyncio's own loop: only there does Python report every connected address."""
     return await asyncio.to_thread(asyncio.run, _attack(ground, part))
 
 
@@ -103,13 +103,13 @@ async def _rest(_: Monitor) -> None:
 async def _service(database: Path, clock: MovedClock) -> AsyncIterator[Running]:
     assert migrate_apart(f"sqlite:///{database}")
     async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
-        await service.lease_refused("prof_none")  # makes the key for leases
+        await service.lease_refused("prof_none")  # creates the key for leases
         yield service
 
 
 class Sockets:
-    """The connections that sockets of this process make: how many, and which go to no *known* port
-    of loopback."""
+    """Counts socket connections of this process, and those to a port of loopback that is not
+    *known*."""
 
     def __init__(self) -> None:
         self.known: set[int] = set()
@@ -135,13 +135,13 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
 
 @cache
 def _ask() -> None:
-    """Let Python tell of every connection: what is asked for so stays asked for."""
+    """Install the audit hook that sees every connection; a hook cannot be removed."""
     sys.addaudithook(_hear)
 
 
 @contextmanager
 def listening() -> Iterator[Sockets]:
-    """Over the block."""
+    """Yield the socket connections of the block."""
     _ask()
     sockets = Sockets()
     _listening.append(sockets)
@@ -152,7 +152,7 @@ def listening() -> Iterator[Sockets]:
 
 
 class Field(Internet):
-    """An internet in which all that is dialled, but for the web, is forbidden."""
+    """An internet in which every dialled address except the web's is forbidden."""
 
     def __init__(self, dns: DnsServer, web: RawServer, plc: RawServer, roots: Authority) -> None:
         super().__init__(dns, web, plc, roots)
@@ -177,7 +177,7 @@ class Field(Internet):
 
 
 class Attacker:
-    """Leads *service* wherever it goes."""
+    """Points *service* at chosen targets."""
 
     def __init__(self, field: Field, service: Running, clock: MovedClock) -> None:
         self.field = field
@@ -185,7 +185,7 @@ class Attacker:
         self._clock = clock
 
     async def forms(self, part: float) -> Figure:
-        """Each form by each way in."""
+        """Try each form by each way in."""
         named = [*_spread(list(product(WAYS, ADDRESSES, ("alone", "mixed", "alias"))), part)]
         spelt = [*_spread(list(product(WAYS, HOSTS)), part), *_spread(list(enumerate(URLS)), part)]
         passed: list[str] = []
@@ -193,7 +193,7 @@ class Attacker:
             host = f"{_fresh()}.example.com"
             kind = "AAAA" if ":" in address else "A"
             if answer == "mixed":
-                # whose turn comes once the first is found to be away
+                # the second choice, tried if the first does not answer
                 self.field.dns.say(host, "A", UNREACHABLE)
                 mixed = (address,) if kind == "AAAA" else (UNREACHABLE, address)
                 self.field.dns.say(host, kind, Reply(mixed))
@@ -214,7 +214,7 @@ class Attacker:
         )
 
     async def rebinding(self, part: float) -> Figure:
-        """A resolver that says a public address first, and another one next."""
+        """Let a resolver return a public address first and another one next."""
         tries, passed = 0, []
         for way, address in _spread(list(product(WAYS, ADDRESSES)), part):
             host = f"{_fresh()}.example.com"
@@ -224,14 +224,14 @@ class Attacker:
                 self.field.dns.say(host, "AAAA", *([Reply(), Reply((address,))] * 20))
             else:
                 self.field.dns.say(host, "A", *([WEB, address] * 20))
-            # each answer closes its connection, so that the next needs another look-up
+            # each answer closes its connection, so that the next request resolves again
             for path in ("/.well-known/atproto-did", "/.well-known/did.json", CREATE):
                 self.field.web.on(f"{host}{path}", respond("", 500, connection="close"))
             for _ in range(3):
                 tries += 1
                 passed += await self._by(way, host)
         for address in _spread(list(ADDRESSES), part):
-            # of an account that is connected: its server's name leads elsewhere since
+            # of a connected account whose server's name now resolves elsewhere
             tries += 2
             host, did, handle = self._account()
             key = (await self.service.connect(handle, PASSWORD)).profile_key
@@ -245,7 +245,7 @@ class Attacker:
         return self._judged("connects, leases and checks while DNS answers changed", tries, passed)
 
     async def redirects(self, resolving: "Attacker", resolver: RawServer, part: float) -> Figure:
-        """An answer that sends on, at each step at which anything is asked."""
+        """Answer with a redirect at each step that sends a request."""
         async with RawServer.started() as trap:
             for name in (TARGET, FOLLOWED):
                 self.field.dns.say(name, "A", WEB)
@@ -254,7 +254,7 @@ class Attacker:
             tried = [*_spread(list(product(STEPS, STATUSES, places)), part)]
             for step, status, named in tried:
                 place = named
-                if step == "well-known":  # followed, within the rules: counted apart
+                if step == "well-known":  # followed, within the rules: counted separately
                     place = place.replace(TARGET, FOLLOWED).replace("elsewhere", "followed")
                 redirect = respond("", status, location=place, connection="close")
                 if step == "resolver":
@@ -326,7 +326,7 @@ class Attacker:
                 await asyncio.sleep(0.01)
 
     async def wrong_roles(self, resolving: "Attacker", resolver: RawServer) -> Figure:
-        """The directory and the resolver as account servers, or as a did:web's host."""
+        """Use the directory and the resolver as account servers, or as a did:web's host."""
         before = len(self.field.plc.requests), len(resolver.requests)
         passed: list[str] = []
         for port in (self.field.plc.port, resolver.port):
@@ -353,7 +353,7 @@ class Attacker:
         )
 
     async def _by(self, way: str, host: str) -> list[str]:
-        """What came of leading to *host*: nothing, or what let it through."""
+        """Try *host* by *way*; return a description of each connection that was let through."""
         if way == "handle":
             return await self._refused(host)
         if way == "endpoint":
@@ -364,20 +364,20 @@ class Attacker:
             redirect = respond("", 302, location=f"https://{place}/did", connection="close")
             self.field.site(handle, "/.well-known/atproto-did", redirect)
             return await self._refused(handle)
-        # what a text record can hold
-        told = "".join(one for one in host if one.isprintable() and one not in '"\\')
-        self.field.handle(handle, f"did:web:{told}")
+        # the characters that a text record can hold
+        printable = "".join(one for one in host if one.isprintable() and one not in '"\\')
+        self.field.handle(handle, f"did:web:{printable}")
         return await self._refused(handle)
 
     def _document(self, endpoint: str) -> str:
-        """A handle whose document names *endpoint*."""
+        """Return a handle whose document names *endpoint*."""
         handle, did = f"{_fresh()}.example.net", _did(_fresh())
         self.field.handle(handle, did)
         self.field.document(did, handle, endpoint)
         return handle
 
     def _account(self) -> tuple[str, str, str]:
-        """The host, the DID and the handle of an account that is well."""
+        """Return the host, the DID and the handle of an account without faults."""
         number = _fresh()
         host, did, handle = f"{number}.example.com", _did(number), f"{number}.example.net"
         self.field.handle(handle, did)
@@ -397,7 +397,7 @@ class Attacker:
         return [f"{handle}: connected"]
 
     async def _lease_refused(self, key: str, did: str) -> list[str]:
-        """Its token is refused, so that it has to be renewed; there is nobody who could."""
+        """Reject its token, which forces a renewal; no reachable server can renew it."""
         token = self.service.session(key).access_token
         refusal = await self.service.lease_refused(key, rejected=token)
         return [] if refusal.reason in REFUSALS else [f"{did}: {refusal.reason}"]
@@ -428,5 +428,5 @@ def _did(number: str) -> str:
 
 
 def _spread(all_of_them: Sequence[Any], part: float) -> Sequence[Any]:
-    """That part of them, from first to last."""
+    """Return that part of the items, spread from first to last."""
     return all_of_them[:: max(1, round(1 / part))]

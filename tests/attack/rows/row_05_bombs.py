@@ -1,8 +1,8 @@
-"""Row 5: servers that send bombs, floods, drips and nonsense, as account server, directory,
-well-known file, did:web and name server.
+"""Row 5: servers send bombs, floods, drips and nonsense.
 
-The service and the hostile internet are processes of their own. Stretches of hostile connects and
-of as many to servers that behave take turns, with another tenant's calls at a steady pace.
+They act as account server, directory, well-known file, did:web or name server. The service and the
+hostile internet are processes of their own. Stretches of hostile connects alternate with as many to
+well-behaved servers, beside another tenant's calls at a steady pace.
 """
 
 import asyncio
@@ -26,27 +26,28 @@ from tests.platforms.bluesky_login import PASSWORD
 from tests.support.leasing import ROOT
 from tests.support.running import Running, refusal_of
 
-MOST_MIB = 20
+MAX_MIB = 20
 DEADLINE = 4.0
-"""That callers set. What they allow beyond the longest, the service does not take."""
-LONGEST = 15.0
-LATE = 0.5
+"""The callers' deadline in seconds; the service caps longer ones at MAX_DEADLINE."""
+MAX_DEADLINE = 15.0
+MAX_DELAY = 0.5
 TENANTS = 4
 PACE = 1 / 100
-"""Between another tenant's calls."""
+"""Seconds between another tenant's calls."""
 HOSTILE_PACE = 1 / 10
-"""Between connects: in every stretch as many, to hostile servers or to such as behave."""
-MOST_SLOWER = 2.0
+"""Seconds between connects, to hostile and to well-behaved servers alike."""
+MAX_SLOWER = 2.0
 SPOILS_THE_NEXT = ("directory", "a body too long")
-"""What comes after an answer meets the next request on that connection, whoever makes it: no
-directory does so to some, and this one is everybody's."""
+"""Bytes after an answer corrupt the next request on that connection, of any caller. No real
+directory sends them to some callers only, and all callers share this directory."""
 AT_ONCE = 32
 HELD_UP_SECONDS = 1.0
-"""Of every hundredth call: what an answer in pieces of a byte cost, before they had a bound."""
+"""The limit for one call in a hundred: the cost of an answer in one-byte pieces before it was
+capped."""
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
-    # on a machine that is shared with other tests, timing is told apart from a fault alone
+    # on a machine shared with other tests, this separates slow timing from a fault
     patience = 1 if part == 1 else 5
     async with _hostile(ground) as (dns_port, web_port, directory, roots):
         more = {"PLC_URL": directory, "HANDLE_RESOLVER_URL": "", "EGRESS_PROXY_CA_FILE": roots}
@@ -65,31 +66,31 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             async with flood.memory_watched():
                 ground.say("every kind in every role, up to the service's own deadline")
                 ended = await flood.once(part, DEADLINE)
-                longest = await flood.once(part, 4 * LONGEST) if part == 1 else []
+                longest = await flood.once(part, 4 * MAX_DEADLINE) if part == 1 else []
                 ground.say("calls of another tenant meanwhile")
                 pairs = await flood.beside(part)
     slower = statistics.median(flooded / calm for calm, flooded in pairs)
-    told = [f"{1000 * statistics.median(p99s):.1f} ms" for p99s in zip(*pairs, strict=True)]
+    shown = [f"{1000 * statistics.median(p99s):.1f} ms" for p99s in zip(*pairs, strict=True)]
     tries = [*ended, *longest]
     reasons = sorted(
         {reason for reason, _ in tries} - {"PLATFORM_UNAVAILABLE", "DEADLINE_EXCEEDED"}
     )
     latest = [
         (deadline, max(seconds for _, seconds in some))
-        for deadline, some in ((DEADLINE, ended), (LONGEST, longest))
+        for deadline, some in ((DEADLINE, ended), (MAX_DEADLINE, longest))
         if some
     ]
     return [
         Figure(
             f"memory of the service, while {len(tries) + flood.sent} connects met servers that send"
             " bombs, floods, drips and nonsense",
-            f"{flood.most - flood.before:+.1f} MiB at the most, of {MOST_MIB}",
-            flood.most - flood.before < MOST_MIB,
+            f"{flood.most - flood.before:+.1f} MiB at the most, of {MAX_MIB}",
+            flood.most - flood.before < MAX_MIB,
         ),
         Figure(
             f"{len(tries)} connects to them: the last ended after",
             ", ".join(f"{seconds:.1f} s, of {deadline:.0f}" for deadline, seconds in latest),
-            all(seconds < deadline + LATE * patience for deadline, seconds in latest),
+            all(seconds < deadline + MAX_DELAY * patience for deadline, seconds in latest),
         ),
         Figure(
             "answers of such servers that were taken for something",
@@ -98,7 +99,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         ),
         Figure(
             "another tenant's calls meanwhile: p99, against that beside as many good connects",
-            f"{told[1]} and {told[0]}, {slower:.1f} times as long",
+            f"{shown[1]} and {shown[0]}, {slower:.1f} times as long",
             _judged(slower, statistics.median(flooded for _, flooded in pairs), part),
         ),
         Figure(
@@ -110,10 +111,12 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 def _judged(slower: float, seconds: float, part: float) -> bool | None:
-    """In full by the ratio alone. A few short stretches, on a machine that does other work, tell
-    no more than whether the event loop was held up for long."""
-    if slower < MOST_SLOWER or part == 1:
-        return slower < MOST_SLOWER
+    """Judge a full run by the ratio alone.
+
+    A few short stretches on a busy machine only show whether the event loop was blocked for long.
+    """
+    if slower < MAX_SLOWER or part == 1:
+        return slower < MAX_SLOWER
     return False if seconds >= HELD_UP_SECONDS else None
 
 
@@ -137,7 +140,7 @@ async def _hostile(ground: Ground) -> AsyncIterator[Any]:
 
 
 class Flood:
-    """Hostile connects of a few tenants, and calls of another beside them."""
+    """Hostile connects of a few tenants, and calls of another tenant beside them."""
 
     def __init__(self, service: Running, server: processes.Server) -> None:
         self._service = service
@@ -149,7 +152,7 @@ class Flood:
         self.sent = self.connected = self.failed = 0
 
     async def prepare(self) -> None:
-        """Keys, and all that the first calls load."""
+        """Create keys, and make the calls that load everything."""
         self._keys = [
             (await self._service.new_key(tenant_id=await self._service.new_tenant()))[0]
             for _ in range(TENANTS)
@@ -175,7 +178,7 @@ class Flood:
             watching.cancel()
 
     async def once(self, part: float, deadline: float) -> list[tuple[str, float]]:
-        """Each kind in each role, many at once: why it was refused, and after how long."""
+        """Try each kind in each role, many at once; return each refusal's reason and seconds."""
         every = plans()[:: max(1, round(0.3 / part))]
         room = asyncio.Semaphore(AT_ONCE)
 
@@ -186,8 +189,10 @@ class Flood:
         return list(await asyncio.gather(*(one(n, *plan) for n, plan in enumerate(every))))
 
     async def beside(self, part: float) -> list[tuple[float, float]]:
-        """The p99 of another tenant's calls in each pair of stretches: beside connects to servers
-        that behave, and beside as many to hostile ones."""
+        """Return two p99s of another tenant's calls for each pair of stretches.
+
+        The first is beside connects to well-behaved servers, the second beside hostile ones.
+        """
         pairs = []
         bad = [plan for plan in plans() if plan != SPOILS_THE_NEXT]
         seconds = 2.0 if part < 1 else 8.0
@@ -242,7 +247,7 @@ class Flood:
         return f"connected by {role}, {kind}", perf_counter() - started
 
     async def _calls(self, seconds: float) -> float:
-        """The p99 of calls at a steady pace."""
+        """Return the p99 of calls at a steady pace."""
         request = pb.GetProfileRequest(profile_key=self._profile)
 
         async def call(wait: float) -> float:

@@ -1,9 +1,9 @@
 """Row 6: a domain or a document is taken over after its owner has connected the account.
 
-The attacker's servers are willing, and show good certificates for the attacker's own names. What a
-connection has stored is then asked for in every way in which the service sends it anywhere, at four
-times of two days: before a document is looked at again, twice within the ten minutes that a move
-has to be seen for, and long after.
+The attacker's servers accept every login and show valid certificates for the attacker's own names.
+The stored secrets are then used in every way in which the service sends them, at four times over
+two days: before a document is due to be read again, twice within the ten minutes in which a move
+must be noticed, and long after.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ EACH_TIME = ("lease", "verify", "monitor")
 WAYS = (*EACH_TIME, "disconnect", "delete the tenant", "reconnect")
 AFTER = (2 * 3600 * SECOND, 5 * 60 * SECOND, 6 * 60 * SECOND, 26 * 3600 * SECOND)
 LATER = 40 * 3600 * SECOND
-"""Longer than all these, and not so long that the monitor would doubt the clock."""
-ENOUGH_SECONDS = 120
+"""Longer than all of AFTER, and short enough that the monitor does not doubt the clock."""
+CHECK_TIMEOUT_SECONDS = 120
 Taken = tuple[Home, Taking, str]
 
 
@@ -40,7 +40,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     rounds = share(10, part)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
-        patch.setattr(monitor, "MIN_PAUSE_SECONDS", 0.0)  # a host that fails is asked all the same
+        patch.setattr(monitor, "MIN_PAUSE_SECONDS", 0.0)  # retry a failing host at once
         trial = Trial(MovedClock())
         async with _world(ground, len(TAKINGS) * len(WAYS) * rounds) as storm:
             patch.setattr(
@@ -78,7 +78,7 @@ async def _world(ground: Ground, count: int) -> AsyncIterator[Stolen]:
 
 
 class Trial:
-    """What was tried, in what ways, and how it ended."""
+    """The takeovers that were tried, by which uses, and their outcomes."""
 
     def __init__(self, clock: MovedClock) -> None:
         self.clock = clock
@@ -93,13 +93,13 @@ class Trial:
             await self._connect(service, home)
             by_way[way].append(home)
             self.asked[taking.name] += len(AFTER) if way in EACH_TIME else 1
-        await self._put_off(service)
+        await self._postpone_checks(service)
         lent = {home.number: await self._lease(service, home) for home, _, _ in taken}
         for home, taking, _ in taken:
             taking.take(storm, home)
         for after in AFTER:
             self.clock.ahead += after
-            await self._go_round(service, by_way["monitor"])
+            await self._run_checks(service, by_way["monitor"])
             await asyncio.gather(
                 *(self._lease(service, home, lent[home.number]) for home in by_way["lease"]),
                 *(self._verify(service, home) for home in by_way["verify"]),
@@ -128,7 +128,7 @@ class Trial:
         home.profile_key = reply.profile_key
 
     async def _lease(self, service: Running, home: Home, rejected: str = "") -> str:
-        """The token that is lent, if one is."""
+        """Return the token that is lent; empty if none is."""
         try:
             lent = await service.lease(
                 home.profile_key, rejected=rejected, api_key=home.keys[1], timeout=30
@@ -146,14 +146,14 @@ class Trial:
                 timeout=30,
             )
 
-    async def _put_off(self, service: Running) -> None:
-        """Let nothing be due by itself."""
+    async def _postpone_checks(self, service: Running) -> None:
+        """Make no check due."""
         later = self.clock.now() + LATER
         await service.execute("UPDATE connections SET next_check_at = ?", later)
 
-    async def _go_round(self, service: Running, homes: Sequence[Home]) -> None:
+    async def _run_checks(self, service: Running, homes: Sequence[Home]) -> None:
         """Let the monitor check them."""
-        await self._put_off(service)
+        await self._postpone_checks(service)
         now = self.clock.now()
         for home in homes:
             await service.execute(
@@ -161,12 +161,12 @@ class Trial:
             )
         keys = {home.profile_key for home in homes}
         checked = "SELECT profile_key FROM connections WHERE checked_at >= ?"
-        async with asyncio.timeout(ENOUGH_SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             while not keys <= {row["profile_key"] for row in service.rows(checked, now)}:
                 await asyncio.sleep(0.02)
 
     async def _reconnect(self, service: Running, home: Home) -> None:
-        """The attacker does, in the owner's profile and in one of their own."""
+        """Reconnect as the attacker, in the owner's profile and in one of their own."""
         for profile_key in (home.profile_key, None):
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await service.connect(

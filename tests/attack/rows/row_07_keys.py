@@ -1,4 +1,4 @@
-"""Row 7: API keys that are guessed, leaked and then revoked, or felt for by the time they take."""
+"""Row 7: API keys are guessed, leaked and revoked, or probed by timing."""
 
 import asyncio
 import gc
@@ -38,12 +38,12 @@ GUESSES = 2_000
 KEYS = 20
 SAMPLES = 20_000
 CACHED = 8
-"""Ids of each kind, asked for again and again."""
+"""Ids of each kind, requested repeatedly."""
 SOON = 5.0
 FELT = 0.01
-"""The part of a call that a difference has to reach before a network could carry it."""
+"""The part of a call's time that a difference must reach to be measurable over a network."""
 FELT_IN_FEW = 0.05
-"""The same, where only a part of the samples is taken."""
+"""The same, for a run with a part of the samples."""
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
@@ -61,7 +61,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _guessed(service: Running, count: int) -> Figure:
-    """One letter of a good key is another, wherever it stands."""
+    """Change one letter of a valid key, at any position."""
     chance = Random(1)
     with _looked_up() as looked_up:
         refused = 0
@@ -72,7 +72,7 @@ async def _guessed(service: Running, count: int) -> Figure:
                 guess = service.api_key[:place] + letter + service.api_key[place + 1 :]
                 refused += await ask(guess) == {"INVALID_API_KEY"}
             seen = len(looked_up)
-            # a right checksum is looked up: the counter counts
+            # a key with a valid checksum is looked up: proves that the counter counts
             assert await ask(_forged(random_id())) == {"INVALID_API_KEY"}
             assert len(looked_up) == seen + 1
     return Figure(
@@ -84,7 +84,7 @@ async def _guessed(service: Running, count: int) -> Figure:
 
 @contextmanager
 def _looked_up() -> Iterator[list[object]]:
-    """The keys that the store is asked for."""
+    """Record the keys that the store looks up."""
     found: list[object] = []
     get_by_key = SqliteEngine.get_by_key
 
@@ -100,29 +100,29 @@ def _looked_up() -> Iterator[list[object]]:
 
 @asynccontextmanager
 async def _asked(service: Running) -> AsyncIterator[Any]:
-    """Calls with a key: what it is told, over gRPC and over HTTP."""
+    """Yield a function that calls with a key over gRPC and HTTP and returns the refusal reasons."""
     async with httpx.AsyncClient(
         base_url=f"http://{service.http}", timeout=DEADLINE, trust_env=False
     ) as http:
 
         async def ask(key: str) -> set[str]:
             raw: Any = service.channel.unary_unary(PLATFORMS)
-            told = set()
+            reasons = set()
             try:
                 await raw(b"", metadata=service.metadata(key), timeout=DEADLINE)
-                told.add("")
+                reasons.add("")
             except grpc.aio.AioRpcError as error:
-                told.add(refusal_of(error).reason)
+                reasons.add(refusal_of(error).reason)
             answer = await http.get("/platforms", headers={"x-api-key": key})
-            return told | {answer.json().get("error", "")}
+            return reasons | {answer.json().get("error", "")}
 
         yield ask
 
 
 async def _revoked(service: Running, count: int) -> list[Figure]:
-    """Keys that are in use over gRPC and HTTP, and others for watches, are revoked all at once."""
+    """Revoke keys in use over gRPC and HTTP, and others in use by watches, all at once."""
     keys = [await service.new_key(Scope.PROFILES_READ) for _ in range(2 * count)]
-    # each for one of the two: a watch has its key looked at again, for calls as well
+    # one key for each transport: a watch revalidates its key, also for calls
     calling, watching = keys[:count], keys[count:]
     watchers = [await begun(service, api_key=key) for key, _ in watching]
     async with _asked(service) as ask:
@@ -154,7 +154,7 @@ async def _revoked(service: Running, count: int) -> list[Figure]:
         Figure(
             f"{count} keys in use, then revoked beside the server: until {what}",
             f"{max(seconds):.1f} s at most",
-            # a call that was under way is answered a moment later
+            # a call in progress is answered a moment later
             max(seconds) <= SOON + 0.2,
         )
         for what, seconds in (
@@ -165,7 +165,7 @@ async def _revoked(service: Running, count: int) -> list[Figure]:
 
 
 async def _timed(folder: Path, part: float) -> list[Figure]:
-    """Pairs of a known id and an unknown one, both with a wrong secret and a right checksum."""
+    """Time pairs of a known and an unknown id, both with a wrong secret and a valid checksum."""
     pairs = share(SAMPLES // 2, part)
     read = settings(folder, f"sqlite:///{folder / 'timed.db'}")
     [owner] = await plant(read, 1, 1)
@@ -201,15 +201,17 @@ async def _timed(folder: Path, part: float) -> list[Figure]:
 
 
 def _too_small(low: float, high: float, felt: float) -> bool | None:
-    """Whether a difference is shown to be too small to be felt. An interval that only holds 0
-    would show nothing: a wide one always does."""
+    """Return whether a difference is shown to be too small to be measured.
+
+    An interval that merely contains 0 would prove nothing: a wide one always does.
+    """
     if max(abs(low), abs(high)) < felt:
         return True
     return False if min(abs(low), abs(high)) >= felt and low * high > 0 else None
 
 
 async def _known(read: Any, tenant_id: str, count: int) -> list[str]:
-    """The ids of so many new keys."""
+    """Create *count* keys and return their ids."""
     async with open_store(read) as store:
         access = ApiKeys(store.api_keys, Keyring(read.keyring_file), SystemClock())
         keys = [access.mint(tenant_id, "", DEFAULT_SCOPES)[1] for _ in range(count)]
@@ -222,7 +224,7 @@ async def _known(read: Any, tenant_id: str, count: int) -> list[str]:
 async def _differences(
     channel: grpc.aio.Channel, pairs: Sequence[tuple[str, str]]
 ) -> tuple[float, list[float]]:
-    """A call's nanoseconds, as a rule, and by how much each pair's first took longer."""
+    """Return a call's typical nanoseconds, and for each pair by how much the first took longer."""
     raw: Any = channel.unary_unary(PLATFORMS)
     taken: list[float] = []
     differences = []

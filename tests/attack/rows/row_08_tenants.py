@@ -1,4 +1,4 @@
-"""Row 8: what another tenant owns is answered as what there is not, and stays as it is."""
+"""Row 8: another tenant's resources are answered like missing ones, and stay unchanged."""
 
 import asyncio
 import re
@@ -33,10 +33,10 @@ TABLES = (
 )
 SCOPES = tuple(
     some for count in (1, 2, 3) for some in combinations(sorted(Scope), count)
-)  # a key without any there cannot be
+)  # a key has at least one scope
 ROUNDS = 10
 CLOCKS = {"date", "x-request-id", "x-ratelimit-reset"}
-"""Headers and trailers that tell the time or the call, and are others each time."""
+"""Headers and trailers with a time, a remaining time or a request id; they differ for each call."""
 PROFILE = re.compile(rb"prof_[a-z0-9]{16}")
 
 Reply = tuple[object, ...]
@@ -68,7 +68,7 @@ async def _reach(
     keys = [(await service.new_key(*some, tenant_id=ours.tenant_id))[0] for some in SCOPES]
     await _settled(service)
     before, asked = _rows(service, theirs.tenant_id), sandbox.server.counts.copy()
-    told, equal = {"gRPC": 0, "HTTP": 0}, {"gRPC": 0, "HTTP": 0}
+    replies, equal = {"gRPC": 0, "HTTP": 0}, {"gRPC": 0, "HTTP": 0}
     unequal: dict[str, set[str]] = {"gRPC": set(), "HTTP": set()}
     async with _http(service) as http:
         for _ in range(rounds):
@@ -77,9 +77,9 @@ async def _reach(
                 if any(route.method == reach.method for route in ROUTES):
                     ways["HTTP"] = partial(_over_http, http)
                 for (way, call), key in ((each, key) for each in ways.items() for key in keys):
-                    absent = _without_new(await call(reach, reach.nobodys, key), theirs)
+                    absent = _without_new(await call(reach, reach.missing, key), theirs)
                     reply = _without_new(await call(reach, reach.theirs, key), theirs)
-                    told[way] += 1
+                    replies[way] += 1
                     equal[way] += reply == absent
                     if reply != absent:
                         unequal[way].add(f"{reach.method}.{reach.field}")
@@ -92,11 +92,11 @@ async def _reach(
                 f"{way}, {engine}: another tenant's profile keys, tokens, cursors, idempotency keys"
                 f" × {len({reach.method for reach in reaches(ours, theirs)})} methods"
                 f" × {len(keys)} sets of scopes",
-                f"{equal[way]} of {told[way]} replies are those for what there is not"
+                f"{equal[way]} of {replies[way]} replies are those for what there is not"
                 + "".join(f"; not {each}" for each in sorted(unequal[way])),
-                equal[way] == told[way] > 0,
+                equal[way] == replies[way] > 0,
             )
-            for way in told
+            for way in replies
         ),
         Figure(
             f"{engine}: rows of the other tenant, all tables, before and after",
@@ -113,7 +113,7 @@ async def _reach(
 
 
 async def _over_grpc(service: Running, reach: Reach, value: str, key: str) -> Reply:
-    """All that comes back: messages, or status, details and trailers to the byte."""
+    """Return the whole reply: messages, or status, details and trailers to the byte."""
     method = METHODS[reach.method]
     request = ParseDict(reach.request(value), GetMessageClass(method.input_type)())
     path = f"/{method.containing_service.full_name}/{method.name}"
@@ -133,7 +133,7 @@ async def _over_grpc(service: Running, reach: Reach, value: str, key: str) -> Re
 
 
 async def _over_http(http: httpx.AsyncClient, reach: Reach, value: str, key: str) -> Reply:
-    """Status, head and body to the byte, for a request with that value in path, query or body."""
+    """Return status, headers and body to the byte, with *value* in path, query or body."""
     [route] = [route for route in ROUTES if route.method == reach.method]
     fields, path = reach.request(value), route.path
     for name in list(fields):
@@ -155,7 +155,7 @@ def _same(metadata: Any) -> list[object]:
 
 
 def _without_new(reply: Reply, theirs: Owner) -> Reply:
-    """*reply* where all profile keys but theirs are one: those that it has made are random."""
+    """Replace all profile keys of *reply* but theirs: the keys of new profiles are random."""
 
     def named(found: re.Match[bytes]) -> bytes:
         return found[0] if found[0].decode() in theirs.profiles else b"prof_new"
@@ -211,7 +211,7 @@ def _rows(service: Running, tenant_id: str) -> dict[str, list[Fields]]:
 
 
 async def _settled(service: Running) -> None:
-    """Until nothing is written any more: the trail of leases is, every half second."""
+    """Wait for pending writes: the audit of leases is written every half second."""
     async with asyncio.timeout(DEADLINE):
         before: object = None
         while before != (now := [service.rows(f"SELECT * FROM {table}") for table in TABLES]):

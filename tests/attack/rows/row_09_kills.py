@@ -1,4 +1,4 @@
-"""Row 9: kill -9 at any moment, under load: what was acknowledged is there, and nothing is half."""
+"""Row 9: kill -9 at any moment under load keeps acknowledged changes, and leaves none half done."""
 
 import asyncio
 import json
@@ -26,21 +26,22 @@ from tests.support.failpoints import SEAMS, WHEN
 
 KILLS = 200
 NAMED = 0.7
-"""The part of the kills that is at failpoints; the others are at random moments."""
+"""The part of the kills at failpoints; the others are at random moments."""
 SERVED = tuple(seam for seam in SEAMS if seam != "store.delete_part_of_tenant")
-"""Those on a server's way: a tenant is deleted by a command."""
+"""The seams that a server reaches; only a command deletes a tenant."""
 LATEST_CALL = 12
-"""Of a seam, counted from the start."""
+"""The last call of a seam that a kill picks, counted from the start."""
 UPKEEP = {
     *("store.claim", "platform.refresh", "platform.look_up", "platform.standing"),
     *("platform.log_in_again", "store.save_session", "store.save_verdict"),
 }
-"""Seams that a process meets a few times only, with what is due when it starts."""
+"""Seams that a process reaches only a few times, with the upkeep due at its start."""
 FIRST_CONNECTS = 24
-"""Made before the first kill."""
+"""Connects before the first kill."""
 REACHED_SECONDS = 40.0
 AHEAD = 115 * 60
-"""How much later each process lives than the one before it: sessions are due for a refresh."""
+"""Seconds by which each process's clock is ahead of the one before: sessions are due for
+refresh."""
 CHANGES = ("ConnectProfile", "CreateProfile", "DisconnectPlatform", "DeleteProfile")
 NO_BUDGET = dict.fromkeys(
     ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
@@ -49,7 +50,7 @@ NO_BUDGET = dict.fromkeys(
 
 @dataclass
 class Seen:
-    """All that came of the kills so far."""
+    """The results of all kills so far."""
 
     named: int = 0
     random: int = 0
@@ -69,7 +70,7 @@ class Seen:
 
 
 class Kills:
-    """One database, a process that serves from it until it is killed, and a crowd that calls."""
+    """One database, a process that serves from it until it is killed, and a crowd of callers."""
 
     def __init__(self, ground: Ground, read: Settings, crowd: Crowd, owner: Owner) -> None:
         self._ground = ground
@@ -83,7 +84,7 @@ class Kills:
         self.seen = Seen()
 
     async def begin(self) -> None:
-        """Have something to lose."""
+        """Create profiles and connections to lose."""
         async with self._started() as served:
             calling = asyncio.create_task(self._call(served))
             async with asyncio.timeout(REACHED_SECONDS):
@@ -93,7 +94,7 @@ class Kills:
                 await calling
 
     async def at_seam(self, when: str, seam: str, ahead: float) -> None:
-        """Start, and call until the seam kills."""
+        """Start, and call until the seam kills the process."""
         call = self._chance.randint(1, 2 if seam in UPKEEP else LATEST_CALL)
         arguments = (when, seam, "--call", str(call), "--ahead", str(ahead))
         async with self._started(*arguments) as served:
@@ -111,7 +112,7 @@ class Kills:
         self._look(f"{when} {seam}")
 
     async def at_random(self, ahead: float) -> None:
-        """Start, and kill at some moment, be it before calls are taken."""
+        """Start, and kill at a random moment, possibly before calls are taken."""
         async with self._started("--ahead", str(ahead)) as served:
             calling = asyncio.create_task(self._call(served))
             await asyncio.sleep(self._chance.uniform(0, 2 * self._start_seconds))
@@ -133,13 +134,14 @@ class Kills:
             yield served
 
     async def _call(self, served: Served) -> None:
-        """First what was cut off is asked again, then what was answered, then more is done."""
+        """Repeat the calls that were cut off, then answered ones by their keys, then make new
+        calls."""
         begun = monotonic()
         async with served.called(self._owner) as service:
             self._start_seconds = monotonic() - begun
             if not await self._crowd.settle(service):
                 return
-            # whoever made a profile that nobody was told of has been told by now
+            # every caller in doubt has its answer by now
             self.seen.unasked |= self._strangers - self._crowd.profiles()
             self.seen.again += await self._crowd.ask_again(service)
             await self._crowd.go_on(service)
@@ -156,7 +158,7 @@ class Kills:
             self._ground.say(f"killed {how}: {wrong or 'unsound'}")
 
     async def end(self) -> Counter[str]:
-        """Once more with no kill, and a stop in order; the leases that the audit then tells."""
+        """Run once more without a kill and stop; return the leases in the audit."""
         async with self._started() as served:
             async with served.called(self._owner) as service:
                 assert await self._crowd.settle(service)
@@ -200,7 +202,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 def _places(kills: int, chance: Random) -> list[tuple[str, str] | None]:
-    """Where to kill, in any order; None: at a random moment."""
+    """Return the kill points in random order; None is a random moment."""
     every = [(when, seam) for seam in SERVED for when in WHEN]
     named = round(kills * NAMED)
     places: list[tuple[str, str] | None] = [None] * (kills - named)
@@ -213,7 +215,7 @@ def _places(kills: int, chance: Random) -> list[tuple[str, str] | None]:
 
 
 def _logged(log: Path) -> Counter[str]:
-    """The leases that the log tells, by profile."""
+    """Count the leases in the log, by profile."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return Counter(line["profile"] for line in lines if line["event"] == "lease")
 
@@ -253,7 +255,7 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
             f"passed by {seen.kills + 1 - seen.unsound} of {seen.kills + 1}",
             seen.unsound == 0,
         ),
-        # one that does not open ends the attack
+        # a secret that does not open ends the attack
         Figure("sealed rows opened, after each", f"all {seen.opened}", seen.opened > 0),
         Figure(
             "replies to idempotency keys asked for again, the same and without a login",

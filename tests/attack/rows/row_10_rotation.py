@@ -1,4 +1,4 @@
-"""Row 10: the rotation of keys goes wrong: under load, cut short, too early, with a bad keyring."""
+"""Row 10: key rotation under load, interrupted, too early, or with a bad keyring."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from tests.support.running import Running, refusal_of, running
 
 PLANTED = 1500
 STRANGERS = 8
-"""Connections that a process with an old keyring meets."""
+"""Connections that a process with an outdated keyring meets."""
 UNLIMITED = dict.fromkeys(
     ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
 )
@@ -56,14 +56,14 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 @asynccontextmanager
 async def _service(folder: Path, sandbox: SandboxBluesky) -> AsyncIterator[Running]:
-    folder.mkdir()  # noqa: ASYNC240 - at once
+    folder.mkdir()  # noqa: ASYNC240 - a quick call
     assert migrate_apart(f"sqlite:///{folder / 'postcore.db'}")
     async with running(folder / "postcore.db", {**sandbox.settings(), **UNLIMITED}) as service:
         yield service
 
 
 async def _under_load(service: Running, sandbox: SandboxBluesky, times: int) -> list[Figure]:
-    """Whole rotations beside leases, refreshes, reconnects and reads."""
+    """Run whole rotations beside leases, refreshes, reconnects and reads."""
     load = Load(service, await people(service, sandbox, 8))
     left = 0
     async with load.under_way():
@@ -87,7 +87,7 @@ async def _under_load(service: Running, sandbox: SandboxBluesky, times: int) -> 
 
 
 async def _too_early(service: Running) -> list[Figure]:
-    """Retirements of what is active, what rows name, and what calls under way may hold."""
+    """Retire the active key, keys that rows name, and keys that running calls may hold."""
     before, secrets = active(service), opened(service).keys()
     tries = [await command(service, "keyring", "retire", before)]
     added = await done(service, "keyring", "add")
@@ -110,7 +110,7 @@ async def _too_early(service: Running) -> list[Figure]:
 
 
 async def _killed(service: Running, times: int) -> list[Figure]:
-    """The rewrap, at its start, after so many rows, and some time later."""
+    """Kill the rewrap at its start, after some rows, or some time later."""
     await plant(service, PLANTED)
     secrets, former = opened(service), active(service)
     after = await activated(service)
@@ -147,7 +147,7 @@ async def _killed(service: Running, times: int) -> list[Figure]:
 
 
 def _lost(service: Running, secrets: Mapping[tuple[str, str], str]) -> int:
-    """How many are not what they were: all, where one does not even open."""
+    """Count the changed secrets; return the count of all if one does not open."""
     try:
         found = opened(service)
     except Unreadable:
@@ -156,7 +156,7 @@ def _lost(service: Running, secrets: Mapping[tuple[str, str], str]) -> int:
 
 
 async def _old_keyring(service: Running, sandbox: SandboxBluesky, newer: Path) -> list[Figure]:
-    """Every secret is sealed with a key that the process does not have."""
+    """Seal every secret with a key that the process does not have."""
     keyed = await people(service, sandbox, STRANGERS)
     create_keyring(newer, new_keys("2026-01-02T03:04:05+00:00"))
     await sealed_elsewhere(service, Keyring(newer))
@@ -195,7 +195,7 @@ def _checked(lines: Sequence[Mapping[str, object]]) -> int:
 
 
 async def _bad_keyrings(service: Running, part: float) -> list[Figure]:
-    """A start beside a copy of the database with each keyring that is not the one."""
+    """Start beside a copy of the database with each kind of wrong keyring."""
     folder = service.database.parent / "bad"
     folder.mkdir()
     with (
@@ -234,12 +234,12 @@ async def _bad_keyrings(service: Running, part: float) -> list[Figure]:
     }
     figures = []
     for what, some in keyrings.items():
-        told = [await _start(settings, content, mode) for content, mode in some]
+        errors = [await _start(settings, content, mode) for content, mode in some]
         figures.append(
             Figure(
                 f"starts with a keyring that is {what}",
-                f"{sum(one is None for one in told)} of {len(told)}",
-                all(one is not None and _is_a_sentence(one, secrets) for one in told),
+                f"{sum(one is None for one in errors)} of {len(errors)}",
+                all(one is not None and _is_a_sentence(one, secrets) for one in errors),
             )
         )
     right = await _start(settings, keyring, 0o600)
@@ -250,7 +250,7 @@ async def _bad_keyrings(service: Running, part: float) -> list[Figure]:
 
 
 async def _start(settings: Settings, content: bytes | None, mode: int) -> str | None:
-    """What keeps the service from starting with such a keyring; None: nothing does."""
+    """Return the error with which the service refuses to start; None if it starts."""
     file = settings.keyring_file
     file.unlink(missing_ok=True)
     if content is not None:
@@ -263,5 +263,5 @@ async def _start(settings: Settings, content: bytes | None, mode: int) -> str | 
         return str(error)
 
 
-def _is_a_sentence(told: str, secrets: Sequence[str]) -> bool:
-    return len(told.split()) > 4 and "keyring" in told and not any(one in told for one in secrets)
+def _is_a_sentence(text: str, secrets: Sequence[str]) -> bool:
+    return len(text.split()) > 4 and "keyring" in text and not any(one in text for one in secrets)

@@ -1,4 +1,4 @@
-"""Row 11: floods, and clients that are slow, huge or idle, cost the others nothing."""
+"""Row 11: floods, and slow, huge or idle clients, do not slow down other callers."""
 
 import asyncio
 from collections import Counter
@@ -24,14 +24,14 @@ from tests.support.watcher import DEADLINE
 from .row_07_keys import _forged
 
 LIMIT = 200
-"""Calls a second of the key that is flooded with."""
-MOST_CALLS, MOST_STREAMS = 20, 5
+"""Calls a second of the flooded key."""
+MAX_CALLS, MAX_STREAMS = 20, 5
 BEYOND = 10_000
 UNKNOWN = 30_000
 HUGE = 1_000
 AT_ONCE = 50
-MOST_BYTES = 100
-"""That a call which was refused may leave behind."""
+MAX_BYTES = 100
+"""Bytes that a rejected call may leave behind."""
 BESIDE = 1_000_000
 
 
@@ -60,11 +60,11 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _capped(ground: Ground) -> list[Figure]:
-    """More calls at once than there may be, all of which wait for a server that hangs."""
+    """Make more concurrent calls than the limit, all waiting for a server that hangs."""
     async with SandboxBluesky.started() as sandbox:
         folder = ground.folder / "capped"
         folder.mkdir()
-        limits = {"MAX_CONCURRENT_CALLS": str(MOST_CALLS), "MAX_STREAMS": str(MOST_STREAMS)}
+        limits = {"MAX_CONCURRENT_CALLS": str(MAX_CALLS), "MAX_STREAMS": str(MAX_STREAMS)}
         read = settings(folder, f"sqlite:///{folder / 'db'}", {**sandbox.settings(), **limits})
         await plant(read, 1, 1)
         sandbox.server.breakages.add(Hang())
@@ -79,9 +79,9 @@ async def _capped(ground: Ground) -> list[Figure]:
             person = await sandbox.person()
             calls = [
                 asyncio.create_task(_code(service.connect(person.handle, person.app_password)))
-                for _ in range(4 * (MOST_CALLS + MOST_STREAMS))
+                for _ in range(4 * (MAX_CALLS + MAX_STREAMS))
             ]
-            most = MOST_CALLS  # watches have room of their own, and a large tenant no spare one
+            most = MAX_CALLS  # watches have a limit of their own, and a large tenant no spare slots
             async with asyncio.timeout(DEADLINE):
                 while sum(task.done() for task in calls) < len(calls) - most:
                     await asyncio.sleep(0.02)
@@ -111,7 +111,7 @@ async def _code(call: Any) -> grpc.StatusCode:
 
 
 async def _limited(server: Server, owners: Sequence[Owner]) -> list[Figure]:
-    """A key asks as fast as it can, for a second and longer; another is not held up by it."""
+    """Let one key call as fast as it can for over a second; another key must not be delayed."""
     flooding, other = owners[1].keys[0], owners[1].keys[1]
     async with grpc.aio.insecure_channel(server.address) as channel:
         raw: Any = channel.unary_unary(PLATFORMS)
@@ -139,7 +139,7 @@ async def _limited(server: Server, owners: Sequence[Owner]) -> list[Figure]:
             f"{codes.total()} calls of one key in {took:.1f} s, where {LIMIT} a second may be made",
             f"{passed} let through, {most:.0f} at most; "
             f"{others.count(grpc.StatusCode.OK)} of 20 of another key of the tenant",
-            # all that is due comes through, but for what was due in its last moments
+            # all calls within the limit succeed, except for those due in the last moments
             LIMIT * max(1, took - 1) <= passed <= most
             and set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
             and set(others) == {grpc.StatusCode.OK},
@@ -192,15 +192,15 @@ def _flooded(server: Server, call: Any, expected: set[grpc.StatusCode]) -> Any:
 
 
 async def _flat(what: str, count: int, flood: Any, socket: str, part: float) -> Figure:
-    """What is in use after the first half and after the second: caches are full by the first."""
+    """Compare the memory in use after each half; the first half fills the caches."""
     await flood(count // 2)
     await asyncio.sleep(1)
     before = await Held.by(socket)
     await flood(count // 2)
     await asyncio.sleep(1)
     grown = (await Held.by(socket)).bytes - before.bytes
-    # in a part, caches are still being filled up to their bounds
-    most = max(MOST_BYTES * count // 2, BESIDE)
+    # a partial run is still filling the caches up to their caps
+    most = max(MAX_BYTES * count // 2, BESIDE)
     return Figure(
         f"{count} {what}: bytes in use after the second half and after the first",
         f"{grown / 1e6:+.2f} MB of {before.bytes / 1e6:.0f} MB",

@@ -1,4 +1,4 @@
-"""Row 12: calls whose callers go away in the middle cost nothing that stays."""
+"""Row 12: calls that are cancelled midway leave nothing behind."""
 
 import asyncio
 import gc
@@ -28,18 +28,18 @@ from tests.support.watcher import DEADLINE
 from tests.transport.http.edge import Wire
 
 CALLS = 20_000
-MOST_BYTES = 150
-"""That a cancelled call may leave behind."""
+MAX_BYTES = 150
+"""Bytes that a cancelled call may leave behind."""
 BESIDE = 1_000_000
-"""Bytes by which two looks at a process that does nothing may differ: tables that were made larger,
-and what the C library keeps at hand."""
+"""The difference in bytes between two readings of an idle process: grown tables, and the C
+library's free lists."""
 CALM_SECONDS, CALM_BYTES = 3.0, 20_000
 AT_ONCE = 24
 PEOPLE = 40
 HANGING = 4
-"""Of the people: those whose server does not answer."""
+"""The people whose server does not answer."""
 AT_FIRST = 0.3
-"""Seconds that a call is taken to take, at the most."""
+"""The initial estimate of a call's seconds, as an upper bound."""
 NAME = "made"
 
 Fields = dict[str, Any]
@@ -67,7 +67,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int) -> list[Figure]:
-    # all that is made once, and grows to its bounds: caches, channels, pools, the log's buffers
+    # everything that is made once or grows to a cap: caches, channels, pools, log buffers
     await callers.go_away(max(count // 2, 1_000))
     before = await _settled(socket)
     ground.say(f"{before.bytes:,} bytes and {before.tasks.total()} tasks before")
@@ -88,8 +88,8 @@ async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int
             f"{count} calls cancelled at random moments, {len(callers.kinds)} kinds over gRPC and "
             "HTTP: bytes in use afterwards, as the C library counts them",
             f"{grown / count:.0f} a call ({cut} cut off, the others had ended)",
-            # where few calls are made, what is there anyway would count for much
-            grown <= max(MOST_BYTES * count, BESIDE) and cut > count // 4,
+            # with few calls, memory that exists anyway would dominate
+            grown <= max(MAX_BYTES * count, BESIDE) and cut > count // 4,
         ),
         Figure(
             "tasks of the process, before and after",
@@ -101,14 +101,14 @@ async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int
         Figure(
             "sessions at the server beyond those that are kept",
             f"{astray}, where {lost} answers of the platform came too late to be known",
-            # a login or a refresh whose answer is lost may have been made
+            # a login or a refresh may have succeeded although its answer was lost
             astray == 0 or (None if astray <= lost else False),
         ),
     ]
 
 
 async def _settled(socket: str) -> Held:
-    """What the process holds once that is no less than it was some seconds ago."""
+    """Return the process's resources, once they no longer shrink for some seconds."""
     await asyncio.sleep(CALM_SECONDS)
     seen = await Held.by(socket)
     async with asyncio.timeout(4 * DEADLINE):
@@ -121,7 +121,7 @@ async def _settled(socket: str) -> Held:
 
 
 class _Hanging(Hang):
-    """Counts the calls that did nothing, since their caller hung up before."""
+    """Counts the calls that did nothing because their caller hung up first."""
 
     def __init__(self) -> None:
         self.undone: Counter[str] = Counter()
@@ -135,7 +135,7 @@ class _Hanging(Hang):
 
 
 class _Callers:
-    """Call every method, and hang up before the answer, or about then."""
+    """Call every method, and hang up before or near the answer."""
 
     def __init__(
         self, service: Running, read: Settings, sandbox: SandboxBluesky, http: str
@@ -172,7 +172,7 @@ class _Callers:
         return callers
 
     async def go_away(self, count: int) -> None:
-        """So many calls; afterwards every server answers again, and nothing hangs any more."""
+        """Cancel *count* calls; return once every server answers again and no call hangs."""
         left = iter(range(count))
         for person in self._people[:HANGING]:
             self._sandbox.server.breakages.add(self._hanging, account=person.did)
@@ -186,7 +186,7 @@ class _Callers:
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
         async with asyncio.timeout(4 * DEADLINE):
-            # answered now, some would come just too late
+            # answered now, some would arrive just too late
             while any(each.held_up for each in self._sandbox.server.breakages):
                 await asyncio.sleep(0.05)
         self._sandbox.server.breakages.clear()
@@ -196,8 +196,8 @@ class _Callers:
         await self._service.channel.close()
 
     def unkept(self) -> dict[str, int]:
-        """What half-done work would have left: reservations, claims, profiles without what they
-        were made for."""
+        """Count the leftovers of half-done work: reservations, claims, and profiles without
+        content."""
         rows = self._service.rows
         return {
             "reservations of idempotency keys that are left": len(
@@ -215,15 +215,16 @@ class _Callers:
         }
 
     def astray(self) -> int:
-        """Refresh tokens that are good at the server, not replaced by the next, and not kept."""
+        """Count the refresh tokens that the server accepts, that no later one replaces, and that
+        are not stored."""
         sessions = self._sandbox.world.sessions._open.values()
         live = Counter(session.did for session in sessions if session.next_id is None)
         rows = self._service.rows("SELECT account_id FROM connections")
         return (live - Counter(row["account_id"] for row in rows)).total()
 
     def lost(self, log: str) -> int:
-        """How many sessions may have been made by answers that came too late to be known, as the
-        service has logged them."""
+        """Return how many sessions may stem from answers that came too late, according to the
+        log."""
         late: Counter[str] = Counter()
         for line in map(json.loads, log.splitlines()):
             if line["event"] == "login failed" and line["why"] == "timeout":
@@ -246,7 +247,7 @@ class _Callers:
             case "CreateProfile":
                 return {"profileName": NAME, **key}
             case "DisconnectPlatform" | "DeleteProfile":
-                # what there is has to stay for the others
+                # existing resources stay for the other calls
                 absent = {"profileKey": f"prof_{chance.randrange(10**9)}"}
                 return absent if method == "DeleteProfile" else {**absent, **bluesky}
             case "VerifyConnection" | "LeaseSession":
@@ -256,13 +257,13 @@ class _Callers:
         return {"fromOldest": True} if method == "WatchConnections" else {}
 
     def _moment(self, call: str) -> float:
-        """Somewhere in what such a call takes."""
+        """Return a random moment within the time that such a call takes."""
         return self._chance.uniform(0, 1.5) * self._usual.get(call, AT_FIRST)
 
     def _ended(self, call: str, seconds: float, *, whole: bool) -> None:
         self.ended["whole" if whole else "cancelled"] += 1
         usual = self._usual.get(call, AT_FIRST)
-        # what is cut off would have taken longer; what hangs has no end
+        # a call that was cut off would have taken longer; a hanging one has no end
         self._usual[call] = 0.9 * usual + 0.1 * seconds if whole else min(1.03 * usual, AT_FIRST)
 
     async def _over_grpc(self, method: str, request: Fields) -> None:

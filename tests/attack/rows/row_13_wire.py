@@ -1,4 +1,4 @@
-"""Row 13: the wire: old TLS and plain text, callers' certificates, and new ones under load."""
+"""Row 13: old TLS versions, plain text, client certificates, and new certificates under load."""
 
 import asyncio
 import ssl
@@ -23,13 +23,13 @@ from tests.transport.test_tls import shown_by
 ROTATIONS = 100
 FRESH, AT_ONCE, FRESH_SECONDS = 1000, 40, 2.0
 WORKERS = 3
-"""Of each kind of call, beside the rotations."""
+"""Workers of each kind of call, beside the rotations."""
 PLAIN = (
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
     b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n",
     b"",
 )
-"""What is said in plain text, the last of it by half."""
+"""Plain-text beginnings; the last one is incomplete."""
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
@@ -47,7 +47,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _old(wire: Wire) -> Figure:
-    """Versions, by a client that would take any."""
+    """Offer old TLS versions with a client that accepts any."""
     let_in = []
     for address in (wire.at.grpc, wire.at.http):
         for version in (
@@ -73,7 +73,7 @@ async def _old(wire: Wire) -> Figure:
 
 
 async def _plain(wire: Wire) -> Figure:
-    """Plain text: no byte of an answer but TLS's own alert."""
+    """Send plain text: no byte may come back except a TLS alert."""
     answered = tries = 0
     for address in (wire.at.grpc, wire.at.http):
         for said in PLAIN:
@@ -93,7 +93,7 @@ async def _plain(wire: Wire) -> Figure:
 
 
 async def _fresh(wire: Wire, count: int, version: ssl.TLSVersion) -> Figure:
-    """Connections whose hello comes at once, AT_ONCE of them at a time."""
+    """Open connections with an immediate hello, AT_ONCE of them at a time."""
     context = ssl.create_default_context(cadata=wire.authority.root.decode())
     context.minimum_version = context.maximum_version = version
     host, _, port = wire.at.http.rpartition(":")
@@ -141,7 +141,7 @@ async def _is_answered(address: str, said: bytes) -> bool:
 
 
 async def _callers(ground: Ground, authority: Authority) -> Figure:
-    """Where callers show a certificate."""
+    """Require client certificates."""
     clients, others = Authority(ground.folder, "clients"), Authority(ground.folder, "others")
     client, server = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
     good = [clients.issue("caller"), clients.issue("client", purpose=client)]
@@ -167,13 +167,13 @@ async def _callers(ground: Ground, authority: Authority) -> Figure:
 
 
 def _self_signed(folder: Path) -> Shown:
-    """A root shown as a caller's: of the right name, and another key."""
+    """Return a root used as a client certificate: the right name with another key."""
     (folder / "impostor").mkdir()
     return Authority(folder / "impostor", "clients").issue("caller")
 
 
 async def _spoilt(wire: Wire) -> list[Figure]:
-    """New files that cannot be used: the former go on, and the log says so."""
+    """Install unusable files: the previous ones stay in use, and the log reports an error."""
     cert, key = (wire.authority.file.with_name(f"server.{end}") for end in ("pem", "key"))
     good = cert.read_bytes(), key.read_bytes()
     other = [file.read_bytes() for file in wire.authority.issue("another")]
@@ -219,8 +219,8 @@ def _content(files: tuple[Path, Path]) -> tuple[bytes, bytes]:
 
 
 async def _replaced(ground: Ground, authority: Authority, rotations: int) -> list[Figure]:
-    """Certificate, key and callers' authorities replaced beside calls on connections that are new
-    and on one that stands."""
+    """Replace certificate, key and client authorities beside calls on new connections and an old
+    one."""
     clients = Authority(ground.folder, "clients")
     caller = clients.issue("caller")
     both = ground.folder / "both.pem"
@@ -284,13 +284,15 @@ async def _replaced(ground: Ground, authority: Authority, rotations: int) -> lis
 
 
 async def _elsewhere(ground: Ground) -> Figure:
-    """Plain text where other machines can reach it."""
+    """Serve plain text on an address that other machines can reach."""
     read = settings(ground.folder, f"sqlite:///{ground.folder / 'postcore.db'}")
     names = ("POSTCORE_GRPC_ADDRESS", "POSTCORE_HTTP_ADDRESS")
-    told = [await sentence(read, ground.folder / "log", more={name: "0.0.0.0:0"}) for name in names]
+    errors = [
+        await sentence(read, ground.folder / "log", more={name: "0.0.0.0:0"}) for name in names
+    ]
     refused = [
         f"{name}: other machines can reach it" in said
-        for name, said in zip(names, told, strict=True)
+        for name, said in zip(names, errors, strict=True)
     ]
     allowed = await sentence(
         read,

@@ -1,5 +1,8 @@
-"""Row 14: the disk is full or read-only, the database locked, gone or damaged, the keyring open or
-gone, the clock wrong: a clear word each time, nothing lost, and all goes on when it is over."""
+"""Row 14: disk full or read-only, database locked, gone or damaged, keyring open or gone, wrong
+clock.
+
+Each fault gives a clear message and loses no data, and the service recovers when it is over.
+"""
 
 import asyncio
 import errno
@@ -42,7 +45,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 @asynccontextmanager
 async def _disk(folder: Path) -> AsyncIterator[Path]:
-    """A small disk of its own; raises CalledProcessError where none can be had."""
+    """Mount a small disk; raise CalledProcessError where this machine cannot."""
     command = ("mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0700", "postcore", str(folder))
     await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
     try:
@@ -52,7 +55,7 @@ async def _disk(folder: Path) -> AsyncIterator[Path]:
 
 
 def _fill(disk: Path) -> None:
-    """Leave no room."""
+    """Fill the disk."""
     with (disk / "filler").open("wb", buffering=0) as file:
         try:
             while True:
@@ -63,7 +66,7 @@ def _fill(disk: Path) -> None:
 
 
 async def _out_of_room(name: str, read: Settings, disk: Path, log: Path) -> Figure:
-    """A service whose store is on *disk*, while that has no room."""
+    """Run a service whose store is on *disk* while the disk is full."""
     filler = disk / "filler"
     async with suffering(read, log) as sufferer:
         return await sufferer.suffer(
@@ -80,23 +83,25 @@ async def _full(ground: Ground) -> list[Figure]:
             figure = await _out_of_room(name, read, disk, ground.folder / "full" / "log")
             _fill(disk)
             new = settings_of(read, disk / "new.db")
-            told = await sentence(new, ground.folder / "full" / "log")
-            told = told and told.replace(str(disk), "…")
+            error = await sentence(new, ground.folder / "full" / "log")
+            error = error and error.replace(str(disk), "…")
             return [
                 figure,
-                Figure(f"{name}, at start", told or "**started**", "could not be migrated" in told),
+                Figure(
+                    f"{name}, at start", error or "**started**", "could not be migrated" in error
+                ),
             ]
     except (subprocess.CalledProcessError, OSError):
         return [Figure(name, "none can be mounted on this machine", None)]
 
 
 def settings_of(read: Settings, file: Path) -> Settings:
-    """The same on another file."""
+    """Return the same settings on another file."""
     return read.model_copy(update={"database_url": f"sqlite:///{file}"})
 
 
 async def _file(ground: Ground, part: float) -> list[Figure]:
-    """What may become of a database's file, and of the keyring, while it is served."""
+    """Damage the database's file and the keyring while the service runs."""
     folder = ground.folder / "file"
     folder.mkdir()
     read = settings(folder, f"sqlite:///{folder / 'postcore.db'}")
@@ -132,7 +137,7 @@ async def _file(ground: Ground, part: float) -> list[Figure]:
 
 
 async def _postgres(ground: Ground, part: float) -> list[Figure]:
-    """What may become of the other engine's database."""
+    """Disturb the PostgreSQL database."""
     folder = ground.folder / "postgres"
     folder.mkdir()
     cluster = await asyncio.to_thread(Cluster.started, ground.postgres, durable=True)
@@ -169,7 +174,7 @@ async def _postgres(ground: Ground, part: float) -> list[Figure]:
 
 
 async def _postgres_full(ground: Ground) -> list[Figure]:
-    """The other engine's database on a disk of its own, with its log elsewhere."""
+    """Fill the disk of the PostgreSQL database; its log is elsewhere."""
     name = f"PostgreSQL's disk full (one of {DISK >> 20} MiB)"
     folder = ground.folder / "postgres-full"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Row 15: what the service is made of is what the lock files say, byte for byte."""
+"""Row 15: every dependency matches its lock file, byte for byte."""
 
 import asyncio
 import re
@@ -41,7 +41,8 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 def _locked(file: Path) -> Iterator[tuple[str, str, str | None, int]]:
-    """Name, version, marker and how many digests of each requirement; raises on any other line."""
+    """Yield name, version, marker and count of digests of each requirement; raise on any other
+    line."""
     found: list[tuple[str, str, str | None, int]] = []
     for line in file.read_text().splitlines():
         if DIGEST.fullmatch(line):
@@ -60,7 +61,7 @@ def _is_for_here(marker: str | None) -> bool:
 
 
 async def _audited() -> list[Figure]:
-    """What `make audit` says of known vulnerabilities, licences and the bill of materials."""
+    """Return what `make audit` prints of vulnerabilities, licences and the bill of materials."""
     process = await asyncio.create_subprocess_exec(
         "make",
         "audit",
@@ -75,12 +76,12 @@ async def _audited() -> list[Figure]:
     [vulnerabilities] = [line for line in lines if line.startswith("vulnerabilities:")]
     [bill] = [line for line in lines if line.startswith("bill of materials")]
     unsaid = [line for line in lines if line.endswith(": not said")]
-    nobody = " in 0 of " in vulnerabilities or "not asked" in vulnerabilities
+    unavailable = " in 0 of " in vulnerabilities or "not asked" in vulnerabilities
     return [
         Figure(
             "make audit",
             f"{vulnerabilities} that could be asked about",
-            None if nobody else process.returncode == 0,
+            None if unavailable else process.returncode == 0,
         ),
         Figure(
             "make audit",

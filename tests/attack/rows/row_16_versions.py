@@ -1,4 +1,4 @@
-"""Row 16: an old database meets this program, and a newer one; live and sandbox meet each other."""
+"""Row 16: this program meets an old and a newer database, and live mode meets sandbox mode."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.watcher import Watcher
 
 CONNECTIONS = 200
 REWRITTEN = {"0001": {("connections", "next_check_at")}}
-"""Columns of that schema which a migration is meant to fill anew."""
+"""Columns of that schema which a migration is meant to refill."""
 EVENTS_SECONDS = 30.0
 ENGINES = (SQLITE, "postgres")
 SERVE, SANDBOX, MIGRATE = (
@@ -46,7 +46,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _brought_up(made: Databases, engine: str, revision: str) -> Figure:
-    """What `migrate` makes of an old schema, and what callers then find."""
+    """Migrate an old schema, and check what callers then find."""
     past = made.past
     read = await made.copy(engine, revision)
     before = columns(read.database_url)
@@ -85,7 +85,10 @@ async def _brought_up(made: Databases, engine: str, revision: str) -> Figure:
         answers += names == {key: person.handle for key, person in past.people.items()}
         lent = await service.lease(past.reply.profile_key, timeout=30)
         answers += lent.account_id == past.people[past.reply.profile_key].did
-        answers += await _told(Watcher(service, from_oldest=True), len(past.events)) == past.events
+        answers += (
+            await _watched_profiles(Watcher(service, from_oldest=True), len(past.events))
+            == past.events
+        )
     return Figure(
         f"schema {revision} on {engine}, brought up to date",
         f"{same} of {count} rows as they were, {len(past.secrets)} secrets "
@@ -96,19 +99,19 @@ async def _brought_up(made: Databases, engine: str, revision: str) -> Figure:
     )
 
 
-async def _told(watcher: Watcher, count: int) -> list[str]:
-    """The profiles of the first events, so many."""
-    told: list[str] = []
+async def _watched_profiles(watcher: Watcher, count: int) -> list[str]:
+    """Return the profiles of the first *count* events."""
+    seen: list[str] = []
     with suppress(TimeoutError):
         async with asyncio.timeout(EVENTS_SECONDS):
-            while len(told) < count:
-                told += [event.profile_key for event in (await watcher.message()).events]
+            while len(seen) < count:
+                seen += [event.profile_key for event in (await watcher.message()).events]
     watcher.call.cancel()
-    return told[:count]
+    return seen[:count]
 
 
 async def _newer(made: Databases) -> Figure:
-    """A schema that this program does not know: no command touches it."""
+    """Use a schema that this program does not know: no command changes it."""
     tries = held = 0
     for engine in ENGINES:
         read = await made.copy(engine, max(KNOWN))
@@ -116,8 +119,8 @@ async def _newer(made: Databases) -> Figure:
         before = dump(read.database_url)
         for module in (SERVE, MIGRATE):
             tries += 1
-            told = await sentence(read, made.log, module)
-            held += "was made by a newer program (schema 9999" in told
+            error = await sentence(read, made.log, module)
+            held += "was made by a newer program (schema 9999" in error
         held -= dump(read.database_url) != before
     return Figure(
         "a newer schema: no start, a sentence why, nothing changed",
@@ -127,9 +130,9 @@ async def _newer(made: Databases) -> Figure:
 
 
 async def _modes(made: Databases) -> Figure:
-    """Live meets sandbox."""
+    """Start live mode on a sandbox database, and the reverse."""
     tries = held = 0
-    for engine, mode, module, told in (
+    for engine, mode, module, expected in (
         (SQLITE, "live", SANDBOX, "this database is a live one"),
         (SQLITE, "sandbox", SERVE, "this database is a sandbox one"),
         ("postgres", "live", SANDBOX, "the sandbox is for a file of its own"),
@@ -141,7 +144,7 @@ async def _modes(made: Databases) -> Figure:
         before = dump(read.database_url)
         tries += 1
         said = await sentence(read, made.log, module)
-        held += told in said and dump(read.database_url) == before
+        held += expected in said and dump(read.database_url) == before
     return Figure(
         "live meets sandbox and the other way round: no start, a sentence why, nothing changed",
         f"{held} of {tries}",
@@ -150,7 +153,7 @@ async def _modes(made: Databases) -> Figure:
 
 
 async def _keyrings(made: Databases) -> list[Figure]:
-    """A keyring as it was written before keys had a time, and a copy from before a rotation."""
+    """Use a keyring written before keys had a time, and a copy from before a rotation."""
     past = made.past
     keyring = past.read.keyring_file
     written = json.loads(keyring.read_text())
@@ -164,7 +167,7 @@ async def _keyrings(made: Databases) -> list[Figure]:
     async with serving(with_old, made.log) as served, served.called(past.owner) as service:
         lent = await service.lease(past.reply.profile_key, timeout=30)
     works = opened and lent.account_id == past.people[past.reply.profile_key].did
-    # the keyring goes on; the copy of it does not
+    # the keyring rotates; its copy does not
     newer = _keyring(keyring.with_name("newer.json"), written)
     with_newer = read.model_copy(update={"keyring_file": newer})
     async with beside(with_newer) as store:
@@ -174,8 +177,8 @@ async def _keyrings(made: Databases) -> list[Figure]:
         age(newer)
         await done(store, "keyring", "rewrap")
     assert former != added
-    told = await sentence(with_old, made.log)
-    refused = told.startswith("the keyring is not the one that this database was sealed with")
+    error = await sentence(with_old, made.log)
+    refused = error.startswith("the keyring is not the one that this database was sealed with")
     return [
         Figure(
             "a keyring of the first form (its keys have no time and no wrap)",
@@ -184,7 +187,7 @@ async def _keyrings(made: Databases) -> list[Figure]:
         ),
         Figure(
             "a copy of the keyring from before a rotation: no start, a sentence why",
-            "so it was" if refused else f"**{told or 'started'}**",
+            "so it was" if refused else f"**{error or 'started'}**",
             refused,
         ),
     ]

@@ -24,27 +24,26 @@ from tests.bench.seed import Owner, plant, settings
 from tests.support.leasing import ROOT
 
 ROUNDS, SECONDS = 3, 3.0
-"""Calls without an assault and beside it take turns, of so many seconds each: a part has one round.
-"""
-FEW = 4
-"""Assaults of a part, others each time."""
+"""Rounds of calls without and with an assault, and their seconds; a partial run has one round."""
+PARTIAL_ASSAULTS = 4
+"""Assaults of a partial run, chosen at random."""
 BROKEN = frozenset({"5000 idle connections"})
-"""Known not to hold, and so in SECURITY.md: `make attack` makes them, and a part does not."""
+"""Assaults known to break the promise, as SECURITY.md says: only a full run makes them."""
 BEGIN_SECONDS = 2.0
-"""Until an assault has opened what it opens."""
+"""Time for an assault to open its connections."""
 RECOVERY_SECONDS = 15.0
 CALL_SECONDS, HEALTH_SECONDS = 5.0, 3.0
 PAUSE_SECONDS = 0.002
 MAX_MIB = 30
 MAX_SLOWER = 3
 SPARE_SECONDS = 0.1
-"""What the slowest calls of a short run may take longer on a machine that does other work too."""
+"""Extra seconds for the slowest calls of a short run on a busy machine."""
 ALONE = [("grpc.use_local_subchannel_pool", 1)]
 
 
 @dataclass
 class Beside:
-    """The calls of a tenant that has nothing to do with it: how long they took, what failed."""
+    """The durations and failures of an uninvolved tenant's calls."""
 
     taken: list[float] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
@@ -57,7 +56,7 @@ class Beside:
 
 
 class Tenant:
-    """Calls GetProfile over one standing channel, and asks for health over new connections."""
+    """Calls GetProfile over one open channel, and health over new connections."""
 
     def __init__(self, channel: grpc.aio.Channel, address: str, owner: Owner) -> None:
         self._get: Any = channel.unary_unary(GET)
@@ -99,7 +98,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     read = settings(ground.folder, f"sqlite:///{ground.folder / 'postcore.db'}")
     owners = await plant(read, 1, 5)
     with load_on_one_core() if part == 1 else nullcontext("") as core:
-        # a soft limit as most machines have it
+        # the soft limit of most machines
         before = ("prlimit", "--nofile=1024:")
         log = ground.folder / "log"
         async with (
@@ -111,14 +110,15 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             await _settled(server)
             figures = []
             held = [name for name in ASSAULTS if name not in BROKEN]
-            for name in ASSAULTS if part == 1 else random.sample(held, FEW):
+            for name in ASSAULTS if part == 1 else random.sample(held, PARTIAL_ASSAULTS):
                 ground.say(name)
                 figures.append(await _assaulted(server, tenant, name, part))
             return figures
 
 
 async def _settled(server: Server) -> None:
-    """Until all is loaded: what a start loads in the background is no growth."""
+    """Wait until the process has loaded everything: background loading at the start is no
+    growth."""
     before = 0.0
     while server.memory - before > 0.5:
         before = server.memory
@@ -151,7 +151,7 @@ async def _assaulted(server: Server, tenant: Tenant, name: str, part: float) -> 
 
 
 async def _back_after(tenant: Tenant) -> float:
-    """The seconds until calls and health checks pass again for a second, one after the other."""
+    """Return the seconds until calls and health checks succeed for one second in a row."""
     began = monotonic()
     while monotonic() - began < RECOVERY_SECONDS:
         after = monotonic() - began
@@ -164,7 +164,7 @@ async def _back_after(tenant: Tenant) -> float:
 
 @asynccontextmanager
 async def _under(name: str, server: Server) -> AsyncIterator[None]:
-    """While an assault goes on, in a process of its own."""
+    """Run an assault in its own process during the block."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.attack.assaults", name, server.address, server.http),
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Row 18: what one tenant's calls take from another's."""
+"""Row 18: the effect of one tenant's calls on another tenant."""
 
 import asyncio
 from collections import Counter
@@ -36,7 +36,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _repeated(ground: Ground, part: float) -> Figure:
-    """A connect to a server that hangs, and thousands of repeats behind its idempotency key."""
+    """Hang a connect, and repeat it thousands of times by its idempotency key."""
     repeats, creates = share(REPEATS, part), max(50, share(CREATES, part))
     async with SandboxBluesky.started() as sandbox:
         url = f"sqlite:///{ground.folder / 'repeated.db'}"
@@ -90,7 +90,7 @@ async def _repeated(ground: Ground, part: float) -> Figure:
 
 
 async def _guessed(ground: Ground, part: float) -> Figure:
-    """Two tenants with wrong guesses for one account, and a third's first connect of each day."""
+    """Let two tenants guess one account's password, and a third connect it once each day."""
     days = max(1, share(DAYS, part))
     database = ground.folder / "guessed.db"
     clock, waits = MovedClock(), list[str]()
@@ -125,7 +125,7 @@ async def _guessed(ground: Ground, part: float) -> Figure:
 
 
 async def _creates(create: Any, api_key: str, count: int) -> tuple[list[float], int]:
-    """The seconds that so many creates take, one after the other, and how many failed."""
+    """Make *count* creates in sequence; return their seconds and the count of failures."""
     taken, failed = [], 0
     for _ in range(count):
         began = perf_counter()

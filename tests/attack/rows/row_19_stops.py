@@ -1,4 +1,4 @@
-"""Row 19: signals to stop, at any moment of a node's first second, as PID 1."""
+"""Row 19: stop signals at any moment of a node's first second, as PID 1."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Row 20: two processes that write to the same rows of one database at the same moment."""
+"""Row 20: two processes write to the same rows of one database at the same moment."""
 
 import asyncio
 from collections.abc import Sequence
