@@ -1,11 +1,10 @@
-"""Fuzz: each target is handed bytes that lead on from those that reached new code, for a time.
+"""Fuzz: coverage-guided fuzzing of each target for a fixed time.
 
     python -m tests.fuzz [SECONDS [TARGET…]]        a target is a module here, without test_
 
-Printed is how many were tried and how many edges of code they reached. Exit code 1
-where a promise was broken: with what was raised, the bytes, and the line that has the suite hand
-them over from then on. What was found on the way is kept for no later run. It needs what
-requirements-fuzz.txt installs (`make fuzz` sees to it).
+Prints the number of inputs tried and of code edges reached. On a broken promise, the exit code is
+1, and the exception, the input, and the line that adds the input to the suite are printed. The
+corpus is not kept between runs. The fuzzer needs requirements-fuzz.txt, which `make fuzz` installs.
 """
 
 import re
@@ -17,12 +16,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 NAMES = tuple(sorted(path.stem.removeprefix("test_") for path in HERE.glob("test_*.py")))
-LONGEST = 8192
+MAX_BYTES = 8192
 SLOW_SECONDS = 60
 START_SECONDS = 120
-MOST_MEBIBYTES = 2048
+MAX_MEBIBYTES = 2048
 ASKED = (
-    *(f"-max_len={LONGEST}", f"-timeout={SLOW_SECONDS}", f"-rss_limit_mb={MOST_MEBIBYTES}"),
+    *(f"-max_len={MAX_BYTES}", f"-timeout={SLOW_SECONDS}", f"-rss_limit_mb={MAX_MEBIBYTES}"),
     "-print_final_stats=1",
 )
 
@@ -34,7 +33,7 @@ def main(seconds: str = "20", *names: str) -> None:
 
 
 def holds(name: str, seconds: int) -> bool:
-    """Whether nothing was found; tells what was tried."""
+    """Fuzz one target and report the counts; return whether it kept its promises."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         corpus, found, ground = place / "corpus", place / "found", place / "ground"
@@ -51,32 +50,34 @@ def holds(name: str, seconds: int) -> bool:
             timeout=START_SECONDS + seconds + SLOW_SECONDS,
             check=False,
         )
-        told = done.stdout.decode(errors="replace")
-        tries = last(r"stat::number_of_executed_units: (\d+)", told)
-        edges = last(r" cov: (\d+) ", told)
-        tell(f"{name:18} {tries:>9,} tries {edges:>6,} edges")
+        output = done.stdout.decode(errors="replace")
+        tries = last(r"stat::number_of_executed_units: (\d+)", output)
+        edges = last(r" cov: (\d+) ", output)
+        report(f"{name:18} {tries:>9,} tries {edges:>6,} edges")
         cases = sorted(found.iterdir())
         for case in cases:
-            tell(raised(told))
-            tell(f"{case.name.partition('-')[0]}; add above the test in tests/fuzz/test_{name}.py:")
-            tell(f"@example({case.read_bytes()!r})")
+            report(raised(output))
+            report(
+                f"{case.name.partition('-')[0]}; add above the test in tests/fuzz/test_{name}.py:"
+            )
+            report(f"@example({case.read_bytes()!r})")
         if done.returncode and not cases:
-            tell(told[-2000:])
+            report(output[-2000:])
         return done.returncode == 0
 
 
-def last(number: str, told: str) -> int:
-    return int([0, *re.findall(number, told)][-1])
+def last(number: str, output: str) -> int:
+    return int([0, *re.findall(number, output)][-1])
 
 
-def raised(told: str) -> str:
-    """The exception in what the fuzzer told, if there was one."""
-    found = re.search(r"=== Uncaught Python exception: ===\n(.*?)(?:\n\n|\Z)", told, re.DOTALL)
+def raised(output: str) -> str:
+    """Return the exception in the fuzzer's output, if there is one."""
+    found = re.search(r"=== Uncaught Python exception: ===\n(.*?)(?:\n\n|\Z)", output, re.DOTALL)
     return found[1] if found else "too slow, or too much memory"
 
 
-def tell(word: str) -> None:
-    print(word, flush=True)  # noqa: T201 - what it is for
+def report(word: str) -> None:
+    print(word, flush=True)  # noqa: T201 - this command's output
 
 
 if __name__ == "__main__":

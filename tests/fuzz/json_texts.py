@@ -1,4 +1,4 @@
-"""JSON texts: the shapes that a reader expects, with anything in them, and what is hardly JSON."""
+"""JSON texts: the shapes that a reader expects, with arbitrary values in them, and near-JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ SCALARS = (
 def with_others(
     whole: Mapping[str, object], values: st.SearchStrategy[bytes]
 ) -> st.SearchStrategy[bytes]:
-    """Objects like *whole*, some of whose *values* are others."""
+    """Return objects like *whole*, with some of its *values* replaced."""
     others = st.dictionaries(st.sampled_from(sorted(whole)), values, max_size=2)
     return others.map(
         lambda changed: (
@@ -35,7 +35,7 @@ def with_others(
 
 
 def json_texts(names: Sequence[str], values: Sequence[str]) -> st.SearchStrategy[bytes]:
-    """Texts with those *names* and *values* in any place, a name twice among them."""
+    """Return texts with those *names* and *values* in any place, including a repeated name."""
     scalars = SCALARS | st.sampled_from(values).map(json.dumps)
     named = (st.sampled_from(names) | st.text(max_size=6)).map(json.dumps)
     return st.recursive(

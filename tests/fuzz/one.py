@@ -1,4 +1,4 @@
-"""One target, in a process of its own, which the fuzzer ends."""
+"""Fuzz one target in its own process, which the fuzzer ends."""
 
 import sys
 from importlib import import_module
@@ -7,12 +7,12 @@ from pathlib import Path
 import atheris
 import structlog
 
-# of the libraries, those in Python that read what others send
-LED_BY = ["service", "dns", "h11", "httpcore", "uvicorn"]
+# of the libraries, the Python ones that parse remote input
+INSTRUMENTED = ["service", "dns", "h11", "httpcore", "uvicorn"]
 
 
 def main(name: str, folder: str, *arguments: str) -> None:
-    with atheris.instrument_imports(include=LED_BY):
+    with atheris.instrument_imports(include=INSTRUMENTED):
         target = import_module(f"tests.fuzz.test_{name}").TARGET
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with target.opened(Path(folder)) as read:

@@ -1,4 +1,4 @@
-"""EgressContext: the guarded way out, behind which everybody answers with the same bytes."""
+"""Outside: an EgressContext in which every server sends the same bytes."""
 
 import httpcore
 
@@ -9,7 +9,7 @@ from service.platforms.egress.egress import Egress
 from service.platforms.egress.origin import Origin
 from service.runtime.tasks import OwnedTasks
 
-from .target import told
+from .target import derived
 
 HANDLE = "alice.example.com"
 DID = "did:plc:aaaabbbbccccddddeeee2345"
@@ -31,7 +31,7 @@ class Clock:
 
 
 class Names(Resolver):
-    """Every name is at one public address; it has the text records that it is told to have."""
+    """Resolves every name to one public address, with configurable text records."""
 
     texts_told: list[str] | None = None
 
@@ -45,9 +45,9 @@ class Names(Resolver):
 
 
 class Answered:
-    """*wire* is what everybody sends, to whatever they are asked, and then hangs up.
+    """Every server sends *wire* as its response to any request, then closes the connection.
 
-    From httpcore on, which has nothing to shake hands with, all of it is what the service has.
+    Everything above httpcore is the service's own code. No TLS handshake is made.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Answered:
         self.names = Names()
         self.tasks = OwnedTasks()
         self.egress = Egress(self.names, dial=self._dial)
-        # the directory and the resolver are trusted, and dialled without our checks
+        # the directory and the resolver are trusted, and dialled without address checks
         self.egress._trusted = self.egress._guarded
 
     def outside(self, *, resolver: bool = False) -> EgressContext:
@@ -78,8 +78,10 @@ class Answered:
 
 
 def wire(data: bytes, good: bytes) -> bytes:
-    """What *data* has the server send: after a 2 just that, else an answer of a status and of
-    headers that it tells, and of a body told of *good*."""
+    """Return the response that *data* encodes: raw after a 2, else built.
+
+    A built one has the status and headers that *data* selects, and a body derived from *good*.
+    """
     how, rest = data[:1], data[1:]
     if how == b"\2":
         return rest
@@ -88,4 +90,4 @@ def wire(data: bytes, good: bytes) -> bytes:
     headers, found, body = rest.partition(b"\0\0")
     if not found:
         headers, body = b"", rest
-    return head.encode() + headers + b"\r\n" + told(how + body, good)
+    return head.encode() + headers + b"\r\n" + derived(how + body, good)

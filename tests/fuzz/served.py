@@ -1,4 +1,4 @@
-"""Served: the whole service behind real sockets, for targets that are no coroutines."""
+"""Served: the whole service behind real sockets, for targets without coroutines."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ SETTINGS = {"PLC_URL": NOWHERE, "HANDLE_RESOLVER_URL": NOWHERE, "CALLS_PER_SECON
 
 @contextmanager
 def served(folder: Path) -> Iterator[tuple[asyncio.Runner, Running, str]]:
-    """The loop that it goes on in while something runs there, the service, and a key for all."""
+    """Yield the loop's runner, the service, and an API key with all scopes."""
     database = folder / "postcore.db"
     assert migrate_apart(f"sqlite:///{database}")
     with asyncio.Runner() as runner:

@@ -1,7 +1,7 @@
-"""Target: what is handed any bytes, and raises where a promise about them is broken.
+"""Target: a function that takes any bytes and raises if a promise about them is broken.
 
-Hypothesis hands it what looks like the real thing, in every run of the suite; `make fuzz` hands it
-what leads to code that nothing led to before.
+Hypothesis passes realistic inputs in every run of the suite; `make fuzz` passes inputs that reach
+new code.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,19 @@ Read = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Target:
-    """*opened* gets an empty folder; *seeds* are bytes to begin with."""
+    """*opened* gets an empty folder; *seeds* are the initial inputs."""
 
     opened: Callable[[Path], AbstractContextManager[Read]]
     seeds: tuple[bytes, ...]
 
 
-def told(data: bytes, whole: bytes) -> bytes:
-    """What *data* tells: *whole* with edits where it begins with 1, else its own rest."""
+def derived(data: bytes, whole: bytes) -> bytes:
+    """Return *whole* with the edits in *data* if it begins with 1, else the rest of *data*."""
     return edited(whole, data[1:]) if data[:1] == b"\1" else data[1:]
 
 
 def edited(whole: bytes, edits: bytes) -> bytes:
-    """*whole* after *edits* of four bytes: where (2), what is done there, and with which byte."""
+    """Return *whole* after *edits* of four bytes each: position (2), operation, byte."""
     for start in range(0, len(edits) - 3, 4):
         at = int.from_bytes(edits[start : start + 2], "big") % (len(whole) + 1)
         byte = edits[start + 3 : start + 4]
@@ -44,7 +44,7 @@ def edited(whole: bytes, edits: bytes) -> bytes:
 
 
 def text_of(data: bytes) -> str:
-    """Any text there can be, lone surrogates among it."""
+    """Return any text, including lone surrogates."""
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -55,10 +55,10 @@ EDITS = st.lists(
 
 
 def own(data: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """*data* told as it is."""
+    """Return *data* in the form that `derived` passes through unedited."""
     return data.map(b"\0".__add__)
 
 
 ANYTHING = own(st.binary()) | own(st.text().map(lambda text: text.encode("utf-8", "replace")))
 SEEDS = (b"\0", b"\1", b"\1\0\5\0a", b"\1\0\5\2\0", b"\1\0\x0a\3\0")
-"""Nothing; the whole; the whole with a byte changed, taken out, and cut short."""
+"""Nothing; the whole; the whole with a byte changed, removed, and cut short."""

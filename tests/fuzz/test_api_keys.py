@@ -1,4 +1,4 @@
-"""API keys: only those that were minted pass, and what is none is seldom looked for."""
+"""API keys: only issued ones pass, and malformed ones are rarely looked up."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from service.domain.model import DEFAULT_SCOPES
 from service.domain.store import ApiKeyStore
 from tests.access.test_api_keys import Keys
 
-from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
+from .target import ANYTHING, EDITS, SEEDS, Read, Target, derived, own, text_of
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def opened(folder: Path) -> Iterator[Read]:
     with asyncio.Runner() as runner:
 
         def read(data: bytes) -> None:
-            for text in (text_of(told(data, plain.encode())), _sealed(data, plain)):
+            for text in (text_of(derived(data, plain.encode())), _sealed(data, plain)):
                 before = keys.reads
                 try:
                     found = runner.run(access.check(text, within=0))
@@ -47,8 +47,8 @@ def opened(folder: Path) -> Iterator[Read]:
 
 
 def _sealed(data: bytes, plain: str) -> str:
-    """What is told of *plain*, under a checksum that fits."""
-    body = text_of(told(data, plain[:-6].encode()))
+    """Return a key derived from *plain*, with a valid checksum."""
+    body = text_of(derived(data, plain[:-6].encode()))
     return body + _checksum(body.encode("utf-8", "replace").decode())
 
 
@@ -60,12 +60,12 @@ LIKE = own(st.from_regex(SHAPE, fullmatch=True).map(str.encode))
 @settings(deadline=None, max_examples=300)
 @given(EDITS | LIKE | ANYTHING)
 def test_any_text(read: Read, data: bytes) -> None:
-    """An edit of a minted key is refused, without a look at the store where the checksum is wrong,
-    and after one where it was made to fit."""
+    """An edited key is rejected: without a look-up if its checksum is wrong, and after one
+    otherwise."""
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

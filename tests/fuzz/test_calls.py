@@ -1,4 +1,4 @@
-"""Calls: any bytes as a message end in a reply or a refusal of the contract, both ways alike."""
+"""Calls: any bytes as a message end in a reply or a contract error, alike over gRPC and HTTP."""
 
 import json
 import re
@@ -28,15 +28,15 @@ from .target import Read, Target
 NAMES = sorted(METHODS)
 ROUTE_OF = {route.method: route for route in ROUTES}
 REASONS = {status.name: status for status in STATUS.values()}
-LONG = 60.0
+TIMEOUT_SECONDS = 60.0
 NO_PARTS = ("", ".", "..")
-"""With these in it, a path is another one to every client."""
+"""Values that change a path in every client."""
 Outcome = tuple[str, str]
-"""Reason and message; of a reply, neither."""
+"""Reason and message of an error; both are empty for a reply."""
 
 
 class Caller:
-    """A caller of one service by both ways."""
+    """A caller of one service over both transports."""
 
     def __init__(self, service: Running, key: str, client: httpx.AsyncClient) -> None:
         self._service = service
@@ -47,7 +47,7 @@ class Caller:
         contract = METHODS[name]
         path = f"/{contract.containing_service.full_name}/{name}"
         channel: Any = self._service.channel
-        more: dict[str, Any] = {"metadata": (("x-api-key", self._key),), "timeout": LONG}
+        more: dict[str, Any] = {"metadata": (("x-api-key", self._key),), "timeout": TIMEOUT_SECONDS}
         try:
             if not contract.server_streaming:
                 await channel.unary_unary(path)(encoded, **more)
@@ -80,9 +80,9 @@ class Caller:
         if answer.is_success:
             assert answer.status_code == route.status
             return "", ""
-        told = answer.json()
-        assert REASONS[told["error"]].http == answer.status_code
-        return told["error"], told["message"]
+        error = answer.json()
+        assert REASONS[error["error"]].http == answer.status_code
+        return error["error"], error["message"]
 
 
 def lower(value: Any) -> Any:
@@ -109,7 +109,7 @@ def opened(folder: Path) -> Iterator[Read]:
         client = httpx.AsyncClient(
             base_url=f"http://{service.http}",
             headers={"x-api-key": key},
-            timeout=LONG,
+            timeout=TIMEOUT_SECONDS,
             trust_env=False,
         )
         caller = Caller(service, key, client)
@@ -133,14 +133,14 @@ def opened(folder: Path) -> Iterator[Read]:
 
 
 def names_in(route: Route) -> Iterator[str]:
-    """The fields of the request that are in the path."""
+    """Yield the request fields that are in the path."""
     for field in route.contract.input_type.fields:
         if f"{{{field.json_name}}}" in route.path:
             yield field.name
 
 
 def filled(kind: Any) -> st.SearchStrategy[Message]:
-    """Messages of that *kind*, each of their fields set or not."""
+    """Return messages of that *kind*, with each field set or unset."""
     build = GetMessageClass(kind)
     return st.fixed_dictionaries(
         {}, optional={field.name: values(field) for field in kind.fields}
@@ -190,12 +190,15 @@ TARGET = Target(
     )
 )
 def test_any_message(read: Read, data: bytes) -> None:
-    """What cannot be decoded is INVALID_REQUEST, which names a field or none; what can, made from
-    the contract's own descriptors, ends alike over gRPC and HTTP, and never in INTERNAL."""
+    """Undecodable bytes are INVALID_REQUEST, which names a field or none.
+
+    Decodable messages, built from the contract's descriptors, end alike over gRPC and HTTP, and
+    never in INTERNAL.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

@@ -1,5 +1,5 @@
-"""Documents: whatever the directory, the resolver or a well-known file says, it proves an account,
-proves that there is none, or proves nothing."""
+"""Documents: answers of directory, resolver or well-known file prove an account, its absence, or
+nothing."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def opened(_: Path) -> Iterator[Read]:
                 return await by_names.resolve_account(OTHER)
             except (AccountGone, PlatformUnavailable) as error:
                 if isinstance(error, AccountGone):
-                    # for good: no answer says so by chance
+                    # permanent absence: no random answer proves it
                     assert any(word in answered.wire for word in (b" 410 ", b"plc_tomb", b"\\u"))
                 return None
             finally:
@@ -60,14 +60,14 @@ def opened(_: Path) -> Iterator[Read]:
             proved(runner.run(look_up()), answered.wire)
             answered.names.texts_told = None
             for identity in (by_names, by_resolver):
-                # the same bytes tell the DID here, and then are its document
+                # the same bytes are first the DID, then its document
                 proved(runner.run(identify(identity)), answered.wire)
 
         yield read
 
 
 def proved(account: Account | None, sent: bytes) -> None:
-    """Check that what was *sent* says all that is in *account*, if there is one."""
+    """Check that *sent* supports everything in *account*, if there is one."""
     if account is None or b"chunked" in sent.lower():
         return
     said = json.loads(sent.partition(b"\r\n\r\n")[2].decode("utf-8-sig", "replace"))
@@ -135,11 +135,14 @@ WIRES = st.binary().map(b"\2".__add__) | st.tuples(
 @example(b'\0\0{"id":' + b"9" * 5000 + b"}")
 @example(b"\0\0\xff\xfe{\0}\0")
 def test_any_answer(read: Read, data: bytes) -> None:
-    """An account that its document names, both ways; or none; and never another exception."""
+    """The result is an account that its document names in both directions, or none.
+
+    No unexpected exception is raised.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

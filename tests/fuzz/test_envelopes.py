@@ -1,4 +1,5 @@
-"""Envelopes: whole and in their place, or Unreadable; under a key of the keyring, or UnknownKey."""
+"""Envelopes: they open unmodified in their place; otherwise Unreadable, or UnknownKey for an
+unknown key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from service.crypto.vault import Unreadable, Vault
 from service.domain.model import Session
 from service.domain.records import Envelope, Purpose, SecretAddress, SessionEnvelope
 
-from .target import ANYTHING, EDITS, SEEDS, Read, Target, told
+from .target import ANYTHING, EDITS, SEEDS, Read, Target, derived
 
 PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 TEXTS = ("tenant_id", "profile_key", "platform", "account_id", "origin")
@@ -45,13 +46,15 @@ def opened(folder: Path) -> Iterator[Read]:
 
     def read(data: bytes) -> None:
         for whole in (sealed.envelope, *others):
-            opens(sealed.ring_key_id, told(data, whole), PLACE)
-        # of a database, which holds no lone surrogates
+            opens(sealed.ring_key_id, derived(data, whole), PLACE)
+        # database text, which cannot hold lone surrogates
         opens(
-            told(data, sealed.ring_key_id.encode()).decode(errors="replace"), sealed.envelope, PLACE
+            derived(data, sealed.ring_key_id.encode()).decode(errors="replace"),
+            sealed.envelope,
+            PLACE,
         )
         for name in TEXTS:
-            text = told(data, getattr(PLACE, name).encode()).decode(errors="replace")
+            text = derived(data, getattr(PLACE, name).encode()).decode(errors="replace")
             opens(sealed.ring_key_id, sealed.envelope, PLACE._replace(**{name: text}))  # type: ignore[arg-type]
 
     yield read
@@ -63,12 +66,11 @@ TARGET = Target(opened, (*SEEDS, b"\0" + bytes(200)))
 @settings(deadline=None)
 @given(EDITS | ANYTHING)
 def test_any_bytes(read: Read, data: bytes) -> None:
-    """An envelope, the key it names, or a column that it is bound to, edited in any way: it does
-    not open, and nothing else is raised."""
+    """An edited envelope, key id or bound column does not open, and raises nothing else."""
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

@@ -1,4 +1,4 @@
-"""Handles, DIDs and app passwords: of any text there are two outcomes, and no more."""
+"""Handles, DIDs and app passwords: any text is either accepted or rejected with one error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ PASSWORD = "abcd-2345-wxyz-q7q7"
 
 @contextmanager
 def opened(_: Path) -> Iterator[Read]:
-    # tidying reaches for nothing outside
+    # normalization makes no outbound calls
     outside = EgressContext(
         cast("Egress", None),
         Resolver(),
@@ -45,15 +45,15 @@ def opened(_: Path) -> Iterator[Read]:
         OwnedTasks().spawn,
     )
     platform = BlueskyPlatform(outside)
-    told: dict[str, str] = {}
+    causes: dict[str, str] = {}
 
     def cause(handle: str, app_password: str) -> str:
         try:
             tidied = platform.tidy(Credentials(handle=handle, appPassword=app_password))
         except InvalidCredentials as refusal:
-            # told alike of all, and so nothing of what was typed is in it
-            return told.setdefault(repr(vars(refusal)), refusal.metadata["cause"])
-        # what has been tidied once stays as it is
+            # equal for all inputs, so it holds nothing of what was typed
+            return causes.setdefault(repr(vars(refusal)), refusal.metadata["cause"])
+        # normalization is idempotent
         assert platform.tidy(tidied) == tidied
         return ""
 
@@ -65,8 +65,8 @@ def opened(_: Path) -> Iterator[Read]:
         if good:
             assert tidy_handle(handle) == handle
         for found in (handle, text):
-            # ours is the SDK's rule in lower case, without the endings that lead nowhere, nor the
-            # line break at the end that its pattern lets pass
+            # our rule is the SDK's in lower case, without unresolvable endings and without the
+            # final line break that the SDK's pattern accepts
             by_the_sdk = is_valid_handle(found) and found == found.lower().strip()
             ending = found.rpartition(".")[2]
             assert is_handle(found, test_names=True) == (by_the_sdk and ending not in RESERVED_TLDS)
@@ -79,7 +79,7 @@ def opened(_: Path) -> Iterator[Read]:
             assert cause("alice.example.com", text) in (
                 ("", "MALFORMED_APP_PASSWORD") if shaped else ("MALFORMED_APP_PASSWORD",)
             )
-        assert len(told) <= 2
+        assert len(causes) <= 2
 
     yield read
 
@@ -127,12 +127,14 @@ LIKE = st.lists(PARTS | st.text(max_size=4), max_size=12).map("".join)
 @example(b"@@alice.com")
 @example(b"\xed\xa0\x80")
 def test_any_text(read: Read, data: bytes) -> None:
-    """A handle as the SDK has it, tidied for good, or the one refusal; a DID or none; an app
-    password or none, which is then in no refusal."""
+    """A handle is normalized as by the SDK or rejected; a DID is valid or None.
+
+    So is an app password, which no error contains.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

@@ -1,4 +1,4 @@
-"""Keyring files: a keyring, or a sentence for the operator that holds no key."""
+"""Keyring files: any file is a keyring, or gives an error that holds no key."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from service.crypto.keyring import (
 )
 
 from .json_texts import json_texts
-from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, told
+from .target import ANYTHING, EDITS, SEEDS, Read, Target, derived, own
 
 NAMES = ("version", "keys", "id", "purpose", "state", "created_at", "since", "key")
 VALUES = (
@@ -45,8 +45,8 @@ def opened(folder: Path) -> Iterator[Read]:
     running = Keyring(path)
 
     def read(data: bytes) -> None:
-        written = told(data, whole)
-        # in place: it keeps its mode
+        written = derived(data, whole)
+        # in place, which keeps its mode
         with path.open("r+b") as file:
             file.write(written)
             file.truncate()
@@ -62,7 +62,7 @@ def opened(folder: Path) -> Iterator[Read]:
             assert {key.purpose for key in found} == set(KeyPurpose)
             assert all(len(key.secret) == 32 for key in found)
         with capture_logs() as lines:
-            # a process that has its keys goes on with them
+            # a running process keeps its keys
             assert running.find(KeyPurpose.SEAL, "no-such-key") is None
             assert running.find(KeyPurpose.SEAL, keys[0].key_id) is not None
             running.active(KeyPurpose.SEAL)
@@ -99,11 +99,11 @@ def entry(**fields: object) -> dict[str, object]:
 @example(b"\0" + json.dumps({"version": 1, "keys": [entry(key=None)]}).encode())
 @example(b"\0" + b"[" * 5000)
 def test_any_file(read: Read, data: bytes) -> None:
-    """Whatever is in it; and a process that is running keeps the keys that it has."""
+    """Any content is accepted or rejected, and a running process keeps its keys."""
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

@@ -1,4 +1,4 @@
-"""Logins: whatever an account's server answers, it is what it proves, and else proves nothing."""
+"""Logins: an account server's answer counts only for what it proves."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ REFUSALS = (InvalidCredentials, AccountInactive, PlatformRateLimited, PlatformUn
 
 
 class Asked:
-    """An account's server, asked for all that the adapter asks it for."""
+    """An account's server, called for everything that the adapter requests."""
 
     def __init__(self, answered: Answered) -> None:
         self.answered = answered
@@ -73,9 +73,9 @@ class Asked:
         except ServiceError as refusal:
             check(refusal)
             if isinstance(refusal, InvalidCredentials):
-                # by nothing but its own word, or a token that is a main password's
-                told = refusal.why == "main_password" or self.says(b"400", b"401", b"403")
-                assert told, refusal.why
+                # proven only by its own statement, or by a token of a main password
+                is_stated = refusal.why == "main_password" or self.says(b"400", b"401", b"403")
+                assert is_stated, refusal.why
         else:
             assert login.account == ACCOUNT
             usable(login.session)
@@ -99,8 +99,8 @@ class Asked:
             check(refusal)
         else:
             assert isinstance(standing, AccountStatus)
-            told = self.says(b"200", b"201", b"400", b"403", b"404", b"410")
-            assert told or standing is AccountStatus.UNKNOWN
+            is_stated = self.says(b"200", b"201", b"400", b"403", b"404", b"410")
+            assert is_stated or standing is AccountStatus.UNKNOWN
         try:
             name = await self.platform.display_name(ACCOUNT)
         except PlatformUnavailable:
@@ -123,7 +123,7 @@ def opened(_: Path) -> Iterator[Read]:
 
 
 def check(refusal: ServiceError) -> None:
-    """Of the kinds that there are, with a wait that makes sense, and without a secret."""
+    """Check its kind and its retry delay, and that it holds no secret."""
     assert isinstance(refusal, REFUSALS)
     assert refusal.retry_after is None or 1 <= refusal.retry_after <= 24 * 3600
     assert PASSWORD not in repr(vars(refusal))
@@ -131,7 +131,7 @@ def check(refusal: ServiceError) -> None:
 
 
 def usable(session: Session) -> None:
-    """Of tokens that can be sent in a header, with an end that can be told."""
+    """Check that its tokens fit in a header and its expiry can be stored."""
     for token in (session.access_token, session.refresh_token):
         assert token.isascii()
         assert token.isprintable()
@@ -141,7 +141,7 @@ def usable(session: Session) -> None:
 
 
 def hints(data: bytes) -> None:
-    """What a token says of its end, and a header of how long to wait, taken for what it may be."""
+    """Check the expiry in a token and the delay in a Retry-After header for valid ranges."""
     text = data.decode("utf-8", "surrogateescape")
     for token in (text, f"a.{text}.b"):
         expires_at = tokens.expires_at(token, NOW * SECOND)
@@ -216,12 +216,14 @@ CHANGED = st.tuples(st.just(b"\1"), STATUS, EDITS.map(lambda edits: edits[1:])).
 @example(b'\0\x0a{"error":"ExpiredToken"}')
 @example("\u0661\u0662".encode())
 def test_any_answer(read: Read, data: bytes) -> None:
-    """A session of the account, a refusal for what was said in so many words, or nothing proved; no
-    other exception, no secret, and no wait longer than a day."""
+    """The result is a session of the account, a rejection that the server stated, or nothing.
+
+    No unexpected exception is raised, no secret is shown, and no delay is over a day.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

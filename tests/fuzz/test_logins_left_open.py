@@ -1,4 +1,4 @@
-"""Logins left open: a login that is not kept is ended at its server, whatever else it answered."""
+"""Abandoned logins: a session that is not stored is ended at its server, for any answer."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ STATUSES = (200, 201, 202, 203, 206)
 
 
 class Recorded(Answered):
-    """Keeps what it was sent."""
+    """Records the bytes that it receives."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Recorded(Answered):
 
     @property
     def ended(self) -> list[bytes]:
-        """The tokens that sessions were ended with."""
+        """The tokens with which sessions were ended."""
         requests = self.sent.split(b"POST /xrpc/com.atproto.server.")
         lines = [
             line
@@ -69,7 +69,7 @@ def server() -> Iterator[Server]:
 
 
 def logged_in(server: Server, body: bytes, status: int, *, is_proof: bool) -> bool:
-    """Whether a login that is answered so is kept."""
+    """Return whether a login with this answer is stored."""
     runner, recorded, platform = server
     head = f"HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
     recorded.wire, recorded.sent = head.encode() + body, b""
@@ -95,7 +95,7 @@ def logged_in(server: Server, body: bytes, status: int, *, is_proof: bool) -> bo
 
 
 BODIES = with_others(OTHERS, json_texts(NAMES, VALUES) | TOKENS).map(
-    # before the others, so that it is there whatever they are
+    # first, so that it is present for any other content
     lambda body: b'{"refreshJwt":%s,%s' % (json.dumps(REFRESH).encode(), body[1:])
 )
 
@@ -110,7 +110,7 @@ BODIES = with_others(OTHERS, json_texts(NAMES, VALUES) | TOKENS).map(
 def test_a_session_is_kept_or_ended(
     server: Server, body: bytes, status: int, is_proof: bool, after: bytes
 ) -> None:
-    """Never neither, and never both."""
+    """A session is stored or ended: never both, never neither."""
     kept = logged_in(server, body + after, status, is_proof=is_proof)
     _, recorded, _ = server
     assert (recorded.ended == []) if kept else (REFRESH.encode() in recorded.ended)
@@ -119,7 +119,7 @@ def test_a_session_is_kept_or_ended(
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, len(json.dumps(WHOLE))), st.sampled_from(STATUSES), st.booleans())
 def test_a_body_that_is_cut(server: Server, size: int, status: int, is_proof: bool) -> None:
-    """What it has opened is ended once the refresh token is there."""
+    """A truncated body's session is ended if the refresh token is complete."""
     whole = json.dumps(WHOLE).encode()
     kept = logged_in(server, whole[:size], status, is_proof=is_proof)
     _, recorded, _ = server

@@ -1,4 +1,5 @@
-"""Messages: bytes, as JSON or as protobuf, are a message of the contract or name what is wrong."""
+"""Messages: bytes, as JSON or as protobuf, are a message of the contract, or the error names the
+fault."""
 
 import string
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def as_json(body: bytes, kind: Any) -> None:
     except InvalidRequest as refusal:
         check(refusal, kind)
         return
-    # what was read is read again from how it is shown
+    # a parsed message survives a round trip through JSON
     assert json_form.message(MessageToDict(message), kind) == message
     assert json_form.message(json_form.encoded(message), kind) == message
 
@@ -73,7 +74,7 @@ def as_protobuf(encoded: bytes, kind: Any) -> None:
 
 
 def check(refusal: InvalidRequest, kind: Any) -> FieldDescriptor | None:
-    """The field that is named, which the contract has; what is wrong is told in our words alone."""
+    """Return the named field, which the contract has; the error's text holds no input."""
     [field] = refusal.fields
     assert field.fault in FAULTS
     found = None
@@ -88,7 +89,7 @@ CREDENTIALS = {"handle": b"\x0a", "app_password": b"\x12"}
 
 @pytest.mark.parametrize("wrong", ["platform", "credentials.handle", "credentials.app_password"])
 def test_the_field_at_fault_is_named(wrong: str) -> None:
-    """And not one beside it that is as it should be."""
+    """The error names the invalid field, not a valid one beside it."""
 
     def text(path: str) -> bytes:
         return b"\x02\xc3\x28" if path == wrong else b"\x01a"
@@ -131,12 +132,14 @@ BODIES = json_texts(NAMES, ("bluesky", "a", "true", "1")) | TAGS | st.binary()
 @example(b"\0" + b'{"credentials":' * 5000)
 @example(b'\0{"credentials": {"handle": "\\ud800"}}')
 def test_any_message(read: Read, data: bytes) -> None:
-    """Read, and then the same as it is shown; or refused with a field of the contract, in words
-    that hold nothing of what was sent. A request's id is one that can be logged, or is ours."""
+    """A message is parsed and round-trips, or the error names a contract field and holds no input.
+
+    A request id is loggable, or replaced by a generated one.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

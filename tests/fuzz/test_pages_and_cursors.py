@@ -1,4 +1,4 @@
-"""Page tokens, cursors and fingerprints: whole, in their place, or InvalidToken."""
+"""Page tokens, cursors and fingerprints: valid in their own context, else InvalidToken."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from service.crypto.tokens import MAX_TOKEN_CHARS, InvalidToken, Tokens
 from service.domain.model import Place
 from service.domain.records import Fingerprint
 
-from .target import ANYTHING, EDITS, SEEDS, Read, Target, own, text_of, told
+from .target import ANYTHING, EDITS, SEEDS, Read, Target, derived, own, text_of
 
 PLACE = Place(1_800_000_000_000_000, "prof_abc123")
 NUMBER = 7
@@ -34,7 +34,7 @@ def opened(folder: Path) -> Iterator[Read]:
 
     def read(data: bytes) -> None:
         for whole, _ in minted.values():
-            text = text_of(told(data, whole.encode()))
+            text = text_of(derived(data, whole.encode()))
             for (reads, bound), (right, written) in minted.items():
                 try:
                     found = reads(text, *bound)
@@ -42,11 +42,11 @@ def opened(folder: Path) -> Iterator[Read]:
                     assert text != right
                 else:
                     assert (text, found) == (right, written)
-        digest = told(data, fingerprint.digest)
+        digest = derived(data, fingerprint.digest)
         same = Fingerprint(fingerprint.ring_key_id, digest)
         assert tokens.matches(same, ["a", "", "b"]) == (digest == fingerprint.digest)
         assert not tokens.matches(same, ["a", "b", ""])
-        name = text_of(told(data, fingerprint.ring_key_id.encode()))
+        name = text_of(derived(data, fingerprint.ring_key_id.encode()))
         if keyring.find(KeyPurpose.TOKEN, name) is None:
             with pytest.raises(UnknownKey):
                 tokens.matches(Fingerprint(name, digest), [])
@@ -64,14 +64,17 @@ LIKE = own(
 @settings(deadline=None)
 @given(EDITS | LIKE | ANYTHING)
 def test_any_text(read: Read, data: bytes) -> None:
-    """What was changed, cut, of another version, of another tenant, list or use is InvalidToken, by
-    every reader, and nothing else is raised; a request's fingerprint fits that request alone."""
+    """A token that is edited, cut, or of another version, tenant, list or use is InvalidToken.
+
+    This holds for every reader, and nothing else is raised. A request's fingerprint fits only that
+    request.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)
 
 
@@ -79,7 +82,7 @@ def test_seeds(read: Read, seed: bytes) -> None:
 def test_a_place_comes_back(
     tmp_path_factory: pytest.TempPathFactory, created_at: int, profile_key: str
 ) -> None:
-    """Any place there can be, from a token of plain ASCII that is not too long to be read."""
+    """Any place round-trips through a token of plain ASCII within the length limit."""
     folder = tmp_path_factory.getbasetemp()
     if not (folder / "places.json").exists():
         create_keyring(folder / "places.json", new_keys("test"))

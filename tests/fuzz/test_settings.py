@@ -1,4 +1,4 @@
-"""Settings: any environment is settings, or all its faults at once, and none tells a value."""
+"""Settings: any environment is valid, or all its faults are reported together without values."""
 
 import os
 import re
@@ -28,11 +28,11 @@ def opened(folder: Path) -> Iterator[Read]:
         environ = environment(data)
         together = faults(environ)
         for name, value in environ.items():
-            # no fault hides behind another's; but what two settle between them, others may settle
+            # no fault hides another's, except for rules about two settings
             alone = faults({name: value})
             assert set(alone) <= {*together, *(fault for fault in alone if BETWEEN.search(fault))}
-            told = faults({name: value + MARK})
-            assert not any(MARK in fault.removeprefix(name) for fault in told)
+            reported = faults({name: value + MARK})
+            assert not any(MARK in fault.removeprefix(name) for fault in reported)
 
     try:
         yield read
@@ -41,12 +41,12 @@ def opened(folder: Path) -> Iterator[Read]:
 
 
 def environment(data: bytes) -> dict[str, str]:
-    """What a process could be given: no NUL, bytes that are no text as Python has them."""
+    """Return a possible process environment: no NUL, undecodable bytes as Python decodes them."""
     found = {}
     for line in data.replace(b"\0", b"").split(b"\n"):
         name, _, value = line.decode("utf-8", "surrogateescape").partition("=")
         if name == "DATABASE_URL_FILE":
-            value = value.replace("/", "_")  # nothing of this machine's is read
+            value = value.replace("/", "_")  # reads no file of this machine
         found[f"{PREFIX}{name}"] = value
     return found
 
@@ -109,11 +109,11 @@ ENVIRONMENTS = st.lists(LINES, max_size=6).map(
 @example(b"GRPC_ADDRESS=a:" + b"9" * 5000)
 @example(b"LOG_LEVEL=x\nGRPC_ADDRESS=0.0.0.0:1")
 def test_any_environment(read: Read, data: bytes) -> None:
-    """Each fault by its variable's name, those of all variables at once, and no value in any."""
+    """Each fault names its variable, all faults are reported together, and none shows a value."""
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

@@ -1,4 +1,4 @@
-"""Text records: whatever a name server answers is records, or that there are none, or nothing."""
+"""Text records: a name server's answer gives records, proof that there are none, or nothing."""
 
 import asyncio
 import struct
@@ -19,28 +19,28 @@ from service.domain.errors import PlatformUnavailable
 from service.platforms.egress import dns as names
 from service.platforms.egress.dns import NameNotFound, Resolver
 
-from .target import EDITS, SEEDS, Read, Target, own, told
+from .target import EDITS, SEEDS, Read, Target, derived, own
 
 NAME = "_atproto.alice.example.com"
 DID = b"did=did:plc:aaaabbbbccccddddeeee2345"
 
 
-class Saying(dns.nameserver.Nameserver):
-    """A name server that answers *wire*, under the number of the question."""
+class FixedServer(dns.nameserver.Nameserver):
+    """A name server that answers *wire* with the id of the query."""
 
     wire = b""
 
     def __str__(self) -> str:
-        return "saying"
+        return "server"
 
     def kind(self) -> str:
-        return "saying"
+        return "server"
 
     def is_always_max_size(self) -> bool:
         return True
 
     def answer_nameserver(self) -> str:
-        return "saying"
+        return "server"
 
     def answer_port(self) -> int:
         return 53
@@ -55,7 +55,7 @@ class Saying(dns.nameserver.Nameserver):
 
 
 def answered(kind: str, *records: bytes) -> bytes:
-    """An answer of *records* to the question for that *kind*, as it is on the wire."""
+    """Return the wire form of an answer of *records* to a query of that *kind*."""
     labels = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split("."))
     kind_in = struct.pack("!HH", KINDS[kind], 1)
     head = struct.pack("!6H", 0, 0x8180, 1, len(records), 0, 0)
@@ -84,24 +84,24 @@ WHOLE = {
 
 @contextmanager
 def opened(_: Path) -> Iterator[Read]:
-    saying = Saying()  # type: ignore[no-untyped-call]
+    server = FixedServer()  # type: ignore[no-untyped-call]
     resolver = Resolver(["127.0.0.1"])
-    resolver._current()[0].resolver.nameservers = [saying]
+    resolver._current()[0].resolver.nameservers = [server]
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patch:
         patch.setattr(names, "QUERY_SECONDS", 0.2)
 
         def ask(data: bytes, kind: str) -> None:
-            saying.wire = told(data, WHOLE[kind])
+            server.wire = derived(data, WHOLE[kind])
             asked = resolver.texts(NAME) if kind == "TXT" else resolver.addresses(NAME)
             try:
                 found = runner.run(asked)
             except NameNotFound:
                 # NOERROR or NXDOMAIN: the code is in the lower half of the fourth byte
-                assert saying.wire[3] & 15 in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+                assert server.wire[3] & 15 in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
             except PlatformUnavailable:
-                assert saying.wire != WHOLE[kind]
+                assert server.wire != WHOLE[kind]
             else:
-                assert found or kind == "TXT"  # those that are no ASCII are left out
+                assert found or kind == "TXT"  # non-ASCII records are dropped
                 assert all(isinstance(text, str) and text.isascii() for text in found)
 
         def read(data: bytes) -> None:
@@ -124,12 +124,14 @@ RECORDS = st.lists(st.lists(STRINGS, max_size=3).map(b"".join), max_size=70).map
 @settings(deadline=None)
 @given(EDITS | own(RECORDS) | own(st.binary()))
 def test_any_answer(read: Read, data: bytes) -> None:
-    """Texts of ASCII and addresses; that there is none only where the server says so; and else
-    PLATFORM_UNAVAILABLE, never another exception."""
+    """The result is ASCII texts and addresses, or none only if the server says so.
+
+    Everything else is PLATFORM_UNAVAILABLE; no other exception is raised.
+    """
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)

@@ -1,4 +1,4 @@
-"""Wire: whatever bytes reach the HTTP port, they are answered in form or hung up on."""
+"""Wire: any bytes at the HTTP port get a well-formed answer or a closed connection."""
 
 import asyncio
 import json
@@ -21,21 +21,24 @@ KEY = b"<key>"
 HEALTH = b"GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
 CREATE = b"POST /profiles/create HTTP/1.1\r\nhost: a\r\nx-api-key: <key>\r\n"
 REASONS = {status.name: status.http for status in STATUS.values()}
-LONG = 60.0
-SHORT = 0.2
+TIMEOUT_SECONDS = 60.0
+OPEN_SECONDS = 0.2
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Read]:
     with served(folder) as (runner, service, key), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(http_connection, "LINGER_SECONDS", SHORT)
+        patch.setattr(http_connection, "LINGER_SECONDS", OPEN_SECONDS)
         host, _, port = service.http.rpartition(":")
 
         async def sent(data: bytes, seconds: float) -> bytes:
-            """What answers *data*, until we are hung up on: nobody is whose data is half a request,
-            until *seconds* are over, and nobody is kept whose last one asks for the end."""
+            """Return the answers to *data* until the server closes the connection.
+
+            Only an incomplete request may stay open until *seconds* are over; a request to close
+            ends it.
+            """
             patch.setattr(http_connection, "READ_SECONDS", seconds)
-            async with asyncio.timeout(LONG):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_connection(host, int(port))
                 try:
                     writer.write(data)
@@ -47,20 +50,20 @@ def opened(folder: Path) -> Iterator[Read]:
 
         def read(data: bytes) -> None:
             data = data.replace(KEY, key.encode())
-            for status, body in answers(runner.run(sent(data + HEALTH, SHORT))):
+            for status, body in answers(runner.run(sent(data + HEALTH, OPEN_SECONDS))):
                 if status >= 400 and body:
-                    told = json.loads(body)
-                    assert told.keys() <= {"error", "message", "retry_after"}
-                    assert REASONS[told["error"]] == status
-                    assert told["error"] != "INTERNAL"
-            [(status, body)] = answers(runner.run(sent(HEALTH, LONG)))
+                    error = json.loads(body)
+                    assert error.keys() <= {"error", "message", "retry_after"}
+                    assert REASONS[error["error"]] == status
+                    assert error["error"] != "INTERNAL"
+            [(status, body)] = answers(runner.run(sent(HEALTH, TIMEOUT_SECONDS)))
             assert (status, body) == (200, b'{"status":"SERVING"}')
 
         yield read
 
 
 def answers(sent: bytes) -> Iterator[tuple[int, bytes]]:
-    """Status and body of each of the answers, of which the last may be cut off."""
+    """Yield status and body of each answer; the last one may be cut off."""
     while sent:
         head, found, sent = sent.partition(b"\r\n\r\n")
         if not found:
@@ -70,7 +73,7 @@ def answers(sent: bytes) -> Iterator[tuple[int, bytes]]:
         assert version == b"HTTP/1.1"
         headers = dict(header.split(b": ", 1) for header in lines)
         length = int(headers.get(b"content-length", b"0"))
-        # one to HEAD has none of what it says
+        # the answer to HEAD has no body
         bare = length and (not sent or sent.startswith(b"HTTP/1.1 "))
         body, sent = (b"", sent) if bare else (sent[:length], sent[length:])
         if len(body) < length and not bare:
@@ -171,12 +174,11 @@ REQUESTS = st.tuples(
 @given(st.lists(REQUESTS, min_size=1, max_size=3).map(b"".join) | st.binary())
 @example(CREATE + b"content-type: application/json\r\ncontent-length: 5000\r\n\r\n" + b"[" * 5000)
 def test_any_bytes(read: Read, data: bytes) -> None:
-    """Each answer is of the documented shape, or the connection is closed; the next caller is
-    served."""
+    """Each answer has the documented shape, or the connection closes; the next caller is served."""
     read(data)
 
 
 @pytest.mark.parametrize("seed", TARGET.seeds)
 def test_seeds(read: Read, seed: bytes) -> None:
-    """What the fuzzer begins with keeps the promise."""
+    """The fuzzer's seeds keep the promise."""
     read(seed)
