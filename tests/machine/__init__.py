@@ -1,1 +1,1 @@
-"""Machine: connections put through anything, in any order, and what has to hold after each step."""
+"""Machine: a state machine that changes connections in any order, with checks after each step."""

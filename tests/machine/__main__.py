@@ -1,7 +1,7 @@
-"""Runs the machine for longer: python -m tests.machine [EXAMPLES [SEED]]
+"""Run the machine for longer: python -m tests.machine [EXAMPLES [SEED]]
 
-Seeds follow each other, each for a few examples; what is found is told with its seed, and as
-few steps as lead to it.
+Seeds increase by one and run a few examples each. A failure is reported with its seed and a minimal
+list of steps.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Checks: what has to hold of rows, events, logins and answers, given the truth."""
+"""Checks: invariants of rows, events, logins and answers, given the truth."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from service.domain.model import DAY, SECOND, ReconnectReason
 from tests.support.running import Refusal
 
 from .clock import HeldClock
-from .house import House
+from .house import RunningService
 from .sky import SeenLogin, Sky
 from .story import Row, Story
 from .truth import Held, Truth, is_away, truth
@@ -20,7 +20,7 @@ SETTINGS = {
     "CONNECT_LOGIN_BUDGET": "4,14",
     "TENANT_LOGIN_BUDGET": "3,10",
 }
-"""Smaller than in earnest, so that they run out."""
+"""Lower limits than in production, so that tests reach them."""
 FACTS = ("generation", "account_id", "origin", "username", "state", "reconnect_reason")
 FACTS_OF_TIME = ("connected_at", "last_verified_at", "document_at", "checked_at")
 WAITS = {"RATE_LIMIT_EXCEEDED", "PLATFORM_RATE_LIMITED"}
@@ -29,11 +29,13 @@ ABSENT = {"PLATFORM_NOT_CONNECTED", "PROFILE_NOT_FOUND"}
 
 
 class Checks:
-    """Compares what the service says and keeps with what it may, call by call."""
+    """Compares the service's answers and rows with the allowed ones, call by call."""
 
-    def __init__(self, sky: Sky, house: House, held: dict[str, Held], clock: HeldClock) -> None:
+    def __init__(
+        self, sky: Sky, running: RunningService, held: dict[str, Held], clock: HeldClock
+    ) -> None:
         self._sky = sky
-        self._service = house.service
+        self._service = running.service
         self._held = held
         self._clock = clock
         self._story = Story()
@@ -43,24 +45,24 @@ class Checks:
         self._remade: set[str] = set()
         self._truth: dict[str, Truth] = {}
 
-    # around each call
+    # checks around each call
 
     def begin(self, checked: Iterable[str], remade: Iterable[str]) -> None:
-        """A call is about to be made that may check some profiles, and connect or end others."""
+        """Begin a call that may check the profiles *checked*, and connect or end those *remade*."""
         self.note_moves()
         self._checked, self._remade = set(checked), set(remade)
         now = self._clock.now()
         self._truth = {key: truth(self._sky, held, now) for key, held in self._held.items()}
 
     def end(self) -> None:
-        """It has been made."""
+        """End the call and check its effects."""
         before, self._rows = self._rows, self._read()
         events = self._service.rows(
             "SELECT * FROM events WHERE tenant_id = ? AND number > ? ORDER BY number",
             self._service.tenant_id,
             self._story.last,
         )
-        self._story.go_on(events)
+        self._story.apply(events)
         self._story.agrees_with(list(self._rows.values()))
         for key in before.keys() | self._rows.keys():
             was, now = before.get(key), self._rows.get(key)
@@ -70,15 +72,15 @@ class Checks:
                 facts = (*FACTS, *FACTS_OF_TIME)
                 assert [was[fact] for fact in facts] == [now[fact] for fact in facts]
             else:
-                assert was is None or key in self._remade, "only who is asked to ends a connection"
+                assert was is None or key in self._remade, "a connection ends only on request"
         self._check_logins(before)
 
     def nothing_changed(self) -> None:
-        """Whatever has happened elsewhere, the service was not told."""
+        """A change outside the service has changed no row."""
         self.note_moves()
 
     def note_moves(self) -> None:
-        """When a document named another server first, is remembered."""
+        """Record when a document first named another server."""
         for held in self._held.values():
             if held.moved_at is None and is_away(self._sky, held):
                 held.moved_at = self._clock.now()
@@ -146,7 +148,7 @@ class Checks:
         )
         return {row["profile_key"]: row for row in rows}
 
-    # what was answered
+    # checks of answers
 
     def connected(self, key: str, held: Held) -> None:
         self._held[key] = held
@@ -158,12 +160,12 @@ class Checks:
     def connect_refused(
         self, key: str | None, did: str, refusal: Refusal, *, good: bool, disturbed: bool
     ) -> None:
-        """*good*: the credentials open the account. *disturbed*: something was in the way."""
+        """*good*: the credentials open the account. *disturbed*: a fault was active."""
         allowed = {*WAITS}
         if not good:
             allowed |= {"INVALID_CREDENTIALS", "ACCOUNT_INACTIVE"}
         if disturbed:
-            # a resolver that lies may name nobody
+            # a lying resolver may name no account
             allowed |= {"PLATFORM_UNAVAILABLE", "INVALID_CREDENTIALS"}
         if key in self._held and self._held[key].did != did:
             allowed |= {"PROFILE_ALREADY_EXISTS"}
@@ -175,7 +177,7 @@ class Checks:
             return
         row = self._rows[key]
         assert 0 <= self._clock.now() - row["checked_at"] < SHARED_FOR, "an old verdict"
-        assert told(answer) == as_told(row)
+        assert as_seen(answer) == as_stored(row)
         assert answer.last_verified_at.ToMicroseconds() == row["last_verified_at"]
 
     def leased(self, key: str, answer: Any) -> None:
@@ -201,7 +203,7 @@ class Checks:
             assert answer.reason in {*NOTHING_PROVED, "ACCOUNT_INACTIVE"}, answer
 
     def settled(self, logins_of_second_round: Sequence[SeenLogin]) -> None:
-        """Nothing was in the way for a day, and each connection was checked twice."""
+        """No fault was active for a day, and each connection was checked twice."""
         at_peace = set()
         for key, row in self._rows.items():
             true = self._truth[key]
@@ -223,12 +225,12 @@ class Checks:
 
 
 def refusal_is_due(refusal: Refusal, reasons: set[str], due: bool) -> bool:
-    """Whether *refusal* is for one of *reasons* exactly where it has to be."""
+    """Return whether *refusal* has one of *reasons* exactly if *due*."""
     return (refusal.reason in reasons) == due
 
 
-def told(connection: profile_pb2.Connection) -> tuple[str, bool, str, str]:
-    """State, flag, reason and username, as a caller sees them."""
+def as_seen(connection: profile_pb2.Connection) -> tuple[str, bool, str, str]:
+    """Return state, flag, reason and username, as a caller sees them."""
     state = profile_pb2.ConnectionState.Name(connection.state)
     reason = profile_pb2.ReconnectReason.Name(connection.reconnect_reason)
     return (
@@ -239,7 +241,7 @@ def told(connection: profile_pb2.Connection) -> tuple[str, bool, str, str]:
     )
 
 
-def as_told(row: Row) -> tuple[str, bool, str, str]:
-    """The same of a row."""
+def as_stored(row: Row) -> tuple[str, bool, str, str]:
+    """Return the same of a row."""
     reason = row["reconnect_reason"]
     return row["state"], reason is not None, reason or "", row["username"]

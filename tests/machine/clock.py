@@ -1,4 +1,4 @@
-"""Clock: the time of both sides, service and sandbox, which stands until it is moved."""
+"""Clock: the time of service and sandbox, which stands still until it is moved."""
 
 from service.domain.model import SECOND, Micros
 
@@ -6,15 +6,15 @@ START: Micros = 1_800_000_000 * SECOND
 
 
 class HeldClock:
-    """The time of day, and all that is counted by it."""
+    """The time of day, and all intervals measured by it."""
 
     def __init__(self) -> None:
         self.at = START
 
     def now(self) -> Micros:
-        """For the service."""
+        """Return the time for the service."""
         return self.at
 
     def seconds(self) -> float:
-        """For the sandbox, and in place of the machine's own monotonic clock."""
+        """Return seconds for the sandbox, and as a replacement of the monotonic clock."""
         return self.at / SECOND

@@ -1,4 +1,4 @@
-"""Driver: how the machine calls the service and turns the platform's switches."""
+"""Driver: calls of the service, and control of the platform's faults."""
 
 import asyncio
 import shutil
@@ -16,8 +16,8 @@ from tests.support.running import Refusal, refusal_of
 
 from .checks import SETTINGS, Checks
 from .clock import START, HeldClock
-from .house import LONG_SECONDS, SHORT_SECONDS, House
-from .outages import LATE
+from .house import DEADLINE_SECONDS, FAULT_DEADLINE_SECONDS, RunningService
+from .outages import SLOW
 from .sky import Password, Person, Sky
 from .truth import Held
 
@@ -27,9 +27,9 @@ HOUR: Micros = 60 * MINUTE
 
 
 class Driver(RuleBasedStateMachine):
-    """A service and two Bluesky servers, begun anew for each example.
+    """A service and two Bluesky servers, created for each example.
 
-    Each goes on only while a step waits for it; nothing is under way between two.
+    The event loop runs only during a step; no task runs between two steps.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Driver(RuleBasedStateMachine):
         self.profiles: list[str] = []
         self.held: dict[str, Held] = {}
         self.lent: dict[str, str] = {}
-        self._patience = LONG_SECONDS
+        self._patience = DEADLINE_SECONDS
 
     @initialize()
     def begin(self) -> None:
         self._runner.run(self._begin())
-        self.checks = Checks(self.sky, self.house, self.held, self.clock)
+        self.checks = Checks(self.sky, self.running, self.held, self.clock)
         for who in self.sky.people:
             self._connect(who, 0, None)
 
@@ -63,22 +63,22 @@ class Driver(RuleBasedStateMachine):
         await self.sky.start()
         self._open.push_async_callback(self.sky.stop)
         settings = {**self.sky.settings(), **SETTINGS}
-        opened = House.open(database, settings, self.clock)
-        self.house = await self._open.enter_async_context(opened)
+        opened = RunningService.open(database, settings, self.clock)
+        self.running = await self._open.enter_async_context(opened)
         for _ in range(2):
             self.sky.newcomer()
 
     def teardown(self) -> None:
         if hasattr(self, "sky"):
-            # what hangs would be waited for
+            # without this, hanging calls would be waited for
             self.sky.network.mend()
         self._runner.run(self._open.aclose())
 
     def _connect(self, who: Person, password: int, key: str | None) -> None:
         by = latest(who, password)
         good, disturbed = self.sky.opens(who, by), self.sky.disturbed
-        call = self.house.service.connect(
-            who.handle, by.text, profile_key=key, timeout=LONG_SECONDS
+        call = self.running.service.connect(
+            who.handle, by.text, profile_key=key, timeout=DEADLINE_SECONDS
         )
         answer = self._call(call, remade=[key] if key else [])
         if isinstance(answer, Refusal):
@@ -90,11 +90,11 @@ class Driver(RuleBasedStateMachine):
         self.checks.connected(answer.profile_key, Held(who.did, by.server, by))
 
     def _verify(self, key: str) -> None:
-        answer = self._call(self.house.service.verify(key), checked=[key])
+        answer = self._call(self.running.service.verify(key), checked=[key])
         self.checks.verified(key, answer)
 
     def _put(self, who: Person, through: Callable[[str], Any], look: bool) -> None:
-        """Put an account through something; who is to *look* has its connections verified."""
+        """Apply a change to an account; with *look*, verify its connections."""
         through(who.did)
         self._happened()
         if look:
@@ -103,15 +103,15 @@ class Driver(RuleBasedStateMachine):
                 self._verify(key)
 
     def _turn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Something that happens outside, and takes time."""
+        """Run a change outside the service that takes time."""
         self._runner.run(work)
         self._happened()
 
     def _happened(self) -> None:
-        """Something has happened outside: nobody can know of it yet."""
-        late = any(isinstance(each.fault, LATE) for each in self.sky.network.breakages)
-        self._patience = SHORT_SECONDS if late else LONG_SECONDS
-        self.house.be_patient(self._patience)
+        """Check that a change outside has no effect inside yet."""
+        late = any(isinstance(each.fault, SLOW) for each in self.sky.network.breakages)
+        self._patience = FAULT_DEADLINE_SECONDS if late else DEADLINE_SECONDS
+        self.running.set_deadline(self._patience)
         self.checks.nothing_changed()
 
     def _call(
@@ -121,7 +121,7 @@ class Driver(RuleBasedStateMachine):
         checked: Iterable[str] = (),
         remade: Iterable[str] = (),
     ) -> Any:
-        """The answer to a call, or its refusal; what it may have changed is checked."""
+        """Return the reply or the refusal of a call, and check its effects."""
         self.clock.at += SECOND
         self.checks.begin(checked, remade)
         answer = self._runner.run(self._answered(work))
@@ -134,7 +134,7 @@ class Driver(RuleBasedStateMachine):
         except grpc.aio.AioRpcError as error:
             return refusal_of(error)
         finally:
-            await self.house.calm_down(self._patience)
+            await self.running.drain(self._patience)
 
 
 def one(number: int, of: Iterable[T]) -> T:
@@ -143,5 +143,5 @@ def one(number: int, of: Iterable[T]) -> T:
 
 
 def latest(person: Person, number: int) -> Password:
-    """A password, counted from the latest."""
+    """Return a password, counted from the latest."""
     return person.passwords[-1 - number % len(person.passwords)]

@@ -1,4 +1,4 @@
-"""House: the service, taking calls, with its monitor in the test's hand."""
+"""RunningService: the running service, with a monitor that runs on demand."""
 
 import asyncio
 import contextlib
@@ -24,15 +24,15 @@ from tests.support.running import Running
 from .clock import HeldClock
 
 IN_HAND = 119_500_000
-"""Not the monitor's own: it shows which connections are being checked."""
-LONG_SECONDS = 20.0
-"""For what nothing holds up, on a busy machine."""
-SHORT_SECONDS = 0.3
-"""For what something does."""
+"""Not the monitor's own value, so that it shows which connections are being checked."""
+DEADLINE_SECONDS = 20.0
+"""The deadline of calls without a fault, for a busy machine."""
+FAULT_DEADLINE_SECONDS = 0.3
+"""The deadline of calls that a fault holds up."""
 TIMEOUTS = Timeouts(
-    call=LONG_SECONDS + 1,
-    connect=LONG_SECONDS,
-    check=LONG_SECONDS,
+    call=DEADLINE_SECONDS + 1,
+    connect=DEADLINE_SECONDS,
+    check=DEADLINE_SECONDS,
     reservation=50,
     claim=50,
     claim_wait=50,
@@ -40,8 +40,8 @@ TIMEOUTS = Timeouts(
 )
 
 
-class House:
-    """The service, for as long as it is open."""
+class RunningService:
+    """The service, while it is open."""
 
     def __init__(self, built: app.Application, service: Running, clock: HeldClock) -> None:
         self._monitor = built.monitor
@@ -54,8 +54,8 @@ class House:
     @asynccontextmanager
     async def open(
         cls, database: Path, settings: Mapping[str, str], clock: HeldClock
-    ) -> AsyncIterator["House"]:
-        """As `serving` composes it, but that nothing goes on by itself."""
+    ) -> AsyncIterator["RunningService"]:
+        """Compose the service as `serving` does, without background work."""
         read = Settings.read(
             {
                 "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
@@ -80,28 +80,28 @@ class House:
                 service.api_key, _ = await service.new_key()
                 service.leasing_key, _ = await service.new_key(Scope.SESSIONS_LEASE)
                 yield cls(built, service, clock)
-            # nothing is under way; with no grace at all, grpc crashes now and then
-            await server.stop(LONG_SECONDS)
+            # no call is in progress; without a grace period, grpc crashes occasionally
+            await server.stop(DEADLINE_SECONDS)
 
     async def round(self) -> None:
-        """Let the monitor check whatever is due."""
-        run_in_background = asyncio.create_task(self._monitor.run())
+        """Let the monitor check every due connection."""
+        monitor_task = asyncio.create_task(self._monitor.run())
         try:
-            async with asyncio.timeout(LONG_SECONDS):
-                while self._unfinished() and not run_in_background.done():
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while self._unfinished() and not monitor_task.done():
                     await asyncio.sleep(0.01)
         finally:
-            run_in_background.cancel()
+            monitor_task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await run_in_background
+                await monitor_task
 
-    def be_patient(self, seconds: float) -> None:
-        """Give the platform so many seconds for each connect and each check."""
+    def set_deadline(self, seconds: float) -> None:
+        """Set the deadline for each connect and each check."""
         for part in self._in_time:
             part.timeouts = replace(TIMEOUTS, connect=seconds, check=seconds)
 
-    async def calm_down(self, seconds: float) -> None:
-        """Until nothing is under way; what takes longer, as what hangs does, is given up."""
+    async def drain(self, seconds: float) -> None:
+        """Wait for all tasks; cancel those that take longer than *seconds*."""
         await self._tasks.drain(seconds)
 
     def _unfinished(self) -> bool:
@@ -111,6 +111,6 @@ class House:
 
 
 def hold_time(clock: HeldClock, patch: pytest.MonkeyPatch) -> None:
-    """Let all that the service counts by the machine's time be counted by *clock*."""
+    """Replace the monotonic clock of the service with *clock*."""
     for module in (failures, monitor):
         patch.setattr(module, "monotonic", clock.seconds)

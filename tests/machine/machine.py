@@ -1,4 +1,4 @@
-"""The machine: what may happen to connections, in any order."""
+"""The machine: the rules, which can run in any order."""
 
 from typing import Any
 
@@ -12,37 +12,37 @@ from service.sandbox.faults import Fault
 from tests.support.running import Refusal
 
 from .driver import HOUR, MINUTE, Driver, latest, one
-from .house import LONG_SECONDS
+from .house import DEADLINE_SECONDS
 from .outages import outages
 
-MOST_PEOPLE = 4
-MOST_PROFILES = 4
+MAX_PEOPLE = 4
+MAX_PROFILES = 4
 ANY = st.integers(0, 3)
 LOOK = st.booleans()
 OPEN = (Status.ACTIVE, Status.DEACTIVATED)
 CLOSED = (Status.TAKENDOWN, Status.SUSPENDED)
 STEPS_OF_TIME = (3 * SECOND, 2 * MINUTE, 11 * MINUTE, 2 * HOUR, 7 * HOUR, 25 * HOUR, 2200 * HOUR)
-"""Beyond a shared verdict, a renewal, a second look, an access token, a round, a document, a
-refresh token."""
+"""Longer than, in order: a shared verdict, a renewal, a second look, an access token, a round, a
+document, a refresh token."""
 
 
 class Machine(Driver):
-    """Drives a service by its stub, and the platform behind it by its switches."""
+    """Drives a service through its stub, and the platform behind it through its faults."""
 
-    # what the service is asked for
+    # calls of the service
 
     @rule(person=ANY, password=ANY, profile=st.none() | ANY)
     def connect(self, person: int, password: int, profile: int | None) -> None:
-        """A profile anew, whichever account it is of, or a new one."""
+        """Connect a profile again, to any account, or a new profile."""
         key = one(profile, self.profiles) if profile is not None and self.profiles else None
-        if key is None and len(self.profiles) >= MOST_PROFILES:
+        if key is None and len(self.profiles) >= MAX_PROFILES:
             key = one(person, self.profiles)
         self._connect(one(person, self.sky.people), password, key)
 
     @precondition(lambda self: self.held)
     @rule(profile=ANY, password=ANY)
     def reconnect(self, profile: int, password: int) -> None:
-        """A profile to the account that it is of."""
+        """Connect a profile again to its own account."""
         key = one(profile, self.held)
         did = self.held[key].did
         self._connect(next(who for who in self.sky.people if who.did == did), password, key)
@@ -55,10 +55,10 @@ class Machine(Driver):
     @precondition(lambda self: self.profiles)
     @rule(profile=ANY, refused=st.booleans())
     def lease(self, profile: int, refused: bool) -> None:
-        """*refused*: with the token of the last lease, which the server is said to have refused."""
+        """*refused*: report that the server rejected the token of the last lease."""
         key = one(profile, self.profiles)
         rejected = self.lent.get(key, "") if refused else ""
-        call = self.house.service.lease(key, rejected=rejected, timeout=LONG_SECONDS)
+        call = self.running.service.lease(key, rejected=rejected, timeout=DEADLINE_SECONDS)
         answer = self._call(call, checked=[key])
         self.checks.leased(key, answer)
         if not isinstance(answer, Refusal):
@@ -68,7 +68,7 @@ class Machine(Driver):
     @rule(profile=ANY, whole=st.booleans())
     def leave(self, profile: int, whole: bool) -> None:
         """Disconnect, or delete the *whole* profile."""
-        key, service = one(profile, self.profiles), self.house.service
+        key, service = one(profile, self.profiles), self.running.service
         if whole:
             deleting = pb.DeleteProfileRequest(profile_key=key)
             call: Any = service.profiles.DeleteProfile(deleting, metadata=service.metadata())
@@ -82,27 +82,27 @@ class Machine(Driver):
 
     @rule()
     def monitor_round(self) -> None:
-        self._call(self.house.round(), checked=self.held)
+        self._call(self.running.round(), checked=self.held)
 
     @rule()
     def settle(self) -> None:
         self._settle()
 
-    # as likely as two: most of what has happened shows only here
+    # two rules for one action, which doubles its probability: most effects show only here
     @rule()
     def settle_again(self) -> None:
         self._settle()
 
     def _settle(self) -> None:
-        """A whole round that nothing disturbs, and one more for what takes a second look."""
+        """Run a whole round without faults, and another for connections that need a second look."""
         self._turn(self.sky.mend())
         for wait in (25 * HOUR, 7 * HOUR):
             self.clock.at += wait
             before = len(self.sky.logins)
-            self._call(self.house.round(), checked=self.held)
+            self._call(self.running.round(), checked=self.held)
         self.checks.settled(self.sky.logins[before:])
 
-    # what happens to accounts, at their servers and in the directory; some have a look at once
+    # changes of accounts, at their servers and in the directory; some verify at once
 
     @precondition(lambda self: self.sky.those())
     @rule(person=ANY, look=LOOK)
@@ -155,14 +155,14 @@ class Machine(Driver):
         who = one(person, self.sky.those())
         self._put(who, lambda _: self.sky.rename(who), look)
 
-    @precondition(lambda self: len(self.sky.people) < MOST_PEOPLE)
+    @precondition(lambda self: len(self.sky.people) < MAX_PEOPLE)
     @rule(person=ANY, how=st.sampled_from(("delete", "tombstone")), look=LOOK)
     def end_account(self, person: int, how: str, look: bool) -> None:
-        """For good; somebody else comes."""
+        """End the account for good, and add a new one."""
         self._put(one(person, self.sky.those()), getattr(self.sky.network, how), look)
         self.sky.newcomer()
 
-    # what goes wrong, and time
+    # faults, and time
 
     @rule(what=outages(), person=st.none() | ANY, calls=st.none() | st.integers(1, 3))
     def break_something(
@@ -175,7 +175,7 @@ class Machine(Driver):
 
     @rule(server=st.integers(0, 2))
     def switch_a_host(self, server: int) -> None:
-        """Off, or on again."""
+        """Stop the server, or start it again."""
         servers = (self.sky.first, self.sky.second, self.sky.directory)
         self._turn(self.sky.toggle(servers[server]))
 
@@ -191,9 +191,9 @@ class Machine(Driver):
     @precondition(lambda self: self.held and not any(each.spoiled for each in self.held.values()))
     @rule(profile=ANY, table=st.sampled_from(("credentials", "sessions")))
     def spoil(self, profile: int, table: str) -> None:
-        """Cut a secret in the store."""
+        """Truncate a secret in the store."""
         key = one(profile, self.held)
         shortened = "envelope = substr(envelope, 1, length(envelope) - 1)"
         statement = f"UPDATE {table} SET {shortened} WHERE profile_key = ?"
-        self._turn(self.house.service.execute(statement, key))
+        self._turn(self.running.service.execute(statement, key))
         self.held[key].spoiled |= table == "credentials"

@@ -1,4 +1,4 @@
-"""Outages: all that can be answered instead of the truth, and that proves nothing."""
+"""Outages: faulty answers of the platform that prove nothing."""
 
 from hypothesis import strategies as st
 
@@ -13,8 +13,8 @@ from service.sandbox.faults import (
     RateLimit,
 )
 
-LATE = (faults.Hang, faults.Slow, faults.Drip)
-"""Those that a deadline has to end."""
+SLOW = (faults.Hang, faults.Slow, faults.Drip)
+"""The faults that a deadline must end."""
 ELSEWHERE = "http://127.0.0.1:9/"
 METHODS = (
     EVERY,
@@ -30,9 +30,9 @@ STATUSES = (400, 403, 404, 429, 500, 501, 502, 503, 504)
 
 
 def outages() -> st.SearchStrategy[tuple[Fault, str]]:
-    """A fault, and the method that it is put in force for.
+    """Return a fault, and the method that it affects.
 
-    A 401 in the words of XRPC is left out where a login asks: there it is proof, be it a lie.
+    A 401 in an XRPC answer to a login is excluded: it is a proof there, even if it is false.
     """
     anywhere = st.one_of(
         st.sampled_from(STATUSES).map(faults.AnyStatus),

@@ -1,4 +1,4 @@
-"""Run: so many examples of the machine, made from a seed."""
+"""Run: a number of examples of the machine, made from a seed."""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +16,7 @@ STEPS = 40
 
 
 def run(database: Path, seed: int, examples: int, *, shrink: bool = False) -> None:
-    """Raises what the first example raises that finds something; the same for the same seed."""
+    """Raise the exception of the first failing example; the same seed gives the same examples."""
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         clock = HeldClock()
         hold_time(clock, patch)

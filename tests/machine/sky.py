@@ -1,4 +1,4 @@
-"""Sky: two Bluesky servers and a directory, the people there, and a witness of each login."""
+"""Sky: two Bluesky servers and a directory, their accounts, and a record of each login."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from service.sandbox.world import World
 
 from .clock import HeldClock
 
-# concerns no call, and is never over: while it stands, each call is looked at
-LOOKOUT = Breakage(0, AnotherEndpoint(), EVERY, "nobody", None)
+# applies to no account and never ends, so that every call is passed to `find`
+LOOKOUT = Breakage(0, AnotherEndpoint(), EVERY, "no account", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """An app password, and the server that it was made at."""
+    """An app password, and the server that created it."""
 
     server: str
     name: str
@@ -28,7 +28,7 @@ class Password:
 
 @dataclass
 class Person:
-    """Somebody with an account; *passwords* are all that there ever were, oldest first."""
+    """The owner of an account; *passwords* are all that were ever created, oldest first."""
 
     did: str
     handle: str
@@ -37,7 +37,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class SeenLogin:
-    """A login as it came in: where, of whom, when, and whether the account lived there."""
+    """A login that arrived: server, account, time, and whether the account lived there."""
 
     origin: str
     did: str
@@ -46,7 +46,7 @@ class SeenLogin:
 
 
 class Witness(Breakages):
-    """The breakages of *network*, for *world*'s server; notes the logins that come in there."""
+    """The breakages of *network* for *world*'s server; records the logins that arrive there."""
 
     def __init__(self, network: Network, world: World, logins: list[SeenLogin]) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Sky:
             await server.stop()
 
     def settings(self) -> dict[str, str]:
-        """The settings that lead the service to it."""
+        """The settings that point the service to the sky."""
         return {
             "PLC_URL": self.directory.origin,
             "HANDLE_RESOLVER_URL": self.directory.origin,
@@ -101,7 +101,7 @@ class Sky:
         }
 
     def newcomer(self) -> Person:
-        """Somebody new, with an app password."""
+        """Create an account with an app password."""
         self._names += 1
         account = self.network.create(f"h{self._names}.test")
         person = Person(account.did, account.handle)
@@ -110,12 +110,12 @@ class Sky:
         return person
 
     def new_password(self, person: Person) -> None:
-        """Another app password, where the account lives now."""
+        """Create another app password at the account's present server."""
         name, _ = self.network.create_app_password(person.did)
         self._note(person, self.network.account(person.did), name)
 
     def those(self, *statuses: Status) -> list[Person]:
-        """Who has an account, and in the directory too, with one of *statuses* (or any)."""
+        """Return the owners of accounts in the directory with one of *statuses* (default: any)."""
         standing = {account.did: account.status for account in self.network.accounts()}
         return [
             person
@@ -126,7 +126,7 @@ class Sky:
         ]
 
     def opens(self, person: Person, password: Password) -> bool:
-        """Whether *password* leads to a session that may be stored."""
+        """Return whether *password* gives a session that may be stored."""
         if person not in self.those(Status.ACTIVE):
             return False
         account = self.network.account(person.did)
@@ -139,7 +139,7 @@ class Sky:
         self.network.rename(person.did, person.handle)
 
     def revoke(self, person: Person, password: Password) -> None:
-        """End *password*, if it is not yet; wherever it was made."""
+        """Revoke *password* at the server that created it, unless that was done."""
         world = self.world_at(password.server)
         if not world.account(person.did).app_passwords[password.name].revoked:
             world.revoke_app_password(person.did, password.name)
@@ -150,7 +150,7 @@ class Sky:
         )
 
     async def toggle(self, server: SandboxServer) -> None:
-        """Take a server off the net, or bring it back where it was."""
+        """Take a server offline, or bring it back at the same address."""
         if server in self.down:
             await server.start(port=self._ports[server])
             self.down.remove(server)
@@ -159,7 +159,7 @@ class Sky:
             self.down.append(server)
 
     async def mend(self) -> None:
-        """Nothing is broken but accounts and passwords."""
+        """End all faults except those of accounts and passwords."""
         self.network.mend()
         for server in list(self.down):
             await self.toggle(server)

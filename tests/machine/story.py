@@ -1,4 +1,4 @@
-"""Story: the events of a tenant, told from the first, and the rows that they have to lead to."""
+"""Story: a tenant's connections, rebuilt from its events and compared with the rows."""
 
 import json
 from collections.abc import Sequence
@@ -10,37 +10,40 @@ Row = dict[str, Any]
 
 @dataclass
 class Story:
-    """*told*: each connection as its events leave it, by profile key. Raises AssertionError where
-    an event does not follow from the one before it."""
+    """*connections*: each connection after its events, by profile key.
+
+    Raises AssertionError if an event does not follow from the one before it.
+    """
 
     last: int = 0
-    told: dict[str, Row] = field(default_factory=dict)
+    connections: dict[str, Row] = field(default_factory=dict)
 
-    def go_on(self, events: Sequence[Row]) -> None:
-        """Events that came since, in order."""
+    def apply(self, events: Sequence[Row]) -> None:
+        """Apply later events, in order."""
         for event in events:
             self.last += 1
             assert event["number"] == self.last, "numbers have no gaps"
             key, kind = event["profile_key"], event["kind"]
-            before = self.told.get(key)
+            before = self.connections.get(key)
             if event["connection"] is None:
-                # of a deleted profile: no more than that it was
+                # a deleted profile's event holds only kind and key
                 assert kind == "DISCONNECTED"
                 assert before is not None
-                del self.told[key]
+                del self.connections[key]
                 continue
             now = json.loads(event["connection"])
             _follows(kind, before, now)
             if kind == "DISCONNECTED":
-                del self.told[key]
+                del self.connections[key]
             else:
-                self.told[key] = now
+                self.connections[key] = now
 
     def agrees_with(self, rows: Sequence[Row]) -> None:
-        """Raises AssertionError unless *rows* (of connections) are what the events tell."""
+        """Raise AssertionError unless *rows* (of connections) match the events."""
         facts = ("account_id", "state", "reconnect_reason", "username", "connected_at")
         assert {row["profile_key"]: [row[fact] for fact in facts] for row in rows} == {
-            key: [told[fact] for fact in facts] for key, told in self.told.items()
+            key: [connection[fact] for fact in facts]
+            for key, connection in self.connections.items()
         }
 
 
@@ -65,7 +68,7 @@ def _follows(kind: str, before: Row | None, now: Row) -> None:
             assert (state, reason is not None) == ("BROKEN", True)
             assert (was, had) != (state, reason)
         case "HANDLE_CHANGED":
-            # told last: of two events of one check, both show all that it found
+            # the last event of a check: all of its events show the whole result
             assert (state, reason) == (was, had)
         case _:
             assert kind == "DISCONNECTED"

@@ -1,4 +1,4 @@
-"""The machine, run: the same each time here; `python -m tests.machine` goes further."""
+"""The machine with fixed seeds; `python -m tests.machine` runs more of them."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from .run import run
 
 @pytest.mark.parametrize("seed", range(4))
 def test_only_proof_raises_the_flag(seed: int, empty_database: Path) -> None:
-    """Whatever happens in whatever order: no flag without proof, no proof without a flag after a
-    round, events that tell what the rows say, logins within their budgets and at home alone."""
+    """In any order of steps, a flag needs proof, and proof sets a flag within a round.
+
+    Events match rows, and logins stay within their budgets and at the account's own server.
+    """
     run(empty_database, seed, examples=6)

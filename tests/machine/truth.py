@@ -1,4 +1,4 @@
-"""Truth: what is wrong with a connection, as whoever made the world knows it."""
+"""Truth: the real state of a connection, as known to the tests that control the world."""
 
 from dataclasses import dataclass
 
@@ -19,31 +19,34 @@ NOT_ACTIVE = {
 
 @dataclass
 class Held:
-    """What a connection was made with, and what has become of that beside the platform."""
+    """The credentials of a connection, and later changes outside the platform."""
 
     did: str
     origin: str
     password: Password
     spoiled: bool = False
     moved_at: Micros | None = None
-    """When the document first named another server, since the connection was made."""
+    """The time since which the document has named another server."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """*reasons*: all that could be proved now. *hidden*: those of the document alone, which
-    nobody need see before the document that was read is a day old."""
+    """*reasons*: everything that could be proved now.
+
+    *hidden*: reasons from the document alone, which may go unnoticed until the stored one is a day
+    old.
+    """
 
     reasons: frozenset[ReconnectReason]
     hidden: frozenset[ReconnectReason]
 
     def allows_healthy(self, document_at: Micros, now: Micros) -> bool:
-        """Whether a check that read the document then may still say that all is well."""
+        """Return whether a check that read the document then may still report healthy."""
         return not self.reasons or (self.reasons <= self.hidden and now - document_at < DAY)
 
 
 def truth(sky: Sky, held: Held, now: Micros) -> Truth:
-    """Of a connection, now."""
+    """Return the truth about a connection now."""
     world, entry = sky.world_at(held.origin), sky.network.ledger[held.did]
     account = world.account(held.did)
     document, rest = set(), set()
@@ -63,7 +66,7 @@ def truth(sky: Sky, held: Held, now: Micros) -> Truth:
 
 
 def is_away(sky: Sky, held: Held) -> bool:
-    """Whether what the directory says of the account names another server, be it a lie."""
+    """Return whether the directory names another server for the account, truthfully or not."""
     lies = (
         breakage
         for breakage in sky.network.breakages
