@@ -1,10 +1,10 @@
-"""The bench: how fast and how big the service is, here and now, beside its targets.
+"""The bench: speed and size of the service on this machine, beside their targets.
 
     python -m tests.bench [ROUNDS] [SECONDS]
 
-It prints the table, writes results.json and results.svg beside this file, and ends with
-`bench: N of M targets met`; whether all are met is no matter of the exit code. It needs h2load
-(on Debian: nghttp2-client), PostgreSQL's server and `make tools`.
+Prints the table, writes results.json and results.svg beside this file, and ends with `bench: N of M
+targets met`. The exit code does not depend on the targets. The bench needs h2load (on Debian:
+nghttp2-client), PostgreSQL's server and `make tools`.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Extent:
-    """How far a bench goes."""
+    """The extent of a bench."""
 
     rounds: int = 6
     seconds: float = 2.0
@@ -52,14 +52,14 @@ class Extent:
     starts: int = 6
     calls: int = 100_000
     settled: float = 2.0
-    """For how many seconds memory is to stay the same before it counts."""
+    """Seconds for which memory must be constant before it counts."""
     sizes: tuple[int, ...] = SIZES
-    """How many profiles each of the stores has that are held against one another."""
+    """The sizes, in profiles, of the stores that are compared."""
     pinned: bool = True
 
 
 async def measured(extent: Extent, pds: Path, programs: Path, folder: Path) -> list[Figure]:
-    """All figures, one part after the other."""
+    """Measure all figures, one part after the other."""
     with load_on_one_core() if extent.pinned else nullcontext("") as core:
         cluster = await asyncio.to_thread(Cluster.started, programs)
         try:
@@ -80,7 +80,7 @@ async def measured(extent: Extent, pds: Path, programs: Path, folder: Path) -> l
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are of."""
+    """Return a description of this machine and its software."""
     names = [
         line.partition(": ")[2]
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -90,7 +90,7 @@ def machine() -> dict[str, Any]:
         "processor": names[0] if names else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        # what others ran here in the minute before
+        # the machine's other load in the minute before
         "load_before": round(os.getloadavg()[0], 1),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -108,8 +108,8 @@ def main(rounds: str = "6", seconds: str = "2") -> None:
         extent = Extent(int(rounds), float(seconds))
         figures = asyncio.run(measured(extent, Path(found.stdout.strip()), programs, Path(folder)))
     click.echo("\n".join([HEAD, *(figure.row for figure in figures)]))
-    told = {"machine": of, "figures": [figure.told() for figure in figures]}
-    (HERE / "results.json").write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    results = {"machine": of, "figures": [figure.as_json() for figure in figures]}
+    (HERE / "results.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     (HERE / "results.svg").write_text(drawn(figures))
     click.echo(summary(figures))
 

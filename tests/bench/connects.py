@@ -1,4 +1,4 @@
-"""Connects: how many are made durable in a second, of a platform that answers at once."""
+"""Connects: durable ones per second, with a platform that answers at once."""
 
 import asyncio
 from pathlib import Path
@@ -16,11 +16,12 @@ from tests.support.postgres import Cluster
 
 AT_ONCE = 100
 CROWD = 50
-"""Tenants, where there are many: those of one take turns at the row that numbers its events."""
+"""Tenants, for many: connects of one tenant wait for the row that numbers its events."""
 
 
 async def connects(folder: Path, cluster: Cluster, rounds: int, seconds: float) -> list[Figure]:
-    """Envelope and saved, for many tenants and for one, on each engine; a commit is on the disk."""
+    """Measure sealing and saving for many tenants and for one, on each engine; a commit reaches the
+    disk."""
     urls = {
         "SQLite": f"sqlite:///{folder / 'connects.db'}",
         "PostgreSQL": cluster.url(await cluster.new_database()),

@@ -1,10 +1,10 @@
-"""Echo: what the service is held against, in a process of its own.
+"""Echo: the servers that the service is compared with, each in its own process.
 
     python -m tests.bench.echo             a bare grpc.aio server on uvloop: bytes in, bytes out
     python -m tests.bench.echo guarded     an empty method behind the service's own boundary
 
-Prints `ready grpc=HOST:PORT` when it takes calls, and ends with its standard input. The second
-reads the service's settings from the environment.
+Prints `ready grpc=HOST:PORT` when it takes calls, and ends when its standard input closes. The
+second kind reads the service's settings from the environment.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ async def guarded(stack: AsyncExitStack) -> int:
 async def main(kind: str = "bare") -> None:
     async with AsyncExitStack() as stack:
         port = await {"bare": bare, "guarded": guarded}[kind](stack)
-        print(f"ready grpc=127.0.0.1:{port}", flush=True)  # noqa: T201 - to who has started it
+        print(f"ready grpc=127.0.0.1:{port}", flush=True)  # noqa: T201 - read by the parent process
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -1,4 +1,4 @@
-"""Figure: what was measured, in each round, beside its target."""
+"""Figure: the measured value of each round, beside its target."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,8 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """The median is held against the target: it is to be *least* at least, or *most* at most; a
-    figure with neither is told for what it is worth."""
+    """The median is compared with the target: at least *least*, or at most *most*.
+
+    A figure with neither has no target.
+    """
 
     name: str
     unit: str
@@ -45,7 +47,7 @@ class Figure:
         verdict = ("met" if self.is_met else "MISSED") if self.has_target else ""
         return f"{self.name:62} {low} {middle} {high}  {self.unit:6} {self.target:>7}  {verdict}"
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         met = self.is_met if self.has_target else None
         return {**asdict(self), "median": self.median, "met": met}
 

@@ -1,5 +1,4 @@
-"""Growth: what a read, or a write of the monitor's, takes in a store of a thousand profiles, and in
-one of a million."""
+"""Growth: the time of reads and monitor writes in stores of a thousand to a million profiles."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -23,19 +22,19 @@ FLAT = 1.5
 CALLS = 40
 """Of each kind, in each store, in a round."""
 ASKED_FOR = 400
-"""Profiles that callers ask for, from all over a store: what they need of it is in memory."""
+"""Profiles that callers read, from the whole store: the pages that they need are cached."""
 PAGE = 50
 PICKED = 8
 BEGUN = 1_700_000_000 * SECOND
-"""When the first profile was made; each of the others a second later."""
+"""The creation time of the first profile; each later one is a second newer."""
 NOW = BEGUN + 1000 * DAY
 MANY, FEW = "ten_many", "ten_few"
-"""Tenants with half of all profiles each: one in eight of the first has to be connected anew, and
-none of the second's but the last hundred."""
+"""Tenants with half of all profiles each: one in eight of the first tenant's must reconnect, and of
+the second's only the last hundred."""
 SMALL = 100
-"""Tenants that have none, in each of the stores: it is profiles that there are more of."""
+"""Tenants without profiles, in each store: only the number of profiles grows."""
 PRIME, STEP = 1_000_000_007, 387_420_489
-"""Keys are drawn by chance: these go round all numbers without order, and never to one twice."""
+"""Real keys are random: these visit all numbers without order and without repeats."""
 
 NUMBERS = """
 WITH RECURSIVE n(i) AS (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {last})
@@ -71,13 +70,13 @@ PLANT = (
 
 
 def key(number: int) -> str:
-    """Of the profile of that number."""
+    """Return the key of the profile with that number."""
     return f"prof_{10_000_000_000 + number * STEP % PRIME}"
 
 
 @dataclass(frozen=True)
 class Grown:
-    """A store with so many profiles."""
+    """A store with a given number of profiles."""
 
     store: SqlStore
     size: int
@@ -96,7 +95,7 @@ class Grown:
         await self._page(MANY, BEGUN + self.size * 3 // 4 * SECOND, to_reconnect=False)
 
     async def to_reconnect(self, _: Random) -> None:
-        """Of who has many, and of who has few."""
+        """List the profiles to reconnect of both tenants."""
         for tenant_id in (MANY, FEW):
             await self._page(tenant_id, 0, to_reconnect=True)
 
@@ -132,7 +131,7 @@ CALLED: tuple[tuple[str, Call], ...] = (
 
 
 def plant(database_url: str, size: int) -> None:
-    """A store in today's schema with so many profiles, each of them connected, without secrets."""
+    """Create a store in today's schema with *size* connected profiles, without secrets."""
     assert migrate_apart(database_url)
     for statement in (*PLANT, "ANALYZE"):
         rows(database_url, statement.format(last=size - 1))
@@ -140,7 +139,7 @@ def plant(database_url: str, size: int) -> None:
 
 @asynccontextmanager
 async def grown(urls: Sequence[tuple[str, int]]) -> AsyncIterator[list[Grown]]:
-    """A store at each URL, of that size."""
+    """Yield a store of the given size at each URL."""
     async with AsyncExitStack() as stack:
         found = []
         for database_url, size in urls:
@@ -155,7 +154,7 @@ async def grown(urls: Sequence[tuple[str, int]]) -> AsyncIterator[list[Grown]]:
 async def growth(
     folder: Path, cluster: Cluster, rounds: int, sizes: Sequence[int] = SIZES
 ) -> list[Figure]:
-    """For both engines: the slowest of the larger stores beside the smallest, which take turns."""
+    """Compare the slowest larger store with the smallest, in turns, on both engines."""
     files = [(f"sqlite:///{folder / f'{size}.db'}", size) for size in sizes]
     databases = [(cluster.url(await cluster.new_database()), size) for size in sizes]
     figures = []
@@ -176,7 +175,7 @@ async def growth(
 
 
 async def _round(stores: Sequence[Grown], call: Call, number: int) -> list[float]:
-    """What it takes in each of *stores*, at the median."""
+    """Return the median time of *call* in each of *stores*."""
     took: list[list[float]] = [[] for _ in stores]
     chance = Random(number)
     for _ in range(CALLS):

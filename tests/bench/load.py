@@ -1,4 +1,4 @@
-"""Load: many calls at once from h2load, each reply counted to the byte."""
+"""Load: many concurrent calls from h2load, with each reply's size checked to the byte."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 AT_ONCE = 8
-"""Calls under way from each h2load."""
+"""Concurrent calls of each h2load."""
 FRAME = 5
 """Bytes before each message."""
 DEADLINE = 120.0
@@ -20,12 +20,12 @@ UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 class WrongReplies(Exception):
-    """What came back was not what a client had been answered."""
+    """The replies differ from a client's replies."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One call, over and over: with one key, and the reply's size as a client has seen it."""
+    """One call, repeated with one key, and the size of a client's reply to it."""
 
     path: str
     request: bytes
@@ -38,15 +38,16 @@ def is_installed() -> bool:
 
 
 async def rate(address: str, works: Sequence[Work], seconds: float) -> float:
-    """Calls a second of all *works* at once, for about so long; raises WrongReplies."""
-    # a few first: they tell how many take as long as is asked for, and warm what is cold
+    """Return the calls per second of all *works* together, over about *seconds*; raise
+    WrongReplies."""
+    # a few calls first, which calibrate the count and warm the caches
     few = max(10, int(100 * seconds))
     first = await calls(address, works, few)
     return await calls(address, works, max(few, int(first * seconds / len(works))))
 
 
 async def calls(address: str, works: Sequence[Work], each: int) -> float:
-    """Calls a second, with so many of each of *works*."""
+    """Return the calls per second, with *each* calls of each of *works*."""
     with TemporaryDirectory() as folder:
         loads = []
         for number, work in enumerate(works):
@@ -59,8 +60,8 @@ async def calls(address: str, works: Sequence[Work], each: int) -> float:
 
 
 async def _load(address: str, work: Work, count: int, body: Path) -> float:
-    """How many seconds that took."""
-    # in argv: the key of a store that is thrown away
+    """Return the seconds that the load took."""
+    # the key in argv belongs to a temporary store
     headers = ["content-type: application/grpc", "te: trailers", f"x-api-key: {work.api_key}"]
     process = await asyncio.create_subprocess_exec(
         *("h2load", "-n", str(count), "-c", "1", "-m", str(AT_ONCE), "-d", str(body)),
@@ -75,9 +76,9 @@ async def _load(address: str, work: Work, count: int, body: Path) -> float:
             process.kill()
             await process.wait()
     done, requests, data = (pattern.search(printed) for pattern in (DONE, REQUESTS, DATA))
-    # an error of gRPC is HTTP's 200 too, but it has no message
+    # a gRPC error is also HTTP 200, but has no message
     expected = count * (FRAME + work.reply_size)
     if not (done and requests and data) or (int(requests[1]), int(data[1])) != (count, expected):
-        told = f"{data[1] if data else 'no'} bytes of {expected}"
-        raise WrongReplies(f"{work.path}: {told}")
+        difference = f"{data[1] if data else 'no'} bytes of {expected}"
+        raise WrongReplies(f"{work.path}: {difference}")
     return float(done[1]) * UNITS[done[2]]

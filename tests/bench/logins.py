@@ -1,4 +1,5 @@
-"""Logins: what a connect costs beside a raw login, the SDK's, and a lease, at a real server."""
+"""Logins: the cost of a connect beside a raw login, the SDK's login, and a lease, at a real
+server."""
 
 from collections.abc import Awaitable
 from pathlib import Path
@@ -24,8 +25,10 @@ ANY_NUMBER = "100000,100000"
 
 
 async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure]:
-    """In turns: a raw login, the SDK's, what a connect has to look up before, a connect, and leases
-    of what it has stored."""
+    """Alternate a raw login, the SDK's, a connect's look-ups, a connect, and leases.
+
+    The leases are of the session that the connect has stored.
+    """
     read = settings(
         folder,
         f"sqlite:///{folder / 'logins.db'}",
@@ -46,7 +49,7 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
     ):
         service = Running(read, server.address, channel, owner.tenant_id)
         service.api_key, _ = await service.new_key()
-        # each of them once, for what only the first has to load
+        # once each, to load what only the first call loads
         key = (await service.connect(person.handle, person.app_password)).profile_key
         await _raw(kept, bluesky, person)
         await _sdk(bluesky, person)
@@ -60,7 +63,7 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
             )
             ours.append(took)
             if (reply.profile_key, reply.username) != (key, person.handle):
-                raise WrongReplies("a connect was answered for somebody else")
+                raise WrongReplies("a connect was answered for another account")
             stored = service.session(key).access_token
             leases = [await _timed(service.lease(key)) for _ in range(LEASES_A_LOGIN)]
             lease.append(median(took for took, _ in leases))
@@ -86,24 +89,24 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
 
 
 async def _raw(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) -> None:
-    """On a connection that is kept: the least that a login can cost."""
+    """Log in on a kept connection: the minimum cost of a login."""
     answer = await kept.post(
         f"{bluesky.origin}{CREATE}",
         json={"identifier": person.did, "password": person.app_password},
     )
     if answer.json().get("did") != person.did:
-        raise WrongReplies("createSession was answered for somebody else")
+        raise WrongReplies("createSession was answered for another account")
 
 
 async def _looked_up(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) -> None:
-    """The handle's DID and its document, from the same servers, on connections that are kept."""
+    """Look up the handle's DID and its document at the same servers, on kept connections."""
     named = await kept.get(
         f"{bluesky.origin}/xrpc/com.atproto.identity.resolveHandle",
         params={"handle": person.handle},
     )
     document = await kept.get(f"{bluesky.server.plc}/{person.did}")
     if (named.json().get("did"), document.json().get("id")) != (person.did, person.did):
-        raise WrongReplies("a handle or a DID led to somebody else")
+        raise WrongReplies("a handle or a DID led to another account")
 
 
 async def _sdk(bluesky: RealBluesky, person: Person) -> None:
@@ -113,11 +116,11 @@ async def _sdk(bluesky: RealBluesky, person: Person) -> None:
     profile = await client.login(person.handle, person.app_password)
     await client.request.close()
     if profile.did != person.did:
-        raise WrongReplies("login() was answered for somebody else")
+        raise WrongReplies("login() was answered for another account")
 
 
 async def _timed(call: Awaitable[T]) -> tuple[float, T]:
-    """How many seconds it took, and its result."""
+    """Return the seconds and the result."""
     begun = perf_counter()
     result = await call
     return perf_counter() - begun, result
@@ -128,5 +131,5 @@ def _ratios(values: list[float], others: list[float]) -> list[float]:
 
 
 def _apart(values: list[float], others: list[float]) -> list[float]:
-    """By how many milliseconds they differ, of seconds."""
+    """Return the differences of *values* and *others* (seconds) in milliseconds."""
     return [(value - other) * 1000 for value, other in zip(values, others, strict=True)]

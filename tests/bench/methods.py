@@ -1,4 +1,4 @@
-"""Methods: the calls that are measured, and what a real client has to be answered first."""
+"""Methods: the measured calls, and the replies that a real client must get first."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -35,7 +35,7 @@ REPLIES: dict[str, type[Message]] = {
 }
 PAGE = 50
 LOADS = 8
-"""Keys, each with a profile of its own, that are in use at once."""
+"""Keys in use at once, each with its own profile."""
 
 
 def request(method: str, profile_key: str) -> Message:
@@ -51,8 +51,11 @@ def request(method: str, profile_key: str) -> Message:
 async def works(
     address: str, method: str, owners: Sequence[Owner], chance: Random, guarded: bool = False
 ) -> list[Work]:
-    """Calls of *method* with other keys and profiles each time; raises WrongReplies unless a client
-    is answered as it should be. *guarded*: the method is the empty one of `echo`."""
+    """Return calls of *method*, with other keys and profiles each time.
+
+    Raise WrongReplies unless a client gets the expected reply. *guarded*: the method is the empty
+    one of `echo`.
+    """
     found = []
     async with grpc.aio.insecure_channel(address) as channel:
         call: Call = channel.unary_unary(method)
@@ -69,7 +72,7 @@ async def works(
 
 
 async def echoes(address: str, like: Sequence[Work]) -> list[Work]:
-    """The same requests, with the same keys, for the bare echo."""
+    """Return the same requests, with the same keys, for the bare echo."""
     found = []
     async with grpc.aio.insecure_channel(address) as channel:
         call: Call = channel.unary_unary(ECHO)
@@ -81,14 +84,14 @@ async def echoes(address: str, like: Sequence[Work]) -> list[Work]:
 
 
 def is_right(method: str, reply: bytes, owner: Owner, profile_key: str) -> bool:
-    """Whether *reply* is what the store was planted with."""
+    """Return whether *reply* matches the planted store."""
     message = REPLIES[method].FromString(reply)
     if isinstance(message, pb.GetProfileResponse):
         [connection] = message.profile.connected_platforms
         return (message.profile.profile_key, connection.platform) == (profile_key, "bluesky")
     if isinstance(message, pb.ListProfilesResponse):
         listed = [profile.profile_key for profile in message.profiles]
-        expected = set(islice(owner.tokens, 2 * PAGE))  # those planted together are in any order
+        expected = set(islice(owner.tokens, 2 * PAGE))  # profiles planted together are in any order
         return len(listed) == PAGE and set(listed) <= expected and bool(message.next_page_token)
     if isinstance(message, sessions_pb.LeaseSessionResponse):
         return message.access_token == owner.tokens[profile_key]

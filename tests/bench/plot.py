@@ -1,4 +1,4 @@
-"""Plot: the figures that have a target, each by how far it is from it, as SVG."""
+"""Plot: SVG bars of the figures with a target, by their distance from it."""
 
 from collections.abc import Sequence
 from html import escape
@@ -6,14 +6,16 @@ from html import escape
 from tests.bench.figure import Figure
 
 WIDTH, NAMES, ROW, TOP = 1000, 420, 34, 64
-MOST = 2.0
-"""So many times its target is as far as a bar goes."""
+MAX_TIMES = 2.0
+"""The longest bar, in multiples of its target."""
 MET, MISSED, INK, PALE = "#1a7f5a", "#c2452d", "#24292f", "#d0d7de"
 
 
 def drawn(figures: Sequence[Figure]) -> str:
-    """A bar a figure, from its worst round to its best, with the median marked; the line in the
-    middle is the target, and right of it is better."""
+    """Draw a bar for each figure, from its worst round to its best, with its median.
+
+    The line in the middle is the target; a value right of it is better.
+    """
     rows = [figure for figure in figures if figure.has_target]
     height = TOP + ROW * len(rows) + 40
     parts = [
@@ -25,7 +27,7 @@ def drawn(figures: Sequence[Figure]) -> str:
         '<text x="16" y="46" fill="#57606a">bar: worst to best round · mark: median · '
         "right of the line is better than the target</text>",
     ]
-    for times in (0.0, 0.5, 1.0, 1.5, MOST):
+    for times in (0.0, 0.5, 1.0, 1.5, MAX_TIMES):
         at = _at(times)
         dark = times == 1
         parts += [
@@ -41,7 +43,7 @@ def drawn(figures: Sequence[Figure]) -> str:
             _at(_times(figure, value)) for value in (min(figure.values), max(figure.values))
         )
         at = _at(_times(figure, figure.median))
-        told = f"{figure.median:.2f} {figure.unit} ({figure.target})"
+        label = f"{figure.median:.2f} {figure.unit} ({figure.target})"
         parts += [
             f'<text x="{NAMES - 10}" y="{y + 4:.1f}" text-anchor="end">'
             f"{escape(figure.name, quote=False)}</text>",
@@ -49,18 +51,18 @@ def drawn(figures: Sequence[Figure]) -> str:
             f'height="14" rx="3" fill="{colour}" opacity="0.35"/>',
             f'<rect x="{at - 2:.1f}" y="{y - 10:.1f}" width="4" height="20" fill="{colour}"/>',
             f'<text x="{WIDTH - 16}" y="{y + 4:.1f}" text-anchor="end" fill="{colour}">'
-            f"{escape(told, quote=False)}</text>",
+            f"{escape(label, quote=False)}</text>",
         ]
     return "\n".join([*parts, "</svg>", ""])
 
 
 def _times(figure: Figure, value: float) -> float:
-    """How good *value* is, in targets: 2 is twice as good."""
+    """Return *value* in multiples of its target: 2 is twice as good."""
     if figure.least is not None:
         return value / figure.least
     assert figure.most is not None
-    return figure.most / value if value > 0 else MOST
+    return figure.most / value if value > 0 else MAX_TIMES
 
 
 def _at(times: float) -> float:
-    return NAMES + (WIDTH - 170 - NAMES) * min(max(times, 0.0), MOST) / MOST
+    return NAMES + (WIDTH - 170 - NAMES) * min(max(times, 0.0), MAX_TIMES) / MAX_TIMES

@@ -1,4 +1,4 @@
-"""Processes: the servers that a bench measures, each on a core that the load leaves alone."""
+"""Processes: the measured servers, on a core of their own."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ DEADLINE = 60.0
 
 @dataclass(frozen=True)
 class Server:
-    """A process that takes calls, and where."""
+    """A process that takes calls, and its addresses."""
 
     pid: int
     address: str
@@ -27,14 +27,14 @@ class Server:
 
     @property
     def memory(self) -> float:
-        """What it holds of the machine's memory, in MiB."""
+        """Its resident memory, in MiB."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         [line] = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         return int(line.split()[1]) / 1024
 
     @property
     def busy(self) -> float:
-        """How many seconds it has spent computing."""
+        """Its CPU time, in seconds."""
         # pid (name) state …, of which the times are the 14th and the 15th
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
@@ -42,8 +42,10 @@ class Server:
 
 @contextmanager
 def load_on_one_core() -> Iterator[str]:
-    """Keep this process, and all that it starts, to the last of this machine's cores; yields the
-    first, which is for the servers. Where there is but one, all is left as it is."""
+    """Restrict this process and its children to the machine's last core; yield the first.
+
+    The first core is for the servers. On a machine with one core, nothing is changed.
+    """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2 or shutil.which("taskset") is None:
         yield ""
@@ -64,8 +66,11 @@ async def started(
     more: Mapping[str, str] = MappingProxyType({}),
     before: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
-    """`python -m MODULE …` with the settings *read* and *more* of an environment, by the command
-    *before*, once it takes calls; it logs to a file."""
+    """Start `python -m MODULE …`, wrapped in the command *before*, and yield it once it takes
+    calls.
+
+    Its environment holds the settings *read* and *more*; it logs to a file.
+    """
     pinned = (*before, *(("taskset", "--cpu-list", core) if core else ()))
     with log.open("ab") as lines:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Seed: a store with many tenants, keys and connected profiles, as a bench asks for."""
+"""Seed: create a store with many tenants, keys and connected profiles."""
 
 import asyncio
 import secrets
@@ -21,7 +21,7 @@ from service.storage.migrations import migrate_apart
 KEYS = 8
 """Of each tenant."""
 TOKEN = 400
-"""Characters of an access token, about: what a Bluesky server gives."""
+"""The approximate length in characters of a Bluesky server's access token."""
 TOGETHER = 50
 NOWHERE = "http://127.0.0.1:9"
 
@@ -38,12 +38,13 @@ class Owner:
 def settings(
     folder: Path, database_url: str, more: Mapping[str, str] = MappingProxyType({})
 ) -> Settings:
-    """Of a service that meets no network, unless *more* names one, and no limit of calls."""
+    """Return the settings of a service without network access (unless *more* enables it) or call
+    limits."""
     keyring = folder / "keyring.json"
     if not keyring.exists():
         create_keyring(keyring, new_keys("bench"))
     if database_url.startswith("sqlite:"):
-        Path(database_url.removeprefix("sqlite:///")).touch(0o600)  # as a start makes it
+        Path(database_url.removeprefix("sqlite:///")).touch(0o600)  # as a start creates it
     assert migrate_apart(database_url)
     return Settings.read(
         {
@@ -63,7 +64,7 @@ def settings(
 
 
 def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[LoginWrite, str]:
-    """Of somebody new, with a profile of their own, and its access token."""
+    """Return the login of a new account with its own profile, and its access token."""
     token = secrets.token_urlsafe(TOKEN * 3 // 4)
     account_id = f"did:plc:{random_id(24)}"
     place = SecretAddress(
@@ -85,7 +86,7 @@ def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[LoginWrite, str]:
 
 
 async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
-    """So many tenants, with so many connected profiles each."""
+    """Create *tenants* tenants with *profiles* connected profiles each."""
     clock = SystemClock()
     keyring = Keyring(read.keyring_file)
     owners = []

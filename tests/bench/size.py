@@ -1,4 +1,4 @@
-"""Size: memory with everything loaded, what calls add to it, and how soon calls are taken."""
+"""Size: memory with everything loaded, its growth by calls, and the time until calls are taken."""
 
 import asyncio
 from pathlib import Path
@@ -12,11 +12,11 @@ from tests.bench.processes import Server, started
 from tests.bench.seed import plant, settings
 
 GROWTH = 1.0
-"""MiB over 100,000 calls that are still called none: a page here and there."""
+"""MiB over 100,000 calls that still count as none: single pages."""
 
 
 async def size(folder: Path, core: str, starts: int, count: int, settled: float) -> list[Figure]:
-    """A server that is started so often, and then called so often."""
+    """Start a server *starts* times, then call it *count* times."""
     read = settings(folder, f"sqlite:///{folder / 'size.db'}")
     owners = await plant(read, 1, 100)
     chance = Random(2)
@@ -25,14 +25,15 @@ async def size(folder: Path, core: str, starts: int, count: int, settled: float)
         begun = perf_counter()
         async with started(("service", "serve"), read, core, folder / "log") as server:
             times.append(perf_counter() - begun)
-            # ready is no word alone: a client is answered
+            # ready alone proves little: a client must get an answer
             await works(server.address, GET, owners, chance)
     async with started(("service", "serve"), read, core, folder / "log") as server:
         for method in (GET, LEASE):
             await works(server.address, method, owners, chance)
         idle = await _settled(server, settled)
         some = await works(server.address, GET, owners, chance)
-        # what is made once, however many calls there are: stacks of threads, caches, arenas
+        # one-time allocations that do not depend on the number of calls: thread stacks, caches,
+        # arenas
         await calls(server.address, some, max(1, count // 5 // len(some)))
         before = await _settled(server, settled)
         await calls(server.address, some, max(1, count // len(some)))
@@ -45,7 +46,7 @@ async def size(folder: Path, core: str, starts: int, count: int, settled: float)
 
 
 async def _settled(server: Server, seconds: float) -> float:
-    """Its memory, once it has been the same for so long: the SDK loads after the start."""
+    """Return its memory, once it is constant for *seconds*: the SDK loads after the start."""
     loop = asyncio.get_running_loop()
     memory, since = server.memory, loop.time()
     while loop.time() - since < seconds:

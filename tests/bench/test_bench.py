@@ -1,4 +1,4 @@
-"""The bench, small enough for every run: it goes through, and all that is answered is right."""
+"""The bench, small enough for every run of the suite."""
 
 import json
 from pathlib import Path
@@ -35,19 +35,19 @@ def h2load() -> None:
 
 @pytest.mark.timeout(240)
 async def test_the_bench_runs(h2load: None, postgres_programs: Path, tmp_path: Path) -> None:
-    """All figures come out, from replies that are right; how good they are is not asked here."""
+    """All figures are produced, from correct replies; their values are not judged here."""
     pds = tool("tests/pds/install")
     figures = await measured(SMALL, pds, postgres_programs, tmp_path)
     assert len([figure for figure in figures if figure.has_target]) == 21
     for figure in figures:
         assert figure.values
         assert figure.name in drawn(figures) or not figure.has_target
-        assert json.dumps(figure.told())
+        assert json.dumps(figure.as_json())
     assert summary(figures).endswith("of 21 targets met")
 
 
 async def test_refusals_are_no_calls(h2load: None, sandboxed: Running) -> None:
-    """A server that refuses everything, which HTTP calls 200, is not measured."""
+    """A server that rejects every call, with HTTP 200, is not measured."""
     key = await sandboxed.new_profile()
     refused = Work(GET, request(GET, key).SerializeToString(), 100, "no key")
     with pytest.raises(WrongReplies, match="0 bytes of"):
@@ -55,8 +55,8 @@ async def test_refusals_are_no_calls(h2load: None, sandboxed: Running) -> None:
 
 
 def test_targets_are_held_at_the_median() -> None:
-    """One bad round, or one good one, decides nothing."""
+    """One bad or one good round decides nothing."""
     good = Figure("good", "×", [0.1, 0.6, 0.7], least=0.55)
     bad = Figure("bad", "ms", [1, 6, 7], most=5)
     assert (good.is_met, bad.is_met) == (True, False)
-    assert summary([good, bad, Figure("told", "s", [1])]) == "bench: 1 of 2 targets met"
+    assert summary([good, bad, Figure("no target", "s", [1])]) == "bench: 1 of 2 targets met"

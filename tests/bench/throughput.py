@@ -1,4 +1,4 @@
-"""Throughput: calls a second of the service, as a part of what a bare echo takes beside it."""
+"""Throughput: the service's calls per second, as a share of a bare echo's beside it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +19,7 @@ PROFILES = 125
 
 @dataclass(frozen=True)
 class Subject:
-    """A method of a server, and what part of an echo it is to reach."""
+    """A method of a server, and the share of an echo's rate that it must reach."""
 
     name: str
     method: str
@@ -42,7 +42,7 @@ class Stage:
 async def stage(
     folder: Path, cluster: Cluster, core: str, tenants: int = TENANTS, profiles: int = PROFILES
 ) -> AsyncIterator[Stage]:
-    """A bare echo, the service on each engine, and an echo behind the service's boundary."""
+    """Start a bare echo, the service on each engine, and an echo behind the service's boundary."""
     log = folder / "log"
     on_file = settings(folder, f"sqlite:///{folder / 'postcore.db'}")
     on_postgres = settings(folder, cluster.url(await cluster.new_database()))
@@ -75,7 +75,7 @@ async def stage(
 
 
 async def throughput(on: Stage, rounds: int, seconds: float) -> list[Figure]:
-    """Each subject beside the echo in each round, now the one first and now the other."""
+    """Measure each subject beside the echo in each round, in alternating order."""
     chance = Random(1)
     ratios: dict[str, list[float]] = {subject.name: [] for subject in on.subjects}
     echo_rates = []
