@@ -1,1 +1,1 @@
-"""Figures: what the proofs count, as tables: python -m tests.figures"""
+"""Figures: measured results as tables: python -m tests.figures"""

@@ -1,4 +1,4 @@
-"""Figures, measured here and now, as tables beside their targets.
+"""Measure figures on this machine, and print them beside their targets.
 
     python -m tests.figures outages [HOW_MANY_OF_EACH_KIND]
     python -m tests.figures guesses [HOW_MANY]
@@ -8,7 +8,7 @@
     python -m tests.figures nodes [SECONDS]
     python -m tests.figures upgrade
 
-Exit code 1 where a target is missed. Those that ask a real Bluesky server need `make tools`.
+The exit code is 1 if a target is missed. Figures that use a real Bluesky server need `make tools`.
 """
 
 import asyncio

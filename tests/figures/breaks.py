@@ -1,7 +1,7 @@
-"""Breaks: every way in which a connection breaks at the real server, and when it is found out.
+"""Breaks: every way in which a connection breaks at the real server, and the time to detect it.
 
-Nobody asks: the monitor goes round, on a clock that is put forward by half an hour at a time. The
-time that a break took to be found is that clock's; logins are counted at the server.
+No caller asks: only the monitor runs, on a clock that advances in steps of half an hour. Detection
+times are of that clock; logins are counted at the server.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.support.bluesky import CREATE, Person
 from tests.support.running import MovedClock, Running, running
 
 STEP = 1800 * SECOND
-LONGEST = 48 * 3600 * SECOND
+MAX_WAIT = 48 * 3600 * SECOND
 AGAIN_AFTER = int(TIMEOUTS.picked * SECOND)
 Break = Callable[[Real, Person], Awaitable[object]]
 
@@ -52,7 +52,7 @@ BREAKS: dict[str, tuple[Break, str]] = {
 
 @dataclass(frozen=True)
 class Found:
-    """What a connection looked like in the end, when that was found, and the logins it cost."""
+    """The final state of a connection, the time of its detection, and the logins it cost."""
 
     reason: str
     hours: float | None
@@ -61,7 +61,7 @@ class Found:
 
 
 async def table() -> bool:
-    """Print the table; whether every verdict is the right one."""
+    """Print the table; return whether every verdict is right."""
     right = True
     click.echo(f"{'break':24} {'verdict':22} {'after':>7}  logins  events")
     folder = tool("tests/pds/install")
@@ -72,15 +72,15 @@ async def table() -> bool:
                 found = await find(Real(server), break_)
                 right &= found.reason == expected
                 after = "–" if found.hours is None else f"{found.hours:.1f} h"
-                told = ", ".join(found.events) or "–"
+                seen = ", ".join(found.events) or "–"
                 click.echo(
-                    f"{name:24} {found.reason or 'healthy':22} {after:>7}  {found.logins:6}  {told}"
+                    f"{name:24} {found.reason or 'healthy':22} {after:>7}  {found.logins:6}  {seen}"
                 )
     return right
 
 
 async def find(bluesky: Real, break_: Break) -> Found:
-    """What becomes of a connection to an account of *bluesky* that *break_* happens to."""
+    """Break the account of a new connection and return what the monitor finds."""
     clock = MovedClock()
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "postcore.db"
@@ -102,12 +102,12 @@ async def find(bluesky: Real, break_: Break) -> Found:
 
 
 async def _until_flagged(service: Running, clock: MovedClock) -> float | None:
-    """How many hours it took, of the moved clock; None if it did not happen in two days."""
-    while clock.ahead < LONGEST:
+    """Return the hours of the moved clock until a flag is set; None if two days pass."""
+    while clock.ahead < MAX_WAIT:
         clock.ahead += STEP
         while service.rows("SELECT 1 FROM connections WHERE next_check_at <= ?", clock.now()):
             await asyncio.sleep(0.02)
-        # what was picked is due again a little later, until its check has ended
+        # a picked connection is due again a little later, until its check has ended
         while service.rows(
             "SELECT 1 FROM connections WHERE next_check_at <= ? AND doubts = 0 AND "
             "COALESCE(checked_at, 0) < ?",

@@ -1,4 +1,4 @@
-"""Guesses: wrong passwords for one account from many tenants, while its owner goes on."""
+"""Guesses: wrong passwords for one account from many tenants, while its owner connects."""
 
 import asyncio
 import tempfile
@@ -23,15 +23,18 @@ AT_ONCE = 20
 
 @dataclass(frozen=True)
 class Guessed:
-    """What the guesses were told, and the logins that reached the server, the owner's included."""
+    """The refusals of the guesses, and the logins that reached the server, including the
+    owner's."""
 
     reasons: Counter[str]
     logins: int
 
 
 async def guess(service: Running, bluesky: Bluesky, count: int) -> Guessed:
-    """Guess so often. In between and afterwards the owner connects again; at the end their session
-    is dead, and a check of the connection needs a login: each of these has to work."""
+    """Make *count* guesses. The owner connects in between and afterwards.
+
+    At the end the owner's session is dead and a check needs a login; each of these must succeed.
+    """
     before = (await bluesky.counts()).get(CREATE, 0)
     person = await bluesky.person()
     reply = await service.connect(person.handle, person.app_password)
@@ -64,7 +67,7 @@ async def guess(service: Running, bluesky: Bluesky, count: int) -> Guessed:
 
 
 async def table(count: int = 10_000) -> bool:
-    """Print the figure, at the sandbox and the real server; whether at most 10 logins got there."""
+    """Print the figure for sandbox and real server; return whether at most 10 logins arrived."""
     right = True
     async with AsyncExitStack() as stack:
         real = await RealServer.start(tool("tests/pds/install"), login_floor=False)

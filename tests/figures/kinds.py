@@ -1,4 +1,4 @@
-"""Kinds: every kind of outage, and what a server answers in it."""
+"""Kinds: every kind of outage, and a server's answers during it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ CLOSED = {"connection": "close"}
 
 @dataclass(frozen=True)
 class Kind:
-    """*answers* are taken in turn; *places* are the questions that meet them. *late*: only a
-    deadline ends it. A text in place of an answer names what becomes of the host. *answered*: it is
-    an answer all the same, so that where a standing was asked for a login may follow."""
+    """*answers* are used in turn; *places* are the requests that meet them.
+
+    *late*: only a deadline ends it. A text instead of an answer names a fault of the host.
+    *answered*: it counts as an answer, so that a login may follow a status request.
+    """
 
     name: str
     answers: Sequence[Answer | str]

@@ -1,4 +1,4 @@
-"""Leases: what they cost, counted and timed at a real Bluesky server."""
+"""Leases: their cost, counted and timed at a real Bluesky server."""
 
 import asyncio
 import subprocess
@@ -24,7 +24,7 @@ from tests.support.running import MovedClock, Running, running
 
 LEASES = 10_000
 EXPIRIES = 11
-"""In less than the time to the first check, which refreshes a session, too."""
+"""In less than the time to the first check, which also refreshes a session."""
 NODES = 4
 LOGINS = 30
 LEASES_A_LOGIN = 10
@@ -44,8 +44,8 @@ class Speed:
 
 
 async def life(bluesky: RealBluesky, database: Path, leases: int, expiries: int) -> tuple[int, int]:
-    """The logins and refreshes of a connection that is made, and leased so often while its token
-    expires so often."""
+    """Return the logins and refreshes of one connection with *leases* leases and *expiries*
+    expiries."""
     clock = MovedClock()
     person = await bluesky.person()
     spent = await Counted.at(bluesky)
@@ -66,7 +66,7 @@ async def life(bluesky: RealBluesky, database: Path, leases: int, expiries: int)
 
 
 async def rush(bluesky: RealBluesky, database: Path) -> tuple[int, int]:
-    """The logins and refreshes of NODES × TASKS leases at once, on a token that has expired."""
+    """Return the logins and refreshes of NODES × TASKS concurrent leases of an expired token."""
     person = await bluesky.person()
     settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
     async with running(database, settings) as service:
@@ -78,8 +78,10 @@ async def rush(bluesky: RealBluesky, database: Path) -> tuple[int, int]:
 
 
 async def speed(bluesky: RealBluesky, database: Path, logins: int) -> Speed:
-    """A lease of a stored token, of a server in a process of its own, against the SDK's login: in
-    turns, so that what else the machine does meets both."""
+    """Time leases of a stored token from a server process, and logins by the SDK.
+
+    Both alternate, so that other load on the machine affects them equally.
+    """
     from atproto import AsyncClient, AsyncRequest  # a second and 40 MB, for this figure alone
 
     person = await bluesky.person()
@@ -105,7 +107,7 @@ async def speed(bluesky: RealBluesky, database: Path, logins: int) -> Speed:
 
 @asynccontextmanager
 async def served(service: Running) -> AsyncIterator[Running]:
-    """The store of *service*, which is stopped by now, served from a process of its own."""
+    """Serve the store of *service*, which is stopped, from its own process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service", "serve"),
         env=environ_of(service.settings),
@@ -125,7 +127,7 @@ async def served(service: Running) -> AsyncIterator[Running]:
 
 
 async def table() -> bool:
-    """Print the figures; whether all targets are met."""
+    """Print the figures; return whether all targets are met."""
     folder = tool("tests/pds/install")
     with tempfile.TemporaryDirectory() as made:
         databases = [Path(made) / f"{name}/postcore.db" for name in ("life", "rush", "speed")]

@@ -1,9 +1,9 @@
-"""Nodes: three on one PostgreSQL, one of which is killed while callers of all kinds go on.
+"""Nodes: three on one PostgreSQL, of which one is killed under load.
 
-The killing is done at the worst of moments: Bluesky hangs, so that connects and checks are under
-way everywhere; then the node freezes, so that every caller has a call under way with it. What is
-still under way after that has met the node, and is counted as retried: by the channel, but for
-connects, which the caller repeats with their idempotency key.
+The kill comes at the worst moment: Bluesky hangs, so that connects and checks are in progress on
+every node; then the node freezes, so that every caller has a call in progress with it. A call still
+in progress after that has met the node and counts as retried: by the channel or, for a connect, by
+the caller with the idempotency key.
 """
 
 import asyncio
@@ -37,21 +37,20 @@ CLAIM = int(TIMEOUTS.claim * SECOND)
 AGAIN_AFTER = int(TIMEOUTS.picked * SECOND)
 PEOPLE = 6
 CONNECTIONS = 24
-"""As many as the monitors of three nodes take at once."""
+"""As many as the monitors of three nodes check at once."""
 DUE_IN = 6
-"""Seconds: longer than a monitor rests, so that all wake when checks are due, and not one of them
-first."""
+"""Seconds; longer than a monitor's rest, so that all monitors are awake when checks become due."""
 HANGING = 1.5
 """Seconds in which connects and checks come to a stop, and no deadline ends them."""
 FROZEN = 0.4
-LATEST = 60.0
+GRACE_SECONDS = 60.0
 TURNS = 9
 BUDGETS = ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET")
 
 
 @dataclass
 class Stage:
-    """Nodes, the crowd that calls them, and what stands behind them."""
+    """The nodes, the crowd that calls them, their database and the Bluesky server."""
 
     database_url: str
     bluesky: RealBluesky
@@ -62,7 +61,7 @@ class Stage:
         return await asyncio.to_thread(rows, self.database_url, statement, *parameters)
 
     async def missing(self) -> int:
-        """How many connects were acknowledged, and have not left all that belongs to one."""
+        """Count the acknowledged connects whose rows are incomplete."""
         kept = await self.rows(
             "SELECT i.idempotency_key, c.profile_key FROM idempotency_records i"
             " JOIN connections c USING (tenant_id, profile_key)"
@@ -73,7 +72,7 @@ class Stage:
         return len(set(self.crowd.acknowledged) - there)
 
     async def make_due(self, ahead: Micros) -> None:
-        """Have all checks that are not far off be due in *ahead* microseconds from now."""
+        """Make all checks of the near future due in *ahead* microseconds."""
         now = SystemClock().now()
         far = now + (2 * AGAIN_AFTER if self.verdicts() else 2 * DAY)
         await self.rows(
@@ -81,7 +80,7 @@ class Stage:
         )
 
     async def claims(self, until: Micros) -> int:
-        """How many connections are claimed, by claims that run out by then."""
+        """Count the connections with a claim that expires by *until*."""
         [row] = await self.rows(
             "SELECT COUNT(*) AS held FROM sessions WHERE claimed_until > ? AND claimed_until <= ?",
             SystemClock().now(),
@@ -90,14 +89,14 @@ class Stage:
         return int(row["held"])
 
     def verdicts(self) -> Counter[str]:
-        """How often each of the connections that were due has been judged, by all nodes."""
-        lines = [line for node in self.nodes for line in node.told("verdict")]
+        """Count the verdicts of each due connection, by all nodes."""
+        lines = [line for node in self.nodes for line in node.logged("verdict")]
         return Counter(line["profile"] for line in lines if line["profile"] in self.crowd.first)
 
 
 @asynccontextmanager
 async def stage(folder: Path, bluesky: RealBluesky, database_url: str) -> AsyncIterator[Stage]:
-    """Three nodes, with connections that nothing is due of for a day."""
+    """Start three nodes, with connections of which none is due for a day."""
     read = settings(
         folder,
         database_url,
@@ -105,7 +104,7 @@ async def stage(folder: Path, bluesky: RealBluesky, database_url: str) -> AsyncI
             **bluesky.settings(),
             **dict.fromkeys(BUDGETS, "100000,100000"),
             "CHECK_HOURS": "24",
-            "DRAIN_PAUSE_SECONDS": "0.3",  # as it comes
+            "DRAIN_PAUSE_SECONDS": "0.3",  # the default
         },
     )
     people = [await bluesky.person() for _ in range(PEOPLE)]
@@ -120,8 +119,11 @@ async def stage(folder: Path, bluesky: RealBluesky, database_url: str) -> AsyncI
 
 @dataclass
 class Killed:
-    """What a killing came to, for callers and at the server. *under_way*: calls that had met the
-    node when it died; *held*: connections that it held a claim on."""
+    """The effects of a kill on callers and on the server.
+
+    *under_way*: calls in progress with the node when it died; *held*: connections that it had
+    claimed.
+    """
 
     tallies: list[Tally]
     under_way: Counter[str]
@@ -134,7 +136,7 @@ class Killed:
 
     @property
     def most_logins(self) -> int:
-        """One a connect, and what the dead node had asked for and could not write down."""
+        """One for each connect, and those that the dead node had made and could not store."""
         return self.connects + self.under_way["ConnectProfile"]
 
     @property
@@ -143,7 +145,7 @@ class Killed:
 
     @property
     def met(self) -> bool:
-        """Whether it was the worst of moments: else all that is right proves little."""
+        """Return whether it was the worst moment; otherwise *right* proves little."""
         return self.held > 0 and all(self.under_way[tally.method] for tally in self.tallies)
 
     @property
@@ -162,7 +164,7 @@ class Killed:
 
 
 async def killed(on: Stage, seconds: float) -> Killed:
-    """One node is killed and comes back, while calls go on for so many *seconds* at least."""
+    """Kill one node and restart it, while calls continue for at least *seconds*."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     before = await on.bluesky.counts()
@@ -181,15 +183,15 @@ async def killed(on: Stage, seconds: float) -> Killed:
             await victim.end(signal.SIGKILL)
         finally:
             on.bluesky.server.signal(signal.SIGCONT)
-        await asyncio.sleep(2)  # in which the others give up what they held
+        await asyncio.sleep(2)  # until the others release their claims
         held = await on.claims(at + CLAIM)
         await victim.start()
         if seconds < AGAIN_AFTER / SECOND:
-            # in time it is due again by itself
+            # it becomes due again by itself later
             await on.make_due(0)
         while loop.time() < until or len(on.verdicts()) < CONNECTIONS:
             await asyncio.sleep(0.5)
-            if loop.time() > until + LATEST:
+            if loop.time() > until + GRACE_SECONDS:
                 break
     after = await on.bluesky.counts()
     logins, refreshes = (after.get(path, 0) - before.get(path, 0) for path in (CREATE, REFRESH))
@@ -206,7 +208,7 @@ async def killed(on: Stage, seconds: float) -> Killed:
 
 
 async def drained(on: Stage, turns: int) -> list[Tally]:
-    """One node after the other ends on SIGTERM and comes back, so often."""
+    """Drain nodes one after another by SIGTERM and restart each, *turns* times."""
     async with on.crowd.calling():
         for turn in range(turns):
             node = on.nodes[turn % NODES]
@@ -218,8 +220,10 @@ async def drained(on: Stage, turns: int) -> list[Tally]:
 
 
 async def table(seconds: int = 180) -> bool:
-    """Print what became of the calls while a node was killed, and while all were drained in turn;
-    whether nothing was lost, failed or done twice."""
+    """Print the outcome of calls during a kill and during drains.
+
+    Return whether nothing was lost, failed or done twice.
+    """
     programs = binaries()
     assert programs is not None
     cluster = await asyncio.to_thread(Cluster.started, programs)
@@ -241,7 +245,7 @@ async def table(seconds: int = 180) -> bool:
         tally.failed or tally.lost or tally.retried for tally in of_draining
     )
     click.echo(f"one of {NODES} nodes killed and started again")
-    tell(of_killing.tallies, of_killing)
+    print_tallies(of_killing.tallies, of_killing)
     click.echo(f"{of_killing.missing} connects acknowledged and not in the store")
     click.echo(
         f"{of_killing.logins} logins of {of_killing.connects} connects, of which "
@@ -254,13 +258,13 @@ async def table(seconds: int = 180) -> bool:
     )
     click.echo(f"{'right' if of_killing.right and of_killing.met else 'BROKEN'}\n")
     click.echo(f"{TURNS} drains, one node after the other")
-    tell(of_draining)
+    print_tallies(of_draining)
     click.echo(f"{missing} connects acknowledged and not in the store")
     click.echo("right" if kept else "BROKEN")
     return of_killing.right and of_killing.met and kept
 
 
-def tell(tallies: list[Tally], of: Killed | None = None) -> None:
+def print_tallies(tallies: list[Tally], of: Killed | None = None) -> None:
     """Print a table of *tallies*."""
     click.echo(f"{'':16}{'sent':>8}{'failed':>8}{'retried':>9}{'lost':>6}{'longest':>11}")
     for tally in tallies:

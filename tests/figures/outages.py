@@ -1,4 +1,4 @@
-"""Outages: so many of every kind, each met by a check of its own; how many raised a flag."""
+"""Outages: many of every kind, each met by its own check, and the flags that they raised."""
 
 import asyncio
 import logging
@@ -31,16 +31,17 @@ from .storm import DIRECTORY, LOGIN, STANDING, STANDING_AGAIN, Site, Storm
 
 AT_ONCE = 25
 LATE_SECONDS = 4.0
-"""In place of the nine that a check has: enough, but on a busy machine, to get to the outage."""
+"""Instead of a check's nine: enough to reach the outage on a busy machine."""
 NEXT_DAY: Micros = 26 * 3600 * SECOND
-"""Between two checks of a connection: no wait for a login, and no document, lasts longer."""
+"""Between two checks of a connection: longer than every login wait and every document's
+lifetime."""
 
 
 @dataclass
 class Figures:
-    """Of one kind. *met*: how many the check ran into. *flags*: how many raised one.
+    """The figures of one kind. *met*: checks that ran into it. *flags*: those that raised one.
 
-    *logins*: what was spent at the servers, and *most_logins*, where each was to cost one at most.
+    *logins*: spent at the servers, and *most_logins*, if each outage costs at most one.
     """
 
     kind: str
@@ -55,7 +56,7 @@ class Figures:
 
 
 class Sink:
-    """All that is logged, by anybody, and all that callers are told."""
+    """Records every log line of any logger, and every error sent to callers."""
 
     def __init__(self, events: Sequence[Any]) -> None:
         self.events = events
@@ -63,7 +64,7 @@ class Sink:
         self._read = 0
 
     def leaks(self, secrets: Sequence[str]) -> int:
-        """How many lines since the last time hold one of *secrets*."""
+        """Count the lines since the last call that hold one of *secrets*."""
         new = [*self.lines, *map(repr, self.events[self._read :])]
         self._read, self.lines = len(self.events), []
         return sum(any(secret in line for secret in secrets) for line in new)
@@ -127,7 +128,7 @@ class Trial:
                 patch.setattr(
                     app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave)
                 )
-                # a pause that the platform asked for ends by the clock that is moved
+                # a pause that the platform requested ends by the moved clock
                 patch.setattr(failures, "monotonic", lambda: clock.now() / SECOND)
                 built: list[Health] = []
 
@@ -136,7 +137,7 @@ class Trial:
                     return built[0]
 
                 patch.setattr(app, "Health", health)
-                # no check but those that are counted
+                # no checks except the counted ones
                 patch.setattr(Monitor, "run", _rest)
                 async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
                     trial = cls(storm, service, clock, sink, built)
@@ -148,7 +149,7 @@ class Trial:
                 await storm.all_hung_up()
 
     async def suffer(self, kind: Kind, count: int, patch: pytest.MonkeyPatch) -> Figures:
-        """*count* outages of that kind, AT_ONCE at a time."""
+        """Run *count* outages of that kind, AT_ONCE at a time."""
         figures = Figures(kind.name, kind.late)
         plights = islice(cycle(product(kind.answers, kind.places)), count)
         with patch.context() as patched:
@@ -168,16 +169,16 @@ class Trial:
         return figures
 
     async def directory_down(self, count: int, patch: pytest.MonkeyPatch) -> Figures:
-        """The last of them: it stays down."""
+        """Run the last kind: the directory stays down."""
         await self._storm.close_directory()
         down = Kind("PLC down", ["closed"], (DIRECTORY,))
         figures = await self.suffer(down, count, patch)
-        # nobody is there to count
+        # the closed port cannot count them
         figures.met = figures.unverified
         return figures
 
     async def _meet(self, site: Site, figures: Figures, costly: Sequence[int]) -> None:
-        """*costly*: where an outage may begin that costs a login."""
+        """*costly*: the requests at which an outage costs a login."""
         before = site.logins
         try:
             connection = await self._service.verify(self._keys[site.host])
@@ -196,14 +197,14 @@ class Trial:
 async def suffer_all(
     database: Path, authority: Authority, count: int, patch: pytest.MonkeyPatch
 ) -> list[Figures]:
-    """*count* outages of each kind."""
+    """Run *count* outages of each kind."""
     async with Trial.open(database, authority, patch) as trial:
         figures = [await trial.suffer(kind, count, patch) for kind in KINDS]
         return [*figures, await trial.directory_down(count, patch)]
 
 
 async def table(count: int = 500) -> bool:
-    """Print the table of *count* outages of each kind; whether none raised a flag or leaked."""
+    """Print a table of *count* outages per kind; return whether none raised a flag or leaked."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         database = Path(folder) / "postcore.db"
         assert migrate_apart(f"sqlite:///{database}")

@@ -1,9 +1,9 @@
-"""Rounds: what a round of the monitor over many connections costs the calls beside it.
+"""Rounds: the effect of a monitor's round over many connections on other calls.
 
-The service runs in a process of its own, on SQLite, with one key's GetProfile calls at a steady
-pace from here. Stretches with nothing due and stretches with everything due take turns; of each
-kind the latencies are put together. The sandbox stands in for Bluesky, in this process, which is
-to the disadvantage of the round. Logins and refreshes are counted at the sandbox.
+The service runs in its own process on SQLite, and this process sends one key's GetProfile calls at
+a steady pace. Stretches with nothing due alternate with stretches with everything due; latencies
+are merged by kind. The sandbox replaces Bluesky and shares this process, which slows the round. It
+counts logins and refreshes.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ TARGET = 1.5
 
 
 async def table(connections: int = 100_000) -> bool:
-    """Print the figure; whether it meets its target."""
+    """Print the figure; return whether it meets its target."""
     with tempfile.TemporaryDirectory() as folder:
         async with SandboxBluesky.started() as sandbox:
             return await _measure(Path(folder), sandbox, connections)
@@ -61,7 +61,7 @@ async def _measure(folder: Path, sandbox: SandboxBluesky, connections: int) -> b
     settings = Settings.read(environ)
     key = await _fill(settings, sandbox, connections)
     before = await sandbox.counts()
-    # not the rest of the environment: no setting reaches it by accident
+    # no other environment variables: no setting gets in by accident
     passed_on = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service", "serve", env={**passed_on, **environ},
@@ -93,7 +93,7 @@ async def _measure(folder: Path, sandbox: SandboxBluesky, connections: int) -> b
 
 
 async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -> str:
-    """A database with so many connections of a few accounts; returns an API key."""
+    """Create a database with *connections* connections of a few accounts; return an API key."""
     create_keyring(settings.keyring_file, new_keys("figures"))
     keyring, now = Keyring(settings.keyring_file), SystemClock().now()
     people = [await sandbox.person() for _ in range(ACCOUNTS)]
@@ -133,7 +133,7 @@ def _add(
     person: Person,
     session: Session,
 ) -> None:
-    """A profile with its connection, whose check is due tomorrow."""
+    """Add a profile with its connection, whose check is due tomorrow."""
     credential = vault.seal(person.app_password, Purpose.CREDENTIAL, place)
     sealed = vault.seal_session(session, place)
     key, now = (place.tenant_id, place.profile_key, place.platform), SystemClock().now()
@@ -165,14 +165,14 @@ def _add(
 async def _stretches(
     settings: Settings, channel: grpc.aio.Channel, key: str
 ) -> tuple[list[float], list[float]]:
-    """The latencies of calls while nothing is due, and while everything is."""
+    """Return the latencies of calls while nothing is due, and while everything is."""
     stub = profiles_grpc.ProfileServiceStub(channel)
     taken: tuple[list[float], list[float]] = ([], [])
-    await _calls(stub, key, 3.0)  # warms up
+    await _calls(stub, key, 3.0)  # warm-up
     for turn in range(STRETCHES):
         due = SystemClock().now() + (-DAY if turn % 2 else DAY)
         await asyncio.to_thread(_set_due, settings, due)
-        await asyncio.sleep(6)  # until the monitor has looked
+        await asyncio.sleep(6)  # until the monitor has polled
         taken[turn % 2].extend(await _calls(stub, key, STRETCH_SECONDS))
     return taken
 
@@ -183,7 +183,7 @@ def _set_due(settings: Settings, at: int) -> None:
 
 
 async def _calls(stub: Any, key: str, seconds: float) -> list[float]:
-    """The latencies of calls at a steady pace, each counted from when it was due."""
+    """Return the latencies of calls at a steady pace, each measured from its due time."""
     metadata, loop = (("x-api-key", key),), asyncio.get_running_loop()
 
     async def call(number: int, due: float) -> float:

@@ -1,8 +1,8 @@
-"""Storm: account servers on an internet of the tests' own, each of which fails at a word.
+"""Storm: account servers on the tests' own internet, which fail on order.
 
-A check asks an account's server for a refresh, its standing, a login, and its standing again; each
-outage begins at one of these, or at the directory. What comes before it is answered soundly: the
-session has ended, the account is active, the password is refused.
+A check asks an account's server for a refresh, a status, a login, and the status again; each outage
+begins at one of these, or at the directory. Earlier answers are normal: the session has ended, the
+account is active, the password is rejected.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -29,7 +29,7 @@ from tests.support.bluesky import some_password
 REFRESH, STANDING, LOGIN, STANDING_AGAIN = range(4)
 DIRECTORY = -1
 REFUSING, PLAIN = "93.184.216.40", "93.184.216.41"
-"""Public addresses: nobody listens behind the one, and nobody speaks TLS behind the other."""
+"""Public addresses: one refuses connections, and the server of the other speaks no TLS."""
 CLOSED_PORT = 1
 METHODS = ("refreshSession", "getRepoStatus", "createSession", "getRepoStatus")
 CLOSE = {"connection": "close"}
@@ -37,15 +37,15 @@ CLOSE = {"connection": "close"}
 
 @dataclass
 class Site:
-    """An account and its server: `*asked*` counts what was asked there in this check."""
+    """An account and its server: *asked* counts the requests to it in this check."""
 
     number: int
     password: str = field(default_factory=some_password, repr=False)
     tokens: list[str] = field(default_factory=list, repr=False)
     begins_at: int | None = None
-    """Which of the questions meets the outage; None: all is well, and the session is good."""
+    """The request that meets the outage; with None there is no fault and the session is good."""
     answer: Answer | str = ""
-    """What is answered from then on; a text names what becomes of the host instead."""
+    """The answer from then on; a text names a fault of the host instead."""
     asked: int = 0
     met: bool = False
     logins: int = 0
@@ -70,7 +70,7 @@ class Site:
 
 
 class _AccountServers(RawServer):
-    """All of them behind one address: a request tells its host."""
+    """All account servers behind one address; the Host header selects one."""
 
     storm: "Storm"
 
@@ -86,7 +86,7 @@ class _Directory(RawServer):
 
 
 class Storm:
-    """*sites* by host; `outside` is the service's way to them."""
+    """*sites* by host; `outside` is the service's EgressContext to them."""
 
     def __init__(self, names: DnsServer, authority: Authority, count: int) -> None:
         self._dns = names
@@ -129,11 +129,11 @@ class Storm:
         return EgressContext(way, names, clock, directory, None, frozenset(), leave)
 
     async def close_directory(self) -> None:
-        """For good: its port is refused from now on."""
+        """Close it for good: its port refuses connections from now on."""
         await self._open_directory.aclose()
 
     def set(self, site: Site, begins_at: int | None, answer: Answer | str = "") -> None:
-        """Let *site* be well until that question is asked, and then fail like that."""
+        """Let *site* work until request *begins_at*, and then fail with *answer*."""
         self._mend(site)
         site.begins_at, site.answer = begins_at, answer
         site.asked, site.met = 0, False

@@ -1,7 +1,7 @@
-"""Upgrade: two nodes of the program as it was before its newest migration, one after the other
-replaced by today's while callers of all kinds go on.
+"""Upgrade: two nodes of the program before its newest migration are replaced under load.
 
-The former program is taken from this repository's own history, without which there is no figure.
+Today's program replaces one after the other. The earlier program comes from this repository's
+history; without it there is no figure.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from tests.support.leasing import ROOT
 from tests.support.postgres import Cluster, binaries
 from tests.support.running import Running
 
-from .nodes import BUDGETS, CONNECTIONS, PEOPLE, Stage, tell
+from .nodes import BUDGETS, CONNECTIONS, PEOPLE, Stage, print_tallies
 
 SCOPES = ("profiles:read", "profiles:write", "sessions:lease")
 SIDE_BY_SIDE = 10.0
 
 
 def former(folder: Path) -> bool:
-    """Put the program as it was before its newest migration into *folder*; whether there is one."""
+    """Put the program before its newest migration into *folder*; return whether it exists."""
     newest = max((Path(migrations.__file__).parent / "versions").glob("0*.py"))
     added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest))
     packed = _git("archive", f"{added.decode().strip()}^", "service", "generated")
@@ -57,7 +57,7 @@ def _git(*arguments: str) -> bytes:
 
 
 async def table() -> bool:
-    """Print what became of the calls, and what the former program does on the newer schema."""
+    """Print the outcome of the calls, and of the earlier program on the newer schema."""
     programs = binaries()
     assert programs is not None
     with tempfile.TemporaryDirectory() as made:
@@ -93,7 +93,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
     people = [await bluesky.person() for _ in range(PEOPLE)]
     async with fleet(read, folder, 2, program) as nodes, to_all(nodes) as channel:
         client = Running(read, "", channel)
-        # by the former program: today's would bring the schema up to date
+        # by the earlier program: today's would migrate the schema
         client.tenant_id = await nodes[0].value("tenants", "create", "figures")
         scopes = [word for scope in SCOPES for word in ("--scope", scope)]
         client.api_key = client.leasing_key = await nodes[0].value(
@@ -117,7 +117,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
             await _replace(nodes[1])
             await asyncio.sleep(1)
         missing = await on.missing()
-    tell(list(crowd.tallies.values()))
+    print_tallies(list(crowd.tallies.values()))
     verdicts = on.verdicts()
     click.echo(f"{missing} connects acknowledged and not in the store")
     click.echo(f"{verdicts.total()} verdicts on {len(verdicts)} of {CONNECTIONS} connections due")
@@ -137,7 +137,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
 
 
 async def _replace(node: Node) -> None:
-    """By a node of today's program, which migrates if it is the first."""
+    """Replace *node* by today's program, which migrates if it is the first."""
     await node.end(signal.SIGTERM)
     node.program = ROOT
     await node.start()
@@ -149,4 +149,4 @@ def _revision(url: str) -> str:
 
 
 def _answered(node: Node) -> Counter[str]:
-    return Counter(line["method"] for line in node.told("call") if line["outcome"] == "ok")
+    return Counter(line["method"] for line in node.logged("call") if line["outcome"] == "ok")

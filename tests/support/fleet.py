@@ -87,7 +87,7 @@ class Node:
         async with asyncio.timeout(DEADLINE):
             return await self.process.wait()
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
         """The lines of its log that tell of *event*, over all its starts."""
         lines = self._log.read_text().splitlines() if self._log.exists() else []
         # the last line of one that was killed may be half of one
