@@ -50,6 +50,7 @@ def make(checkout: Path, *arguments: str) -> list[str]:
     return ["make", f"PIP=sh ../{script.name}", f"PYTHON={sys.executable}", *arguments]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_it_runs_from_nothing_and_after_a_move(checkout: Path, tmp_path: Path) -> None:
     """It runs in a folder with a space, a per cent sign and quotes in its name, and without a

@@ -49,6 +49,7 @@ async def test_too_many_logins(call: Caller) -> None:
     }
 
 
+@pytest.mark.slow
 async def test_logins_by_another_spelling(call: Caller) -> None:
     """Each spelling of a name has logins of its own, and good ones count as well as bad ones."""
     for left in (29, 28):

@@ -105,6 +105,7 @@ async def test_a_document_that_claims_a_handle_it_has_not_changes_nothing(
 FAULTS = {"500": AnyStatus(500), "429": AnyStatus(429), "hang": Hang()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_failed_document_read_costs_no_verdict_and_no_lease(
     sandboxed: Watched, fault: Fault

@@ -145,6 +145,7 @@ PASSING = {
 LASTING = {**{str(status): AnyStatus(status) for status in (501, 505)}, "not JSON": NotJson()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 async def test_logins_without_a_result(sandboxed: Watched, fault: Fault) -> None:
     """Five minutes, ten, and so on up to an hour, however often it is verified; it is found when

@@ -213,6 +213,7 @@ async def test_a_clock_that_is_put_right_hides_no_check(watched: Watched, hours:
     assert await watched.verdict(PRESSED_AGAIN) == HEALTHY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_two_nodes_share_a_check(
     database: Path, database_url: str, clock: MovedClock

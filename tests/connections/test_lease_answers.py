@@ -117,6 +117,7 @@ async def test_a_refresh_that_fails_proves_nothing(
     assert (await spent())[0] == 0
 
 
+@pytest.mark.slow
 async def test_a_refresh_that_hangs_ends_at_the_callers_deadline(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:

@@ -232,6 +232,7 @@ async def test_a_clock_that_was_years_ahead(sandbox: SandboxBluesky, database: P
                 await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_accounts_that_move_are_no_outage(database: Path) -> None:
     """Doubts about some accounts of a host do not delay the others."""
     async with Sandbox.open() as sandbox:

@@ -36,6 +36,7 @@ async def caught_up(service: Running, copy: Any) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_the_program_keeps_a_full_copy(sandboxed: Running, page: dict[str, Any]) -> None:
     """Through changes, a break, and a cursor that has expired meanwhile; and it stops where no
     repetition helps."""

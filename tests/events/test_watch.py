@@ -104,6 +104,7 @@ async def test_events_of_a_newer_version_are_told_as_the_contract_asks(
         assert connection.reconnect_reason == profile_pb2.RECONNECT_REASON_CREDENTIAL_UNREADABLE
 
 
+@pytest.mark.slow
 async def test_a_watch_goes_on_after_any_cursor(sandboxed: Running) -> None:
     """From each cursor that was ever sent, exactly what came after it: nothing is missed, nothing
     comes twice; `from_oldest` is without effect then."""
@@ -174,6 +175,7 @@ async def change_a_lot(others: Beside, rounds: int) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 async def test_list_after_the_first_message_gives_a_full_copy(sandboxed: Running) -> None:
     """While others change things, and although the stream ends again and again: once all is
     applied, the copy is what ListProfiles tells."""
@@ -205,6 +207,7 @@ async def test_list_after_the_first_message_gives_a_full_copy(sandboxed: Running
         assert copy == connected(await all_profiles(sandboxed))
 
 
+@pytest.mark.slow
 async def test_a_message_comes_though_nothing_happens(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +234,7 @@ async def test_a_message_comes_though_nothing_happens(
         assert message.cursor not in cursors
 
 
+@pytest.mark.slow
 async def test_two_streams_of_a_tenant_are_told_the_same(sandboxed: Running) -> None:
     """And those of another tenant nothing of it."""
     stranger, _ = await sandboxed.new_key(tenant_id=await sandboxed.new_tenant())

@@ -119,6 +119,7 @@ async def test_reading_an_answer_yields_to_other_tasks(internet: Internet, raw: 
     assert turns > 2000 / pool.PIECES_PER_TURN
 
 
+@pytest.mark.slow
 async def test_the_number_of_large_answers_is_limited(
     internet: Internet, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,7 @@ async def test_an_answer_that_is_cut_off_at_any_byte_proves_nothing(
         assert len(bluesky.ended) - before == (size >= has_come), size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

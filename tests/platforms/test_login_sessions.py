@@ -262,6 +262,7 @@ async def test_a_main_password_is_refused_however_its_session_ends(
     assert logged == ([] if works else ["session not ended at the server"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deletion", ENDLESS.values(), ids=ENDLESS.keys())
 async def test_a_server_that_hangs_does_not_cost_the_verdict(
     bluesky: LyingBluesky, watch: Watch, monkeypatch: pytest.MonkeyPatch, deletion: Answer

@@ -248,6 +248,7 @@ async def test_a_family_that_is_never_answered_is_not_waited_for(
     assert monotonic() - started < QUERY_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("servers", [1, 2, 3])
 async def test_a_slow_server_is_waited_for(
     internet: Internet, dns: DnsServer, servers: int

@@ -140,6 +140,7 @@ async def test_a_damaged_file_is_a_store_that_is_away(database: Path) -> None:
     await store.close()
 
 
+@pytest.mark.slow
 async def test_who_comes_while_the_file_is_locked_waits_no_longer_than_who_came_first(
     database: Path,
 ) -> None:

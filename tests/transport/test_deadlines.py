@@ -107,6 +107,7 @@ async def test_a_connect_that_times_out_leaves_nothing_behind(
     assert len(service.rows("SELECT * FROM connections")) == 1
 
 
+@pytest.mark.slow
 async def test_the_callers_own_deadline_ends_a_check(
     sandbox: SandboxBluesky, database: Path
 ) -> None:

@@ -23,6 +23,7 @@ IN_A_ROW = 20
 TRIED_AGAIN = {"GetProfile", "ListProfiles", "ListPlatforms", "LeaseSession"}
 
 
+@pytest.mark.slow
 async def test_only_free_calls_are_retried() -> None:
     """At an unavailable server four methods are tried four times, and all others once."""
     tries: Counter[str] = Counter()

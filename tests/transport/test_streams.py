@@ -162,6 +162,7 @@ async def test_an_unavailable_store_does_not_invalidate_keys(
         await Watcher(sandboxed, watcher.cursor).events(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("part", "name"), [(SqlEvents, "page"), (SqlApiKeys, "get")])
 async def test_the_text_of_an_exception_is_not_sent(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch, part: type, name: str
@@ -183,6 +184,7 @@ async def test_the_text_of_an_exception_is_not_sent(
     )
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_does_not_delay_others(sandboxed: Running) -> None:
     """Another reader gets all events in the meantime. The slow one gets them later, complete and in
     order."""
@@ -291,6 +293,7 @@ async def test_a_caller_that_goes_away_leaves_nothing_behind(
         assert line["tenant"] == sandboxed.tenant_id
 
 
+@pytest.mark.slow
 async def test_a_server_that_stops_ends_its_streams_at_once(
     sandbox: SandboxBluesky, database: Path, calls: list[dict[str, Any]]
 ) -> None:

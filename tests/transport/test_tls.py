@@ -131,6 +131,7 @@ async def test_callers_present_a_certificate(
         assert await health(address, authority.root, others.issue("other")) == "UNAVAILABLE"
 
 
+@pytest.mark.slow
 async def test_certificates_are_replaced_under_load(
     database: Path, authority: Authority, tmp_path: Path
 ) -> None:

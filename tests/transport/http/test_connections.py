@@ -369,6 +369,7 @@ async def test_the_longest_idle_connection_is_closed_at_the_limit(
         assert (await (await opened(HEALTH.encode())).answer())[0] == 200
 
 
+@pytest.mark.slow
 async def test_connections_with_unread_responses_are_closed_at_the_limit(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
