@@ -122,4 +122,4 @@ async def test_a_reader_that_is_overtaken_by_the_pruning_is_told(
             await retention.prune()
             assert not sandboxed.rows("SELECT * FROM events")
             assert (await slow.refusal()).reason == "CURSOR_EXPIRED"
-            assert len(first.events) + slow.told < 2_500
+            assert len(first.events) + slow.received < 2_500

@@ -1,4 +1,4 @@
-"""Authority: issues the certificates that tests show and trust."""
+"""Authority: issues the certificates that tests present and trust."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -26,13 +26,13 @@ FOR_CERTIFICATES = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
-"""What the key of an authority is for."""
+"""Key usage of an authority."""
 
 
 class Authority:
-    """A root of its own; what it issues goes to files in *folder*.
+    """A root certificate; issued certificates and keys are files in *folder*.
 
-    All are as RFC 5280 wants them: Python 3.13 and newer take no others.
+    All comply with RFC 5280, as Python 3.13 and newer require.
     """
 
     def __init__(self, folder: Path, name: str = "root") -> None:
@@ -60,9 +60,11 @@ class Authority:
         ends: timedelta = HOUR,
         purpose: x509.ObjectIdentifier | None = None,
     ) -> tuple[Path, Path]:
-        """A certificate for *names* (127.0.0.1, if there are none), and its key, in files.
+        """Issue a certificate for *names* (127.0.0.1 by default); return the files of it and its
+        key.
 
-        It is good from *begins* to *ends*, told from now, and for *purpose* alone, if there is one.
+        It is valid from *begins* to *ends*, relative to now, and restricted to *purpose* if that is
+        given.
         """
         self._issued += 1
         key = ec.generate_private_key(ec.SECP256R1())
@@ -74,7 +76,7 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
         certificate = builder.sign(self._key, SHA256())
         cert_file, key_file = self._folder / f"{file}.pem", self._folder / f"{file}.key"
-        # renamed into place, key first: for a moment the two do not fit
+        # renamed into place, key first: for a moment the two do not match
         for path, content in (
             (key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
             (cert_file, certificate.public_bytes(Encoding.PEM)),

@@ -1,4 +1,4 @@
-"""Beside a running service: commands, what they find in its store, and what fills that."""
+"""Beside a running service: commands, look-ups in its store, and planted data."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.support.running import Running
 
 @dataclass
 class Command:
-    """How a command beside the service has ended."""
+    """The exit code and the output of a command beside the service."""
 
     code: int
     out: str
@@ -62,19 +62,19 @@ async def command(service: Running, *arguments: str) -> Command:
 
 
 async def done(service: Running, *arguments: str) -> str:
-    """What a command prints that has to work."""
+    """Run a command that must succeed and return its output."""
     ended = await command(service, *arguments)
     assert ended.code == 0, ended
     return ended.out.strip()
 
 
 def old_keys(created_at: str) -> list[Key]:
-    """New keys as the program before `derived` ones made them: it reads a keyring of these."""
+    """Return new keys in the format of the program before `derived` keys, which can read them."""
     return [replace(key, wrap=Wrap.DIRECT) for key in new_keys(created_at)]
 
 
 def age(keyring: Path) -> None:
-    """Have all keys be in their states for long, so that no test waits for that."""
+    """Backdate the states of all keys, so that no test waits for their minimum age."""
     written = json.loads(keyring.read_text())
     for key in written["keys"]:
         key["since"] = "2026-01-02T03:04:05+00:00"
@@ -85,12 +85,12 @@ def age(keyring: Path) -> None:
 
 
 def opened(service: Running) -> dict[tuple[str, str], str]:
-    """Every secret of the store, by profile and purpose; raises where one does not open."""
+    """Return every secret of the store by profile and purpose; raise if one does not open."""
     return opened_by(service.settings)
 
 
 def opened_by(read: Settings) -> dict[tuple[str, str], str]:
-    """The same of the store that *read* names, whether it is served or not."""
+    """Return the same for the store that *read* names, whether it is served or not."""
     vault = Vault(Keyring(read.keyring_file))
     found = {}
     for purpose, table in ((Purpose.CREDENTIAL, "credentials"), (Purpose.SESSION, "sessions")):
@@ -108,7 +108,7 @@ def opened_by(read: Settings) -> dict[tuple[str, str], str]:
 
 
 async def plant(service: Running, count: int) -> None:
-    """So many connections, as a login would have left them."""
+    """Create *count* connections, as logins would."""
     vault, now = Vault(Keyring(service.settings.keyring_file)), SystemClock().now()
 
     def saved(number: int) -> LoginWrite:
@@ -139,7 +139,7 @@ async def plant(service: Running, count: int) -> None:
 
 
 async def people(service: Running, sandbox: SandboxBluesky, count: int) -> dict[str, Person]:
-    """So many connected accounts, by profile."""
+    """Connect *count* accounts; return their owners by profile."""
     found = {}
     for _ in range(count):
         person = await sandbox.person()

@@ -1,4 +1,4 @@
-"""Bluesky, as the tests see it: accounts to make and break, on the sandbox and the real server."""
+"""Bluesky for tests: accounts to create and break, on the sandbox and on the real server."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ CREATE = f"{SESSION}createSession"
 
 @dataclass(frozen=True)
 class Person:
-    """An account's owner, and an app password of theirs."""
+    """An account's owner, and one of their app passwords."""
 
     handle: str
     did: str
@@ -30,15 +30,15 @@ class Person:
 
 
 class Bluesky(Protocol):
-    """What both can do."""
+    """The operations of both servers."""
 
     origin: str
 
     def settings(self) -> dict[str, str]:
-        """The settings that lead the service to it."""
+        """The settings that point the service to it."""
 
     async def person(self, main_password: str = "") -> Person:
-        """Somebody new, with an app password."""
+        """Create an account with an app password."""
 
     async def revoke(self, person: Person) -> None: ...
 
@@ -47,10 +47,10 @@ class Bluesky(Protocol):
     async def take_down(self, person: Person) -> None: ...
 
     async def show_name(self, person: Person, display_name: str) -> None:
-        """Let the account show a name of its own."""
+        """Give the account a display name."""
 
     async def counts(self) -> dict[str, int]:
-        """How often each path was called."""
+        """Return how often each path was called."""
 
 
 def settings(pds: str, plc: str) -> dict[str, str]:
@@ -58,7 +58,7 @@ def settings(pds: str, plc: str) -> dict[str, str]:
 
 
 async def is_live(origin: str, refresh_token: str) -> bool:
-    """Whether a session still stands at the server."""
+    """Return whether a session is still valid at the server."""
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:
         answer = await client.post(
             f"{origin}{SESSION}refreshSession",
@@ -69,13 +69,13 @@ async def is_live(origin: str, refresh_token: str) -> bool:
 
 
 def some_password() -> str:
-    """In the alphabet of app passwords."""
+    """Return a random app password."""
     letters = "abcdefghijklmnopqrstuvwxyz234567"
     return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))
 
 
 class SandboxBluesky:
-    """The sandbox, with its world in the test's hand."""
+    """The sandbox, with direct access to its world."""
 
     def __init__(self, server: SandboxServer) -> None:
         self.server = server
@@ -114,7 +114,7 @@ class SandboxBluesky:
         self.world.account(person.did).display_name = display_name
 
     def rate_limit(self, person: Person) -> None:
-        """Let the server answer 429 to logins of that account."""
+        """Make the server answer 429 to logins of that account."""
         self.server.breakages.add(RateLimit(), method="createSession", account=person.did)
 
     async def counts(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Crowd: callers of all kinds at once, on one channel to many nodes; each call is accounted for."""
+"""Crowd: concurrent callers of all kinds, on one channel to many nodes; every call is counted."""
 
 import asyncio
 import secrets
@@ -20,7 +20,7 @@ from tests.support.running import Running, refusal_of
 
 METHODS = ("GetProfile", "ListProfiles", "LeaseSession", "ConnectProfile")
 READERS = 3
-"""Of each of the three that their channel tries again by itself."""
+"""Callers of each of the three methods that their channel retries by itself."""
 PAUSE, CONNECT_PAUSE = 0.01, 0.1
 SECONDS = 20.0
 CONNECT_SECONDS = 45.0
@@ -28,14 +28,16 @@ CONNECT_SECONDS = 45.0
 PAGE = 50
 
 
-class Wrong(Exception):
-    """An answer that leaves out what had been acknowledged."""
+class MissingData(Exception):
+    """An answer lacks acknowledged data."""
 
 
 @dataclass
 class Tally:
-    """Of one method. *failures*: by status. *retried*: by the caller. *lost*: what had been
-    acknowledged, and is not there."""
+    """The calls of one method. *failures*: by status. *retried*: by the caller.
+
+    *lost*: acknowledged data that is missing.
+    """
 
     method: str
     sent: int = 0
@@ -50,7 +52,7 @@ class Tally:
 
 
 class Crowd:
-    """Calls of one tenant's, on what it has connected; *people*: whose accounts these are."""
+    """Calls of one tenant on its own connections; *people*: the owners of the accounts."""
 
     def __init__(self, client: Running, people: Sequence[Person]) -> None:
         self._client = client
@@ -63,15 +65,15 @@ class Crowd:
         self.first: tuple[str, ...] = ()
 
     async def settle(self, count: int) -> None:
-        """Connect so many profiles, before there is a crowd: the first of all pages."""
+        """Connect *count* profiles before the crowd starts; they come first on all pages."""
         for person in islice(cycle(self._people), count):
             await self._connect(person)
         self.first = tuple(profile for _, profile in self.acknowledged)
-        await self._client.lease(self.first[0])  # makes its key
+        await self._client.lease(self.first[0])  # creates its key
 
     @asynccontextmanager
     async def calling(self) -> AsyncIterator[None]:
-        """Calls go on until the end of the block, and each of them to its end."""
+        """Make calls until the end of the block, and let each of them finish."""
         readers = [self._again(call) for call in (self._get, self._list, self._lease)] * READERS
         connectors = [
             self._again(partial(self._connect, person), CONNECT_PAUSE) for person in self._people
@@ -85,7 +87,7 @@ class Crowd:
                 self._stopping.set()
 
     def under_way(self, since: float) -> Counter[str]:
-        """How many calls of each method have been for *since* seconds or longer."""
+        """Count the calls of each method that have taken *since* seconds or longer."""
         now = monotonic()
         return Counter(name for name, begun in self._begun.values() if now - begun >= since)
 
@@ -109,7 +111,7 @@ class Crowd:
                 timeout=SECONDS,
             )
             if not reply.profile.connected_platforms:
-                raise Wrong
+                raise MissingData
 
         await self._counted("GetProfile", get)
 
@@ -121,7 +123,7 @@ class Crowd:
                 timeout=SECONDS,
             )
             if not set(self.first[:PAGE]) <= {profile.profile_key for profile in reply.profiles}:
-                raise Wrong
+                raise MissingData
 
         await self._counted("ListProfiles", list_first)
 
@@ -134,7 +136,7 @@ class Crowd:
         await self._counted("LeaseSession", lease)
 
     async def _connect(self, person: Person) -> None:
-        """With an idempotency key; repeated while nobody is there to answer."""
+        """Connect with an idempotency key; repeat while no node answers."""
         idempotency_key = secrets.token_hex(8)
 
         async def connect() -> None:
@@ -163,7 +165,7 @@ class Crowd:
         self._begun[token] = method, begun
         try:
             await call()
-        except Wrong:
+        except MissingData:
             tally.lost += 1
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:

@@ -1,4 +1,4 @@
-"""Engines: the store on SQLite and on PostgreSQL, and a look into either beside it."""
+"""Engines: the store on SQLite and on PostgreSQL, and direct access to either."""
 
 import re
 import sqlite3
@@ -20,7 +20,7 @@ POOL_SIZE = 6
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def on_both(request: pytest.FixtureRequest) -> str:
-    """To be called `engine` in a module whose tests run on both."""
+    """Named `engine` in a module whose tests run on both."""
     engine: str = request.param
     return engine
 
@@ -29,20 +29,20 @@ def on_both(request: pytest.FixtureRequest) -> str:
     params=[("sandbox", "sqlite"), ("real", "sqlite"), ("sandbox", "postgres")], ids="-".join
 )
 def on_each(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """A Bluesky and an engine: each of them at least once, and not in all pairs."""
+    """A Bluesky server and an engine: each at least once, but not in all pairs."""
     pair: tuple[str, str] = request.param
     return pair
 
 
 async def opened(database_url: str) -> Engine:
-    """An engine on a database in today's schema."""
+    """Yield an engine on a database in today's schema."""
     if database_url.startswith("sqlite:"):
         return await SqliteEngine.open(Path(database_url.removeprefix("sqlite:///")))
     return await PostgresEngine.open(database_url, POOL_SIZE)
 
 
 def rows(database_url: str, statement: str, *parameters: object) -> list[dict[str, Any]]:
-    """What *statement*, with a `?` for each parameter, finds or changes beside the service."""
+    """Run *statement*, with a `?` for each parameter, beside the service; return its rows."""
     if database_url.startswith("sqlite:"):
         with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"))) as database:
             database.row_factory = sqlite3.Row

@@ -1,11 +1,11 @@
-"""Failpoints: `postcore` in a process that kills itself at a seam, of which its code knows nothing.
+"""Failpoints: `postcore` in a process that kills itself at a seam; the service's code has no hook.
 
     python -m tests.support.failpoints before store.save_session -- serve
 
-The seam's first call kills (or the one that `--call` counts), before it does its work or after.
-`--ahead SECONDS` puts the clock of the process forward, so that tokens expire. `--warm` loads the
-platform's SDK before the start, which on a busy machine takes as long as a refresh may. Without a
-seam nothing kills.
+The seam's first call (or call number `--call`) kills the process before or after its work. `--ahead
+SECONDS` sets the process's clock forward, so that tokens expire. `--warm` loads the platform's SDK
+before the start, which on a busy machine takes as long as a refresh may. Without a seam, the
+process is not killed.
 """
 
 import argparse
@@ -59,7 +59,7 @@ WHEN = ("before", "after")
 
 
 def set_off(when: str, seam: str, call: int) -> None:
-    """Let the process die at that call of *seam*."""
+    """Make the process kill itself at that call of *seam*."""
     owner, name = SEAMS[seam]
     method = getattr(owner, name)
     left = call
@@ -81,7 +81,7 @@ def set_off(when: str, seam: str, call: int) -> None:
 
 
 def put_forward(seconds: float) -> None:
-    """Let the process live so many seconds later."""
+    """Set the process's clock forward."""
     now = SystemClock.now
     SystemClock.now = lambda self: now(self) + int(seconds * SECOND)  # type: ignore[method-assign]
 

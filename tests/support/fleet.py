@@ -1,4 +1,4 @@
-"""Fleet: nodes, each a `postcore serve` of its own, on one PostgreSQL database."""
+"""Fleet: nodes, each a `postcore serve` process, on one PostgreSQL database."""
 
 import asyncio
 import json
@@ -21,8 +21,7 @@ STARTS = 5
 
 
 class Node:
-    """One of the processes, run from the folder *program*; it comes back at the address that it had
-    at first."""
+    """A process run from the folder *program*; it restarts at its first address."""
 
     def __init__(self, read: Settings, log: Path, program: Path = ROOT) -> None:
         self._environ = environ_of(read)
@@ -32,14 +31,15 @@ class Node:
         self.process: asyncio.subprocess.Process
 
     async def start(self) -> None:
-        """Have it take calls."""
-        for _ in range(STARTS):  # its port may be somebody's for a moment
+        """Start it, and wait until it takes calls."""
+        for _ in range(STARTS):  # another process may hold its port for a moment
             if await self.begins():
                 return
         raise AssertionError(f"no start: {self.last_line}")
 
     async def begins(self) -> bool:
-        """Whether it takes calls: else it has ended, and its last line says why."""
+        """Return whether it takes calls; if not, it has ended, and its last line gives the
+        reason."""
         self.process = await self._run("serve")
         assert self.process.stdout
         async with asyncio.timeout(DEADLINE):
@@ -52,7 +52,7 @@ class Node:
         return False
 
     async def value(self, *command: str) -> str:
-        """What another command of the same program prints, with the same settings."""
+        """Return the output of another command of the same program, with the same settings."""
         process = await self._run(*command)
         out, _ = await process.communicate()
         assert process.returncode == 0, self.last_line
@@ -65,7 +65,7 @@ class Node:
     async def _run(self, *command: str) -> asyncio.subprocess.Process:
         paths = f"{self.program}:{self.program / 'generated'}"
         with self._log.open("ab") as lines:
-            lines.write(b"\n")  # after what may be half a line of one that was killed
+            lines.write(b"\n")  # after a killed process's incomplete line
             lines.flush()
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "service", *command),
@@ -81,16 +81,16 @@ class Node:
             )
 
     async def end(self, number: signal.Signals) -> int:
-        """Its exit code, once it has ended on that signal; also where it has ended before."""
+        """Send the signal, unless it has ended, and return the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         async with asyncio.timeout(DEADLINE):
             return await self.process.wait()
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        """The lines of its log that tell of *event*, over all its starts."""
+        """Return the log lines of *event*, over all its starts."""
         lines = self._log.read_text().splitlines() if self._log.exists() else []
-        # the last line of one that was killed may be half of one
+        # a killed process may leave its last line incomplete
         whole = [json.loads(line) for line in lines if line.endswith("}")]
         return [line for line in whole if line["event"] == event]
 
@@ -99,7 +99,7 @@ class Node:
 async def fleet(
     read: Settings, folder: Path, count: int, program: Path = ROOT
 ) -> AsyncIterator[list[Node]]:
-    """So many nodes that take calls, all of them of *program*."""
+    """Start *count* nodes of *program*, and yield them once they take calls."""
     nodes = [Node(read, folder / f"node-{number}.log", program) for number in range(count)]
     async with AsyncExitStack() as stack:
         for node in nodes:
@@ -109,6 +109,6 @@ async def fleet(
 
 
 def to_all(nodes: Sequence[Node]) -> grpc.aio.Channel:
-    """A client's way to them, with the service config that clients are given."""
+    """Return a client's channel to all nodes, with the published service config."""
     addresses = ",".join(node.address for node in nodes)
     return grpc.aio.insecure_channel(f"ipv4:{addresses}", (("grpc.service_config", CONFIG),))

@@ -1,4 +1,4 @@
-"""Leasing: what the tests of leases count, hold up, end and start."""
+"""Leasing: counters, holds, ended sessions and processes for the tests of leases."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ REFRESH = f"{SESSION}refreshSession"
 
 
 class Counted:
-    """Logins and refreshes at the server since it was made."""
+    """Counts logins and refreshes at the server since its creation."""
 
     def __init__(self, bluesky: Bluesky, before: dict[str, int]) -> None:
         self._bluesky = bluesky
@@ -39,9 +39,9 @@ class Counted:
 
 
 class Held:
-    """A method that does its work and then waits until it is let go.
+    """Makes a method wait, after its work, until it is released.
 
-    *reached*: once it has done so, for the first time. *results*: what it has led to.
+    *reached*: set when the method first waits. *results*: the method's results.
     """
 
     def __init__(self, patch: pytest.MonkeyPatch, owner: type, name: str) -> None:
@@ -60,7 +60,7 @@ class Held:
 
 
 async def end_session(bluesky: Bluesky, session: Session) -> None:
-    """Let the server forget *session*: its refresh token is dead from now on."""
+    """End *session* at the server, which invalidates its refresh token."""
     async with httpx.AsyncClient(verify=False, trust_env=False) as http:
         answer = await http.post(
             f"{bluesky.origin}{SESSION}deleteSession",
@@ -70,7 +70,7 @@ async def end_session(bluesky: Bluesky, session: Session) -> None:
 
 
 async def another_second(bluesky: Sandbox | Real) -> None:
-    """Wait until the server's tokens are others: those that it gives within a second are equal."""
+    """Wait until the server issues different tokens: those of one second are equal."""
     begun = int(bluesky.now())
     while int(bluesky.now()) == begun:
         if isinstance(bluesky, Sandbox):
@@ -79,7 +79,7 @@ async def another_second(bluesky: Sandbox | Real) -> None:
 
 
 def environ_of(settings: Settings) -> dict[str, str]:
-    """The environment of a process that is to have the same settings."""
+    """Return the environment of a process with the same settings."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}",

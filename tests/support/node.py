@@ -1,10 +1,10 @@
-"""Node: a process that leases from a store that it shares with others, without serving from it.
+"""Node: a process that leases from a shared store, and does not serve.
 
     python -m tests.support.node TENANT PROFILE AHEAD TASKS
 
-Settings come from the environment. It prints `ready`, waits for a line on standard input, leases
-with so many tasks at once by a clock that is AHEAD microseconds fast, and prints as JSON the
-digests of the access tokens it was lent, and why the others were not.
+Settings come from the environment. It prints `ready`, waits for a line on standard input, and
+leases in TASKS concurrent tasks with a clock that is AHEAD microseconds fast. It prints JSON:
+digests of the leased access tokens, and the errors of the other leases.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SECONDS = 30.0
 
 
 async def lease(node: Application, tenant_id: str, profile_key: str, tasks: int) -> list[str]:
-    """The digests of the tokens that so many tasks are lent at once."""
+    """Lease in *tasks* concurrent tasks; return the digests of the tokens."""
     until = asyncio.get_running_loop().time() + SECONDS
     caller = Caller(tenant_id, "node", frozenset({Scope.SESSIONS_LEASE}), until)
     request = LeaseRequest(profile_key, "bluesky", "")
@@ -45,10 +45,11 @@ async def nodes(settings: Settings, ahead: int, count: int) -> AsyncIterator[lis
 async def main() -> None:
     tenant_id, profile_key, ahead, tasks = sys.argv[1:]
     async with nodes(Settings.read(), int(ahead), 1) as [node]:
-        # as a server does: several that load the SDK at once would take all of a refresh's time
+        # as a server does: loading the SDK in several processes at once would take longer than a
+        # refresh
         for adapter in node.adapters:
             await adapter.warm_up()
-        print("ready", flush=True)  # noqa: T201 - to the test that has started it
+        print("ready", flush=True)  # noqa: T201 - read by the test
         await asyncio.to_thread(sys.stdin.readline)
         digests = await lease(node, tenant_id, profile_key, int(tasks))
     print(json.dumps(digests))  # noqa: T201

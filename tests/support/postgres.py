@@ -1,4 +1,4 @@
-"""PostgreSQL, as the tests use it: a cluster of their own, with a database for each test."""
+"""PostgreSQL for tests: a temporary cluster, with a database for each test."""
 
 import asyncio
 import os
@@ -24,23 +24,23 @@ DEADLINE = 60
 
 
 def binaries() -> Path | None:
-    """The folder of the server's programs, the newest there is; None where there are none."""
+    """Return the folder of the newest server programs; None if there are none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
     if config := shutil.which("pg_config"):
-        told = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True)
-        found.append(Path(told.stdout.strip()))
+        done = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True)
+        found.append(Path(done.stdout.strip()))
     here = [folder for folder in found if (folder / "initdb").exists()]
     return here[-1] if here else None
 
 
 def apart(work: Coroutine[Any, Any, T]) -> T:
-    """The result of *work*, done in a thread: a test's own event loop may be running here."""
+    """Run *work* in a thread and return its result: a test's event loop may run in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
 
 class Cluster:
-    """A server on loopback, in a folder that goes with it."""
+    """A server on loopback, in a temporary folder."""
 
     def __init__(self, programs: Path, *, durable: bool = False) -> None:
         self._programs = programs
@@ -52,9 +52,9 @@ class Cluster:
         password_file.write_text(self._password)
         self.give(self._folder)
         self.give(password_file)
-        if os.getuid() == 0:  # who may not run it
+        if os.getuid() == 0:  # the server refuses to run as root
             owner = pwd.getpwnam(_unprivileged())
-            # and not Popen's own `user`, for which it forks: not fit for a process with gRPC in it
+            # not Popen's own `user`, which forks: unsafe in a process that uses gRPC
             self._as_owner = [
                 "setpriv",
                 f"--reuid={owner.pw_uid}",
@@ -68,7 +68,7 @@ class Cluster:
             f"--pwfile={password_file}",
             "--auth=scram-sha-256",
             "--encoding=UTF8",
-            # an order that is not that of bytes
+            # a collation that differs from byte order
             "--locale=C.UTF-8",
             "--locale-provider=icu",
             "--icu-locale=en-US",
@@ -85,19 +85,19 @@ class Cluster:
             )
 
     def set(self, **settings: str) -> None:
-        """Have the server started with *settings*."""
+        """Set *settings* for later starts of the server."""
         with (self._data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
     @staticmethod
     def give(path: Path) -> None:
-        """Let the server have *path*."""
+        """Make the server's user the owner of *path*."""
         if os.getuid() == 0:
             owner = pwd.getpwnam(_unprivileged())
             os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def new_folder(self) -> Path:
-        """An empty one that the server can reach."""
+        """Return an empty folder that the server can access."""
         folder = self._folder / secrets.token_hex(6)
         folder.mkdir()
         self.give(folder)
@@ -118,7 +118,7 @@ class Cluster:
         self._run("pg_ctl", "stop", "--wait", f"--pgdata={self._data}", f"--mode={mode}")
 
     def kill(self) -> None:
-        """SIGKILL for the server and all its processes."""
+        """Kill the server and all its processes with SIGKILL."""
         pid_file = self._data / "postmaster.pid"
         pid = int(pid_file.read_text().split()[0])
         killed = [pid, *(child for child, (parent, _) in _processes().items() if parent == pid)]
@@ -126,7 +126,7 @@ class Cluster:
             os.kill(each, signal.SIGKILL)
         while any(_processes().get(each, (0, "Z"))[1] != "Z" for each in killed):
             time.sleep(0.01)
-        # where nobody buries the dead, the next server would take their leader for alive
+        # without a process that reaps zombies, the next server would take their leader for alive
         pid_file.unlink()
 
     def remove(self) -> None:
@@ -146,7 +146,7 @@ class Cluster:
             await connection.close()
 
     async def new_database(self, template: str = "template1", more: str = "") -> str:
-        """A new database's name."""
+        """Create a database and return its name."""
         name = f"test_{secrets.token_hex(6)}"
         await self.execute(f"CREATE DATABASE {name} TEMPLATE {template} {more}")
         return name
@@ -178,7 +178,7 @@ def _unprivileged() -> str:
 
 
 def _processes() -> dict[int, tuple[int, str]]:
-    """The parent and the state of each process."""
+    """Return the parent and the state of each process."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):

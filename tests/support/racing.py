@@ -1,9 +1,9 @@
-"""Racing: a process that writes to what others write to at the same moment.
+"""Racing: a process that writes to the same rows as others at the same moment.
 
     python -m tests.support.racing SEED ROUNDS
 
-Reads the database's URL from standard input, prints `ready`, waits for a line, runs the rounds and
-prints as JSON how often each outcome came: `done`, the reason of a refusal, or an exception's type.
+Reads the database's URL from standard input, prints `ready`, waits for a line, runs the rounds, and
+prints as JSON the count of each outcome: `done`, a refusal's reason, or an exception's type.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from tests.storage.test_store import FINGERPRINT, NOW, RESERVATION, RESERVED_UNT
 ROOT = Path(__file__).parents[2]
 POOL_SIZE = 6
 CALLS = 12
-"""Of one process in one round, at the same time."""
+"""Concurrent calls of one process in one round."""
 PROFILES = 2
 MAX_ROUNDS = 1000
-"""Numbers of calls differ by process above it, and by round below it."""
+"""Call numbers differ by process above it, and by round below it."""
 DEADLINE_SECONDS = 300.0
 Write = Callable[[SqlStore, int], Coroutine[Any, Any, object]]
 
@@ -68,7 +68,7 @@ async def _reserve(store: SqlStore, number: int) -> None:
 
 
 def _tenant(number: int) -> str:
-    """One that is used and deleted in the same round of both processes."""
+    """Return a tenant that both processes use and delete in the same round."""
     return f"ten_{number // CALLS % MAX_ROUNDS}"
 
 
@@ -91,7 +91,7 @@ WRITES: Sequence[Write] = (
 
 
 async def race(url: str, seed: int, rounds: int) -> Counter[str]:
-    """How often each outcome came, in so many rounds of calls at the same time."""
+    """Count the outcomes of *rounds* rounds of concurrent calls."""
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
     store = SqlStore(await PostgresEngine.open(url, POOL_SIZE))
@@ -107,7 +107,7 @@ async def race(url: str, seed: int, rounds: int) -> Counter[str]:
         else:
             outcomes["done"] += 1
 
-    print("ready", flush=True)  # noqa: T201 - to the test that has started it
+    print("ready", flush=True)  # noqa: T201 - read by the test
     await asyncio.to_thread(sys.stdin.readline)
     for number in range(rounds):
         await asyncio.gather(
@@ -118,7 +118,7 @@ async def race(url: str, seed: int, rounds: int) -> Counter[str]:
 
 
 async def raced(url: str, rounds: int, processes: int = 2) -> Counter[str]:
-    """The outcomes of so many processes that begin at the same moment, in all."""
+    """Count the outcomes of *processes* processes that start at the same moment."""
     store = SqlStore(await PostgresEngine.open(url, 1))
     for name in ("a", *range(rounds)):
         await store.tenants.create(Tenant(f"ten_{name}", "A", NOW))

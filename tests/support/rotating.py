@@ -1,4 +1,4 @@
-"""Rotating: what goes on beside a rotation of the keyring's keys, and what it is judged by."""
+"""Rotating: load beside a rotation of the keyring's keys, and its checks."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ def active(service: Running) -> str:
 
 
 async def activated(service: Running, purpose: str = "seal") -> str:
-    """The id of a key that is new and active."""
+    """Create and activate a key; return its id."""
     added = await done(service, "keyring", "add", "--purpose", purpose)
     await done(service, "keyring", "activate", added, "--at-once")
     age(service.settings.keyring_file)
@@ -32,7 +32,7 @@ async def activated(service: Running, purpose: str = "seal") -> str:
 
 
 def sealed_under(service: Running) -> Counter[str]:
-    """How many secrets each key seals."""
+    """Count the secrets that each key seals."""
     return Counter(
         row["ring_key_id"]
         for row in service.rows(
@@ -42,7 +42,7 @@ def sealed_under(service: Running) -> Counter[str]:
 
 
 class Load:
-    """Calls of every kind, one after the other in several tasks, and what they ended with."""
+    """Calls of every kind, in sequence in several tasks, and their outcomes."""
 
     def __init__(self, service: Running, people: dict[str, Person]) -> None:
         self.failed: list[str] = []
@@ -53,7 +53,7 @@ class Load:
     @asynccontextmanager
     async def under_way(self) -> AsyncIterator[None]:
         kinds = (self._lease, self._refresh, self._reconnect, self._read)
-        # each on connections of its own: who connects anew may well overtake a refresh
+        # each on its own connections: a reconnect may overtake a refresh
         tasks = [
             asyncio.create_task(self._again_and_again(kind, *one))
             for kind, one in zip(cycle(kinds), self._people.items(), strict=False)
@@ -100,7 +100,7 @@ class Load:
 
 
 async def sealed_elsewhere(service: Running, keyring: Keyring) -> None:
-    """Have every secret be sealed under the key of another keyring, as another process would."""
+    """Seal every secret with the key of another keyring, as another process would."""
     ours, theirs = Vault(Keyring(service.settings.keyring_file)), Vault(keyring)
     async with open_store(service.settings) as store:
         for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
@@ -119,7 +119,7 @@ async def sealed_elsewhere(service: Running, keyring: Keyring) -> None:
 
 
 def standing(service: Running) -> list[object]:
-    """All that a verdict would change."""
+    """Return everything that a verdict would change."""
     return [
         service.rows("SELECT state, reconnect_reason, checked_at FROM connections"),
         service.rows("SELECT * FROM events"),

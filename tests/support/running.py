@@ -49,7 +49,7 @@ class Refusal:
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
-    """What *error* says, decoded from its details."""
+    """Decode *error* and its details."""
     trailers = dict(error.trailing_metadata() or ())
     status = rpc_status.from_call(error)
     if status is None:
@@ -78,7 +78,7 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
 
 
 class MovedClock:
-    """The machine's clock, put forward by as much as a test says."""
+    """The machine's clock, set forward by a test."""
 
     def __init__(self) -> None:
         self.ahead: Micros = 0
@@ -135,7 +135,7 @@ class Running:
         )
 
     async def refused(self, *args: Any, **kwargs: Any) -> Refusal:
-        """What `connect` is refused with."""
+        """Return the refusal of a `connect`."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.connect(*args, **kwargs)
         return refusal_of(caught.value)
@@ -150,7 +150,7 @@ class Running:
         timeout: float | None = 10,  # noqa: ASYNC109 - grpc's own
     ) -> sessions_pb.LeaseSessionResponse:
         if api_key is None:
-            async with self._making_key:  # one does for all that ask at once
+            async with self._making_key:  # concurrent callers create only one key
                 self.leasing_key = self.leasing_key or (await self.new_key(Scope.SESSIONS_LEASE))[0]
             api_key = self.leasing_key
         return await self.sessions.LeaseSession(
@@ -162,7 +162,7 @@ class Running:
         )
 
     async def lease_refused(self, *args: Any, **kwargs: Any) -> Refusal:
-        """What `lease` is refused with."""
+        """Return the refusal of a `lease`."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.lease(*args, **kwargs)
         return refusal_of(caught.value)
@@ -178,7 +178,7 @@ class Running:
         return reply.connection
 
     async def new_key(self, *scopes: Scope, tenant_id: str = "") -> tuple[str, str]:
-        """A new key (and its id), made beside the server as the command line makes it."""
+        """Create a key beside the server, as the command does; return it and its id."""
         async with open_store(self.settings) as store:
             keyring = Keyring(self.settings.keyring_file)
             plain, key = ApiKeys(store.api_keys, keyring, SystemClock()).mint(
@@ -188,7 +188,7 @@ class Running:
         return plain, key.key_id
 
     async def become_a_tenant(self) -> None:
-        """A new one, with a key."""
+        """Create a tenant with a key, and use it from now on."""
         clock = SystemClock()
         tenant = Tenant(f"ten_{random_id()}", "another", clock.now())
         async with open_store(self.settings) as store:
@@ -205,15 +205,14 @@ class Running:
         return tenant.tenant_id
 
     async def new_profile(self) -> str:
-        """An empty profile of the tenant's."""
+        """Create an empty profile of the tenant."""
         key = f"prof_{random_id()}"
         async with open_store(self.settings) as store:
             await store.profiles.create(self.tenant_id, Profile(key, None, SystemClock().now()))
         return key
 
     def session(self, profile_key: str = "") -> Session:
-        """The session that is stored for a profile, or for the only one, opened with the
-        keyring."""
+        """Open the stored session of a profile (default: the only one)."""
         [row] = self.rows(
             "SELECT * FROM connections JOIN sessions USING (tenant_id, profile_key, platform)"
             " WHERE ? IN ('', profile_key)",
@@ -237,18 +236,18 @@ class Running:
 
     async def execute(self, statement: str, *parameters: object) -> None:
         """Change the database beside the server."""
-        # in a thread: the server, which it may have to wait for, runs in this one
+        # in a thread: the server, which may hold a lock, runs in this one
         await asyncio.to_thread(self.rows, statement, *parameters)
 
     def rows(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """What stands in the database, read beside the server."""
+        """Read rows from the database, beside the server."""
         return rows(self.settings.database_url, statement, *parameters)
 
 
 PATIENT = Timeouts(
     call=70, connect=60, check=60, reservation=90, claim=90, claim_wait=90, picked=180
 )
-"""For tests that end themselves what hangs: no limit of the service does."""
+"""For tests that end hanging calls themselves: no timeout of the service does."""
 FAST = {"LOOKUPS_PER_TENANT": "100000", "LOOKUPS_PER_HOST": "100000"}
 """For tests, which connect faster than a caller may."""
 
@@ -260,7 +259,7 @@ async def running(
     clock: Clock | None = None,
     timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[Running]:
-    """The service on *database* (which is in today's schema) with *settings* by name."""
+    """Run the service on *database* (in today's schema) with *settings* by name."""
     read = Settings.read(
         {
             "POSTCORE_DATABASE_URL": f"sqlite:///{database}",
@@ -279,5 +278,5 @@ async def running(
     ):
         service = Running(read, started.grpc, channel, http=started.http)
         await service.become_a_tenant()
-        await started.warm  # the first of a process loads the SDK: no test's deadline is for that
+        await started.warm  # the first one loads the SDK, which would exceed a deadline
         yield service

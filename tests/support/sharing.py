@@ -1,6 +1,6 @@
-"""Sharing: one sandbox and one service for all tests of a worker, and a tenant for each test.
+"""Sharing: one sandbox and one service for all tests of a worker, with a tenant for each test.
 
-For modules that change no setting and no clock, and that stop nothing:
+For modules that change no setting and no clock, and stop nothing:
 
     sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 """
@@ -23,17 +23,17 @@ import uvloop
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 
-ENOUGH_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 TABLES = (
     *("events", "event_marks", "leases", "login_debits", "login_pauses", "idempotency_records"),
     *("sessions", "credentials", "connections", "profiles", "api_keys", "tenants"),
 )
-"""The tables that hold what tests have left, in the order in which they can be emptied."""
+"""The tables that tests write to, in the order in which they can be emptied."""
 
 
 @dataclass
 class Shared:
-    """What runs in a loop of its own, in a thread of its own."""
+    """The sandbox and the service, in an event loop in its own thread."""
 
     sandbox: SandboxBluesky
     service: Running
@@ -43,26 +43,26 @@ class Shared:
 
     @asynccontextmanager
     async def tenant(self) -> AsyncIterator[Running]:
-        """The service, as a tenant that is gone with the block."""
+        """Yield the service as a temporary tenant."""
         address = self.service.address
         async with grpc.aio.insecure_channel(address) as channel:
             tenant = Running(self.service.settings, address, channel, http=self.service.http)
             await tenant.become_a_tenant()
             yield tenant
-        # nothing is left to the next test, once all that this one has begun is over
+        # isolate the next test: wait for all tasks of this one, then empty the tables
         self.sandbox.server.breakages.clear()
         over = asyncio.run_coroutine_threadsafe(self._over(), self.loop)
         await asyncio.wrap_future(over)
         self._empty()
 
     async def _over(self) -> None:
-        async with asyncio.timeout(ENOUGH_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while asyncio.all_tasks() - self.standing - {asyncio.current_task()}:
                 await asyncio.sleep(0.001)
 
     def _empty(self) -> None:
         file = self.service.database
-        with closing(sqlite3.connect(file, timeout=ENOUGH_SECONDS)) as database, database:
+        with closing(sqlite3.connect(file, timeout=TIMEOUT_SECONDS)) as database, database:
             database.execute("BEGIN IMMEDIATE")
             for table in TABLES:
                 database.execute(f"DELETE FROM {table}")
@@ -92,7 +92,7 @@ def shared(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     started: Future[Shared] = Future()
     thread = threading.Thread(target=lambda: uvloop.run(_serve(database, started)))
     thread.start()
-    shared = started.result(ENOUGH_SECONDS)
+    shared = started.result(TIMEOUT_SECONDS)
     yield shared
     shared.loop.call_soon_threadsafe(shared.end.set)
     thread.join()
@@ -100,7 +100,7 @@ def shared(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def sandbox(shared: Shared) -> SandboxBluesky:
-    """With no breakages, and no calls counted."""
+    """The sandbox, without breakages, and with call counts at zero."""
     shared.sandbox.server.breakages.clear()
     shared.sandbox.server.counts.clear()
     return shared.sandbox
@@ -108,6 +108,6 @@ def sandbox(shared: Shared) -> SandboxBluesky:
 
 @pytest.fixture
 async def sandboxed(shared: Shared) -> AsyncIterator[Running]:
-    """The whole service, as a tenant of the test's own."""
+    """The whole service, as the test's own tenant."""
     async with shared.tenant() as tenant:
         yield tenant

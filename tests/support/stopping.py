@@ -1,8 +1,8 @@
-"""Stopping: servers that are given no time, with calls under way, one after the other.
+"""Stopping: servers stopped without a grace period during calls, one after the other.
 
     python -m tests.support.stopping DATABASE ROUNDS
 
-In a process of its own, since what goes wrong with it in grpc ends the process.
+Runs in its own process, because a failure in grpc would end the process.
 """
 
 import asyncio

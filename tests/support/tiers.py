@@ -1,4 +1,4 @@
-"""Tiers: what each test needs beyond Python. `make test` runs those that need nothing: `quick`."""
+"""Tiers: what a test needs beyond Python. `make test` runs the tests that need nothing: `quick`."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ FIXTURES = {
     "shop": "process",
     "h2load": "slow",
 }
-"""What a test needs that uses one of them, through another fixture or not."""
+"""The tier of a test that uses one of these fixtures, directly or through another."""
 
 FOLDERS = {
     "tests/attack/": "slow",
@@ -24,18 +24,20 @@ FOLDERS = {
     "tests/machine/": "slow",
     "tests/identity/": "network",
 }
-"""What all tests of a folder need."""
+"""The tier of all tests of a folder."""
 
 PARAMETERS = {"real": "real", "really_served": "real", "postgres": "postgres"}
-"""What fixtures ask for by name, once they see their parameter."""
+"""The tier of a fixture's parameter, by its value."""
 
 TIERS = ("slow", "browser", "network", "real", "postgres", "process")
-"""A test is counted for the first that it has."""
+"""A test counts for the first of its tiers in this order."""
 
 
 def mark(item: pytest.Item) -> None:
-    """Give *item* the marks of all that it needs, or `quick`; a test that starts a process may have
-    said so itself."""
+    """Mark *item* with every tier that it needs, or `quick`.
+
+    A test that starts a process may be marked already.
+    """
     for tier in dict.fromkeys(_needs(item)):
         item.add_marker(tier)
     if not any(item.get_closest_marker(tier) for tier in TIERS):
@@ -59,13 +61,13 @@ def _each(value: Any) -> tuple[Any, ...]:
 
 
 def counted(items: Iterable[pytest.Item]) -> Counter[str]:
-    """How many of *items* there are of each tier."""
+    """Count the *items* of each tier."""
     return Counter(
         next((tier for tier in TIERS if item.get_closest_marker(tier)), "other") for item in items
     )
 
 
 def sentence(left: Counter[str]) -> str:
-    """What `make test` has left to `make check`."""
+    """Describe the tests that `make test` leaves to `make check`."""
     parts = ", ".join(f"{left[tier]} {tier}" for tier in (*TIERS, "other") if left[tier])
     return f"left to `make check`: {left.total()} tests ({parts})"

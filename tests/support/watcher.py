@@ -1,4 +1,4 @@
-"""Watcher: a watch through the stub, message by message; and changes made beside the server."""
+"""Watcher: a watch through the stub, message by message, and changes made beside the server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from service.storage.store import SqlStore
 from tests.support.running import Refusal, Running, refusal_of
 
 DEADLINE = 30.0
-"""Seconds that anything may take: far more than it does, for machines that are busy."""
+"""Seconds; far longer than any step takes, for busy machines."""
 
 
 class Watcher:
@@ -44,10 +44,10 @@ class Watcher:
             request, metadata=service.metadata(api_key), timeout=timeout
         )
         self.cursor = cursor
-        self.told = 0
+        self.received = 0
 
     async def message(self) -> pb.WatchConnectionsResponse:
-        """The next message."""
+        """Return the next message."""
         async with asyncio.timeout(DEADLINE):
             message = await self.call.read()
         assert isinstance(message, pb.WatchConnectionsResponse)
@@ -56,7 +56,7 @@ class Watcher:
         return message
 
     async def events(self, count: int) -> list[profile_pb2.ConnectionEvent]:
-        """The next events, so many; there are no more with the last of them."""
+        """Return the next *count* events, which must end a message."""
         events: list[profile_pb2.ConnectionEvent] = []
         while len(events) < count:
             events += (await self.message()).events
@@ -64,20 +64,20 @@ class Watcher:
         return events
 
     async def refusal(self) -> Refusal:
-        """What the stream ends with, whatever comes before that."""
+        """Read to the end and return the error of the stream."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.to_its_end()
         return refusal_of(caught.value)
 
     async def to_its_end(self) -> None:
-        """Read on, and count the events."""
+        """Read to the end, and count the events."""
         async with asyncio.timeout(DEADLINE):
             while (message := await self.call.read()) is not grpc.aio.EOF:
-                self.told += len(message.events)
+                self.received += len(message.events)
 
 
 def narrow(service: Running) -> grpc.aio.Channel:
-    """A channel on which little can be on its way to a reader that takes nothing."""
+    """Return a channel with small buffers for a reader that reads nothing."""
     return grpc.aio.insecure_channel(
         service.address,
         [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024)],
@@ -85,7 +85,7 @@ def narrow(service: Running) -> grpc.aio.Channel:
 
 
 async def begun(service: Running, *args: Any, **kwargs: Any) -> Watcher:
-    """A stream whose first message has come."""
+    """Open a stream and read its first message."""
     watcher = Watcher(service, *args, **kwargs)
     await watcher.message()
     return watcher
@@ -93,7 +93,7 @@ async def begun(service: Running, *args: Any, **kwargs: Any) -> Watcher:
 
 @dataclass
 class Beside:
-    """Makes changes as another process does: the server is not told."""
+    """Makes changes as another process does, without notifying the server."""
 
     store: SqlStore
     tenant_id: str
@@ -101,7 +101,7 @@ class Beside:
     async def connect(
         self, profile_key: str = "", *, tenant_id: str = "", again: bool = False
     ) -> str:
-        """Save a login of a profile, a new one by default; returns its key. One event."""
+        """Save a login of a profile, by default a new one; return its key. Makes one event."""
         profile_key = profile_key or f"prof_{random_id()}"
         now = SystemClock().now()
         place = SecretAddress(
@@ -129,12 +129,12 @@ class Beside:
         return profile_key
 
     async def disconnect(self, profile_key: str) -> None:
-        """One event."""
+        """Disconnect a profile. Makes one event."""
         now = SystemClock().now()
         await self.store.connections.disconnect(self.tenant_id, profile_key, "bluesky", now)
 
     async def connect_many(self, count: int) -> None:
-        """So many events at once, of profiles that there are none of."""
+        """Write *count* events at once, of profiles that do not exist."""
         key = await self.connect()
 
         async def job(transaction: Transaction) -> None:
@@ -156,7 +156,10 @@ class Beside:
         await self.store._engine.write(job)
 
     async def delete(self, profile_key: str) -> None:
-        """One event where the profile is connected, and the others stripped."""
+        """Delete a profile.
+
+        Makes one event if it is connected, and strips its other events.
+        """
         await self.store.profiles.delete(self.tenant_id, profile_key)
 
 
