@@ -1,4 +1,4 @@
-"""Retention: how long events are kept, and watches of events that are gone."""
+"""Retention: how long events are kept, and watches of pruned events."""
 
 import asyncio
 from pathlib import Path
@@ -28,8 +28,11 @@ async def test_a_cursor_older_than_what_is_kept_has_expired(
     clock: MovedClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After seven days, deleted profiles' events included: OUT_OF_RANGE, CURSOR_EXPIRED; what came
-    later is kept; a cursor right before that is good; and so is the newest, however old."""
+    """A cursor older than seven days is OUT_OF_RANGE with CURSOR_EXPIRED.
+
+    This includes events of deleted profiles. Later events are kept; the cursor right before them is
+    valid, and so is the newest at any age.
+    """
     monkeypatch.setattr("service.events.retention.EVERY_SECONDS", 0.05)
     settings = {**sandbox.settings(), "DATABASE_URL": database_url}
     async with running(database, settings, clock) as service, beside(service) as others:
@@ -80,7 +83,7 @@ async def until_marked(service: Running, number: int) -> None:
 async def test_events_are_pruned_in_batches(
     sandboxed: Running, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are, of however many tenants; the number that counts them goes on."""
+    """Batches cover any number of events and tenants; event numbers continue."""
     monkeypatch.setattr("service.storage.events.BATCH", 3)
     monkeypatch.setattr("service.events.retention.REST_SECONDS", 0)
     tenants = [sandboxed.tenant_id, *[await sandboxed.new_tenant() for _ in range(7)]]
@@ -105,11 +108,10 @@ async def test_events_are_pruned_in_batches(
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])  # it takes thousands of one tenant's events
-async def test_a_reader_that_is_overtaken_by_the_pruning_is_told(
+async def test_a_reader_overtaken_by_the_pruning_gets_an_error(
     sandboxed: Running, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events that went while its stream was open end it with CURSOR_EXPIRED: there is no gap that
-    is not told."""
+    """A stream whose unread events were pruned ends with CURSOR_EXPIRED: there is no silent gap."""
     monkeypatch.setattr("service.events.watch.MAX_EVENTS_PER_MESSAGE", 1)
     async with beside(sandboxed) as others:
         await others.connect_many(5_000)

@@ -1,4 +1,4 @@
-"""WatchConnections through the stub: what is told, in which order, and from where."""
+"""WatchConnections through the stub: content, order and start of the stream."""
 
 import asyncio
 import base64
@@ -29,16 +29,18 @@ def kinds(events: "list[Kind]") -> list[str]:
 
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store is looked at for what others have written once a minute."""
+    """The store is polled for other processes' writes once a minute."""
     monkeypatch.setattr(latest_events, "POLL_SECONDS", 60.0)
 
 
 @pytest.mark.usefixtures("seldom")
-async def test_changes_are_told_as_they_are_made(
+async def test_changes_are_sent_as_they_are_made(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """The first message is a cursor alone; then each change, with the connection as it stood,
-    soon after it was made."""
+    """The first message is only a cursor.
+
+    Each change follows soon after it is made, with the connection's state at that time.
+    """
     person = await sandbox.person()
     watcher = Watcher(sandboxed)
     assert not (await watcher.message()).events
@@ -61,8 +63,8 @@ async def test_changes_are_told_as_they_are_made(
     assert events[1].occurred_at.seconds >= connected.occurred_at.seconds
 
 
-async def test_a_deleted_profile_is_told_without_its_connection(sandboxed: Running) -> None:
-    """Of all its events, those of before included, only kind and key are left."""
+async def test_a_deleted_profile_is_sent_without_its_connection(sandboxed: Running) -> None:
+    """All events of a deleted profile, including earlier ones, keep only kind and key."""
     async with beside(sandboxed) as others:
         watcher = await begun(sandboxed)
         key = await others.connect()
@@ -77,12 +79,14 @@ async def test_a_deleted_profile_is_told_without_its_connection(sandboxed: Runni
         assert events[0] == Kind(kind="KIND_CONNECTED", profile_key=key)
 
 
-async def test_events_of_a_newer_version_are_told_as_the_contract_asks(
+async def test_events_of_a_newer_version_follow_the_contract(
     sandboxed: Running,
 ) -> None:
-    """During an upgrade nodes of both versions share one store. No event is left out, the stream
-    goes on, and the profile can be read: unknown fields are left out, an unknown state is not
-    verified, and an unknown reason is one to connect again."""
+    """During an upgrade, nodes of both versions share one store.
+
+    No event is left out, the stream continues, and the profile can be read: unknown fields are
+    dropped, an unknown state is not verified, and an unknown reason means reconnect.
+    """
     async with beside(sandboxed) as others:
         key = await others.connect()
         newer = {"state": "ASLEEP", "reconnect_reason": "TOO_LOUD", "later": [1]}
@@ -105,9 +109,11 @@ async def test_events_of_a_newer_version_are_told_as_the_contract_asks(
 
 
 @pytest.mark.slow
-async def test_a_watch_goes_on_after_any_cursor(sandboxed: Running) -> None:
-    """From each cursor that was ever sent, exactly what came after it: nothing is missed, nothing
-    comes twice; `from_oldest` is without effect then."""
+async def test_a_watch_resumes_after_any_cursor(sandboxed: Running) -> None:
+    """Each cursor resumes the stream exactly after it, without gaps and repeats.
+
+    `from_oldest` has no effect with a cursor.
+    """
     async with beside(sandboxed) as others:
         watcher = await begun(sandboxed)
         sent: list[tuple[str, int]] = [(watcher.cursor, 0)]
@@ -117,32 +123,35 @@ async def test_a_watch_goes_on_after_any_cursor(sandboxed: Running) -> None:
                 keys += [await others.connect()]
             await watcher.events(len(keys) - sent[-1][1])
             sent.append((watcher.cursor, len(keys)))
-        for cursor, told in sent:
+        for cursor, received in sent:
             again = Watcher(sandboxed, cursor, from_oldest=True)
-            if told == len(keys):
+            if received == len(keys):
                 assert not (await again.message()).events
-            rest = await again.events(len(keys) - told)
-            assert [event.profile_key for event in rest] == keys[told:]
+            rest = await again.events(len(keys) - received)
+            assert [event.profile_key for event in rest] == keys[received:]
 
 
 async def test_a_watch_may_begin_at_the_oldest_event(sandboxed: Running) -> None:
-    """All that is kept, in order, in messages of bounded size; without it, from now on."""
+    """The stream sends all kept events in order, in messages of bounded size.
+
+    Without `from_oldest`, it begins with new events.
+    """
     async with beside(sandboxed) as others:
         keys = [await others.connect() for _ in range(250)]
         watcher = Watcher(sandboxed, from_oldest=True)
         sizes: list[int] = []
-        told: list[str] = []
-        while len(told) < len(keys):
+        received: list[str] = []
+        while len(received) < len(keys):
             message = await watcher.message()
             sizes.append(len(message.events))
-            told += [event.profile_key for event in message.events]
-        assert told == keys
+            received += [event.profile_key for event in message.events]
+        assert received == keys
         assert sizes == [100, 100, 50]
         assert not (await Watcher(sandboxed).message()).events
 
 
 async def all_profiles(service: Running) -> dict[str, profile_pb2.Connection | None]:
-    """What ListProfiles tells: each profile's connection."""
+    """Return each profile's connection from ListProfiles."""
     found: dict[str, profile_pb2.Connection | None] = {}
     token = ""
     while True:
@@ -177,8 +186,10 @@ async def change_a_lot(others: Beside, rounds: int) -> None:
 
 @pytest.mark.slow
 async def test_list_after_the_first_message_gives_a_full_copy(sandboxed: Running) -> None:
-    """While others change things, and although the stream ends again and again: once all is
-    applied, the copy is what ListProfiles tells."""
+    """After all events are applied, the copy equals ListProfiles.
+
+    This holds while other writers make changes and the stream ends repeatedly.
+    """
     async with beside(sandboxed) as others:
         await change_a_lot(others, 40)
         changing = asyncio.gather(*(change_a_lot(others, 60) for _ in range(3)))
@@ -208,11 +219,11 @@ async def test_list_after_the_first_message_gives_a_full_copy(sandboxed: Running
 
 
 @pytest.mark.slow
-async def test_a_message_comes_though_nothing_happens(
+async def test_an_idle_stream_sends_messages(
     sandboxed: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cursor alone, again and again, each as good as the other; and there is no deadline but the
-    caller's."""
+    """Idle messages hold only a cursor, each equally valid; only the caller's deadline ends the
+    stream."""
     from service.events import watch
 
     assert watch.HEARTBEAT_SECONDS < 30
@@ -235,8 +246,8 @@ async def test_a_message_comes_though_nothing_happens(
 
 
 @pytest.mark.slow
-async def test_two_streams_of_a_tenant_are_told_the_same(sandboxed: Running) -> None:
-    """And those of another tenant nothing of it."""
+async def test_two_streams_of_a_tenant_send_the_same(sandboxed: Running) -> None:
+    """Streams of another tenant get none of these events."""
     stranger, _ = await sandboxed.new_key(tenant_id=await sandboxed.new_tenant())
     theirs = await begun(sandboxed, api_key=stranger)
     ours = [await begun(sandboxed) for _ in range(2)]
@@ -254,9 +265,9 @@ async def test_two_streams_of_a_tenant_are_told_the_same(sandboxed: Running) -> 
         assert event.profile_key == their_key
 
 
-async def test_what_is_no_cursor_of_this_watch_is_refused(sandboxed: Running) -> None:
-    """Forged, cut, lengthened, re-encoded, another tenant's, another use's, of events that are
-    still to come: INVALID_REQUEST, naming `cursor`."""
+async def test_a_cursor_of_another_watch_is_refused(sandboxed: Running) -> None:
+    """A cursor that is forged, cut, lengthened, re-encoded, of another tenant or use, or of future
+    events is INVALID_REQUEST, naming `cursor`."""
     async with beside(sandboxed) as others:
         await others.connect()
     cursor = (await begun(sandboxed)).cursor
@@ -280,7 +291,7 @@ async def test_what_is_no_cursor_of_this_watch_is_refused(sandboxed: Running) ->
         "x" * 10_000,
         "é",
         "0",
-        tokens.cursor(2, tenant, "WatchConnections"),  # to come
+        tokens.cursor(2, tenant, "WatchConnections"),  # in the future
         tokens.cursor(2**63, tenant, "WatchConnections"),
         tokens.cursor(1, tenant, "ListProfiles"),
         tokens.page(Place(1, ""), tenant, "WatchConnections"),
