@@ -1,8 +1,8 @@
-"""`make audit`: known vulnerabilities, licences, a bill of materials of what the service runs on.
+"""`make audit`: known vulnerabilities, licences, and a bill of materials of the dependencies.
 
-Run by a Python that has the tools of requirements-audit.txt, with the folder of a virtual
-environment that holds requirements.txt and nothing else, and the file that the bill goes to. Ends
-with 1 where a vulnerability is known; what could not be asked is said, and is no verdict.
+Run by a Python with the tools of requirements-audit.txt. Arguments: the folder of a virtual
+environment that holds only requirements.txt, and the file for the bill. The exit code is 1 if a
+vulnerability is known. A package that could not be checked is reported, without a verdict.
 """
 
 import json
@@ -19,42 +19,42 @@ def main(environment: str, bill: str) -> int:
     found = vulnerabilities(Path("requirements.txt"))
     tool("cyclonedx_py", "environment", environment, "--output-reproducible", "-o", bill)
     components = json.loads(Path(bill).read_text())["components"]
-    # an older way to say it, which does not get into the bill
+    # an older notation, which is not part of the bill
     folders = [str(folder) for folder in Path(environment).glob("lib/python*/site-packages")]
     elsewhere = {
         one.name: one.metadata["License"]
         for one in distributions(path=folders)
         if "License" in one.metadata
     }
-    tell("licences:")
+    report("licences:")
     for component in sorted(components, key=lambda component: str(component["name"]).lower()):
         said = licence(component) or elsewhere.get(component["name"]) or "not said"
-        tell(f"  {component['name']} {component['version']}: {said}")
-    tell(f"bill of materials (CycloneDX): {bill}, {len(components)} components")
+        report(f"  {component['name']} {component['version']}: {said}")
+    report(f"bill of materials (CycloneDX): {bill}, {len(components)} components")
     return found
 
 
 def vulnerabilities(requirements: Path) -> int:
-    """1 where any is known; tells each, and what could not be asked."""
+    """Report known vulnerabilities and unchecked packages; return 1 if any is known."""
     done = tool("pip_audit", *PIP_AUDIT, "-r", str(requirements), check=False)
     try:
         dependencies = json.loads(done.stdout)["dependencies"]
     except ValueError:
-        tell("vulnerabilities: not asked; pip-audit found nobody to ask")
+        report("vulnerabilities: not asked; pip-audit reached no database")
         return 0
     asked = [dependency for dependency in dependencies if "vulns" in dependency]
     known = [(one["name"], one["version"], vuln) for one in asked for vuln in one["vulns"]]
     for name, version, vuln in known:
         mended = ", ".join(vuln["fix_versions"]) or "no version yet"
-        tell(f"  {name} {version}: {vuln['id']}, mended in {mended}")
-    tell(f"vulnerabilities: {len(known)} known in {len(asked)} of {len(dependencies)} packages")
+        report(f"  {name} {version}: {vuln['id']}, mended in {mended}")
+    report(f"vulnerabilities: {len(known)} known in {len(asked)} of {len(dependencies)} packages")
     if len(asked) < len(dependencies):
-        tell(f"  {len(dependencies) - len(asked)} could not be asked about: no verdict on those")
+        report(f"  {len(dependencies) - len(asked)} could not be asked about: no verdict on those")
     return int(bool(known))
 
 
 def licence(component: dict[str, Any]) -> str:
-    """What its metadata says, in short."""
+    """Return the licence in the metadata, in short."""
     said = [
         one.get("expression") or one["license"].get("id") or one["license"].get("name", "")
         for one in component.get("licenses", ())
@@ -73,7 +73,7 @@ def tool(module: str, *arguments: str, check: bool = True) -> subprocess.Complet
     )
 
 
-def tell(line: str) -> None:
+def report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
