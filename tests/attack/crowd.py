@@ -41,7 +41,7 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Deed:
+class Action:
     """A call: its request, its profile (empty: a new one), and the state it leaves that profile
     in."""
 
@@ -54,7 +54,7 @@ class Deed:
     def makes_a_profile(self) -> bool:
         return not self.profile_key
 
-    async def done(self, service: Running) -> Any:
+    async def send(self, service: Running) -> Any:
         """Return the reply; raise AioRpcError."""
         leases = self.method == "LeaseSession"
         stub = service.sessions if leases else service.profiles
@@ -82,51 +82,51 @@ class Caller:
         self._since = 0.0
         self.profiles: dict[str, Promise] = {}
         self.gone: set[str] = set()
-        self.doubt: Deed | None = None
-        self.kept: list[tuple[float, Deed, Any]] = []
+        self.doubt: Action | None = None
+        self.kept: list[tuple[float, Action, Any]] = []
         self.acknowledged: Counter[str] = Counter()
         self.leases: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
 
-    async def go_on(self, service: Running) -> None:
+    async def make_calls(self, service: Running) -> None:
         """Make one call after another, until one is cut off."""
         while await self.settle(service):
             self.doubt, self._since = self._next(), self._now()
 
     async def settle(self, service: Running) -> bool:
         """Repeat the call in doubt; return whether it was answered."""
-        deed = self.doubt
-        if deed is None:
+        action = self.doubt
+        if action is None:
             return True
         try:
-            reply = await deed.done(service)
+            reply = await action.send(service)
         except grpc.aio.AioRpcError as error:
             refusal = refusal_of(error)
             if not refusal.reason:
                 return False  # no server answered
-            if refusal.reason != DONE_ALREADY.get(deed.method):
-                self.refused[f"{deed.method} {refusal.reason}"] += 1
+            if refusal.reason != DONE_ALREADY.get(action.method):
+                self.refused[f"{action.method} {refusal.reason}"] += 1
                 self.doubt = None
                 return True
             reply = None
-        self._note(deed, reply)
+        self._note(action, reply)
         self.doubt = None
         return True
 
-    def _note(self, deed: Deed, reply: Any) -> None:
-        self.acknowledged[deed.method] += 1
-        if deed.method == "LeaseSession":
-            self.leases[deed.profile_key] += 1
-        elif deed.method == "DeleteProfile":
-            del self.profiles[deed.profile_key]
-            self.gone.add(deed.profile_key)
-        elif deed.becomes is not None:
-            key = deed.profile_key or reply.profile_key
-            self.profiles[key] = deed.becomes
-            if deed.method in ("ConnectProfile", "CreateProfile"):
-                self.kept.append((self._since, deed, reply))
+    def _note(self, action: Action, reply: Any) -> None:
+        self.acknowledged[action.method] += 1
+        if action.method == "LeaseSession":
+            self.leases[action.profile_key] += 1
+        elif action.method == "DeleteProfile":
+            del self.profiles[action.profile_key]
+            self.gone.add(action.profile_key)
+        elif action.becomes is not None:
+            key = action.profile_key or reply.profile_key
+            self.profiles[key] = action.becomes
+            if action.method in ("ConnectProfile", "CreateProfile"):
+                self.kept.append((self._since, action, reply))
 
-    def _next(self) -> Deed:
+    def _next(self) -> Action:
         connected = [key for key, promise in self.profiles.items() if promise.did]
         kinds = ["connect", "create", "connect"]
         if connected:
@@ -138,7 +138,7 @@ class Caller:
         kind = self._chance.choice(kinds)
         if kind == "create":
             request = pb.CreateProfileRequest(idempotency_key=secrets.token_hex(8))
-            return Deed("CreateProfile", request, becomes=Promise())
+            return Action("CreateProfile", request, becomes=Promise())
         if kind == "connect":
             # connect an existing profile without a connection, or a new one
             empty = [key for key, promise in self.profiles.items() if not promise.did]
@@ -147,21 +147,23 @@ class Caller:
             )
         if kind == "delete":
             key = self._chance.choice(list(self.profiles))
-            return Deed("DeleteProfile", pb.DeleteProfileRequest(profile_key=key), key)
+            return Action("DeleteProfile", pb.DeleteProfileRequest(profile_key=key), key)
         return self._of_a_connection(kind, self._chance.choice(connected))
 
-    def _of_a_connection(self, kind: str, key: str) -> Deed:
+    def _of_a_connection(self, kind: str, key: str) -> Action:
         named = {"profile_key": key, "platform": "bluesky"}
         if kind == "lease":
-            return Deed("LeaseSession", sessions_pb.LeaseSessionRequest(**named), key)
+            return Action("LeaseSession", sessions_pb.LeaseSessionRequest(**named), key)
         if kind == "verify":
-            return Deed("VerifyConnection", pb.VerifyConnectionRequest(**named), key)
+            return Action("VerifyConnection", pb.VerifyConnectionRequest(**named), key)
         if kind == "disconnect":
-            return Deed("DisconnectPlatform", pb.DisconnectPlatformRequest(**named), key, Promise())
+            return Action(
+                "DisconnectPlatform", pb.DisconnectPlatformRequest(**named), key, Promise()
+            )
         same = [each for each in self._people if each[0].did == self.profiles[key].did]
         return self._connect(key, same[0])
 
-    def _connect(self, key: str, of: tuple[Person, str]) -> Deed:
+    def _connect(self, key: str, of: tuple[Person, str]) -> Action:
         person, second = of
         secret = self._chance.choice((person.app_password, second))
         request = pb.ConnectProfileRequest(
@@ -170,7 +172,7 @@ class Caller:
             credentials=pb.Credentials(handle=person.handle, app_password=secret),
             idempotency_key=secrets.token_hex(8),
         )
-        return Deed("ConnectProfile", request, key, Promise(person.did, secret))
+        return Action("ConnectProfile", request, key, Promise(person.did, secret))
 
 
 SAME, TOO_OLD = "the same", "not asked, being a day old"
@@ -196,15 +198,15 @@ class Crowd:
         ]
 
     @classmethod
-    async def gathered(cls, sandbox: SandboxBluesky, chance: Random) -> "Crowd":
+    async def created(cls, sandbox: SandboxBluesky, chance: Random) -> "Crowd":
         people = [await sandbox.person() for _ in range(CALLERS * ACCOUNTS)]
         for person in people:
             await sandbox.show_name(person, f"The owner of {person.handle}")
         return cls(sandbox, people, chance)
 
-    async def go_on(self, service: Running) -> None:
+    async def make_calls(self, service: Running) -> None:
         """Make calls until every caller is cut off."""
-        await asyncio.gather(*(caller.go_on(service) for caller in self.callers))
+        await asyncio.gather(*(caller.make_calls(service) for caller in self.callers))
 
     async def settle(self, service: Running) -> bool:
         """Repeat the calls that were cut off; return whether all were answered."""
@@ -217,7 +219,7 @@ class Crowd:
         """
         answers: Counter[str] = Counter()
         for caller in self.callers:
-            for since, deed, reply in caller.kept:
+            for since, action, reply in caller.kept:
                 if self._sandbox.world.now() - since > KEPT_SECONDS:
                     answers[TOO_OLD] += 1
                     continue
@@ -226,7 +228,7 @@ class Crowd:
                     continue
                 spent = _newest_login(service)
                 try:
-                    again = await deed.done(service)
+                    again = await action.send(service)
                 except grpc.aio.AioRpcError as error:
                     reason = refusal_of(error).reason
                     if not reason:

@@ -8,24 +8,24 @@ from pathlib import Path
 from service.crypto.keyring import create_keyring, new_keys
 
 from .row import Figure
-from .suffering import Sufferer, some, within
+from .suffering import LoadedService, some, within
 
 LOOK_SECONDS = 8.0
 """The time within which a service reads a changed keyring."""
 
 
-async def keyring_in_use(sufferer: Sufferer, keyring: Path, log: Path, part: float) -> Figure:
+async def keyring_in_use(loaded: LoadedService, keyring: Path, log: Path, part: float) -> Figure:
     """Damage the keyring in use: calls must succeed, and the log must report the damage."""
     whole = await asyncio.to_thread(keyring.read_bytes)
-    spoils = spoils_of(keyring)
+    damages = damages_of(keyring)
     logged = well = 0
-    names = some(list(spoils), part)
+    names = some(list(damages), part)
     for name in names:
         before = _complaints(log)
-        spoils[name]()
+        damages[name]()
         logged += await within(LOOK_SECONDS, partial(_complained, log, before))
-        well += await sufferer.recovered()
-        put_back(keyring, whole)
+        well += await loaded.recovered()
+        write_keyring(keyring, whole)
     return Figure(
         f"keyring {', '.join(names)}, while it is in use",
         f"told in the log {logged} of {len(names)} times; "
@@ -43,7 +43,7 @@ def _complaints(log: Path) -> int:
     return log.read_text().count("keyring cannot be read again")
 
 
-def spoils_of(keyring: Path) -> dict[str, Callable[[], object]]:
+def damages_of(keyring: Path) -> dict[str, Callable[[], object]]:
     """Return each kind of damage to a keyring's file, by name."""
     whole = keyring.read_bytes()
 
@@ -52,14 +52,14 @@ def spoils_of(keyring: Path) -> dict[str, Callable[[], object]]:
         create_keyring(keyring, new_keys("another"))
 
     return {
-        "open to others": lambda: put_back(keyring, whole, 0o644),
+        "open to others": lambda: write_keyring(keyring, whole, 0o644),
         "gone": keyring.unlink,
         "replaced": replace,
-        "cut": lambda: put_back(keyring, whole[: len(whole) // 2]),
+        "cut": lambda: write_keyring(keyring, whole[: len(whole) // 2]),
     }
 
 
-def put_back(keyring: Path, content: bytes, mode: int = 0o600) -> None:
+def write_keyring(keyring: Path, content: bytes, mode: int = 0o600) -> None:
     draft = keyring.with_name("draft")
     draft.write_bytes(content)
     draft.chmod(mode)

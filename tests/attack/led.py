@@ -16,18 +16,18 @@ from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 
 
-def lead(dns_port: int, web_port: int) -> None:
+def redirect(dns_port: int, web_port: int) -> None:
     async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
         return await pool.dial("127.0.0.1", web_port, seconds)
 
-    def way_out(names: Resolver, roots: Roots) -> Egress:
+    def redirected(names: Resolver, roots: Roots) -> Egress:
         return Egress(names, roots, dial)
 
-    vars(opening).update(Resolver=lambda: Resolver(["127.0.0.1"], dns_port), Egress=way_out)
+    vars(opening).update(Resolver=lambda: Resolver(["127.0.0.1"], dns_port), Egress=redirected)
 
 
 if __name__ == "__main__":
     ports = sys.argv[1:3]
     del sys.argv[1:3]
-    lead(*map(int, ports))
+    redirect(*map(int, ports))
     cli.main()

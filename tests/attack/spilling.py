@@ -114,7 +114,7 @@ class Orders:
             report.write("\n".join([f"dumpable {dumpable}", f"objects {len(seen)}", *seen, ""]))
 
 
-def put_in(orders: Orders, seam: tuple[type, str]) -> None:
+def wrap_seam(orders: Orders, seam: tuple[type, str]) -> None:
     owner, name = seam
     method = getattr(owner, name)
     if inspect.iscoroutinefunction(method):
@@ -138,7 +138,7 @@ def main() -> None:
     orders = Orders(Path(sys.argv[1]), Path(sys.argv[2]))
     del sys.argv[1:3]
     for seam in (*CONNECT, *LEASE, *VERIFY):
-        put_in(orders, seam)
+        wrap_seam(orders, seam)
     now = SystemClock.now
     SystemClock.now = lambda self: now(self) + orders.read()["ahead"] * SECOND  # type: ignore[method-assign]
     cli.main()

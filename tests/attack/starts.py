@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.bench.seed import settings
 
-from .keyrings import put_back, spoils_of
+from .keyrings import damages_of, write_keyring
 from .row import Figure, Ground
 from .served import Owner, sentence, serving
 from .suffering import some
@@ -22,10 +22,10 @@ async def starts(ground: Ground, part: float) -> Figure:
         await served.end(signal.SIGTERM)
     file, keyring = read.database_file, read.keyring_file
     whole, keys = file.read_bytes(), keyring.read_bytes()
-    spoils: dict[str, tuple[Callable[[], object], str]] = {
+    damages: dict[str, tuple[Callable[[], object], str]] = {
         f"keyring {name}": (spoil, said)
         for (name, spoil), said in zip(
-            spoils_of(keyring).items(),
+            damages_of(keyring).items(),
             ("is open to others", "there is no keyring", "not the one that", "is not JSON"),
             strict=True,
         )
@@ -36,15 +36,15 @@ async def starts(ground: Ground, part: float) -> Figure:
         file.unlink()
         file.mkdir()
 
-    spoils |= {
+    damages |= {
         "database cut": (lambda: file.write_bytes(whole[:middle]), "database"),
         "no database": (lambda: file.write_bytes(b"notes " * 2000), "is not a database"),
         "a folder": (make_folder, "cannot be opened"),
     }
     wrong = []
-    tried = some(list(spoils), part)
+    tried = some(list(damages), part)
     for name in tried:
-        spoil, said = spoils[name]
+        spoil, said = damages[name]
         spoil()
         refusal = await sentence(read, folder / "log")
         if said not in refusal or "Traceback" in refusal:
@@ -54,7 +54,7 @@ async def starts(ground: Ground, part: float) -> Figure:
         for each in folder.glob("postcore.db-*"):
             each.unlink()
         file.write_bytes(whole)
-        put_back(keyring, keys)
+        write_keyring(keyring, keys)
     again = await sentence(read, folder / "log")
     return Figure(
         f"at start: {', '.join(tried)}",

@@ -113,7 +113,7 @@ class Stolen(Storm):
         self._dns.say(home.host, "A", WEB)
         self._dns.say(home.web_host, "A", WEB)
 
-    def lead(self, host: str, address: str) -> None:
+    def point(self, host: str, address: str) -> None:
         self._dns.say(host, "A", address)
 
     def take_handle(self, home: Home) -> None:
@@ -179,7 +179,7 @@ Take = Callable[[Stolen, Home], None]
 
 
 @dataclass(frozen=True)
-class Taking:
+class Takeover:
     """A takeover, and the kind of account that it needs."""
 
     name: str
@@ -190,14 +190,14 @@ class Taking:
 
 def _names(endpoint: str) -> Take:
     def take(storm: Stolen, home: Home) -> None:
-        storm.lead(endpoint.partition("://")[2], EVIL)
+        storm.point(endpoint.partition("://")[2], EVIL)
         home.endpoint = endpoint
 
     return take
 
 
 def _at(address: str) -> Take:
-    return lambda storm, home: storm.lead(home.host, address)
+    return lambda storm, home: storm.point(home.host, address)
 
 
 def _redirects(status: int) -> Take:
@@ -212,7 +212,7 @@ def _is_another(_: Stolen, home: Home) -> None:
 
 
 def _reregistered(storm: Stolen, home: Home) -> None:
-    storm.lead(home.web_host, EVIL)
+    storm.point(home.web_host, EVIL)
     home.endpoint = f"https://{EVIL_HOST}"
 
 
@@ -229,14 +229,17 @@ OUTSIDE_THE_HOUSE = (
     "https://xbsky.social",
     "https://bsky.network",
 )
-TAKINGS = (
-    Taking("the document names another origin", _names(f"https://{EVIL_HOST}")),
-    *(Taking("it names one like its house", _names(one), house=True) for one in OUTSIDE_THE_HOUSE),
-    Taking("a did:web's host is registered anew", _reregistered, web=True),
-    Taking("the handle leads to another DID", Stolen.take_handle),
-    Taking("the origin's DNS answers another's address", _at(IMPOSTOR)),
-    Taking("the origin's DNS answers another's address", _at(PRIVATE)),
-    Taking("another DID answers", _is_another),
-    *(Taking("it redirects", _redirects(status)) for status in (301, 302, 307, 308)),
-    Taking("it redirects, and the document is stolen too", _everything),
+TAKEOVERS = (
+    Takeover("the document names another origin", _names(f"https://{EVIL_HOST}")),
+    *(
+        Takeover("it names one like its house", _names(one), house=True)
+        for one in OUTSIDE_THE_HOUSE
+    ),
+    Takeover("a did:web's host is registered anew", _reregistered, web=True),
+    Takeover("the handle leads to another DID", Stolen.take_handle),
+    Takeover("the origin's DNS answers another's address", _at(IMPOSTOR)),
+    Takeover("the origin's DNS answers another's address", _at(PRIVATE)),
+    Takeover("another DID answers", _is_another),
+    *(Takeover("it redirects", _redirects(status)) for status in (301, 302, 307, 308)),
+    Takeover("it redirects, and the document is stolen too", _everything),
 )

@@ -25,41 +25,43 @@ AWAY = {"SERVICE_UNAVAILABLE"}
 
 
 @dataclass(frozen=True)
-class Misfortune:
+class Fault:
     """How a fault starts and ends; raises OSError if this machine cannot produce it."""
 
     name: str
-    come: Callable[[], object]
-    go: Callable[[], object]
+    begin: Callable[[], object]
+    end: Callable[[], object]
 
 
-class Sufferer:
+class LoadedService:
     """A service under load, and the store that its replies are checked against."""
 
     def __init__(self, service: Running) -> None:
         self.service = service
         self.load = Load(service)
 
-    async def suffer(self, one: Misfortune) -> Figure:
+    async def apply(self, fault: Fault) -> Figure:
         """Return the callers' errors during and after the fault, and whether data was lost."""
         load = self.load
         load.refusals.clear()
         load.hasty = 0
         try:
-            await asyncio.to_thread(one.come)
+            await asyncio.to_thread(fault.begin)
         except (OSError, subprocess.CalledProcessError) as error:
-            await asyncio.to_thread(one.go)
-            return Figure(one.name, f"none to be had on this machine: {type(error).__name__}", None)
+            await asyncio.to_thread(fault.end)
+            return Figure(
+                fault.name, f"none to be had on this machine: {type(error).__name__}", None
+            )
         try:
             felt = await within(REFUSED_SECONDS, lambda: bool(load.refusals))
         finally:
-            await asyncio.to_thread(one.go)
+            await asyncio.to_thread(fault.end)
         heard = sorted(load.refusals)
         recovered = await self.recovered()
         kept = {row["profile_key"] for row in self.service.rows("SELECT profile_key FROM profiles")}
         lost = len(set(load.acknowledged) - kept)
         return Figure(
-            one.name,
+            fault.name,
             f"{', '.join(heard) or 'nothing'} told, {load.hasty} without RetryInfo; "
             f"{'all went on' if recovered else '**stayed so**'} after it, without a restart; "
             f"{lost} of {len(load.acknowledged)} acknowledged lost",
@@ -82,11 +84,11 @@ def some(all_: Sequence[T], part: float) -> list[T]:
     return list(all_) if part == 1 else random.sample(list(all_), max(1, len(all_) // 3))
 
 
-async def within(seconds: float, so: Callable[[], bool]) -> bool:
+async def within(seconds: float, condition: Callable[[], bool]) -> bool:
     """Return whether the condition becomes true in time."""
     try:
         async with asyncio.timeout(seconds):
-            while not so():
+            while not condition():
                 await asyncio.sleep(0.02)
     except TimeoutError:
         return False
@@ -94,11 +96,11 @@ async def within(seconds: float, so: Callable[[], bool]) -> bool:
 
 
 @asynccontextmanager
-async def suffering(read: Settings, log: Path) -> AsyncIterator[Sufferer]:
+async def loaded_service(read: Settings, log: Path) -> AsyncIterator[LoadedService]:
     """Run a service process with callers at work."""
     owner = await Owner.made(read)
     async with serving(read, log) as served, served.called(owner) as service:
-        sufferer = Sufferer(service)
-        async with sufferer.load.run_in_background():
-            await sufferer.load.more(MORE)
-            yield sufferer
+        loaded = LoadedService(service)
+        async with loaded.load.run_in_background():
+            await loaded.load.more(MORE)
+            yield loaded

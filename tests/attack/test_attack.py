@@ -12,14 +12,14 @@ from tests.conftest import tool
 
 
 @pytest.fixture
-def untidy() -> Iterator[None]:
+def collected() -> Iterator[None]:
     """Attackers leave sockets open; collect them within the test that left them."""
     yield
     gc.collect()
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("untidy")
+@pytest.mark.usefixtures("collected")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}")

@@ -50,7 +50,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         url = f"sqlite:///{home.database}"
         life = Life(sandbox, home, {"DATABASE_URL": url})
         assert migrate_apart(url)
-        await life.lead(max(6, share(ACCOUNTS, part)))
+        await life.run(max(6, share(ACCOUNTS, part)))
         figures += await asyncio.to_thread(life.stolen, "SQLite", home.folder)
         figures += life.personal()
         figures.append(_core(home.folder))
@@ -61,7 +61,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             assert migrate_apart(url)
             home = _home(ground.folder / "postgres")
             life = Life(sandbox, home, {"DATABASE_URL": url})
-            await life.lead(max(6, share(ACCOUNTS, part / 3)))
+            await life.run(max(6, share(ACCOUNTS, part / 3)))
             personal = life.personal()
             await asyncio.to_thread(cluster.stop)
             folders = home.folder, cluster._data
@@ -98,7 +98,7 @@ class Life:
         }
         self._read = Settings.read(home.environ(**self._settings))
 
-    async def lead(self, count: int) -> None:
+    async def run(self, count: int) -> None:
         """Run all events with *count* accounts; abort the server at the end."""
         with _noted(self._sandbox, self.planted), _cores_allowed():
             async with self._served() as (service, server):
@@ -124,7 +124,7 @@ class Life:
             made.append((reply.profile_key, person))
         await self._back_up(service)
         for number, (key, person) in enumerate(made):
-            await self._suffer(service, number % 6, key, person)
+            await self._disturb(service, number % 6, key, person)
         await done(service, "tenants", "delete", another)
         self.gone += [person for number, (_, person) in enumerate(made) if number % 6 in (4, 5)]
         added = await done(service, "keyring", "add")
@@ -133,7 +133,7 @@ class Life:
         await done(service, "keyring", "rewrap")
         await self._back_up(service)
 
-    async def _suffer(self, service: Running, turn: int, key: str, person: Person) -> None:
+    async def _disturb(self, service: Running, turn: int, key: str, person: Person) -> None:
         # a wrong password, then the main one, whose session is ended at once
         refused = some_password() if turn else person.main_password
         self.planted.add(refused)

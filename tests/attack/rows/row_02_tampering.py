@@ -112,7 +112,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                 some = iter([change for change in changes if change.kind == kind])
                 while batch := list(islice(some, CONNECTIONS)):
                     for way in WAYS:
-                        await trial.suffer(batch, way)
+                        await trial.apply(batch, way)
                 ground.say(f"{kind}: {trial.tried[kind]}")
             return trial.figures()
 
@@ -192,17 +192,17 @@ class Trial:
         ]
         return cls(service, listener, watched, lines, victims, keys)
 
-    async def suffer(self, changes: Sequence[Change], way: str) -> None:
+    async def apply(self, changes: Sequence[Change], way: str) -> None:
         """Apply each change to a connection of its own, then use the connection by *way*."""
-        suffering = list(zip(self.victims, changes, strict=False))
-        sealed = await asyncio.to_thread(self._tamper, suffering, way)
+        tampered = list(zip(self.victims, changes, strict=False))
+        sealed = await asyncio.to_thread(self._tamper, tampered, way)
         self._watched.opened.clear()
         before = len(self._lines)
-        await getattr(self, way)([change.asked(victim) for victim, change in suffering])
+        await getattr(self, way)([change.asked(victim) for victim, change in tampered])
         lines = [line for line in self._lines[before:] if line["log_level"] in ALARMING]
         # an envelope without a valid format is reported by the call or the check
         odd = sum(line["event"] in ("call failed", "check failed") for line in lines)
-        for (_, change), there in zip(suffering, sealed, strict=True):
+        for (_, change), there in zip(tampered, sealed, strict=True):
             self.tried[change.kind] += 1
             self.opened[change.kind] += not there.sealed.isdisjoint(self._watched.opened)
             alarmed = any(there.is_alarm(line) for line in lines)
@@ -255,7 +255,7 @@ class Trial:
             ),
         ]
 
-    def _tamper(self, suffering: Sequence[tuple[Victim, Change]], way: str) -> list[There]:
+    def _tamper(self, tampered: Sequence[tuple[Victim, Change]], way: str) -> list[There]:
         """Restore all rows, then tamper with the selected ones; return their new state."""
         left = []
         with closing(sqlite3.connect(self._service.database, isolation_level=None)) as database:
@@ -272,7 +272,7 @@ class Trial:
                 )
             later = SystemClock().now() + DAY
             database.execute("UPDATE connections SET next_check_at = ?", (later,))
-            for victim, change in suffering:
+            for victim, change in tampered:
                 for statement, parameters in change.edit(victim):
                     database.execute(statement, parameters)
                 where = "WHERE tenant_id = ? AND profile_key = ? AND platform = ?"

@@ -127,22 +127,22 @@ class Sockets:
 _listening: list[Sockets] = []
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+def _record(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "socket.connect":
         for sockets in _listening:
             sockets.note(arguments[1])
 
 
 @cache
-def _ask() -> None:
+def _install_hook() -> None:
     """Install the audit hook that sees every connection; a hook cannot be removed."""
-    sys.addaudithook(_hear)
+    sys.addaudithook(_record)
 
 
 @contextmanager
 def listening() -> Iterator[Sockets]:
     """Yield the socket connections of the block."""
-    _ask()
+    _install_hook()
     sockets = Sockets()
     _listening.append(sockets)
     try:

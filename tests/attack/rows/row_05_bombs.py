@@ -158,7 +158,7 @@ class Flood:
             for _ in range(TENANTS)
         ]
         for _ in range(5):
-            replies = await asyncio.gather(*(self._well() for _ in range(AT_ONCE - 8)))
+            replies = await asyncio.gather(*(self._connect_to_good() for _ in range(AT_ONCE - 8)))
         self._profile = replies[0].profile_key
         await self._calls(2.0)
 
@@ -223,12 +223,12 @@ class Flood:
         while perf_counter() < until:
             self.connected += 1
             try:
-                await self._well()
+                await self._connect_to_good()
             except grpc.aio.AioRpcError:
                 self.failed += 1
             await asyncio.sleep(0.5)
 
-    async def _well(self) -> pb.ConnectProfileResponse:
+    async def _connect_to_good(self) -> pb.ConnectProfileResponse:
         return await self._service.connect(handle("well", "", next(self._numbers)), PASSWORD)
 
     async def _refused(

@@ -22,7 +22,16 @@ from service.connections import monitor
 from service.domain.model import SECOND, Scope
 from service.storage.migrations import migrate_apart
 from tests.attack.row import Figure, Ground, share
-from tests.attack.stolen import EVIL, EVIL_HOST, MALLORY, TAKINGS, Attacker, Home, Stolen, Taking
+from tests.attack.stolen import (
+    EVIL,
+    EVIL_HOST,
+    MALLORY,
+    TAKEOVERS,
+    Attacker,
+    Home,
+    Stolen,
+    Takeover,
+)
 from tests.platforms.bluesky_login import OTHER_DID
 from tests.platforms.web import Authority
 from tests.support.running import MovedClock, Running, running
@@ -33,7 +42,7 @@ AFTER = (2 * 3600 * SECOND, 5 * 60 * SECOND, 6 * 60 * SECOND, 26 * 3600 * SECOND
 LATER = 40 * 3600 * SECOND
 """Longer than all of AFTER, and short enough that the monitor does not doubt the clock."""
 CHECK_TIMEOUT_SECONDS = 120
-Taken = tuple[Home, Taking, str]
+Taken = tuple[Home, Takeover, str]
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
@@ -42,7 +51,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
         patch.setattr(monitor, "MIN_PAUSE_SECONDS", 0.0)  # retry a failing host at once
         trial = Trial(MovedClock())
-        async with _world(ground, len(TAKINGS) * len(WAYS) * rounds) as storm:
+        async with _world(ground, len(TAKEOVERS) * len(WAYS) * rounds) as storm:
             patch.setattr(
                 app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave)
             )
@@ -53,8 +62,10 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                 homes = iter(storm.homes)
                 taken: list[Taken] = []
                 for _ in range(rounds):
-                    some = [(next(homes), taking, way) for taking, way in product(TAKINGS, WAYS)]
-                    await trial.suffer(service, storm, some)
+                    some = [
+                        (next(homes), takeover, way) for takeover, way in product(TAKEOVERS, WAYS)
+                    ]
+                    await trial.run(service, storm, some)
                     taken += some
                     ground.say(f"{len(taken)} accounts taken over")
             await storm.all_hung_up()
@@ -73,7 +84,7 @@ async def _world(ground: Ground, count: int) -> AsyncIterator[Stolen]:
     ):
         storm.attackers = evil, impostor
         evil.storm = impostor.storm = storm
-        storm.lead(EVIL_HOST, EVIL)
+        storm.point(EVIL_HOST, EVIL)
         yield storm
 
 
@@ -85,18 +96,18 @@ class Trial:
         self.asked: Counter[str] = Counter()
         self.astray = 0
 
-    async def suffer(self, service: Running, storm: Stolen, taken: Sequence[Taken]) -> None:
+    async def run(self, service: Running, storm: Stolen, taken: Sequence[Taken]) -> None:
         by_way: dict[str, list[Home]] = {way: [] for way in WAYS}
-        for home, taking, way in taken:
-            home.house, home.web, home.dead = taking.house, taking.web, bool(home.number % 2)
+        for home, takeover, way in taken:
+            home.house, home.web, home.dead = takeover.house, takeover.web, bool(home.number % 2)
             storm.enter(home)
             await self._connect(service, home)
             by_way[way].append(home)
-            self.asked[taking.name] += len(AFTER) if way in EACH_TIME else 1
+            self.asked[takeover.name] += len(AFTER) if way in EACH_TIME else 1
         await self._postpone_checks(service)
         lent = {home.number: await self._lease(service, home) for home, _, _ in taken}
-        for home, taking, _ in taken:
-            taking.take(storm, home)
+        for home, takeover, _ in taken:
+            takeover.take(storm, home)
         for after in AFTER:
             self.clock.ahead += after
             await self._run_checks(service, by_way["monitor"])
@@ -178,7 +189,9 @@ class Trial:
                 )
 
     def figures(self, storm: Stolen, taken: Sequence[Taken]) -> list[Figure]:
-        secret_of = {secret: taking.name for home, taking, _ in taken for secret in home.secrets}
+        secret_of = {
+            secret: takeover.name for home, takeover, _ in taken for secret in home.secrets
+        }
         brought: Counter[str] = Counter()
         own = 0
         for attacker in storm.attackers:

@@ -109,7 +109,7 @@ class Kills:
                 self.seen.unreached.append(f"{when} {seam}")
                 await served.end(signal.SIGKILL)
         self.seen.named += 1
-        self._look(f"{when} {seam}")
+        self._inspect(f"{when} {seam}")
 
     async def at_random(self, ahead: float) -> None:
         """Start, and kill at a random moment, possibly before calls are taken."""
@@ -125,7 +125,7 @@ class Kills:
             except Ended:
                 self.seen.before_calls += 1
         self.seen.random += 1
-        self._look("at random")
+        self._inspect("at random")
 
     @asynccontextmanager
     async def _started(self, *arguments: str) -> AsyncIterator[Served]:
@@ -144,9 +144,9 @@ class Kills:
             # every caller in doubt has its answer by now
             self.seen.unasked |= self._strangers - self._crowd.profiles()
             self.seen.again += await self._crowd.ask_again(service)
-            await self._crowd.go_on(service)
+            await self._crowd.make_calls(service)
 
-    def _look(self, how: str) -> None:
+    def _inspect(self, how: str) -> None:
         remains: Remains = remains_of(self._read, self._crowd, self._ground.folder / "remains")
         self._strangers = remains.strangers
         self.seen.opened += remains.opened
@@ -164,7 +164,7 @@ class Kills:
                 assert await self._crowd.settle(service)
                 self.seen.unasked |= self._strangers - self._crowd.profiles()
             await served.end(signal.SIGTERM)
-        self._look("no more")
+        self._inspect("no more")
         self.seen.unasked |= self._strangers
         found = rows(self._read.database_url, "SELECT profile_key FROM leases")
         return Counter(row["profile_key"] for row in found)
@@ -183,7 +183,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             {**sandbox.settings(), **NO_BUDGET, "EVENT_RETENTION_DAYS": "3650"},
         )
         chance = Random()
-        crowd = await Crowd.gathered(sandbox, chance)
+        crowd = await Crowd.created(sandbox, chance)
         attacked = Kills(ground, read, crowd, await Owner.made(read))
         await attacked.begin()
         for number, place in enumerate(_places(kills, chance)):

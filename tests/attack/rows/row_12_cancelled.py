@@ -68,12 +68,12 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int) -> list[Figure]:
     # everything that is made once or grows to a cap: caches, channels, pools, log buffers
-    await callers.go_away(max(count // 2, 1_000))
+    await callers.cancel_calls(max(count // 2, 1_000))
     before = await _settled(socket)
     ground.say(f"{before.bytes:,} bytes and {before.tasks.total()} tasks before")
     began = perf_counter()
     callers.ended.clear()
-    await callers.go_away(count)
+    await callers.cancel_calls(count)
     ground.say(f"{count} calls in {perf_counter() - began:.0f} s")
     after = await _settled(socket)
     await callers.close()
@@ -171,7 +171,7 @@ class _Callers:
             callers._profiles.append(reply.profile_key)
         return callers
 
-    async def go_away(self, count: int) -> None:
+    async def cancel_calls(self, count: int) -> None:
         """Cancel *count* calls; return once every server answers again and no call hangs."""
         left = iter(range(count))
         for person in self._people[:HANGING]:

@@ -40,10 +40,10 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             await _fresh(wire, share(FRESH, part), version)
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
         ]
-        figures += await _spoilt(wire)
+        figures += await _unusable(wire)
     figures.append(await _callers(ground, authority))
     figures += await _replaced(ground, authority, share(ROTATIONS, part))
-    return [*figures, await _elsewhere(ground)]
+    return [*figures, await _exposed(ground)]
 
 
 async def _old(wire: Wire) -> Figure:
@@ -172,7 +172,7 @@ def _self_signed(folder: Path) -> Shown:
     return Authority(folder / "impostor", "clients").issue("caller")
 
 
-async def _spoilt(wire: Wire) -> list[Figure]:
+async def _unusable(wire: Wire) -> list[Figure]:
     """Install unusable files: the previous ones stay in use, and the log reports an error."""
     cert, key = (wire.authority.file.with_name(f"server.{end}") for end in ("pem", "key"))
     good = cert.read_bytes(), key.read_bytes()
@@ -236,7 +236,7 @@ async def _replaced(ground: Ground, authority: Authority, rotations: int) -> lis
             reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
             return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
-        async def again_and_again(what: str, call: Callable[[], Awaitable[bool]]) -> None:
+        async def repeat(what: str, call: Callable[[], Awaitable[bool]]) -> None:
             while True:
                 try:
                     well = await call()
@@ -253,7 +253,7 @@ async def _replaced(ground: Ground, authority: Authority, rotations: int) -> lis
                 "new over HTTP": lambda: wire.over_http(caller),
             }
             tasks = [
-                asyncio.create_task(again_and_again(what, call))
+                asyncio.create_task(repeat(what, call))
                 for what, call in calls.items()
                 for _ in range(WORKERS)
             ]
@@ -283,7 +283,7 @@ async def _replaced(ground: Ground, authority: Authority, rotations: int) -> lis
     ]
 
 
-async def _elsewhere(ground: Ground) -> Figure:
+async def _exposed(ground: Ground) -> Figure:
     """Serve plain text on an address that other machines can reach."""
     read = settings(ground.folder, f"sqlite:///{ground.folder / 'postcore.db'}")
     names = ("POSTCORE_GRPC_ADDRESS", "POSTCORE_HTTP_ADDRESS")

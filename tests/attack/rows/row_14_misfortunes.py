@@ -20,7 +20,7 @@ from tests.attack.keyrings import keyring_in_use
 from tests.attack.row import Figure, Ground
 from tests.attack.served import sentence
 from tests.attack.starts import starts
-from tests.attack.suffering import Misfortune, some, suffering
+from tests.attack.suffering import Fault, loaded_service, some
 from tests.bench.seed import settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.postgres import Cluster
@@ -68,9 +68,9 @@ def _fill(disk: Path) -> None:
 async def _out_of_room(name: str, read: Settings, disk: Path, log: Path) -> Figure:
     """Run a service whose store is on *disk* while the disk is full."""
     filler = disk / "filler"
-    async with suffering(read, log) as sufferer:
-        return await sufferer.suffer(
-            Misfortune(name, lambda: _fill(disk), lambda: filler.unlink(missing_ok=True))
+    async with loaded_service(read, log) as loaded:
+        return await loaded.apply(
+            Fault(name, lambda: _fill(disk), lambda: filler.unlink(missing_ok=True))
         )
 
 
@@ -118,21 +118,21 @@ async def _file(ground: Ground, part: float) -> list[Figure]:
         file.rename(aside)
         shutil.copy(other, file)
 
-    misfortunes = (
-        Misfortune("database read-only", lambda: immutable("+"), lambda: immutable("-")),
-        Misfortune(
+    faults = (
+        Fault("database read-only", lambda: immutable("+"), lambda: immutable("-")),
+        Fault(
             "database locked by another process",
             lambda: locker.execute("BEGIN EXCLUSIVE"),
             lambda: locker.execute("ROLLBACK"),
         ),
-        Misfortune("database moved away", lambda: file.rename(aside), lambda: aside.rename(file)),
-        Misfortune("another in the database's place", put_in_place, lambda: aside.rename(file)),
+        Fault("database moved away", lambda: file.rename(aside), lambda: aside.rename(file)),
+        Fault("another in the database's place", put_in_place, lambda: aside.rename(file)),
     )
     log = folder / "log"
     with closing(locker):
-        async with suffering(read, log) as sufferer:
-            figures = [await sufferer.suffer(one) for one in some(misfortunes, part)]
-            figures.append(await keyring_in_use(sufferer, read.keyring_file, log, part))
+        async with loaded_service(read, log) as loaded:
+            figures = [await loaded.apply(one) for one in some(faults, part)]
+            figures.append(await keyring_in_use(loaded, read.keyring_file, log, part))
     return figures
 
 
@@ -157,17 +157,17 @@ async def _postgres(ground: Ground, part: float) -> list[Figure]:
 
             return run
 
-        misfortunes = (
-            Misfortune("PostgreSQL stopped", cluster.stop, cluster.start),
-            Misfortune("PostgreSQL killed", cluster.kill, cluster.start),
-            Misfortune(
+        faults = (
+            Fault("PostgreSQL stopped", cluster.stop, cluster.start),
+            Fault("PostgreSQL killed", cluster.kill, cluster.start),
+            Fault(
                 "PostgreSQL read-only",
                 sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on"),
                 sql(f"ALTER DATABASE {name} RESET default_transaction_read_only"),
             ),
         )
-        async with suffering(read, folder / "log") as sufferer:
-            figures = [await sufferer.suffer(one) for one in some(misfortunes, part)]
+        async with loaded_service(read, folder / "log") as loaded:
+            figures = [await loaded.apply(one) for one in some(faults, part)]
     finally:
         await asyncio.to_thread(cluster.remove)
     return figures
