@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from tests.figures.kinds import KINDS
-from tests.figures.outages import listening, suffer_all
+from tests.figures.outages import listening, run_all
 from tests.platforms.web import Authority
 
 EACH = 15
@@ -28,7 +28,7 @@ async def test_no_outage_raises_a_flag(
 ) -> None:
     """At the socket, by kind: every check is a doubt, spends one login at most
     and only where it got as far as that, and shows no secret to anybody."""
-    rows = await suffer_all(database, Authority(tmp_path), EACH, monkeypatch)
+    rows = await run_all(database, Authority(tmp_path), EACH, monkeypatch)
     assert len(rows) == len(KINDS) + 1
     for row in rows:
         assert (row.outages, row.unverified, row.flags, row.leaks) == (EACH, EACH, 0, 0), row

@@ -27,7 +27,7 @@ from tests.pds.server import RealServer
 from tests.support.bluesky import CREATE, RealBluesky
 from tests.support.crowd import Crowd, Tally
 from tests.support.engines import rows
-from tests.support.fleet import Node, fleet, to_all
+from tests.support.fleet import Node, channel_to, fleet
 from tests.support.leasing import REFRESH
 from tests.support.postgres import Cluster, binaries
 from tests.support.running import Running
@@ -108,7 +108,7 @@ async def stage(folder: Path, bluesky: RealBluesky, database_url: str) -> AsyncI
         },
     )
     people = [await bluesky.person() for _ in range(PEOPLE)]
-    async with fleet(read, folder, NODES) as nodes, to_all(nodes) as channel:
+    async with fleet(read, folder, NODES) as nodes, channel_to(nodes) as channel:
         client = Running(read, "", channel)
         client.tenant_id = await client.new_tenant()
         client.api_key, _ = await client.new_key(*Scope)

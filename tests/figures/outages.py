@@ -148,7 +148,7 @@ class Trial:
                     yield trial
                 await storm.all_hung_up()
 
-    async def suffer(self, kind: Kind, count: int, patch: pytest.MonkeyPatch) -> Figures:
+    async def run(self, kind: Kind, count: int, patch: pytest.MonkeyPatch) -> Figures:
         """Run *count* outages of that kind, AT_ONCE at a time."""
         figures = Figures(kind.name, kind.late)
         plights = islice(cycle(product(kind.answers, kind.places)), count)
@@ -172,7 +172,7 @@ class Trial:
         """Run the last kind: the directory stays down."""
         await self._storm.close_directory()
         down = Kind("PLC down", ["closed"], (DIRECTORY,))
-        figures = await self.suffer(down, count, patch)
+        figures = await self.run(down, count, patch)
         # the closed port cannot count them
         figures.met = figures.unverified
         return figures
@@ -194,12 +194,12 @@ class Trial:
         figures.most_logins += site.begins_at in costly
 
 
-async def suffer_all(
+async def run_all(
     database: Path, authority: Authority, count: int, patch: pytest.MonkeyPatch
 ) -> list[Figures]:
     """Run *count* outages of each kind."""
     async with Trial.open(database, authority, patch) as trial:
-        figures = [await trial.suffer(kind, count, patch) for kind in KINDS]
+        figures = [await trial.run(kind, count, patch) for kind in KINDS]
         return [*figures, await trial.directory_down(count, patch)]
 
 
@@ -208,7 +208,7 @@ async def table(count: int = 500) -> bool:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         database = Path(folder) / "postcore.db"
         assert migrate_apart(f"sqlite:///{database}")
-        rows = await suffer_all(database, Authority(Path(folder)), count, patch)
+        rows = await run_all(database, Authority(Path(folder)), count, patch)
     lines = [f"{'kind':<20}{'outages':>8}{'met':>7}{'flags':>7}{'logins':>8}{'leaks':>7}"]
     lines += [
         f"{row.kind:<20}{row.outages:>8}{row.met:>7}{row.flags:>7}{row.logins:>8}{row.leaks:>7}"

@@ -147,14 +147,14 @@ class Storm:
             site.logins += 1
         expected = site.asked < len(METHODS) and METHODS[site.asked] == method
         if site.begins_at is None or not expected:
-            return self._well(site, method)
+            return self._normal(site, method)
         question, site.asked = site.asked, site.asked + 1
         if question >= site.begins_at >= 0 and not isinstance(site.answer, str):
             site.met = True
             return site.answer
         if question == site.begins_at - 1 and isinstance(site.answer, str):
             self._break(site, site.answer)
-        return self._ailing(question, site)
+        return self._failing(question, site)
 
     def answer_of_directory(self, request: Request) -> Answer:
         site = self._by_did[request.path.split("/")[1]]
@@ -164,19 +164,19 @@ class Storm:
         endpoint = f"https://{site.host}"
         return respond(document(site.did, site.handle, endpoint), 200, **CLOSE)
 
-    def _well(self, site: Site, method: str) -> Answer:
+    def _normal(self, site: Site, method: str) -> Answer:
         if method in ("createSession", "refreshSession"):
             return self._session(site)
         if method == "getRepoStatus":
             return respond({"did": site.did, "active": True}, 200, **CLOSE)
         return respond({}, 200 if method == "deleteSession" else 404, **CLOSE)
 
-    def _ailing(self, question: int, site: Site) -> Answer:
+    def _failing(self, question: int, site: Site) -> Answer:
         if question == REFRESH:
             return xrpc(400, "ExpiredToken", **CLOSE)
         if question == LOGIN:
             return xrpc(401, "AuthenticationRequired", **CLOSE)
-        return self._well(site, "getRepoStatus")
+        return self._normal(site, "getRepoStatus")
 
     def _session(self, site: Site) -> Answer:
         number = len(site.tokens)

@@ -23,7 +23,7 @@ from tests.support.beside import old_keys
 from tests.support.bluesky import RealBluesky
 from tests.support.crowd import METHODS, Crowd
 from tests.support.engines import rows
-from tests.support.fleet import Node, fleet, to_all
+from tests.support.fleet import Node, channel_to, fleet
 from tests.support.leasing import ROOT
 from tests.support.postgres import Cluster, binaries
 from tests.support.running import Running
@@ -91,7 +91,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
     read = Settings.read({f"POSTCORE_{name}": value for name, value in more.items()})
     create_keyring(read.keyring_file, old_keys("figures"))
     people = [await bluesky.person() for _ in range(PEOPLE)]
-    async with fleet(read, folder, 2, program) as nodes, to_all(nodes) as channel:
+    async with fleet(read, folder, 2, program) as nodes, channel_to(nodes) as channel:
         client = Running(read, "", channel)
         # by the earlier program: today's would migrate the schema
         client.tenant_id = await nodes[0].value("tenants", "create", "figures")
@@ -112,7 +112,7 @@ async def _upgraded(bluesky: RealBluesky, url: str, folder: Path, program: Path)
             await asyncio.sleep(SIDE_BY_SIDE)
             beside = _answered(nodes[1]) - before
             stranger = Node(read, folder / "stranger.log", program)
-            refused = not await stranger.begins()
+            refused = not await stranger.is_ready()
             await stranger.end(signal.SIGKILL)
             await _replace(nodes[1])
             await asyncio.sleep(1)

@@ -58,7 +58,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
 WHEN = ("before", "after")
 
 
-def set_off(when: str, seam: str, call: int) -> None:
+def arm(when: str, seam: str, call: int) -> None:
     """Make the process kill itself at that call of *seam*."""
     owner, name = SEAMS[seam]
     method = getattr(owner, name)
@@ -80,7 +80,7 @@ def set_off(when: str, seam: str, call: int) -> None:
     setattr(owner, name, deadly)
 
 
-def put_forward(seconds: float) -> None:
+def advance_clock(seconds: float) -> None:
     """Set the process's clock forward."""
     now = SystemClock.now
     SystemClock.now = lambda self: now(self) + int(seconds * SECOND)  # type: ignore[method-assign]
@@ -96,11 +96,11 @@ def main() -> None:
     parser.add_argument("--warm", action="store_true")
     given = parser.parse_args(sys.argv[1:at])
     if given.seam:
-        set_off(given.when, given.seam, given.call)
+        arm(given.when, given.seam, given.call)
     if given.warm:
         adapter._load_sdk()
     if given.ahead:
-        put_forward(given.ahead)
+        advance_clock(given.ahead)
     sys.argv[1:] = sys.argv[at + 1 :]
     cli.main()
 

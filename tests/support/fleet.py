@@ -33,11 +33,11 @@ class Node:
     async def start(self) -> None:
         """Start it, and wait until it takes calls."""
         for _ in range(STARTS):  # another process may hold its port for a moment
-            if await self.begins():
+            if await self.is_ready():
                 return
         raise AssertionError(f"no start: {self.last_line}")
 
-    async def begins(self) -> bool:
+    async def is_ready(self) -> bool:
         """Return whether it takes calls; if not, it has ended, and its last line gives the
         reason."""
         self.process = await self._run("serve")
@@ -108,7 +108,7 @@ async def fleet(
         yield nodes
 
 
-def to_all(nodes: Sequence[Node]) -> grpc.aio.Channel:
+def channel_to(nodes: Sequence[Node]) -> grpc.aio.Channel:
     """Return a client's channel to all nodes, with the published service config."""
     addresses = ",".join(node.address for node in nodes)
     return grpc.aio.insecure_channel(f"ipv4:{addresses}", (("grpc.service_config", CONFIG),))
