@@ -84,7 +84,7 @@ def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
                     own = {"profileKey": ours.profiles[0]}
                     yield Reach(method.name, name, theirs.access_token, random_id(64), own)
                 case _ if name not in HARMLESS:
-                    raise AssertionError(f"{method.name}.{name}: can it name another's things?")
+                    raise AssertionError(f"{method.name}.{name}: list it in HARMLESS or as a reach")
 
 
 def _fields(kind: Descriptor) -> Iterator[str]:

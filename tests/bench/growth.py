@@ -117,7 +117,7 @@ class Grown:
 
 def _check(right: bool) -> None:
     if not right:
-        raise WrongReplies("the store has found something else than was planted")
+        raise WrongReplies("the store returned other rows than the planted ones")
 
 
 Call = Callable[[Grown, Random], Awaitable[None]]

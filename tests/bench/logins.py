@@ -63,14 +63,14 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
             )
             ours.append(took)
             if (reply.profile_key, reply.username) != (key, person.handle):
-                raise WrongReplies("a connect was answered for another account")
+                raise WrongReplies("a connect answered for another account")
             stored = service.session(key).access_token
             leases = [await _timed(service.lease(key)) for _ in range(LEASES_A_LOGIN)]
             lease.append(median(took for took, _ in leases))
             if {lent.access_token for _, lent in leases} != {stored}:
-                raise WrongReplies("a lease was not of the token that is stored")
+                raise WrongReplies("a lease returned another token than the stored one")
     if await counted() != (3 * (rounds + 1), 0):
-        raise WrongReplies("the server has counted other logins than were made")
+        raise WrongReplies("the server has counted another number of logins")
     return [
         Figure("ConnectProfile, over a raw createSession", "ms", _apart(ours, raw), most=5),
         Figure("ConnectProfile, beside the SDK's login()", "× SDK", _ratios(ours, sdk), most=1),
@@ -95,7 +95,7 @@ async def _raw(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) ->
         json={"identifier": person.did, "password": person.app_password},
     )
     if answer.json().get("did") != person.did:
-        raise WrongReplies("createSession was answered for another account")
+        raise WrongReplies("createSession answered for another account")
 
 
 async def _looked_up(kept: httpx.AsyncClient, bluesky: RealBluesky, person: Person) -> None:
@@ -116,7 +116,7 @@ async def _sdk(bluesky: RealBluesky, person: Person) -> None:
     profile = await client.login(person.handle, person.app_password)
     await client.request.close()
     if profile.did != person.did:
-        raise WrongReplies("login() was answered for another account")
+        raise WrongReplies("login() answered for another account")
 
 
 async def _timed(call: Awaitable[T]) -> tuple[float, T]:

@@ -66,7 +66,7 @@ async def works(
             reply: bytes = await call(encoded, metadata=(("x-api-key", key),), timeout=10)
             right = reply == b"" if guarded else is_right(method, reply, owner, profile_key)
             if not right:
-                raise WrongReplies(f"{method}: a client was answered something else")
+                raise WrongReplies(f"{method}: a client got another reply")
             found.append(Work(method, encoded, len(reply), key))
     return found
 
@@ -78,7 +78,7 @@ async def echoes(address: str, like: Sequence[Work]) -> list[Work]:
         call: Call = channel.unary_unary(ECHO)
         for work in like:
             if await call(work.request, timeout=10) != work.request:
-                raise WrongReplies("the echo answered something else")
+                raise WrongReplies("the echo returned other bytes")
             found.append(Work(ECHO, work.request, len(work.request), work.api_key))
     return found
 

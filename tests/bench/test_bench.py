@@ -46,7 +46,7 @@ async def test_the_bench_runs(h2load: None, postgres_programs: Path, tmp_path: P
     assert summary(figures).endswith("of 21 targets met")
 
 
-async def test_refusals_are_no_calls(h2load: None, sandboxed: Running) -> None:
+async def test_rejected_calls_do_not_count(h2load: None, sandboxed: Running) -> None:
     """A server that rejects every call, with HTTP 200, is not measured."""
     key = await sandboxed.new_profile()
     refused = Work(GET, request(GET, key).SerializeToString(), 100, "no key")
@@ -54,7 +54,7 @@ async def test_refusals_are_no_calls(h2load: None, sandboxed: Running) -> None:
         await calls(sandboxed.address, [refused], 10)
 
 
-def test_targets_are_held_at_the_median() -> None:
+def test_targets_apply_to_the_median() -> None:
     """One bad or one good round decides nothing."""
     good = Figure("good", "×", [0.1, 0.6, 0.7], least=0.55)
     bad = Figure("bad", "ms", [1, 6, 7], most=5)

@@ -118,7 +118,7 @@ def test_a_session_is_kept_or_ended(
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(0, len(json.dumps(WHOLE))), st.sampled_from(STATUSES), st.booleans())
-def test_a_body_that_is_cut(server: Server, size: int, status: int, is_proof: bool) -> None:
+def test_a_truncated_body(server: Server, size: int, status: int, is_proof: bool) -> None:
     """A truncated body's session is ended if the refresh token is complete."""
     whole = json.dumps(WHOLE).encode()
     kept = logged_in(server, whole[:size], status, is_proof=is_proof)

@@ -79,7 +79,7 @@ def test_seeds(read: Read, seed: bytes) -> None:
 
 
 @given(st.integers(0, 2**63 - 1), st.from_regex(r"prof_[a-z0-9]{1,64}", fullmatch=True))
-def test_a_place_comes_back(
+def test_a_place_round_trips(
     tmp_path_factory: pytest.TempPathFactory, created_at: int, profile_key: str
 ) -> None:
     """Any place round-trips through a token of plain ASCII within the length limit."""

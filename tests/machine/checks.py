@@ -99,9 +99,9 @@ class Checks:
             assert true.allows_healthy(now["document_at"], self._clock.now()), true
             if not self._sky.disturbed:
                 handle = self._sky.network.ledger[now["account_id"]].handle
-                assert now["username"] == handle, "a session's answer has named another"
+                assert now["username"] == handle, "the session's answer names another account"
         if was["reconnect_reason"] and not reason:
-            assert (now["state"], fresh) == ("HEALTHY", True), "a flag is lifted by proof alone"
+            assert (now["state"], fresh) == ("HEALTHY", True), "only proof clears a flag"
         renamed = [
             event
             for event in events
@@ -122,10 +122,10 @@ class Checks:
             if row["login_after"] is None or row["login_after"] <= now
         }
         for login in new:
-            assert login.at_home, "no login where the document does not lead"
+            assert login.at_home, "a login at a server that the document does not name"
             if not self._remade and self._checked:
                 assert (login.did, login.origin) in asked, "a secret left its server"
-                assert (login.did, login.origin) not in waiting, "a login before its time"
+                assert (login.did, login.origin) not in waiting, "a login during its delay"
             same = [
                 each.at * SECOND
                 for each in self._sky.logins
@@ -183,8 +183,8 @@ class Checks:
     def leased(self, key: str, answer: Any) -> None:
         row = self._rows.get(key)
         if not isinstance(answer, Refusal):
-            assert row is not None, "lent a session of what is not connected"
-            assert row["reconnect_reason"] is None, "lent a session of what is broken"
+            assert row is not None, "leased a session without a connection"
+            assert row["reconnect_reason"] is None, "leased a session of a broken connection"
             assert answer.access_token == self._service.session(key).access_token
             assert (answer.account_id, answer.username, answer.service_endpoint) == (
                 row["account_id"],

@@ -84,7 +84,7 @@ class Driver(RuleBasedStateMachine):
         if isinstance(answer, Refusal):
             self.checks.connect_refused(key, who.did, answer, good=good, disturbed=disturbed)
             return
-        assert good, "connected with what opens nothing"
+        assert good, "connected with invalid credentials"
         if key is None:
             self.profiles.append(answer.profile_key)
         self.checks.connected(answer.profile_key, Held(who.did, by.server, by))
