@@ -1,4 +1,4 @@
-"""The composition root: builds every object of the application, and drains it at the end."""
+"""The composition root: builds every object of the application; finishes its tasks at the end."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,7 +54,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """Every object but the servers."""
+    """All objects of the application except the servers."""
 
     store: SqlStore
     keyring: Keyring
@@ -82,10 +82,10 @@ async def build(
     clock: Clock = SYSTEM_CLOCK,
     timeouts: Timeouts = TIMEOUTS,
 ) -> AsyncIterator[Application]:
-    """Open what *settings* name and build the application; drain it at the end of the block.
+    """Open the store and the keyring, and build the application; drain its tasks at the end.
 
-    A server names its *mode*, `live` or `sandbox`; a command that runs beside it names none, and
-    takes a store of either. Raises StartError, StoreError or KeyringError.
+    A server passes its *mode*: `live` or `sandbox`. A command that runs beside a server passes
+    none, and accepts a store of either mode. Raises StartError, StoreError or KeyringError.
     """
     keyring = Keyring(settings.keyring_file)
     async with open_store(settings) as store:
@@ -115,8 +115,8 @@ async def build(
             max_streams_per_tenant=settings.streams_per_tenant,
         )
 
-        # connections and events; connects have limits of their own, so that those that hang keep no
-        # session from being renewed
+        # connections and events
+        # connects and renewals have separate limits, so that a slow connect delays no renewal
         connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
         per_tenant, per_host = settings.lookups_per_tenant, settings.lookups_per_host
         lookups, checks = (LookupLimits(per_tenant, per_host) for _ in range(2))

@@ -50,7 +50,7 @@ async def serving(
             for loop in loops:
                 await stack.enter_async_context(run_in_background(loop))
 
-        # what can fail here leaves nothing behind
+        # these steps can fail; they come first, since nothing must be undone after them
         limits = connection_limits(settings, raise_descriptor_limit())
         tls = certificates(settings)
         read_keys(settings.keyring_file)
@@ -64,7 +64,7 @@ async def serving(
         if sandbox:
             await seed(built.store, clock)
         if not settings.is_postgres:
-            # a crash has left these, since no other process can hold them
+            # this process is the only server of the file, so that a crash has left all of these
             await built.store.connections.forget_claims()
             await built.store.idempotency.forget_reservations()
         await background(built.keyring.follow, built.audit.run, built.admission.run)
@@ -93,7 +93,7 @@ async def serving(
         await background(grpc.trim_connections)
         http_address = await servers.start(http, settings.http_address)
 
-        # what follows stops before the servers do
+        # the loops below stop before the servers; warm-ups end later, when *tasks* is drained
         await background(Readiness(built.store.facts, (grpc, http)).run)
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)

@@ -1,13 +1,15 @@
-"""Rotation: moves keys of the keyring from one state to the next, one change of the file each.
+"""Rotation: moves keys between states. Each move changes the keyring file once.
 
     (add) → pending → (activate) → active → (another is activated) → previous → (retire) → a file
                                      ↑___________(activate)___________|
 
-Every change writes a new file and syncs it before it takes the keyring's name: a crash leaves the
-keyring either unchanged or changed, never damaged. All processes are assumed to have loaded a
-change after PROPAGATION_SECONDS, since each checks the file within 5 s; there is no membership
-list. An operator who copies the keyring to several machines must ensure this there; each process
-logs `keyring loaded` with the keys that it has.
+A pending key can be retired too. `put_back` returns a retired key from its file as `previous`.
+
+Every change writes and syncs a draft, then renames it to the keyring. A crash therefore leaves the
+old keyring or the new one, never a damaged one. Each process checks the file within 5 s. The code
+does not know which processes exist: it assumes that all have loaded a change after
+PROPAGATION_SECONDS. An operator who copies the keyring to several machines must make sure of this.
+Each process logs `keyring loaded` with the ids of its keys.
 """
 
 import fcntl
@@ -33,9 +35,9 @@ from service.crypto.keyring import (
 )
 
 PROPAGATION_SECONDS = 10.0
-"""After this time, every process has loaded a change of the keyring."""
+"""The time after which every process is assumed to have loaded a change of the keyring."""
 COMPLETION_SECONDS = 60.0
-"""After this time, no call is under way that began before a change of the keyring."""
+"""The time after which every unary call that began before a change is assumed to have ended."""
 LOCK_TIMEOUT_SECONDS = 10.0
 LOCK_POLL_SECONDS = 0.05
 
@@ -83,10 +85,10 @@ class Rotation:
         return key
 
     def activate(self, key_id: str, *, at_once: bool = False) -> Key:
-        """Make a key the active one of its purpose; the former one becomes `previous`.
+        """Make a key the active key of its purpose. The former active key becomes `previous`.
 
-        A pending key must be PROPAGATION_SECONDS old, unless *at_once*: a process that has not
-        loaded it cannot open what others seal with it.
+        A pending key must be PROPAGATION_SECONDS old, unless *at_once* is set. Otherwise a process
+        that has not loaded the key cannot open what other processes seal with it.
         """
         chosen = self.key(key_id)
         if chosen.state is KeyState.ACTIVE:
@@ -111,7 +113,10 @@ class Rotation:
         return active
 
     def retire(self, key_id: str, rows: int) -> Path:
-        """Move a key that *rows* rows name from the keyring to a file; return its path."""
+        """Move a key from the keyring to a file; return the path of that file.
+
+        *rows* is the number of database rows that name the key. It must be 0.
+        """
         key = self.key(key_id)
         if key.state is KeyState.ACTIVE:
             raise KeyringError(f"the key {key_id} is active; activate another before you retire it")
@@ -128,11 +133,14 @@ class Rotation:
         return file
 
     def age(self, key: Key) -> float:
-        """Return the seconds that *key* has been in its state; infinity if its time is not one."""
+        """Return how many seconds *key* has been in its state; infinity if `since` is invalid."""
         return age(key.since, self._now)
 
     def _write_retired(self, key: Key) -> Path:
-        """Write *key* to a file of its own, unless an interrupted `retire` has left that file."""
+        """Write *key* to a file of its own. Replace a file with the same key.
+
+        An interrupted `retire` leaves such a file. Raises KeyringError if it holds another key.
+        """
         file = self._path.with_name(f"retired-{key.key_id}.json")
         draft = file.with_name(f".{file.name}.draft")
         retired = replace(key, state=KeyState.PREVIOUS)

@@ -12,12 +12,12 @@ from service.events.latest_events import LatestEvents
 
 MAX_EVENTS_PER_MESSAGE = 100
 HEARTBEAT_SECONDS = 25.0
-"""Between two messages if nothing happens: the contract promises 30."""
+"""Time between two messages when there are no events. The contract promises at most 30 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The events since the message before, and the cursor after them."""
+    """The events since the previous message, and the cursor after them."""
 
     events: list[ConnectionEvent]
     cursor: str
@@ -34,13 +34,14 @@ class Watch:
     async def changes(
         self, caller: Caller, cursor: str, *, from_oldest: bool
     ) -> AsyncGenerator[Changes, None]:
-        """Yield all changes after *cursor*; without one, from now or from the oldest kept event on.
+        """Yield the events after *cursor*. Without a cursor, start after the latest event; if
+        *from_oldest*, start at the oldest kept event.
 
-        The first message comes at once. Raises InvalidRequest or CursorExpired.
+        The first message comes at once. Raises InvalidRequest, CursorExpired or InvalidApiKey.
         """
         tenant_id = caller.tenant_id
         with self._latest_events.watched(tenant_id) as latest:
-            # read after the latest event is followed, so that no event is missed
+            # subscribe first and read second, so that no event between the two is missed
             kept = await self._kept(tenant_id)
             newest = kept.newest
             at = self._number(caller, cursor, kept) if cursor else newest
@@ -58,7 +59,7 @@ class Watch:
             number = self._tokens.number(cursor, *_bound_to(caller))
         except InvalidToken:
             number = kept.newest + 1
-        # a valid cursor of events still to come: the store was restored from a backup
+        # beyond the newest event: the token is invalid, or the store was restored from a backup
         if number > kept.newest:
             raise InvalidRequest("cursor", "is not a cursor of this watch")
         if number < kept.pruned:
@@ -69,7 +70,7 @@ class Watch:
         events = await self._store.page(tenant_id, after, MAX_EVENTS_PER_MESSAGE)
         # numbers have no gaps: a missing event was pruned before this caller read it
         if not events or events[0].number != after + 1:
-            await self._kept(tenant_id)
+            await self._kept(tenant_id)  # raises InvalidApiKey if the tenant was deleted
             raise CursorExpired
         return events
 

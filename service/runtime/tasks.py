@@ -9,9 +9,9 @@ import structlog
 
 T = TypeVar("T")
 MAX_TASKS = 10_000
-"""Tasks under way beyond which spawned work is dropped."""
+"""`spawn` drops new work while this many tasks are unfinished. `start` has no limit."""
 MAX_SPAWNED_AT_ONCE = 32
-"""Spawned tasks that run at once: they share outbound connections with calls that wait."""
+"""Spawned tasks that run at the same time. They share outbound connections with the calls."""
 RESTART_SECONDS = 1.0
 CANCEL_SECONDS = 1.0
 
@@ -37,9 +37,10 @@ class OwnedTasks:
         return await asyncio.shield(self.start(work))
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run *work* in the background with bounded concurrency; failures are logged, never raised.
+        """Run *work* in the background, at most MAX_SPAWNED_AT_ONCE at a time. Never raises.
 
-        Drop it, with a warning in the log, where MAX_TASKS are under way.
+        Logs the type of an error at level debug. If MAX_TASKS are unfinished, drops *work* and
+        logs a warning.
         """
         if len(self._tasks) >= MAX_TASKS:
             work.close()
@@ -48,13 +49,14 @@ class OwnedTasks:
         self.start(self._bounded(work))
 
     async def drain(self, seconds: float) -> int:
-        """Wait up to *seconds* for all tasks, then cancel the rest; return how many those were."""
+        """Wait up to *seconds* for all tasks, cancel the rest, and return how many it cancelled."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         # in a loop: a task that ends may have started another, such as a logout
         while self._tasks and (left := until - loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left)
-        await asyncio.sleep(0)  # a task that is cancelled before its first step cannot clean up
+        # let new tasks take their first step: a task cancelled before it cannot clean up
+        await asyncio.sleep(0)
         late = set(self._tasks)
         for task in late:
             task.cancel()
@@ -78,7 +80,7 @@ class OwnedTasks:
 
 @asynccontextmanager
 async def run_in_background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Run *work* until the end of the block; restart it after RESTART_SECONDS where it ends."""
+    """Run *work* until the end of the block. When it ends, restart it after RESTART_SECONDS."""
     task = asyncio.create_task(_restarting(work))
     try:
         yield
@@ -92,6 +94,6 @@ async def _restarting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await work()
         except Exception as error:
-            # unforeseen, and logged: it must not end all checks and events
+            # an unforeseen error must not stop the loop, on which checks and events depend
             log.critical("work in the background has failed", exc_info=error)
         await asyncio.sleep(RESTART_SECONDS)

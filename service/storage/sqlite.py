@@ -31,7 +31,7 @@ _WRITER = (
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
-    # other commands write to the same file: wait for them
+    # wait for the lock of another command that writes to the same file
     "PRAGMA busy_timeout = 5000",
 )
 # drops cached pages, so that a repaired file is read again
@@ -53,7 +53,10 @@ class FileGone(Exception):
 
 
 class SqliteEngine:
-    """The port `Engine` on one SQLite file, in the schema of HEAD, owned by this process."""
+    """Implements `Engine` on one SQLite file with the newest schema (HEAD).
+
+    This process is the only server of the file. Other commands may write to it too.
+    """
 
     def __init__(
         self,
@@ -176,7 +179,7 @@ class SqliteEngine:
                 call()
 
     def _fail_waiting(self, why: str) -> None:
-        """Fail the waiting jobs: each would wait as long for the unusable file again."""
+        """Fail the queued jobs. Otherwise each would wait for the unusable file as this one did."""
         for _ in range(self._waiting.qsize()):
             job = self._waiting.get_nowait()
             if job is None:
@@ -234,7 +237,7 @@ def _is_away(error: Exception) -> bool:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether the file is damaged: sqlite3 raises the bare class, and subclasses for our bugs."""
+    """Whether the file is damaged. sqlite3 then raises DatabaseError itself, not a subclass."""
     return type(error) is sqlite3.DatabaseError
 
 

@@ -39,10 +39,13 @@ log = structlog.get_logger()
 calls = Frequent()
 
 
-@dataclass(slots=True)  # and not frozen, which would take four times as long for every call
+@dataclass(slots=True)  # not frozen: to create a frozen instance takes four times as long
 class Call:
-    """A received call. *scope*: None accepts any key. *seconds*: until its deadline; None: no
-    deadline."""
+    """A received call.
+
+    *scope* is what the API key must allow; None accepts any key. *seconds* is the time until the
+    deadline; None means no deadline.
+    """
 
     method: str
     transport: str
@@ -51,7 +54,7 @@ class Call:
     scope: Scope | None
     seconds: float | None = DEFAULT_SECONDS
     own_deadline: bool = False
-    """Whether the caller set *seconds*."""
+    """Whether the caller set a deadline. *seconds* may differ from it."""
 
 
 def request_id(given: str | None) -> str:
@@ -63,7 +66,7 @@ def request_id(given: str | None) -> str:
 
 
 class Boundary:
-    """Runs calls. Nothing leaves it but replies, ServiceError and cancellation."""
+    """Runs calls. It returns a result, or raises ServiceError or CancelledError, nothing else."""
 
     def __init__(self, access: ApiKeys, limits: CallLimits, admission: Admission) -> None:
         self._access = access
@@ -88,7 +91,7 @@ class Boundary:
     ) -> None:
         """Pass each message that *work* yields to *send*, one at a time. Raise as `run` does.
 
-        All of it runs in the task of the call, so it ends when the call is cancelled.
+        *work* and *send* run in the task of the call, so that its cancellation ends both.
         """
 
         async def send_all(caller: Caller) -> None:
@@ -106,10 +109,10 @@ class Boundary:
         *,
         stream: bool = False,
     ) -> T:
-        """Authenticate *call* and return the result of *work*; raise ServiceError.
+        """Authenticate *call* and return the result of *work*. Raises ServiceError.
 
         *work* also decodes the request, so that a decoding error is handled like any other.
-        *on_allowance* receives the key's remaining rate limit as soon as the key is known.
+        *on_allowance* receives the key's remaining rate limit, also if the limit refuses the call.
         """
         started = perf_counter()
         caller: Caller | None = None
@@ -161,5 +164,6 @@ def _refusal(error: Exception, timeout: Deadline, call: Call) -> ServiceError:
         return error
     if isinstance(error, TimeoutError) and timeout.expired:
         return timeout.refusal or DeadlineExceeded()
+    # the log writes the type and the places of an exception, never its text
     log.error("call failed", request_id=call.request_id, method=call.method, exc_info=error)
     return InternalError()

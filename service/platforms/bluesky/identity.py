@@ -23,17 +23,17 @@ JS_WHITE_SPACE = (
     "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
-"""What JavaScript's `trim` removes, for the reference implementation. `str.strip` differs."""
+"""The characters that JavaScript's `trim` removes, as in the reference implementation.
+`str.strip` removes a different set."""
 
 
 class NoSuchAccount(Exception):
-    """The handle certainly leads to no account."""
+    """The answers of the servers prove that there is no such account."""
 
 
 class Identity:
-    """Finds the account of a handle: the handle names the DID, and its document the handle.
-
-    There is no fallback server.
+    """Finds the account of a handle. The handle must lead to a DID, and the DID document must name
+    the handle. Otherwise there is no such account.
     """
 
     def __init__(self, context: EgressContext) -> None:
@@ -52,10 +52,10 @@ class Identity:
         return Account(did, handle, str(named_server(document)))
 
     async def resolve_account(self, account: Account) -> Account:
-        """Return *account* with the server, and the handle, that its document names now.
+        """Return *account* with the server and the handle that its DID document names now.
 
         Keeps the previous handle unless the new one leads back to the DID. Raises AccountGone if
-        the DID is tombstoned, and PlatformUnavailable.
+        the DID is tombstoned. Raises PlatformUnavailable if the answers prove nothing.
         """
         try:
             document = await self.document(account.account_id)
@@ -79,8 +79,8 @@ class Identity:
     async def did(self, handle: str) -> str:
         """Return the DID that *handle* leads to. Its document may name another handle.
 
-        Reads the text record, or else the well-known file. Raises NoSuchAccount and
-        PlatformUnavailable.
+        Reads the TXT record first, then the well-known file. A configured handle resolver replaces
+        both. Raises NoSuchAccount or PlatformUnavailable.
         """
         with at_step(PlatformUnavailableStep.HANDLE):
             if self._context.handle_resolver is not None:
@@ -104,7 +104,7 @@ class Identity:
         except (NoSuchAccount, PlatformUnavailable):
             if failed is None:
                 raise
-            # the text record may exist, and it takes precedence over the file
+            # the TXT record may exist and would take precedence, so that nothing is proved
             raise failed from None
 
     async def did_by_text_record(self, handle: str) -> str:
@@ -196,8 +196,8 @@ class Identity:
     async def _is_tombstoned(self, did: str, status: int) -> bool:
         """Whether the directory has a tombstone for *did*.
 
-        plc.directory answers 410. Other directories, such as the published server, answer 404, and
-        only the last entry of the log shows the tombstone.
+        plc.directory answers 410. Other directories, which run the open-source PLC server, answer
+        404; only the last entry of the DID's log then shows the tombstone.
         """
         if status != 404:
             return status == 410
@@ -219,9 +219,9 @@ def named_handle(document: Mapping[str, Any]) -> str | None:
 
 
 def named_server(document: Mapping[str, Any]) -> Origin:
-    """Return the account server in *document*: the first service with that id.
+    """Return the account server in *document*: the first service whose id is in `_server_ids`.
 
-    Raises NoSuchAccount if there is none, and PlatformUnavailable if it may not be reached.
+    Raises NoSuchAccount if there is none, and PlatformUnavailable if its origin is not allowed.
     """
     for service in _list(document, "service"):
         if isinstance(service, dict) and service.get("id") in _server_ids(document):

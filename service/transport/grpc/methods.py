@@ -1,8 +1,9 @@
-"""Methods of the contract over gRPC: runs each in the boundary, and sends its status.
+"""gRPC methods: run each method of the contract in the boundary, and send its status.
 
-grpc calls a handler as soon as it has the headers. So the boundary checks the API key before the
-message is read, which may never arrive. Every method is therefore registered as one that receives
-a stream; on the wire that is the same.
+grpc calls a unary handler only after the request message has arrived, which may never happen. It
+calls a streaming handler after the headers. Every method is therefore registered with a request
+stream, so that the boundary checks the API key before it reads the message. The bytes on the wire
+are the same.
 """
 
 import asyncio
@@ -32,11 +33,11 @@ from service.transport.servicers import SCOPES
 from service.transport.status import STATUS, rich_status
 
 MAX_SECONDS = 60.0
-"""Maximum deadline of a unary call; a later one of the caller's is reduced to it."""
+"""Maximum deadline of a unary call. A later deadline that the caller sets is reduced to it."""
 MAX_STREAM_SECONDS = 3600.0
-"""Streams with a later deadline are ended by grpc alone, without a timer of ours."""
+"""If a stream has a later deadline, the boundary sets no timer; grpc alone ends the stream."""
 STATUS_SECONDS = 1.0
-"""How long a status may wait behind messages that the caller does not read."""
+"""Time to send the status of a stream whose caller does not read its messages."""
 
 Read = Callable[["Context"], Awaitable[Message]]
 
@@ -60,10 +61,10 @@ class CallCounter:
 
 
 class Methods:
-    """Makes the grpc handlers of servicers, each behind *boundary*.
+    """Makes the grpc handlers of a servicer. Each handler runs its method in *boundary*.
 
-    *on_call* receives, for each call with a valid key, its connection and the change in the number
-    of its streams: 1 when a stream starts, -1 when it ends, 0 for a unary call.
+    *on_call* is called for each admitted call, with its peer and the change in the number of the
+    peer's streams: 1 when a stream starts, -1 when it ends, 0 for a unary call.
     """
 
     def __init__(self, boundary: Boundary, on_call: Callable[[str, int], None]) -> None:

@@ -20,12 +20,13 @@ from service.transport.http.wire import HttpWire
 KEEP_ALIVE_SECONDS = 60.0
 """Time-out from a response to the first byte of the next request."""
 LINGER_SECONDS = 1.0
-"""Time for a client that still sends to read the last response, which closing would discard."""
+"""Time for a client to read the last response. Closing while the client sends discards it."""
 TLS_CLOSE_SECONDS = 5.0
-"""Time for a client to read the rest of the last response, and to close TLS."""
+"""Time for a client to read the rest of the last response and to close TLS, after a whole request.
+After an incomplete request, LINGER_SECONDS applies."""
 BACKLOG_PAUSE_SECONDS = 0.001
-"""Pause before each step of parsing input that was sent ahead: pipelined requests, or many small
-chunks. All connections share the pause, so such input leaves the processor to other work."""
+"""Pause before each parse step of a connection with a backlog (pipelined requests or many small
+chunks). Only one connection pauses at a time, which limits the processor time of all backlogs."""
 PARSE_STEPS_PER_TURN = 2
 """Steps of parsing per iteration of the event loop, for all connections together. A step takes at
 most about 0.5 ms."""
@@ -50,9 +51,10 @@ class Connections:
     """Connections whose client does not read its responses, the longest-stalled first."""
 
     def make_room(self) -> bool:
-        """At the limit, close the longest-idle connection; requests in progress never are.
+        """At the limit, abort the oldest connection: first one without a complete request, then
+        one whose client does not read its response.
 
-        Return False if the limit is still reached.
+        Never aborts another connection. Returns False if the limit is still reached.
         """
         while len(self.open) >= self.limit and (oldest := self._oldest()):
             oldest.abort()
