@@ -32,7 +32,7 @@ SERVED = tuple(seam for seam in SEAMS if seam != "store.delete_part_of_tenant")
 LATEST_CALL = 12
 """The last call of a seam that a kill picks, counted from the start."""
 UPKEEP = {
-    *("store.claim", "platform.refresh", "platform.look_up", "platform.standing"),
+    *("store.claim", "platform.refresh", "platform.resolve_account", "platform.account_status"),
     *("platform.log_in_again", "store.save_session", "store.save_verdict"),
 }
 """Seams that a process reaches only a few times, with the upkeep due at its start."""
