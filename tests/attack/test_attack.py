@@ -1,12 +1,13 @@
 """A tenth of every attack, in every run of the suite."""
 
+import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.attack.row import Ground, Row
+from tests.attack.row import Figure, Ground, Row
 from tests.attack.rows import ROWS
 from tests.conftest import tool
 
@@ -18,15 +19,20 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
+async def _attacked(row: Row, ground: Ground) -> Sequence[Figure]:
+    return await row.attack(ground, 0.1)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("collected")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}")
-async def test_a_tenth_of(row: Row, postgres_programs: Path, tmp_path: Path) -> None:
+def test_a_tenth_of(row: Row, postgres_programs: Path, tmp_path: Path) -> None:
     """Every promise of SECURITY.md holds against a tenth of its attack."""
     ground = Ground(tmp_path, tool("tests/pds/install"), postgres_programs)
-    figures = await row.attack(ground, 0.1)
+    # in the event loop that `make attack` runs the rows in; the service has a process of its own
+    figures = list(asyncio.run(_attacked(row, ground)))
     assert figures
     assert [figure for figure in figures if figure.holds is False] == []
 
