@@ -52,11 +52,6 @@ PAUSE = 120 * SECOND
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
-    """Run in asyncio's own loop: only there does Python report every connected address."""
-    return await asyncio.to_thread(asyncio.run, _attack(ground, part))
-
-
-async def _attack(ground: Ground, part: float) -> Sequence[Figure]:
     clock = MovedClock()
     figures = []
     with pytest.MonkeyPatch.context() as patch, listening() as sockets:
