@@ -28,6 +28,7 @@ from service.domain.records import (
 )
 from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
+from service.runtime import pauses
 
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 0.4
 """Pause between two reads of a claim that another caller holds. It doubles after each read."""
@@ -101,12 +102,10 @@ class Sessions:
 
     async def _until_free(self, context: SecretAddress, give_up_at: float) -> None:
         """Wait until the claim looks free; only reads. Raises Overtaken after *give_up_at*."""
-        pause = MIN_PAUSE_SECONDS
-        while True:
+        for pause in pauses.doubling(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS):
             if monotonic() > give_up_at:
                 raise Overtaken
             await asyncio.sleep(pause)
-            pause = min(2 * pause, MAX_PAUSE_SECONDS)
             until = await self._store.claimed_until(context)
             now = self._clock.now()
             # that far ahead only if the clock was set back: let `claim` decide
