@@ -35,8 +35,11 @@ SCOPES = tuple(
     some for count in (1, 2, 3) for some in combinations(sorted(Scope), count)
 )  # a key has at least one scope
 ROUNDS = 10
-CLOCKS = {"date", "x-request-id", "x-ratelimit-reset"}
-"""Headers and trailers with a time, a remaining time or a request id; they differ for each call."""
+CLOCKS = {"date", "x-request-id", "x-ratelimit-remaining", "x-ratelimit-reset"}
+"""Headers and trailers that differ for each call: they depend on the clock or are a request id.
+
+The caller's own remaining calls grow with the clock: by one in a microsecond at CALLS_PER_SECOND.
+"""
 PROFILE = re.compile(rb"prof_[a-z0-9]{16}")
 
 Reply = tuple[object, ...]
