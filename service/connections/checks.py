@@ -106,7 +106,7 @@ class Check:
         self._until = min(self._until, now + RENEWAL_DOCUMENT_SECONDS)
         result = await self._result_of(self._after_refresh)
         # a saved verdict also ends the wait for logins; it needs a current document
-        is_news = self.upkeep.refusals > 0 and self._is_document_current()
+        is_news = self.upkeep.answered_logins > 0 and self._is_document_current()
         return result if self._is_document_read or is_news or result.reason is not None else None
 
     async def _result_of(self, ask: Callable[[], Awaitable[CheckResult]]) -> CheckResult:
@@ -244,29 +244,29 @@ class Check:
                 self.held.context.tenant_id, self._platform, secret, account, limit
             )
         except (InvalidCredentials, AccountInactive):
-            self._wait_after_rejection()
+            self._delay_login_after_rejection()
             raise
         except PlatformUnavailable as error:
-            self._wait_after_outage(error)
+            self._delay_login_after_outage(error)
             raise
-        self._wait_after_heal()
+        self._delay_login_after_success()
         self.held = await self._sessions.adopt(self.held, login)
         await self._logins.note_pause(login)
         self.session = login.session
 
-    def _wait_after_rejection(self) -> None:
+    def _delay_login_after_rejection(self) -> None:
         """Delay the next login, which would most likely be rejected too."""
-        refusals = self.upkeep.refusals + 1
-        after = Schedule.login_after(self._clock.now(), refusals)
-        self.upkeep = self.upkeep._replace(refusals=refusals, login_after=after)
+        answered = self.upkeep.answered_logins + 1
+        after = Schedule.login_after_rejection(self._clock.now(), answered)
+        self.upkeep = self.upkeep._replace(answered_logins=answered, login_after=after)
 
-    def _wait_after_heal(self) -> None:
+    def _delay_login_after_success(self) -> None:
         """Delay the next login, unless this was the first one since the last successful refresh."""
-        earlier = self.upkeep.refusals
-        after = Schedule.login_after_heal(self._clock.now(), earlier)
-        self.upkeep = self.upkeep._replace(refusals=earlier + 1, login_after=after)
+        earlier = self.upkeep.answered_logins
+        after = Schedule.login_after_success(self._clock.now(), earlier)
+        self.upkeep = self.upkeep._replace(answered_logins=earlier + 1, login_after=after)
 
-    def _wait_after_outage(self, error: PlatformUnavailable) -> None:
+    def _delay_login_after_outage(self, error: PlatformUnavailable) -> None:
         """Delay the next login after one that may have been sent, with an unknown result."""
         if error.cause in NOT_SENT:
             return
@@ -275,7 +275,7 @@ class Check:
             PlatformUnavailableCause.SERVER_ERROR,
         )
         if error.retry_after is None and error.cause in lasting:
-            self._wait_after_rejection()
+            self._delay_login_after_rejection()
             return
         # count the doubt here: the checks that wait for the next login do not count one
         now, doubts = self._clock.now(), self.upkeep.doubts + 1

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from service.domain.model import SECOND, Micros, ReconnectReason
 
 HOUR: Micros = 3600 * SECOND
-DOUBT: Micros = 5 * 60 * SECOND
+DOUBT_WAIT: Micros = 5 * 60 * SECOND
 """The wait after a first check that proved nothing; it doubles with each further one."""
 JITTER = 0.1
 """How far a wait may differ from its intended length, as a part of that."""
-REFUSALS: tuple[Micros, ...] = (HOUR, 6 * HOUR, 24 * HOUR)
+REJECTION_WAITS: tuple[Micros, ...] = (HOUR, 6 * HOUR, 24 * HOUR)
 """The waits after a first, a second and every later rejection of a password."""
-HEALS: tuple[Micros, ...] = (0, 5 * 60 * SECOND, 15 * 60 * SECOND, *REFUSALS)
+SUCCESS_WAITS: tuple[Micros, ...] = (0, 5 * 60 * SECOND, 15 * 60 * SECOND, *REJECTION_WAITS)
 """The waits after a first, a second and every later login that worked, without a successful refresh
 in between. The short ones are for processes that are killed between a refresh and its commit."""
 MAX_OUTAGE_WAIT: Micros = HOUR
@@ -55,25 +55,25 @@ class Schedule:
         return min(usual, login_after)
 
     @staticmethod
-    def login_after(now: Micros, refusals: int) -> Micros:
-        """*refusals*: how many rejections in a row, this one included."""
-        return now + REFUSALS[min(refusals, len(REFUSALS)) - 1]
+    def login_after_rejection(now: Micros, answered: int) -> Micros:
+        """*answered*: how many logins since the last successful refresh, this one included."""
+        return now + REJECTION_WAITS[min(answered, len(REJECTION_WAITS)) - 1]
 
     @staticmethod
-    def login_after_heal(now: Micros, earlier: int) -> Micros | None:
-        """After a login that worked; *earlier*: how many worked since the last successful refresh.
+    def login_after_success(now: Micros, earlier: int) -> Micros | None:
+        """*earlier*: how many logins since the last successful refresh, without this one.
 
         None for the first. Without the wait, each check would log in at a server that accepts
         passwords and refreshes no session.
         """
-        wait = HEALS[min(earlier, len(HEALS) - 1)]
+        wait = SUCCESS_WAITS[min(earlier, len(SUCCESS_WAITS) - 1)]
         return now + wait if wait else None
 
     @staticmethod
     def login_after_outage(now: Micros, doubts: int) -> Micros:
         """After a login without a result; *doubts*: how many checks in a row proved nothing, this
         one included."""
-        return now + min(DOUBT << min(doubts - 1, 20), MAX_OUTAGE_WAIT)
+        return now + min(DOUBT_WAIT << min(doubts - 1, 20), MAX_OUTAGE_WAIT)
 
     @staticmethod
     def login_wait(now: Micros, login_after: Micros | None) -> Micros:
@@ -82,10 +82,10 @@ class Schedule:
         A time further ahead than any wait is from a clock that was set back since.
         """
         wait = 0 if login_after is None else login_after - now
-        return wait if 0 < wait <= REFUSALS[-1] else 0
+        return wait if 0 < wait <= REJECTION_WAITS[-1] else 0
 
     def _doubt_wait(self, doubts: int) -> Micros:
-        return min(DOUBT << min(doubts - 1, 20), self.interval)
+        return min(DOUBT_WAIT << min(doubts - 1, 20), self.interval)
 
     @staticmethod
     def _about(wait: Micros) -> Micros:

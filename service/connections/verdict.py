@@ -39,7 +39,7 @@ def apply_result(
         upkeep = upkeep._replace(doubts=0)
         if check.is_refreshed:
             # a login proves the password, not that its session will last
-            upkeep = upkeep._replace(refusals=0, login_after=None)
+            upkeep = upkeep._replace(answered_logins=0, login_after=None)
         found = was._replace(
             state=ConnectionState.HEALTHY,
             reconnect_reason=None,

@@ -106,16 +106,16 @@ class Upkeep(NamedTuple):
 
     *checked_at*: the last check, of any outcome. *document_at*: when the account's document last
     named the connection's server. *moved_at*: when it first named another. *doubts*: consecutive
-    checks without a verdict. *refusals*: logins that were answered since the last
-    successful refresh. *login_after*: the earliest
-    time of the next login.
+    checks without a verdict. *answered_logins*: logins since the last successful refresh that the
+    server accepted, rejected or answered unusably. *login_after*: the earliest time of the next
+    login.
     """
 
     checked_at: Micros | None = None
     document_at: Micros = 0
     moved_at: Micros | None = None
     doubts: int = 0
-    refusals: int = 0
+    answered_logins: int = 0
     login_after: Micros | None = None
 
 

@@ -215,7 +215,7 @@ class SqlConnections:
                 upkeep.document_at,
                 upkeep.moved_at,
                 upkeep.doubts,
-                upkeep.refusals,
+                upkeep.answered_logins,
                 upkeep.login_after,
             )
             if not verdict.events:

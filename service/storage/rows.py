@@ -16,9 +16,11 @@ from service.storage.engine import Row
 
 IN_CONNECTION = len(Connection._fields)
 IN_UPKEEP = len(Upkeep._fields)
-# their columns, in the order of their fields
+RENAMED = {"answered_logins": "refusals"}
+"""Columns whose name differs from their field's, by field."""
+# the columns of both, in the order of the fields
 CONNECTION = ", ".join(f"c.{name}" for name in Connection._fields)
-UPKEEP = ", ".join(f"c.{name}" for name in Upkeep._fields)
+UPKEEP = ", ".join(f"c.{RENAMED.get(name, name)}" for name in Upkeep._fields)
 
 
 def profiles_in(rows: Sequence[Row]) -> list[Profile]:

@@ -1,6 +1,6 @@
 """Schedule: when a check is due again, after each thing that it can find."""
 
-from service.connections.schedule import DOUBT, HOUR, Schedule
+from service.connections.schedule import DOUBT_WAIT, HOUR, Schedule
 from service.domain.model import SECOND, Micros, ReconnectReason
 
 NOW: Micros = 1_800_000_000 * SECOND
@@ -21,14 +21,16 @@ def test_a_healthy_connection_is_checked_after_an_interval() -> None:
 def test_checks_after_a_doubt_start_soon_and_back_off() -> None:
     """Twice as late each time, up to the interval, and never before there can be news."""
     waits = [SCHEDULE.after_doubt(NOW, doubts) - NOW for doubts in (1, 2, 3, 30)]
-    for wait, about in zip(waits, (DOUBT, 2 * DOUBT, 4 * DOUBT, 6 * HOUR), strict=True):
+    for wait, about in zip(
+        waits, (DOUBT_WAIT, 2 * DOUBT_WAIT, 4 * DOUBT_WAIT, 6 * HOUR), strict=True
+    ):
         assert 0.9 * about <= wait <= 1.1 * about
     assert SCHEDULE.after_doubt(NOW, 1, 3 * HOUR) == NOW + 3 * HOUR
 
 
 def test_a_refused_password_waits() -> None:
     """An hour, six, and then a day; the connection is looked at when the wait is over."""
-    waits = [in_hours(SCHEDULE.login_after(NOW, refusals)) for refusals in (1, 2, 3, 4)]
+    waits = [in_hours(SCHEDULE.login_after_rejection(NOW, logins)) for logins in (1, 2, 3, 4)]
     assert waits == [1, 6, 24, 24]
     for wait in (HOUR, 24 * HOUR):
         due = SCHEDULE.after_break(NOW, ReconnectReason.APP_PASSWORD_REVOKED, NOW + wait)
@@ -53,7 +55,7 @@ def test_a_wait_that_is_over_does_not_make_a_check_due_at_once() -> None:
 def test_doubts_of_impatient_callers_do_not_count() -> None:
     """Nor does one whose check lies in the future: the clock was put back since."""
     assert SCHEDULE.doubts(NOW, None, 0) == SCHEDULE.doubts(NOW, NOW - 1, 0) == 1
-    for doubts, wait in ((1, DOUBT), (2, 2 * DOUBT), (3, 4 * DOUBT), (30, 6 * HOUR)):
+    for doubts, wait in ((1, DOUBT_WAIT), (2, 2 * DOUBT_WAIT), (3, 4 * DOUBT_WAIT), (30, 6 * HOUR)):
         assert SCHEDULE.doubts(NOW, NOW - int(0.89 * wait), doubts) == doubts
         assert SCHEDULE.doubts(NOW, NOW - int(0.91 * wait), doubts) == doubts + 1
         assert SCHEDULE.doubts(NOW, NOW + SECOND, doubts) == doubts + 1
@@ -61,7 +63,7 @@ def test_doubts_of_impatient_callers_do_not_count() -> None:
 
 def test_a_login_that_worked_is_followed_by_a_wait_unless_it_is_the_first() -> None:
     """Five minutes, fifteen, an hour, six, and then a day, as long as no refresh works."""
-    waits = [SCHEDULE.login_after_heal(NOW, earlier) for earlier in range(7)]
+    waits = [SCHEDULE.login_after_success(NOW, earlier) for earlier in range(7)]
     hours = (5 / 60, 15 / 60, 1, 6, 24, 24)
     assert waits == [None, *(NOW + int(each * HOUR) for each in hours)]
 
@@ -69,7 +71,7 @@ def test_a_login_that_worked_is_followed_by_a_wait_unless_it_is_the_first() -> N
 def test_a_login_without_a_result_waits() -> None:
     """Five minutes, and twice as long each time, up to an hour."""
     waits = [SCHEDULE.login_after_outage(NOW, doubts) - NOW for doubts in (1, 2, 3, 4, 5, 30)]
-    assert waits == [DOUBT, 2 * DOUBT, 4 * DOUBT, 8 * DOUBT, HOUR, HOUR]
+    assert waits == [DOUBT_WAIT, 2 * DOUBT_WAIT, 4 * DOUBT_WAIT, 8 * DOUBT_WAIT, HOUR, HOUR]
 
 
 def test_a_password_waits_a_day_at_most() -> None:
