@@ -34,7 +34,7 @@ class Backoff:
 
     def check(self, stored: StoredConnection) -> None:
         """Raise the error of the latest attempt at the session until its wait is over."""
-        failure = self._all.get(stored.context.key)
+        failure = self._all.get(stored.address.key)
         if failure is None or failure.session != stored.session:
             return
         wait = failure.until - monotonic()
@@ -57,7 +57,7 @@ class Backoff:
     def note(self, tried: StoredConnection, left: StoredConnection, error: ServiceError) -> None:
         """Remember the *error* of an attempt at the session in *tried*, which left the session in
         *left*."""
-        earlier = self._all.pop(tried.context.key, None)
+        earlier = self._all.pop(tried.address.key, None)
         times = 1 if earlier is None or earlier.session != tried.session else earlier.times + 1
         wait = min(MIN_WAIT_SECONDS * 2.0 ** min(times - 1, 20), MAX_WAIT_SECONDS)
         is_outage = (
@@ -69,10 +69,10 @@ class Backoff:
             wait = max(wait, error.retry_after or 0)
         # a copy has no traceback, whose frames may hold secrets
         kept = copy.copy(error)
-        self._all[tried.context.key] = _Failure(left.session, times, monotonic() + wait, kept)
+        self._all[tried.address.key] = _Failure(left.session, times, monotonic() + wait, kept)
         if len(self._all) > MAX_SESSIONS:
             self._all.popitem(last=False)
 
     def forget(self, renewed: StoredConnection) -> None:
         """Forget all failures of the connection."""
-        self._all.pop(renewed.context.key, None)
+        self._all.pop(renewed.address.key, None)

@@ -241,7 +241,7 @@ class Check:
         limit = PlatformTime(self._until)
         try:
             login = await self._logins.log_in_again(
-                self.held.context.tenant_id, self._platform, secret, account, limit
+                self.held.address.tenant_id, self._platform, secret, account, limit
             )
         except (InvalidCredentials, AccountInactive):
             self._delay_login_after_rejection()

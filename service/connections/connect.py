@@ -182,11 +182,11 @@ class Connect:
             raise
         if replaced is not None:
             self._logouts.later(replaced)
-        self._tasks.spawn(self._learn_display_name(platform, login.account, write.context))
-        return Connected(write.context.profile_key, platform.card.platform, write.username)
+        self._tasks.spawn(self._learn_display_name(platform, login.account, write.address))
+        return Connected(write.address.profile_key, platform.card.platform, write.username)
 
     def _sealed(self, attempt: _Attempt, login: Login) -> LoginWrite:
-        context = SecretAddress(
+        address = SecretAddress(
             attempt.caller.tenant_id,
             attempt.profile_key or new_profile_key(),
             attempt.platform.card.platform,
@@ -197,10 +197,10 @@ class Connect:
         )
         now = self._clock.now()
         return LoginWrite(
-            context,
+            address,
             login.account.username,
-            self._vault.seal(login.secret, Purpose.CREDENTIAL, context),
-            self._vault.seal_session(login.session, context),
+            self._vault.seal(login.secret, Purpose.CREDENTIAL, address),
+            self._vault.seal_session(login.session, address),
             login.session.expires_at,
             self._schedule.after_proof(now),
             create_profile=attempt.profile_key is None,
@@ -209,13 +209,13 @@ class Connect:
         )
 
     async def _learn_display_name(
-        self, platform: CredentialPlatform, account: Account, context: SecretAddress
+        self, platform: CredentialPlatform, account: Account, address: SecretAddress
     ) -> None:
         try:
             async with asyncio.timeout(DISPLAY_NAME_SECONDS):
                 display_name = await platform.display_name(account)
             if display_name:
-                await self._store.save_display_name(context, display_name)
+                await self._store.save_display_name(address, display_name)
         except (ServiceError, TimeoutError) as error:
             log.info("display name not learnt", exception=type(error).__name__)
 

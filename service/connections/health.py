@@ -124,10 +124,10 @@ class Health:
         and takes nothing of the tenant's."""
 
         async def limited(stored: StoredConnection) -> T:
-            context = stored.context
+            address = stored.address
             with (
-                self._concurrency.taken(context.tenant_id),
-                self._concurrency.taken_at(context.tenant_id, context.origin),
+                self._concurrency.taken(address.tenant_id),
+                self._concurrency.taken_at(address.tenant_id, address.origin),
             ):
                 return await work(stored)
 
@@ -135,13 +135,13 @@ class Health:
 
     async def _check_within_rate(self, stored: StoredConnection) -> Checked:
         """Check the connection for a caller. The monitor has a rate of its own."""
-        self._rate.take(stored.context.tenant_id, stored.context.origin)
+        self._rate.take(stored.address.tenant_id, stored.address.origin)
         return await self._check(stored)
 
     async def _check(self, stored: StoredConnection) -> Checked:
-        context = stored.context
+        address = stored.address
         try:
-            async with self._sessions.claimed(context) as held:
+            async with self._sessions.claimed(address) as held:
                 if held.upkeep.checked_at != stored.upkeep.checked_at:
                     # another process has checked it meanwhile
                     await self._sessions.release(held)
@@ -156,14 +156,14 @@ class Health:
                 away = isinstance(result.error, PlatformUnavailable)
                 return Checked(await self._save(check, result), away)
         except Overtaken:
-            log.info("verdict discarded", tenant=context.tenant_id, profile=context.profile_key)
-        now = await self._store.connection(context.tenant_id, context.profile_key, context.platform)
+            log.info("verdict discarded", tenant=address.tenant_id, profile=address.profile_key)
+        now = await self._store.connection(address.tenant_id, address.profile_key, address.platform)
         return Checked(now.connection)
 
     async def _renew(self, stored: StoredConnection) -> Renewed:
         renewed = stored
         try:
-            async with self._sessions.claimed(stored.context) as held:
+            async with self._sessions.claimed(stored.address) as held:
                 needs_reconnect = held.connection.reconnect_reason is not None
                 # a new envelope alone may be a rewrap
                 if needs_reconnect or held.refreshed_at != stored.refreshed_at:
@@ -181,7 +181,7 @@ class Health:
                         found = check.held._replace(connection=connection)
                     session = check.session
             if found.connection.reconnect_reason is not None:
-                raise NeedsReconnect(found.context.platform, found.connection.reconnect_reason)
+                raise NeedsReconnect(found.address.platform, found.connection.reconnect_reason)
             if session is None:
                 assert result is not None, "a renewal without a result has a session"
                 raise result.as_error()
@@ -210,9 +210,9 @@ class Health:
         await self._sessions.save_verdict(held, verdict)
         log.info(
             "verdict",
-            tenant=held.context.tenant_id,
-            profile=held.context.profile_key,
-            platform=held.context.platform,
+            tenant=held.address.tenant_id,
+            profile=held.address.profile_key,
+            platform=held.address.platform,
             state=verdict.connection.state.value,
             reason=verdict.connection.reconnect_reason,
             doubt=result.doubt or None,
@@ -225,7 +225,7 @@ class Health:
         stored: StoredConnection,
         work: Callable[[StoredConnection], Coroutine[Any, Any, T]],
     ) -> T:
-        key = stored.context.key
+        key = stored.address.key
         task = in_progress.get(key)
         if task is None:
             task = in_progress[key] = self._tasks.start(work(stored))

@@ -92,8 +92,8 @@ class Leases:
                 self._clock.now(),
                 caller.tenant_id,
                 caller.key_id,
-                stored.context.profile_key,
-                stored.context.platform,
+                stored.address.profile_key,
+                stored.address.platform,
                 account.account_id,
                 session.expires_at,
             )
@@ -110,7 +110,7 @@ class Leases:
             required_platform_id(request.platform),
         )
         if stored.connection.reconnect_reason is not None:
-            raise NeedsReconnect(stored.context.platform, stored.connection.reconnect_reason)
+            raise NeedsReconnect(stored.address.platform, stored.connection.reconnect_reason)
         try:
             return stored, self._sessions.open(stored)
         except Unreadable:

@@ -48,8 +48,8 @@ class Logouts:
         except (UnknownKey, Unreadable) as error:
             log.error("session cannot be opened to end it", exception=type(error).__name__)
             return
-        platform = self._registry.by_credentials(stored.context.platform)
-        await self._end(platform, session, stored.context.origin)
+        platform = self._registry.by_credentials(stored.address.platform)
+        await self._end(platform, session, stored.address.origin)
 
     async def _end(self, platform: CredentialPlatform, session: Session, origin: str) -> None:
         if self._only_at is None or origin in self._only_at:

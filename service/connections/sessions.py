@@ -59,18 +59,18 @@ class Sessions:
         self._max_wait_seconds = timeouts.claim_wait
 
     def platform(self, stored: StoredConnection) -> CredentialPlatform:
-        return self._registry.by_credentials(stored.context.platform)
+        return self._registry.by_credentials(stored.address.platform)
 
     def open(self, stored: StoredConnection) -> Session:
         """Raises UnknownKey or Unreadable."""
-        return self._vault.open_session(SessionEnvelope(stored.context, stored.session))
+        return self._vault.open_session(SessionEnvelope(stored.address, stored.session))
 
     def open_credential(self, stored: StoredConnection) -> str:
         """Return the stored `Login.secret`. Raises UnknownKey or Unreadable."""
-        return self._vault.open(stored.credential, Purpose.CREDENTIAL, stored.context)
+        return self._vault.open(stored.credential, Purpose.CREDENTIAL, stored.address)
 
     @asynccontextmanager
-    async def claimed(self, context: SecretAddress) -> AsyncIterator[StoredConnection]:
+    async def claimed(self, address: SecretAddress) -> AsyncIterator[StoredConnection]:
         """Hold a claim on the connection for the block. The block's last write releases the claim.
 
         If the block raises anything but Overtaken, the claim is released here. Waits while another
@@ -78,8 +78,8 @@ class Sessions:
         Overtaken if a later connect replaced the connection, or if the wait times out.
         """
         give_up_at = monotonic() + self._max_wait_seconds
-        while (held := await self._claim(context)) is None:
-            await self._until_free(context, give_up_at)
+        while (held := await self._claim(address)) is None:
+            await self._until_free(address, give_up_at)
         try:
             yield held
         except Overtaken:
@@ -100,25 +100,25 @@ class Sessions:
         with suppress(ServiceUnavailable):
             await self._store.give_up_claim(held)
 
-    async def _until_free(self, context: SecretAddress, give_up_at: float) -> None:
+    async def _until_free(self, address: SecretAddress, give_up_at: float) -> None:
         """Wait until the claim looks free; only reads. Raises Overtaken after *give_up_at*."""
         for pause in pauses.doubling(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS):
             if monotonic() > give_up_at:
                 raise Overtaken
             await asyncio.sleep(pause)
-            until = await self._store.claimed_until(context)
+            until = await self._store.claimed_until(address)
             now = self._clock.now()
             # that far ahead only if the clock was set back: let `claim` decide
             if not now < until <= now + self._claim_timeout:
                 return
 
-    async def _claim(self, context: SecretAddress) -> StoredConnection | None:
+    async def _claim(self, address: SecretAddress) -> StoredConnection | None:
         now = self._clock.now()
         try:
-            return await self._store.claim(context, now, now + self._claim_timeout)
+            return await self._store.claim(address, now, now + self._claim_timeout)
         except PlatformNotConnected:
             # raises if the connection is gone; otherwise a later connect replaced it
-            await self._store.connection(context.tenant_id, context.profile_key, context.platform)
+            await self._store.connection(address.tenant_id, address.profile_key, address.platform)
             raise Overtaken from None
 
     def seal(self, held: StoredConnection, refreshed: Refreshed) -> NewSession:
@@ -127,7 +127,7 @@ class Sessions:
         if refreshed.inactive_status:
             # expired: not leased until a check has found out the account's status
             session, at = replace(session, expires_at=0), held.refreshed_at
-        return NewSession(self._vault.seal_session(session, held.context), session.expires_at, at)
+        return NewSession(self._vault.seal_session(session, held.address), session.expires_at, at)
 
     async def save(
         self, held: StoredConnection, unsaved: NewSession, *, release: bool = False
@@ -168,36 +168,36 @@ class Sessions:
 
         Raises Overtaken, and Unreadable or UnknownKey if the credential does not open.
         """
-        context = held.context._replace(origin=origin)
-        credential = self._vault.seal(self.open_credential(held), Purpose.CREDENTIAL, context)
+        address = held.address._replace(origin=origin)
+        credential = self._vault.seal(self.open_credential(held), Purpose.CREDENTIAL, address)
         try:
-            session = self._vault.seal_session(self.open(held), context)
+            session = self._vault.seal_session(self.open(held), address)
         except Unreadable:
             session = held.session  # does not open; a login will replace it
         if not await self._store.save_home(held, origin, credential, session):
             raise Overtaken
-        return held._replace(context=context, credential=credential, session=session)
+        return held._replace(address=address, credential=credential, session=session)
 
     async def _discard(self, held: StoredConnection, unsaved: NewSession) -> None:
         """End an unsaved session if its connection was disconnected, or connected again.
 
         Otherwise only the claim was lost, and the session stays open.
         """
-        context = held.context
+        address = held.address
         try:
             now = await self._store.connection(
-                context.tenant_id, context.profile_key, context.platform
+                address.tenant_id, address.profile_key, address.platform
             )
-            is_gone = now.context.generation != context.generation
+            is_gone = now.address.generation != address.generation
         except (ProfileNotFound, PlatformNotConnected):
             is_gone = True
         if is_gone:
-            self._logouts.later(SessionEnvelope(context, unsaved.sealed))
+            self._logouts.later(SessionEnvelope(address, unsaved.sealed))
 
     def _end(self, held: StoredConnection, session: Session) -> None:
-        self._logouts.unsaved(self.platform(held), session, held.context.origin)
+        self._logouts.unsaved(self.platform(held), session, held.address.origin)
 
 
 def account_of(stored: StoredConnection) -> Account:
     """Return the account of a connection, at the server that is stored for it."""
-    return Account(stored.context.account_id, stored.connection.username, stored.context.origin)
+    return Account(stored.address.account_id, stored.connection.username, stored.address.origin)

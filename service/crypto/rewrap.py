@@ -79,7 +79,7 @@ class Rewrap:
             found = await self._store.sealed_otherwise(purpose, key_id, after, BATCH_SIZE)
             if not found:
                 return
-            after = found[-1].context
+            after = found[-1].address
             resealed = [
                 (secret, envelope) for secret in found if (envelope := self._resealed(secret))
             ]
@@ -95,15 +95,15 @@ class Rewrap:
 
     def _resealed(self, secret: SecretRow) -> Envelope | None:
         try:
-            return self._vault.reseal(secret.sealed, secret.purpose, secret.context)
+            return self._vault.reseal(secret.sealed, secret.purpose, secret.address)
         except (UnknownKey, Unreadable) as error:
             log.error(
                 "secret cannot be rewrapped",
                 exception=type(error).__name__,
                 purpose=secret.purpose.value,
-                tenant=secret.context.tenant_id,
-                profile=secret.context.profile_key,
-                platform=secret.context.platform,
+                tenant=secret.address.tenant_id,
+                profile=secret.address.profile_key,
+                platform=secret.address.platform,
                 key_id=secret.sealed.ring_key_id,
             )
             return None

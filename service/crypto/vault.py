@@ -67,7 +67,7 @@ class Vault:
 
     def open_session(self, stored: SessionEnvelope) -> Session:
         """Return the session; raises as `open` does."""
-        tokens = orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.context))
+        tokens = orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.address))
         return Session(*tokens[:3])  # a newer version may have added elements
 
     def reseal(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> Envelope:

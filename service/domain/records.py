@@ -73,7 +73,7 @@ class EarlierRequest:
 class LoginWrite:
     """A proven login with its secrets sealed, written in one transaction."""
 
-    context: SecretAddress
+    address: SecretAddress
     username: str
     credential: Envelope
     session: Envelope
@@ -88,7 +88,7 @@ class LoginWrite:
 class SessionEnvelope:
     """A stored session, with the address that it opens at."""
 
-    context: SecretAddress
+    address: SecretAddress
     sealed: Envelope
 
 
@@ -97,7 +97,7 @@ class SecretRow:
     """A stored secret, with its purpose and the address that it opens at."""
 
     purpose: Purpose
-    context: SecretAddress
+    address: SecretAddress
     sealed: Envelope
 
 
@@ -125,7 +125,7 @@ class StoredConnection(NamedTuple):
     *fence* numbers the claims on it: only the holder of the newest may write.
     """
 
-    context: SecretAddress
+    address: SecretAddress
     connection: Connection
     credential: Envelope
     session: Envelope

@@ -120,7 +120,7 @@ class ConnectionStore(Protocol):
         profile is to be created and the tenant is gone.
         """
 
-    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
+    async def save_display_name(self, address: SecretAddress, display_name: str) -> None:
         """Write the account's display name; no-op if the connection has another generation."""
 
     async def disconnect(
@@ -135,15 +135,15 @@ class ConnectionStore(Protocol):
         """Return a connection with its secrets. Raises ProfileNotFound or PlatformNotConnected."""
 
     async def claim(
-        self, context: SecretAddress, at: Micros, until: Micros
+        self, address: SecretAddress, at: Micros, until: Micros
     ) -> StoredConnection | None:
         """Claim the connection. Returns None while another claim on it holds.
 
         Raises ProfileNotFound. Raises PlatformNotConnected if there is no connection, or if its
-        generation is not that of *context*.
+        generation is not that of *address*.
         """
 
-    async def claimed_until(self, context: SecretAddress) -> Micros:
+    async def claimed_until(self, address: SecretAddress) -> Micros:
         """Return when the claim on the connection expires, 0 if there is none. Read-only."""
 
     async def give_up_claim(self, held: StoredConnection) -> None:

@@ -40,39 +40,39 @@ class SqlConnections:
         return account_id
 
     async def save_login(self, saved: LoginWrite) -> SessionEnvelope | None:
-        place = saved.context
-        of_connection = (place.tenant_id, place.profile_key, place.platform)
+        address = saved.address
+        of_connection = (address.tenant_id, address.profile_key, address.platform)
 
         async def job(transaction: Transaction) -> SessionEnvelope | None:
             if saved.create_profile:
-                new = Profile(place.profile_key, None, saved.at)
-                await add_profile(transaction, place.tenant_id, new)
+                new = Profile(address.profile_key, None, saved.at)
+                await add_profile(transaction, address.tenant_id, new)
             connection = await _connection(transaction, *of_connection)
-            if connection is not None and connection.account_id != place.account_id:
-                raise ProfileAlreadyExists(place.platform)
+            if connection is not None and connection.account_id != address.account_id:
+                raise ProfileAlreadyExists(address.platform)
             before = await transaction.run(sql.SESSION_OF_CONNECTION, *of_connection)
             await transaction.run(
                 sql.SAVE_CONNECTION,
                 *of_connection,
-                place.account_id,
+                address.account_id,
                 saved.username,
                 saved.username,
-                place.origin,
-                place.generation,
+                address.origin,
+                address.generation,
                 saved.at,
                 saved.next_check_at,
             )
             await transaction.run(
                 sql.SAVE_CREDENTIAL,
                 *of_connection,
-                place.generation,
+                address.generation,
                 saved.credential.ring_key_id,
                 saved.credential.envelope,
             )
             await transaction.run(
                 sql.SAVE_SESSION,
                 *of_connection,
-                place.generation,
+                address.generation,
                 saved.session.ring_key_id,
                 saved.session.envelope,
                 saved.session_expires_at,
@@ -80,26 +80,26 @@ class SqlConnections:
             )
             await add_event(
                 transaction,
-                place.tenant_id,
-                place.profile_key,
+                address.tenant_id,
+                address.profile_key,
                 EventKind.CONNECTED if connection is None else EventKind.RECONNECTED,
                 await _connection(transaction, *of_connection),
                 saved.at,
             )
-            reply = (place.profile_key, place.platform, saved.username)
-            await complete(transaction, saved.reservation, place.profile_key, reply, saved.at)
-            return stored_session(place.tenant_id, before[0]) if before else None
+            reply = (address.profile_key, address.platform, saved.username)
+            await complete(transaction, saved.reservation, address.profile_key, reply, saved.at)
+            return stored_session(address.tenant_id, before[0]) if before else None
 
         return await self._engine.write(job)
 
-    async def save_display_name(self, place: SecretAddress, display_name: str) -> None:
+    async def save_display_name(self, address: SecretAddress, display_name: str) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(
                 sql.SAVE_DISPLAY_NAME,
-                place.tenant_id,
-                place.profile_key,
-                place.platform,
-                place.generation,
+                address.tenant_id,
+                address.profile_key,
+                address.platform,
+                address.generation,
                 display_name,
             )
 
@@ -130,22 +130,22 @@ class SqlConnections:
         return _stored(tenant_id, platform, rows)
 
     async def claim(
-        self, context: SecretAddress, at: Micros, until: Micros
+        self, address: SecretAddress, at: Micros, until: Micros
     ) -> StoredConnection | None:
         async def job(transaction: Transaction) -> StoredConnection | None:
-            key = _key(context)
+            key = _key(address)
             claimed = await transaction.run(sql.CLAIM, *key, until, at)
             rows = await transaction.run(sql.STORED_CONNECTION, *key)
-            stored = _stored(context.tenant_id, context.platform, rows)
-            if stored.context.generation != context.generation:
+            stored = _stored(address.tenant_id, address.platform, rows)
+            if stored.address.generation != address.generation:
                 # a later login replaced it
-                raise PlatformNotConnected(context.platform)
+                raise PlatformNotConnected(address.platform)
             return stored if claimed else None
 
         return await self._engine.write(job)
 
-    async def claimed_until(self, context: SecretAddress) -> Micros:
-        rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(context))
+    async def claimed_until(self, address: SecretAddress) -> Micros:
+        rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(address))
         return int(rows[0]["claimed_until"]) if rows else 0
 
     async def give_up_claim(self, held: StoredConnection) -> None:
@@ -175,7 +175,7 @@ class SqlConnections:
     async def save_home(
         self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
     ) -> bool:
-        of_connection = (*_key(held.context), held.context.generation)
+        of_connection = (*_key(held.address), held.address.generation)
 
         async def job(transaction: Transaction) -> bool:
             if not await transaction.run(
@@ -194,7 +194,7 @@ class SqlConnections:
         return await self._engine.write(job)
 
     async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
-        context, upkeep, found = held.context, verdict.upkeep, verdict.connection
+        address, upkeep, found = held.address, verdict.upkeep, verdict.connection
 
         async def job(transaction: Transaction) -> bool:
             if not await transaction.run(sql.GIVE_UP_CLAIM, *_held(held)):
@@ -204,8 +204,8 @@ class SqlConnections:
             reason = found.reconnect_reason
             await transaction.run(
                 sql.SAVE_VERDICT,
-                *_key(context),
-                context.generation,
+                *_key(address),
+                address.generation,
                 found.state.value,
                 None if reason is None else reason.value,
                 found.username,
@@ -220,11 +220,11 @@ class SqlConnections:
             )
             if not verdict.events:
                 return True
-            rows = await transaction.run(sql.STORED_CONNECTION, *_key(context))
-            now = stored_connection(context.tenant_id, rows[0]).connection
+            rows = await transaction.run(sql.STORED_CONNECTION, *_key(address))
+            now = stored_connection(address.tenant_id, rows[0]).connection
             for kind in verdict.events:
                 await add_event(
-                    transaction, context.tenant_id, context.profile_key, kind, now, verdict.at
+                    transaction, address.tenant_id, address.profile_key, kind, now, verdict.at
                 )
             return True
 
@@ -265,9 +265,9 @@ def _stored(tenant_id: str, platform: str, rows: Sequence[Row]) -> StoredConnect
     return stored_connection(tenant_id, rows[0])
 
 
-def _key(context: SecretAddress) -> tuple[str, str, str]:
-    return context.tenant_id, context.profile_key, context.platform
+def _key(address: SecretAddress) -> tuple[str, str, str]:
+    return address.tenant_id, address.profile_key, address.platform
 
 
 def _held(held: StoredConnection) -> tuple[str, str, str, int, int]:
-    return (*_key(held.context), held.context.generation, held.fence)
+    return (*_key(held.address), held.address.generation, held.fence)

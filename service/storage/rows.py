@@ -53,7 +53,7 @@ def _connection(columns: Sequence[Any]) -> Connection:
 
 def stored_session(tenant_id: str, row: Row) -> SessionEnvelope:
     """Return a sealed session with its address."""
-    context = SecretAddress(
+    address = SecretAddress(
         tenant_id,
         row["profile_key"],
         row["platform"],
@@ -61,8 +61,8 @@ def stored_session(tenant_id: str, row: Row) -> SessionEnvelope:
         row["origin"],
         row["generation"],
     )
-    sealed = _sealed(context, row["sealed_generation"], row["ring_key_id"], row["envelope"])
-    return SessionEnvelope(context, sealed)
+    sealed = _sealed(address, row["sealed_generation"], row["ring_key_id"], row["envelope"])
+    return SessionEnvelope(address, sealed)
 
 
 def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
@@ -70,13 +70,13 @@ def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
     connection = _connection(row[:IN_CONNECTION])
     upkeep = Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP])
     profile_key, origin, generation, *sealed, refreshed_at, fence = row[IN_CONNECTION + IN_UPKEEP :]
-    context = SecretAddress(
+    address = SecretAddress(
         tenant_id, profile_key, connection.platform, connection.account_id, origin, generation
     )
-    credential, session = _sealed(context, *sealed[:3]), _sealed(context, *sealed[3:])
-    return StoredConnection(context, connection, credential, session, refreshed_at, fence, upkeep)
+    credential, session = _sealed(address, *sealed[:3]), _sealed(address, *sealed[3:])
+    return StoredConnection(address, connection, credential, session, refreshed_at, fence, upkeep)
 
 
-def _sealed(context: SecretAddress, generation: int, ring_key_id: str, envelope: bytes) -> Envelope:
+def _sealed(address: SecretAddress, generation: int, ring_key_id: str, envelope: bytes) -> Envelope:
     """Return a secret of the connection; one of another generation becomes unreadable."""
-    return Envelope(ring_key_id, bytes(envelope) if generation == context.generation else b"")
+    return Envelope(ring_key_id, bytes(envelope) if generation == address.generation else b"")

@@ -34,19 +34,19 @@ class SqlSecrets:
             most,
         )
         found = [stored_session(row["tenant_id"], row) for row in rows]
-        return [SecretRow(purpose, stored.context, stored.sealed) for stored in found]
+        return [SecretRow(purpose, stored.address, stored.sealed) for stored in found]
 
     async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
         async def job(transaction: Transaction) -> int:
             written = 0
             for secret, again in resealed:
-                context = secret.context
+                address = secret.address
                 rows = await transaction.run(
                     sql.rewrap(TABLES[secret.purpose]),
-                    context.tenant_id,
-                    context.profile_key,
-                    context.platform,
-                    context.generation,
+                    address.tenant_id,
+                    address.profile_key,
+                    address.platform,
+                    address.generation,
                     secret.sealed.envelope,
                     again.ring_key_id,
                     again.envelope,

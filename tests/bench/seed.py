@@ -67,15 +67,15 @@ def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[LoginWrite, str]:
     """Return the login of a new account with its own profile, and its access token."""
     token = secrets.token_urlsafe(TOKEN * 3 // 4)
     account_id = f"did:plc:{random_id(24)}"
-    place = SecretAddress(
+    address = SecretAddress(
         tenant_id, new_profile_key(), "bluesky", account_id, NOWHERE, secrets.randbits(63)
     )
     session = Session(token, secrets.token_urlsafe(TOKEN * 3 // 4), now + DAY)
     saved = LoginWrite(
-        place,
+        address,
         f"{random_id(10)}.bsky.social",
-        vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, place),
-        vault.seal_session(session, place),
+        vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, address),
+        vault.seal_session(session, address),
         session.expires_at,
         now + DAY,
         create_profile=True,
@@ -98,7 +98,7 @@ async def plant(read: Settings, tenants: int, profiles: int) -> list[Owner]:
         async def connect(tenant_id: str) -> tuple[str, str]:
             saved, token = login(vault, tenant_id, clock.now())
             await store.connections.save_login(saved)
-            return saved.context.profile_key, token
+            return saved.address.profile_key, token
 
         for _ in range(tenants):
             tenant = Tenant(f"ten_{random_id()}", "bench", clock.now())

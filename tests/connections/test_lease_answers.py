@@ -182,12 +182,12 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
 
 def stored(session: str) -> StoredConnection:
     """A connection with that session."""
-    place = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
+    address = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
     connection = Connection(
         "bluesky", "did:plc:a", "a.example", "a.example", ConnectionState.HEALTHY, None, 0, 0, None
     )
     sealed = Envelope("seal-1", session.encode())
-    return StoredConnection(place, connection, sealed, sealed, 0, 1, Upkeep())
+    return StoredConnection(address, connection, sealed, sealed, 0, 1, Upkeep())
 
 
 async def test_opaque_tokens_count_for_half_an_hour(

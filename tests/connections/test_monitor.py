@@ -120,11 +120,11 @@ class Noting(Health):
         self._built = built
 
     async def check(self, stored: StoredConnection) -> Checked:
-        self.asked[stored.context.profile_key] += 1
-        context = stored.context
+        self.asked[stored.address.profile_key] += 1
+        address = stored.address
         await self._built.store.checks.put_off(
             # as a verdict does
-            Due(context.tenant_id, context.profile_key, context.platform, context.origin),
+            Due(address.tenant_id, address.profile_key, address.platform, address.origin),
             SystemClock().now() + 3600 * SECOND,
         )
         return Checked(stored.connection)

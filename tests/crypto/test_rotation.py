@@ -105,7 +105,7 @@ async def test_a_rewrap_does_not_overwrite_newer_secrets(
             for secret in await store.secrets.sealed_otherwise(purpose, after, FIRST, 100)
         ]
         assert len(read) == 6
-        resealed = [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in read]
+        resealed = [(one, vault.reseal(one.sealed, one.purpose, one.address)) for one in read]
         await service.execute("UPDATE sessions SET refreshed_at = 1")
         token = (await service.lease(refreshed)).access_token
         former = service.session(refreshed)

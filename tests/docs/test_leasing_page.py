@@ -108,7 +108,7 @@ async def spoil(service: Running) -> None:
     session = service.session()
     head, claims, signature = session.access_token.split(".")
     [row] = service.rows("SELECT * FROM connections")
-    place = SecretAddress(
+    address = SecretAddress(
         row["tenant_id"],
         row["profile_key"],
         row["platform"],
@@ -117,7 +117,7 @@ async def spoil(service: Running) -> None:
         row["generation"],
     )
     spoilt = replace(session, access_token=f"{head}.{claims}.{signature[::-1]}")
-    sealed = Vault(Keyring(service.settings.keyring_file)).seal_session(spoilt, place)
+    sealed = Vault(Keyring(service.settings.keyring_file)).seal_session(spoilt, address)
     await service.execute(
         "UPDATE sessions SET ring_key_id = ?, envelope = ?, refreshed_at = refreshed_at - ?",
         sealed.ring_key_id,

@@ -114,7 +114,7 @@ async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -
         for number in range(connections):
             one = number % ACCOUNTS
             person, session = people[one], sessions[one]
-            place = SecretAddress(
+            address = SecretAddress(
                 tenants[number % TENANTS],
                 f"prof_{number:08}",
                 "bluesky",
@@ -122,43 +122,43 @@ async def _fill(settings: Settings, sandbox: SandboxBluesky, connections: int) -
                 sandbox.origin,
                 number,
             )
-            _add(database, vault, place, person, session)
+            _add(database, vault, address, person, session)
     return plain
 
 
 def _add(
     database: sqlite3.Connection,
     vault: Vault,
-    place: SecretAddress,
+    address: SecretAddress,
     person: Person,
     session: Session,
 ) -> None:
     """Add a profile with its connection, whose check is due tomorrow."""
-    credential = vault.seal(person.app_password, Purpose.CREDENTIAL, place)
-    sealed = vault.seal_session(session, place)
-    key, now = (place.tenant_id, place.profile_key, place.platform), SystemClock().now()
+    credential = vault.seal(person.app_password, Purpose.CREDENTIAL, address)
+    sealed = vault.seal_session(session, address)
+    key, now = (address.tenant_id, address.profile_key, address.platform), SystemClock().now()
     database.execute(
         "INSERT INTO profiles (tenant_id, profile_key, created_at) VALUES (?, ?, ?)",
-        (place.tenant_id, place.profile_key, now),
+        (address.tenant_id, address.profile_key, now),
     )
     database.execute(
         "INSERT INTO connections (tenant_id, profile_key, platform, account_id, username,"
         " display_name, origin, generation, state, connected_at, last_verified_at, document_at,"
         " next_check_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'HEALTHY', ?, ?, ?, ?)",
         (
-            *(*key, person.did, person.handle, person.handle, place.origin, place.generation),
+            *(*key, person.did, person.handle, person.handle, address.origin, address.generation),
             *(now, now, now, now + DAY),
         ),
     )
     database.execute(
         "INSERT INTO credentials (tenant_id, profile_key, platform, generation, ring_key_id,"
         " envelope) VALUES (?, ?, ?, ?, ?, ?)",
-        (*key, place.generation, credential.ring_key_id, credential.envelope),
+        (*key, address.generation, credential.ring_key_id, credential.envelope),
     )
     database.execute(
         "INSERT INTO sessions (tenant_id, profile_key, platform, generation, ring_key_id, envelope,"
         " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*key, place.generation, sealed.ring_key_id, sealed.envelope, session.expires_at),
+        (*key, address.generation, sealed.ring_key_id, sealed.envelope, session.expires_at),
     )
 
 

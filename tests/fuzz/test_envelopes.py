@@ -15,7 +15,7 @@ from service.domain.records import Envelope, Purpose, SecretAddress, SessionEnve
 
 from .target import ANYTHING, EDITS, SEEDS, Read, Target, derived
 
-PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
+ADDRESS = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 7)
 TEXTS = ("tenant_id", "profile_key", "platform", "account_id", "origin")
 SESSION = Session("access", "refresh", 1)
 
@@ -25,15 +25,15 @@ def opened(folder: Path) -> Iterator[Read]:
     create_keyring(folder / "keyring.json", new_keys("test"))
     keyring = Keyring(folder / "keyring.json")
     vault = Vault(keyring)
-    sealed = vault.seal_session(SESSION, PLACE)
+    sealed = vault.seal_session(SESSION, ADDRESS)
     others = (
-        vault.seal("secret", Purpose.CREDENTIAL, PLACE).envelope,
-        vault.seal_session(SESSION, PLACE._replace(generation=8)).envelope,
+        vault.seal("secret", Purpose.CREDENTIAL, ADDRESS).envelope,
+        vault.seal_session(SESSION, ADDRESS._replace(generation=8)).envelope,
     )
 
-    def opens(key_id: str, envelope: bytes, place: SecretAddress) -> None:
-        stored = SessionEnvelope(place, Envelope(key_id, envelope))
-        right = envelope == sealed.envelope and place == PLACE
+    def opens(key_id: str, envelope: bytes, address: SecretAddress) -> None:
+        stored = SessionEnvelope(address, Envelope(key_id, envelope))
+        right = envelope == sealed.envelope and address == ADDRESS
         try:
             found = vault.open_session(stored)
         except UnknownKey:
@@ -46,16 +46,16 @@ def opened(folder: Path) -> Iterator[Read]:
 
     def read(data: bytes) -> None:
         for whole in (sealed.envelope, *others):
-            opens(sealed.ring_key_id, derived(data, whole), PLACE)
+            opens(sealed.ring_key_id, derived(data, whole), ADDRESS)
         # database text, which cannot hold lone surrogates
         opens(
             derived(data, sealed.ring_key_id.encode()).decode(errors="replace"),
             sealed.envelope,
-            PLACE,
+            ADDRESS,
         )
         for name in TEXTS:
-            text = derived(data, getattr(PLACE, name).encode()).decode(errors="replace")
-            opens(sealed.ring_key_id, sealed.envelope, PLACE._replace(**{name: text}))  # type: ignore[arg-type]
+            text = derived(data, getattr(ADDRESS, name).encode()).decode(errors="replace")
+            opens(sealed.ring_key_id, sealed.envelope, ADDRESS._replace(**{name: text}))  # type: ignore[arg-type]
 
     yield read
 

@@ -100,7 +100,7 @@ async def test_a_tenant_is_deleted_in_parts(store: SqlStore, database_url: str) 
     assert before["sessions"] == before["leases"] == MANY
     left, told = [counted(database_url, "ten_a")], []
     while (sessions := await store.tenants.delete_batch("ten_a")) is not None:
-        told += [stored.context.profile_key for stored in sessions]
+        told += [stored.address.profile_key for stored in sessions]
         left.append(counted(database_url, "ten_a"))
     for was, now in pairwise(left):
         gone = [was[table] - now[table] for table in TABLES]

@@ -47,13 +47,13 @@ TENANT, ORIGIN = "ten_golden", "https://pds.example"
 
 
 def login(vault: Vault, profile: str, number: int) -> LoginWrite:
-    context = SecretAddress(TENANT, profile, "bluesky", f"did:plc:{profile}", ORIGIN, number)
+    address = SecretAddress(TENANT, profile, "bluesky", f"did:plc:{profile}", ORIGIN, number)
     session = Session(f"access of {profile}", f"refresh of {profile}", NOW + HOUR)
     return LoginWrite(
-        context,
+        address,
         f"{profile.removeprefix('prof_')}.example",
-        vault.seal(f"app password of {profile}", Purpose.CREDENTIAL, context),
-        vault.seal_session(session, context),
+        vault.seal(f"app password of {profile}", Purpose.CREDENTIAL, address),
+        vault.seal_session(session, address),
         NOW + HOUR,
         NOW + 6 * HOUR,
         create_profile=True,
@@ -113,7 +113,7 @@ async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens)
         ),
         (logins[4], ConnectionState.UNVERIFIED, None, "well.example", (EventKind.UNVERIFIED,)),
     ):
-        held = await store.connections.claim(written.context, NOW + 10, NOW + 10 + SECOND)
+        held = await store.connections.claim(written.address, NOW + 10, NOW + 10 + SECOND)
         assert held is not None
         found = held.connection._replace(
             state=state,

@@ -120,15 +120,15 @@ async def test_a_database_of_every_version_is_read(version: str, tmp_path: Path)
         assert api_key.scopes == frozenset(Scope)
         for number, name in ((5, "prof_well"), (2, "prof_broken")):
             stored = await store.connections.connection(TENANT, name, "bluesky")
-            place = SecretAddress(TENANT, name, "bluesky", f"did:plc:{name}", ORIGIN, number)
-            assert stored.context == place
-            secret = vault.open(stored.credential, Purpose.CREDENTIAL, place)
+            address = SecretAddress(TENANT, name, "bluesky", f"did:plc:{name}", ORIGIN, number)
+            assert stored.address == address
+            secret = vault.open(stored.credential, Purpose.CREDENTIAL, address)
             assert secret == f"app password of {name}"
-            session = vault.open_session(SessionEnvelope(place, stored.session))
+            session = vault.open_session(SessionEnvelope(address, stored.session))
             assert session == Session(f"access of {name}", f"refresh of {name}", NOW + HOUR)
             if version > "0001":
                 assert stored.upkeep == (NOW + 11, NOW, None, 1, 2, NOW + HOUR)
-        spent = login(vault, "prof_well", 9).context
+        spent = login(vault, "prof_well", 9).address
         assert await store.connections.connected_account(TENANT, "prof_well", "bluesky") == (
             spent.account_id
         )

@@ -25,7 +25,7 @@ engine = on_both
 
 NOW = 1_800_000_000 * SECOND
 RESERVED_UNTIL = NOW + 45 * SECOND
-PLACE = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
+ADDRESS = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
 RESERVATION = Reservation("ten_a", "ConnectProfile", "key", "holder")
 FINGERPRINT = Fingerprint("token-1", b"\x01" * 32)
 
@@ -40,9 +40,9 @@ async def store(database_url: str) -> AsyncIterator[SqlStore]:
 
 
 def login(**changes: object) -> LoginWrite:
-    context = PLACE._replace(**{k: v for k, v in changes.items() if hasattr(PLACE, k)})  # type: ignore[arg-type]
+    address = ADDRESS._replace(**{k: v for k, v in changes.items() if hasattr(ADDRESS, k)})  # type: ignore[arg-type]
     saved = LoginWrite(
-        context,
+        address,
         "a.example",
         Envelope("seal-1", b"credential"),
         Envelope("seal-1", b"session"),
@@ -52,7 +52,7 @@ def login(**changes: object) -> LoginWrite:
         reservation=None,
         at=NOW,
     )
-    return replace(saved, **{k: v for k, v in changes.items() if not hasattr(PLACE, k)})  # type: ignore[arg-type]
+    return replace(saved, **{k: v for k, v in changes.items() if not hasattr(ADDRESS, k)})  # type: ignore[arg-type]
 
 
 async def test_keys_come_back_as_they_were_added(store: SqlStore) -> None:
@@ -90,7 +90,7 @@ async def test_a_login_is_saved_whole(store: SqlStore) -> None:
         login(generation=2, create_profile=False, session=Envelope("seal-2", b"new"))
     )
     assert replaced is not None
-    assert replaced.context == PLACE
+    assert replaced.address == ADDRESS
     assert replaced.sealed == Envelope("seal-1", b"session")
 
 

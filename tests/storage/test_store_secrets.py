@@ -10,7 +10,7 @@ from service.crypto.rewrap import FIRST
 from service.domain.model import DAY, ApiKey, Scope, Tenant
 from service.domain.records import Envelope, NewSession, Purpose, SecretRow
 from service.storage.store import SqlStore
-from tests.storage.test_store import FINGERPRINT, NOW, PLACE, RESERVATION, RESERVED_UNTIL, login
+from tests.storage.test_store import ADDRESS, FINGERPRINT, NOW, RESERVATION, RESERVED_UNTIL, login
 from tests.support.engines import on_both, opened, rows
 
 engine = on_both
@@ -30,7 +30,7 @@ async def store(database_url: str) -> AsyncIterator[SqlStore]:
 
 
 def places(found: list[SecretRow]) -> list[tuple[str, str]]:
-    return [(one.context.tenant_id, one.context.profile_key) for one in found]
+    return [(one.address.tenant_id, one.address.profile_key) for one in found]
 
 
 @pytest.mark.parametrize("purpose", [Purpose.CREDENTIAL, Purpose.SESSION])
@@ -38,10 +38,10 @@ async def test_what_another_key_seals_is_found_in_order(store: SqlStore, purpose
     """Of all tenants, a few at a time, each with the place that it opens in."""
     found = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 2)
     assert places(found) == [("ten_a", "prof_a"), ("ten_a", "prof_c")]
-    assert found[0] == SecretRow(purpose, PLACE, Envelope("seal-1", purpose.value.encode()))
-    rest = await store.secrets.sealed_otherwise(purpose, "seal-2", found[-1].context, 2)
+    assert found[0] == SecretRow(purpose, ADDRESS, Envelope("seal-1", purpose.value.encode()))
+    rest = await store.secrets.sealed_otherwise(purpose, "seal-2", found[-1].address, 2)
     assert places(rest) == [("ten_b", "prof_b")]
-    assert await store.secrets.sealed_otherwise(purpose, "seal-2", rest[-1].context, 2) == []
+    assert await store.secrets.sealed_otherwise(purpose, "seal-2", rest[-1].address, 2) == []
     assert await store.secrets.sealed_otherwise(purpose, "seal-1", FIRST, 2) == []
 
 
@@ -50,7 +50,7 @@ async def test_only_what_stands_as_it_was_is_rewrapped(store: SqlStore, purpose:
     """Another envelope, or another generation, stays; what was rewrapped is found no more."""
     first, second, third = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
     overtaken = replace(second, sealed=Envelope("seal-1", b"was here before"))
-    anew = replace(third, context=third.context._replace(generation=2))
+    anew = replace(third, address=third.address._replace(generation=2))
     written = await store.secrets.rewrap([(one, NEWER) for one in (first, overtaken, anew)])
     assert written == 1
     left = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
@@ -73,7 +73,7 @@ async def test_a_secret_of_another_generation_is_not_read(
     for purpose, is_read in zip((Purpose.CREDENTIAL, Purpose.SESSION), read, strict=True):
         found = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
         assert [bool(one.sealed.envelope) for one in found] == [is_read] * 3
-    held = await store.connections.claim(stored.context, NOW, NOW + 1)
+    held = await store.connections.claim(stored.address, NOW, NOW + 1)
     assert held is not None
     assert await store.connections.save_session(held, NewSession(NEWER, NOW + DAY, NOW))
     assert (await store.connections.connection("ten_a", "prof_a", "bluesky")).session == NEWER

@@ -112,7 +112,7 @@ async def plant(service: Running, count: int) -> None:
     vault, now = Vault(Keyring(service.settings.keyring_file)), SystemClock().now()
 
     def saved(number: int) -> LoginWrite:
-        context = SecretAddress(
+        address = SecretAddress(
             service.tenant_id,
             f"prof_planted{number:06}",
             "bluesky",
@@ -121,10 +121,10 @@ async def plant(service: Running, count: int) -> None:
             number,
         )
         return LoginWrite(
-            context,
+            address,
             f"u{number}.example",
-            vault.seal(f"password {number}", Purpose.CREDENTIAL, context),
-            vault.seal_session(Session("access", f"refresh {number}", now + DAY), context),
+            vault.seal(f"password {number}", Purpose.CREDENTIAL, address),
+            vault.seal_session(Session("access", f"refresh {number}", now + DAY), address),
             now + DAY,
             now + DAY,
             create_profile=True,

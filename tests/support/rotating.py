@@ -110,7 +110,7 @@ async def sealed_elsewhere(service: Running, keyring: Keyring) -> None:
                     (
                         one,
                         theirs.seal(
-                            ours.open(one.sealed, purpose, one.context), purpose, one.context
+                            ours.open(one.sealed, purpose, one.address), purpose, one.address
                         ),
                     )
                     for one in found

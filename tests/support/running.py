@@ -218,7 +218,7 @@ class Running:
             " WHERE ? IN ('', profile_key)",
             profile_key,
         )
-        context = SecretAddress(
+        address = SecretAddress(
             row["tenant_id"],
             row["profile_key"],
             row["platform"],
@@ -228,7 +228,7 @@ class Running:
         )
         sealed = Envelope(row["ring_key_id"], row["envelope"])
         vault = Vault(Keyring(self.settings.keyring_file))
-        return vault.open_session(SessionEnvelope(context, sealed))
+        return vault.open_session(SessionEnvelope(address, sealed))
 
     async def revoke_key(self, key_id: str) -> None:
         async with open_store(self.settings) as store:

@@ -104,7 +104,7 @@ class Beside:
         """Save a login of a profile, by default a new one; return its key. Makes one event."""
         profile_key = profile_key or f"prof_{random_id()}"
         now = SystemClock().now()
-        place = SecretAddress(
+        address = SecretAddress(
             tenant_id or self.tenant_id,
             profile_key,
             "bluesky",
@@ -115,7 +115,7 @@ class Beside:
         sealed = Envelope("seal-1", b"sealed")
         name = f"{profile_key[5:]}.example"
         saved = LoginWrite(
-            place,
+            address,
             name,
             sealed,
             sealed,

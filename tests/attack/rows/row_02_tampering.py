@@ -87,10 +87,10 @@ class Watched:
         open_, done_ = Vault.open, Monitor._done
 
         def opening(
-            vault: Vault, sealed: Envelope, purpose: Purpose, context: SecretAddress
+            vault: Vault, sealed: Envelope, purpose: Purpose, address: SecretAddress
         ) -> str:
-            secret = open_(vault, sealed, purpose, context)
-            self.opened.add((purpose, context.profile_key, sealed.envelope))
+            secret = open_(vault, sealed, purpose, address)
+            self.opened.add((purpose, address.profile_key, sealed.envelope))
             return secret
 
         def ending(monitor: Monitor, task: asyncio.Task[None]) -> None:
@@ -176,7 +176,7 @@ class Trial:
         async with open_store(service.settings) as store:
             found = await store.secrets.sealed_otherwise(Purpose.SESSION, added, FIRST, CONNECTIONS)
             await store.secrets.rewrap(
-                [(one, vault.reseal(one.sealed, one.purpose, one.context)) for one in found]
+                [(one, vault.reseal(one.sealed, one.purpose, one.address)) for one in found]
             )
         other = await service.new_tenant()
         keys = {
