@@ -65,8 +65,8 @@ async def serving(
             await seed(built.store, clock)
         if not settings.is_postgres:
             # this process is the only server of the file, so that a crash has left all of these
-            await built.store.connections.forget_claims()
-            await built.store.idempotency.forget_reservations()
+            await built.store.connections.release_all_claims()
+            await built.store.idempotency.release_all()
         await background(built.keyring.follow, built.audit.run, built.admission.run)
         await background(built.latest_events.run, built.retention.run)
 

@@ -56,7 +56,7 @@ def owned_database(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        ownership.give_up()
+        ownership.release()
 
 
 @asynccontextmanager

@@ -73,6 +73,6 @@ class Backoff:
         if len(self._all) > MAX_SESSIONS:
             self._all.popitem(last=False)
 
-    def forget(self, renewed: StoredConnection) -> None:
-        """Forget all failures of the connection."""
+    def clear(self, renewed: StoredConnection) -> None:
+        """Remove all failures of the connection."""
         self._all.pop(renewed.address.key, None)

@@ -196,7 +196,7 @@ class Check:
             return
         self.upkeep = self.upkeep._replace(document_at=now, moved_at=None)
         if named.origin != account.origin:
-            self.held = await self._sessions.move(self.held, named.origin)
+            self.held = await self._sessions.change_origin(self.held, named.origin)
 
     def _moved(self) -> CheckResult:
         seen_for = self._clock.now() - (self.upkeep.moved_at or 0)

@@ -197,14 +197,14 @@ class Health:
             raise PlatformUnavailable(
                 PlatformUnavailableCause.BUSY, "overtaken", retry_after=1
             ) from None
-        self._backoff.forget(renewed)
+        self._backoff.clear(renewed)
         return Renewed(renewed, session)
 
     def _new_check(self, held: StoredConnection) -> Check:
         return Check(held, self._sessions, self._logins, self._clock, self.timeouts.check)
 
     async def _save(self, check: Check, result: CheckResult) -> Connection:
-        """Save the verdict, and give up the claim. Raises Overtaken."""
+        """Save the verdict, and release the claim. Raises Overtaken."""
         held = check.held
         verdict = apply_result(check, result, self._schedule, self._clock.now())
         await self._sessions.save_verdict(held, verdict)

@@ -102,7 +102,7 @@ class Audit:
                 before = self._clock.now() - self._kept_for
                 pruned = MAX_PRUNED
                 while pruned >= MAX_PRUNED:
-                    pruned = await self._store.forget_leases(before, MAX_PRUNED)
+                    pruned = await self._store.delete_leases(before, MAX_PRUNED)
             except ServiceUnavailable:
                 log.warning("audit of leases cannot be tidied")
             await asyncio.sleep(PRUNE_EVERY_SECONDS)

@@ -77,9 +77,9 @@ class Sessions:
         task or process holds a claim. Raises ProfileNotFound or PlatformNotConnected. Raises
         Overtaken if a later connect replaced the connection, or if the wait times out.
         """
-        give_up_at = monotonic() + self._max_wait_seconds
+        deadline = monotonic() + self._max_wait_seconds
         while (held := await self._claim(address)) is None:
-            await self._until_free(address, give_up_at)
+            await self._until_free(address, deadline)
         try:
             yield held
         except Overtaken:
@@ -98,12 +98,12 @@ class Sessions:
             return
         # a claim that cannot be released expires
         with suppress(ServiceUnavailable):
-            await self._store.give_up_claim(held)
+            await self._store.release_claim(held)
 
-    async def _until_free(self, address: SecretAddress, give_up_at: float) -> None:
-        """Wait until the claim looks free; only reads. Raises Overtaken after *give_up_at*."""
+    async def _until_free(self, address: SecretAddress, deadline: float) -> None:
+        """Wait until the claim looks free; only reads. Raises Overtaken after *deadline*."""
         for pause in pauses.doubling(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS):
-            if monotonic() > give_up_at:
+            if monotonic() > deadline:
                 raise Overtaken
             await asyncio.sleep(pause)
             until = await self._store.claimed_until(address)
@@ -141,7 +141,7 @@ class Sessions:
             raise Overtaken
 
     async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> None:
-        """Write a verdict with its events and its session, and give up the claim.
+        """Write a verdict with its events and its session, and release the claim.
 
         Raises as `save` does.
         """
@@ -163,7 +163,7 @@ class Sessions:
             raise Overtaken
         return held._replace(session=new.sealed, refreshed_at=new.at)
 
-    async def move(self, held: StoredConnection, origin: str) -> StoredConnection:
+    async def change_origin(self, held: StoredConnection, origin: str) -> StoredConnection:
         """Save a new origin that may receive the credential, and seal both secrets for it.
 
         Raises Overtaken, and Unreadable or UnknownKey if the credential does not open.
@@ -174,7 +174,7 @@ class Sessions:
             session = self._vault.seal_session(self.open(held), address)
         except Unreadable:
             session = held.session  # does not open; a login will replace it
-        if not await self._store.save_home(held, origin, credential, session):
+        if not await self._store.save_origin(held, origin, credential, session):
             raise Overtaken
         return held._replace(address=address, credential=credential, session=session)
 

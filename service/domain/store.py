@@ -146,21 +146,21 @@ class ConnectionStore(Protocol):
     async def claimed_until(self, address: SecretAddress) -> Micros:
         """Return when the claim on the connection expires, 0 if there is none. Read-only."""
 
-    async def give_up_claim(self, held: StoredConnection) -> None:
+    async def release_claim(self, held: StoredConnection) -> None:
         """Release the claim; no-op if it is lost."""
 
-    async def forget_claims(self) -> None:
+    async def release_all_claims(self) -> None:
         """Release every claim, of all tenants. Only for a starting process that owns the store."""
 
     async def save_session(
         self, held: StoredConnection, session: NewSession, *, release: bool = False
     ) -> bool:
-        """Replace the session, and give up the claim if *release*.
+        """Replace the session, and release the claim if *release*.
 
         Returns False, and writes nothing, if the claim is lost.
         """
 
-    async def save_home(
+    async def save_origin(
         self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
     ) -> bool:
         """Write a new origin, and both secrets sealed for it.
@@ -169,7 +169,7 @@ class ConnectionStore(Protocol):
         """
 
     async def save_verdict(self, held: StoredConnection, verdict: VerdictWrite) -> bool:
-        """Write a verdict, its events and its session, and give up the claim.
+        """Write a verdict, its events and its session, and release the claim.
 
         Returns False, and writes nothing, if the claim is lost.
         """
@@ -232,7 +232,7 @@ class LeaseAuditStore(Protocol):
         Returns the first *most* + 1 leases, and every other lease of the last one's microsecond.
         """
 
-    async def forget_leases(self, before: Micros, most: int) -> int:
+    async def delete_leases(self, before: Micros, most: int) -> int:
         """Delete about *most* leases older than *before*, of all tenants, oldest first.
 
         Returns how many were deleted.
@@ -252,7 +252,7 @@ class LoginBudgetStore(Protocol):
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         """Record that the platform accepts no login of this account until then."""
 
-    async def forget(self, at: Micros) -> bool:
+    async def delete_expired(self, at: Micros) -> bool:
         """Delete a batch of the debits and pauses that no longer count at *at*.
 
         Returns whether there may be more.
@@ -274,10 +274,10 @@ class IdempotencyStore(Protocol):
         """Return the request that used the idempotency key, None if it is free. Read-only."""
 
     async def release(self, reservation: Reservation) -> None:
-        """Free the idempotency key after a failure."""
+        """Release the idempotency key after a failure."""
 
-    async def forget_reservations(self) -> None:
-        """Free every key without a reply, of all tenants.
+    async def release_all(self) -> None:
+        """Release every key without a reply, of all tenants.
 
         Only for a starting process that owns the store.
         """

@@ -51,5 +51,5 @@ class Retention:
         more = True
         while more:
             # the time of each batch: a debit later than that would be redated
-            more = await self._login_budget.forget(self._clock.now())
+            more = await self._login_budget.delete_expired(self._clock.now())
             await asyncio.sleep(REST_SECONDS)

@@ -148,15 +148,15 @@ class SqlConnections:
         rows = await self._engine.read(sql.CLAIMED_UNTIL, *_key(address))
         return int(rows[0]["claimed_until"]) if rows else 0
 
-    async def give_up_claim(self, held: StoredConnection) -> None:
+    async def release_claim(self, held: StoredConnection) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.GIVE_UP_CLAIM, *_held(held))
+            await transaction.run(sql.RELEASE_CLAIM, *_held(held))
 
         await self._engine.write(job)
 
-    async def forget_claims(self) -> None:
+    async def release_all_claims(self) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.FORGET_CLAIMS)
+            await transaction.run(sql.RELEASE_ALL_CLAIMS)
 
         await self._engine.write(job)
 
@@ -167,28 +167,28 @@ class SqlConnections:
             if not await _replace_session(transaction, held, session):
                 return False
             if release:
-                await transaction.run(sql.GIVE_UP_CLAIM, *_held(held))
+                await transaction.run(sql.RELEASE_CLAIM, *_held(held))
             return True
 
         return await self._engine.write(job)
 
-    async def save_home(
+    async def save_origin(
         self, held: StoredConnection, origin: str, credential: Envelope, session: Envelope
     ) -> bool:
         of_connection = (*_key(held.address), held.address.generation)
 
         async def job(transaction: Transaction) -> bool:
             if not await transaction.run(
-                sql.MOVE_SESSION, *_held(held), session.ring_key_id, session.envelope
+                sql.REPLACE_SESSION_ENVELOPE, *_held(held), session.ring_key_id, session.envelope
             ):
                 return False
             await transaction.run(
-                sql.MOVE_CREDENTIAL,
+                sql.REPLACE_CREDENTIAL_ENVELOPE,
                 *of_connection,
                 credential.ring_key_id,
                 credential.envelope,
             )
-            await transaction.run(sql.MOVE_CONNECTION, *of_connection, origin)
+            await transaction.run(sql.SAVE_ORIGIN, *of_connection, origin)
             return True
 
         return await self._engine.write(job)
@@ -197,7 +197,7 @@ class SqlConnections:
         address, upkeep, found = held.address, verdict.upkeep, verdict.connection
 
         async def job(transaction: Transaction) -> bool:
-            if not await transaction.run(sql.GIVE_UP_CLAIM, *_held(held)):
+            if not await transaction.run(sql.RELEASE_CLAIM, *_held(held)):
                 return False
             if verdict.session is not None:
                 await _replace_session(transaction, held, verdict.session)

@@ -81,7 +81,7 @@ class SqlEvents:
         async def job(transaction: Transaction) -> None:
             pruned = await transaction.run(sql.PRUNE_EVENTS, tenant_id, number, BATCH)
             if len(pruned) < BATCH:
-                await transaction.run(sql.FORGET_MARKS, tenant_id, number)
+                await transaction.run(sql.DELETE_MARKS, tenant_id, number)
 
         await self._engine.write(job)
 

@@ -24,7 +24,7 @@ class SqlIdempotency:
             key = _of_request(reservation)
             if rows := await transaction.run(sql.EARLIER_REQUEST, *key, at):
                 return _earlier_request(rows[0])
-            await transaction.run(sql.FORGET_EXPIRED_REQUESTS, reservation.tenant_id, at)
+            await transaction.run(sql.DELETE_EXPIRED_REQUESTS, reservation.tenant_id, at)
             await transaction.run(
                 sql.RESERVE,
                 *key,
@@ -47,9 +47,9 @@ class SqlIdempotency:
 
         await self._engine.write(job)
 
-    async def forget_reservations(self) -> None:
+    async def release_all(self) -> None:
         async def job(transaction: Transaction) -> None:
-            await transaction.run(sql.FORGET_RESERVATIONS)
+            await transaction.run(sql.RELEASE_ALL)
 
         await self._engine.write(job)
 

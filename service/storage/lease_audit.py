@@ -41,9 +41,9 @@ class SqlLeaseAudit:
             for row in rows
         ]
 
-    async def forget_leases(self, before: Micros, most: int) -> int:
+    async def delete_leases(self, before: Micros, most: int) -> int:
         async def job(transaction: Transaction) -> int:
-            return len(await transaction.run(sql.FORGET_LEASES, before, most))
+            return len(await transaction.run(sql.DELETE_LEASES, before, most))
 
         return await self._engine.write(job)
 

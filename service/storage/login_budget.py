@@ -53,12 +53,12 @@ class SqlLoginBudget:
 
         await self._engine.write(job)
 
-    async def forget(self, at: Micros) -> bool:
+    async def delete_expired(self, at: Micros) -> bool:
         async def job(transaction: Transaction) -> bool:
             changed = [
                 await transaction.run(sql.REDATE_BATCH, at, at + MAX_CLOCK_DIFFERENCE, BATCH),
-                await transaction.run(sql.FORGET_DEBITS, at - DEBITS_KEPT, BATCH),
-                await transaction.run(sql.FORGET_PAUSES, at, at + MAX_PAUSE, BATCH),
+                await transaction.run(sql.DELETE_DEBITS, at - DEBITS_KEPT, BATCH),
+                await transaction.run(sql.DELETE_PAUSES, at, at + MAX_PAUSE, BATCH),
             ]
             return max(map(len, changed)) >= BATCH
 

@@ -116,7 +116,7 @@ class Ownership:
                 f"another server is running on {path}; to run several, use PostgreSQL"
             ) from None
 
-    def give_up(self) -> None:
+    def release(self) -> None:
         os.close(self._lock)
 
 

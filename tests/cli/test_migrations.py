@@ -215,7 +215,7 @@ def test_a_database_has_one_owner_under_all_its_names(tmp_path: Path) -> None:
         for other in paths:
             with pytest.raises(StoreError, match="another server is running"):
                 Ownership(other)
-        owner.give_up()
+        owner.release()
 
 
 def test_a_lock_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:

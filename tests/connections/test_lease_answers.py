@@ -176,7 +176,7 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
     assert 10 <= tries <= 25
     assert through == {2}  # and keeps nothing of those who asked before
     failures.check(stored("another"))
-    failures.forget(stored("one"))
+    failures.clear(stored("one"))
     failures.check(stored("one"))
 
 

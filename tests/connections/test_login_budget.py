@@ -137,7 +137,7 @@ async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
     limits.clock.at += DAY + FIRST_AFTER
     await limits.spend(account=BOB)
     await limits.limits.pause(BOB, limits.clock.at + 90 * SECOND)
-    assert not await limits.store.forget(limits.clock.at)
+    assert not await limits.store.delete_expired(limits.clock.at)
     for table in ("login_debits", "login_pauses"):
         rows = await limits.store._engine.read(f"SELECT account_id FROM {table}")
         assert [row["account_id"] for row in rows] == ["did:plc:b"]
@@ -146,7 +146,7 @@ async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
 async def test_the_cleanup_redates_nothing_of_the_last_day(limits: Limits) -> None:
     """A debit is as late as it was, although the clean-up read the clock before it was written."""
     await limits.spend()
-    assert not await limits.store.forget(limits.clock.at - DAY + 1)
+    assert not await limits.store.delete_expired(limits.clock.at - DAY + 1)
     [row] = await limits.store._engine.read("SELECT at FROM login_debits")
     assert row["at"] == limits.clock.at
 
@@ -160,7 +160,11 @@ async def test_debits_are_forgotten_in_batches(
     for number in range(7):
         await limits.spend(account=Account(f"did:plc:{number}", "a.example", ALICE.origin))
         limits.clock.at += 1
-    assert [await limits.store.forget(start - 2 * DAY) for _ in range(3)] == [True, True, False]
+    assert [await limits.store.delete_expired(start - 2 * DAY) for _ in range(3)] == [
+        True,
+        True,
+        False,
+    ]
     dates = await limits.store._engine.read("SELECT at FROM login_debits")
     assert [row["at"] for row in dates] == [start - 2 * DAY] * 7
     limits.clock.at = start
@@ -169,7 +173,7 @@ async def test_debits_are_forgotten_in_batches(
         limits.clock.at += 1
     later = start + DEBITS_KEPT + 7
     # those of one microsecond go together
-    assert [await limits.store.forget(later) for _ in range(4)] == [True, True, True, False]
+    assert [await limits.store.delete_expired(later) for _ in range(4)] == [True, True, True, False]
     assert await limits.store._engine.read("SELECT 1 FROM login_debits") == []
 
 

@@ -54,7 +54,7 @@ async def test_a_healthy_check_and_a_renewal_are_two_write_transactions_each(
             # other writes are of the background
             writes.clear()
             await call
-            names = ("claim", "save_session", "save_verdict", "give_up_claim", "save_home")
+            names = ("claim", "save_session", "save_verdict", "release_claim", "save_origin")
             return [name for name in writes if name in names]
 
         assert await written(service.verify(key)) == ["claim", "save_verdict"]

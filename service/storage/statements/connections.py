@@ -84,21 +84,23 @@ RETURNING fence
 CLAIMED_UNTIL = """
 SELECT claimed_until FROM sessions WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
 """
-GIVE_UP_CLAIM = f"UPDATE sessions SET claimed_until = 0 {_HELD} RETURNING fence"
-FORGET_CLAIMS = "UPDATE sessions SET claimed_until = 0 WHERE claimed_until > 0"  # of all tenants
+RELEASE_CLAIM = f"UPDATE sessions SET claimed_until = 0 {_HELD} RETURNING fence"
+RELEASE_ALL_CLAIMS = (
+    "UPDATE sessions SET claimed_until = 0 WHERE claimed_until > 0"  # of all tenants
+)
 REPLACE_SESSION = f"""
 UPDATE sessions SET generation = $4, ring_key_id = $6, envelope = $7, expires_at = $8,
     refreshed_at = $9
 {_HELD} RETURNING fence
 """
-MOVE_SESSION = f"""
+REPLACE_SESSION_ENVELOPE = f"""
 UPDATE sessions SET ring_key_id = $6, envelope = $7 {_HELD} RETURNING fence
 """
-MOVE_CREDENTIAL = """
+REPLACE_CREDENTIAL_ENVELOPE = """
 UPDATE credentials SET ring_key_id = $5, envelope = $6
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
 """
-MOVE_CONNECTION = """
+SAVE_ORIGIN = """
 UPDATE connections SET origin = $5
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
 """

@@ -34,7 +34,7 @@ PRUNE_EVENTS = """
 DELETE FROM events WHERE tenant_id = $1 AND number <= $2 AND number < (
     SELECT MIN(number) + CAST($3 AS BIGINT) FROM events WHERE tenant_id = $1) RETURNING number
 """
-FORGET_MARKS = "DELETE FROM event_marks WHERE tenant_id = $1 AND number <= $2"
+DELETE_MARKS = "DELETE FROM event_marks WHERE tenant_id = $1 AND number <= $2"
 STRIP_EVENTS = """
 UPDATE events SET connection = NULL, occurred_at = NULL
 WHERE tenant_id = $1 AND profile_key = $2

@@ -5,7 +5,7 @@ SELECT ring_key_id, digest, reply
 FROM idempotency_records
 WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND expires_at > $4
 """
-FORGET_EXPIRED_REQUESTS = """
+DELETE_EXPIRED_REQUESTS = """
 DELETE FROM idempotency_records WHERE tenant_id = $1 AND expires_at <= $2
 """
 RESERVE = """
@@ -23,4 +23,4 @@ DELETE FROM idempotency_records
 WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
     AND profile_key IS NULL
 """
-FORGET_RESERVATIONS = "DELETE FROM idempotency_records WHERE profile_key IS NULL"  # of all tenants
+RELEASE_ALL = "DELETE FROM idempotency_records WHERE profile_key IS NULL"  # of all tenants

@@ -35,7 +35,7 @@ WHERE tenant_id = $1 AND at >= $2 AND at <= COALESCE((SELECT at FROM leases
 ORDER BY at
 """
 # of all tenants
-FORGET_LEASES = """
+DELETE_LEASES = """
 DELETE FROM leases WHERE at < (SELECT MAX(at) + 1 FROM (
     SELECT at FROM leases WHERE at < $1 ORDER BY at LIMIT $2) oldest)
 RETURNING 1

@@ -33,12 +33,12 @@ UPDATE login_debits SET at = $1 WHERE at > $2 AND at <= (SELECT MAX(at) FROM (
     SELECT at FROM login_debits WHERE at > $2 ORDER BY at LIMIT $3) ahead)
 RETURNING 1
 """
-FORGET_DEBITS = """
+DELETE_DEBITS = """
 DELETE FROM login_debits WHERE at <= (SELECT MAX(at) FROM (
     SELECT at FROM login_debits WHERE at <= $1 ORDER BY at LIMIT $2) oldest)
 RETURNING 1
 """
-FORGET_PAUSES = """
+DELETE_PAUSES = """
 DELETE FROM login_pauses WHERE (account_id, origin) IN (
     SELECT account_id, origin FROM login_pauses WHERE until <= $1 OR until > $2
     ORDER BY until LIMIT $3)

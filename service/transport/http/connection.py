@@ -63,7 +63,7 @@ class Connections:
     def _oldest(self) -> "HttpConnection | None":
         return next(iter(self.waiting), None) or next(iter(self.unread), None)
 
-    def forget(self, connection: "HttpConnection") -> None:
+    def remove(self, connection: "HttpConnection") -> None:
         for known in (self.open, self.waiting, self.unread):
             known.pop(connection, None)
 
@@ -95,7 +95,7 @@ class HttpConnection(HttpWire):
 
     def abort(self) -> None:
         """Close at once, and stop counting towards the limit."""
-        self._all.forget(self)
+        self._all.remove(self)
         self.transport.abort()
 
     def stop(self) -> None:
