@@ -243,7 +243,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         def info(self, _: str, **fields: Any) -> None:
             lines.append(fields)
 
-    monkeypatch.setattr(boundary, "calls", Noting())
+    monkeypatch.setattr(boundary, "call_log", Noting())
     return lines
 
 

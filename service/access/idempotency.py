@@ -22,7 +22,7 @@ MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.05, 1.0
 Reply = tuple[str | None, ...]
 
 
-def check_key(idempotency_key: str) -> None:
+def check_idempotency_key(idempotency_key: str) -> None:
     """Raise InvalidRequest unless the key is empty (none was given) or well formed."""
     if idempotency_key and not SHAPE.fullmatch(idempotency_key):
         raise InvalidRequest("idempotency_key", "must be 1 to 255 printable ASCII characters")

@@ -19,12 +19,13 @@ from service.domain.model import (
     ReconnectReason,
 )
 
-NOT_ACTIVE = {
+INACTIVE_REASONS = {
     AccountStatus.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
     AccountStatus.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
     AccountStatus.TAKEN_DOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
 }
-"""States that may end: the secret is kept, and checks ask for the account's status alone."""
+"""By the account's status. Such a status may end: the secret is kept, and checks ask for the status
+alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ def rejected_login(
     error: InvalidCredentials | AccountInactive, before: AccountStatus, after: AccountStatus
 ) -> CheckResult:
     """Return what a rejected login proves, given the account's status *before* and *after* it."""
-    if after in NOT_ACTIVE:
-        return CheckResult(NOT_ACTIVE[after])
+    if after in INACTIVE_REASONS:
+        return CheckResult(INACTIVE_REASONS[after])
     rejected = InvalidCredentialsCause.REJECTED_BY_PLATFORM
     if isinstance(error, InvalidCredentials) and error.cause is rejected:
         if before is after is AccountStatus.ACTIVE:

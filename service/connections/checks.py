@@ -12,7 +12,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from service.connections.check_results import NOT_ACTIVE, CheckResult, doubt_of, rejected_login
+from service.connections.check_results import (
+    INACTIVE_REASONS,
+    CheckResult,
+    doubt_of,
+    rejected_login,
+)
 from service.connections.logins import Logins
 from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions, account_of
@@ -36,7 +41,7 @@ from service.domain.model import (
 )
 from service.domain.platform import AccountGone, SessionEnded
 from service.domain.records import NewSession, StoredConnection
-from service.domain.steps import PlatformTime, platform_time
+from service.domain.steps import PlatformDeadline, platform_timeout
 
 MIN_MOVED: Micros = 10 * 60 * SECOND
 """The document must name another server for this long to prove that the account moved there."""
@@ -81,9 +86,9 @@ class Check:
         self._logins = logins
         self._clock = clock
         now = asyncio.get_running_loop().time()
-        self._until = now + seconds
+        self._deadline = now + seconds
         # a server that hangs must not use up the time to read the document
-        self._refresh_until = now + seconds / 2
+        self._refresh_deadline = now + seconds / 2
         self._platform = sessions.platform(held)
         self._is_document_read = False
         self._inactive_status = ""
@@ -103,7 +108,7 @@ class Check:
         if not await self._refresh():
             return await self._result_of(self._find_cause)
         now = asyncio.get_running_loop().time()
-        self._until = min(self._until, now + RENEWAL_DOCUMENT_SECONDS)
+        self._deadline = min(self._deadline, now + RENEWAL_DOCUMENT_SECONDS)
         result = await self._result_of(self._after_refresh)
         # a saved verdict also ends the wait for logins; it needs a current document
         is_news = self.upkeep.answered_logins > 0 and self._is_document_current()
@@ -127,25 +132,28 @@ class Check:
 
     async def _run(self) -> CheckResult:
         self._sessions.open_credential(self.held)
-        was = self.held.connection.reconnect_reason
+        last_reason = self.held.connection.reconnect_reason
         is_moving = self.upkeep.moved_at is not None
-        if was in DOCUMENT_FIRST or is_moving or not self._is_document_current():
+        if last_reason in DOCUMENT_FIRST or is_moving or not self._is_document_current():
             await self._read_document()
             if self.upkeep.moved_at is not None:
-                return self._moved()
-        if was in NOT_ACTIVE.values() or was is ReconnectReason.ACCOUNT_DELETED:
+                return self._move_result()
+        if (
+            last_reason in INACTIVE_REASONS.values()
+            or last_reason is ReconnectReason.ACCOUNT_DELETED
+        ):
             status = await self._account_status()
-            if status in NOT_ACTIVE:
-                return CheckResult(NOT_ACTIVE[status])
-            if status is AccountStatus.NOT_FOUND and was is ReconnectReason.ACCOUNT_DELETED:
-                return CheckResult(was)
+            if status in INACTIVE_REASONS:
+                return CheckResult(INACTIVE_REASONS[status])
+            if status is AccountStatus.NOT_FOUND and last_reason is ReconnectReason.ACCOUNT_DELETED:
+                return CheckResult(last_reason)
         try:
             if await self._refresh():
                 return await self._after_refresh()
         except PlatformUnavailable as error:
             # the document may name the server that took over
             await self._read_document()
-            return doubt_of(error) if self.upkeep.moved_at is None else self._moved()
+            return doubt_of(error) if self.upkeep.moved_at is None else self._move_result()
         return await self._find_cause()
 
     async def _after_refresh(self) -> CheckResult:
@@ -158,7 +166,7 @@ class Check:
             return CheckResult()
         with suppress(PlatformUnavailable, PlatformRateLimited):
             await self._read_document()
-        return CheckResult() if self.upkeep.moved_at is None else self._moved()
+        return CheckResult() if self.upkeep.moved_at is None else self._move_result()
 
     async def _find_cause(self) -> CheckResult:
         """Find out why the session is of no use: read the document, ask for the account's status,
@@ -167,10 +175,10 @@ class Check:
         if not self._is_document_read:
             await self._read_document()
         if self.upkeep.moved_at is not None:
-            return self._moved()
+            return self._move_result()
         before = await self._account_status()
-        if before in NOT_ACTIVE:
-            return CheckResult(NOT_ACTIVE[before])
+        if before in INACTIVE_REASONS:
+            return CheckResult(INACTIVE_REASONS[before])
         if wait := Schedule.login_wait(self._clock.now(), self.upkeep.login_after):
             return CheckResult(doubt="login_waits", is_unchanged=True, again_in=wait)
         try:
@@ -183,7 +191,7 @@ class Check:
         """Read the document, which may name another handle and another server."""
         await self._save_session()
         account = account_of(self.held)
-        async with platform_time(PlatformTime(self._until)):
+        async with platform_timeout(PlatformDeadline(self._deadline)):
             named = await self._platform.resolve_account(account)
         self._is_document_read = True
         self.username = named.username
@@ -198,7 +206,7 @@ class Check:
         if named.origin != account.origin:
             self.held = await self._sessions.change_origin(self.held, named.origin)
 
-    def _moved(self) -> CheckResult:
+    def _move_result(self) -> CheckResult:
         seen_for = self._clock.now() - (self.upkeep.moved_at or 0)
         if seen_for < MIN_MOVED:
             return CheckResult(doubt="moved", is_unchanged=True, again_in=MIN_MOVED - seen_for)
@@ -209,13 +217,13 @@ class Check:
 
     async def _account_status(self) -> AccountStatus:
         await self._save_session()
-        async with platform_time(PlatformTime(self._until)):
+        async with platform_timeout(PlatformDeadline(self._deadline)):
             return await self._platform.account_status(account_of(self.held))
 
     async def _refresh(self) -> bool:
         """Return whether the session works, for an account that is active."""
         try:
-            async with platform_time(PlatformTime(self._refresh_until)):
+            async with platform_timeout(PlatformDeadline(self._refresh_deadline)):
                 refreshed = await self._platform.refresh(
                     self._sessions.open(self.held), account_of(self.held)
                 )
@@ -238,10 +246,10 @@ class Check:
     async def _log_in(self) -> None:
         """Prove the stored credential; spends at most one login."""
         account, secret = account_of(self.held), self._sessions.open_credential(self.held)
-        limit = PlatformTime(self._until)
+        deadline = PlatformDeadline(self._deadline)
         try:
             login = await self._logins.log_in_again(
-                self.held.address.tenant_id, self._platform, secret, account, limit
+                self.held.address.tenant_id, self._platform, secret, account, deadline
             )
         except (InvalidCredentials, AccountInactive):
             self._delay_login_after_rejection()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.access.api_keys import ApiKeys
-from service.access.idempotency import Idempotency, check_key
+from service.access.idempotency import Idempotency, check_idempotency_key
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
@@ -23,7 +23,7 @@ from service.domain.model import Account, Caller, Connected, Credentials, Login
 from service.domain.names import required_platform_id, well_formed_profile_key
 from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddress
-from service.domain.steps import PlatformTime, platform_time
+from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
 from service.runtime.tasks import OwnedTasks
@@ -59,7 +59,7 @@ class _Attempt:
     credentials: Credentials = field(repr=False)
     connected_to: str | None
     reservation: Reservation | None
-    limit: PlatformTime
+    deadline: PlatformDeadline
     is_login_begun: bool = False
 
 
@@ -78,7 +78,7 @@ class Connect:
         logouts: Logouts,
         clock: Clock,
         tasks: OwnedTasks,
-        access: ApiKeys,
+        api_keys: ApiKeys,
         lookups: LookupLimits,
         timeouts: Timeouts,
     ) -> None:
@@ -92,7 +92,7 @@ class Connect:
         self._logouts = logouts
         self._clock = clock
         self._tasks = tasks
-        self._access = access
+        self._api_keys = api_keys
         self._lookups = lookups
         self.timeouts = timeouts
 
@@ -107,7 +107,7 @@ class Connect:
         _check_fields(platform, request.credentials)
         if request.profile_key == "":
             raise InvalidRequest("profile_key", "must not be empty; leave it out to make a profile")
-        check_key(request.idempotency_key)
+        check_idempotency_key(request.idempotency_key)
         connected_to = await self._connected_account(caller, request)
         credentials = platform.tidy(request.credentials)
 
@@ -118,9 +118,9 @@ class Connect:
         )
         if reply is not None:
             return Connected(*map(str, reply[:3]))  # a newer version may have added elements
-        limit = PlatformTime.of(caller, self.timeouts.connect)
+        deadline = PlatformDeadline.of(caller, self.timeouts.connect)
         attempt = _Attempt(
-            caller, request.profile_key, platform, credentials, connected_to, reservation, limit
+            caller, request.profile_key, platform, credentials, connected_to, reservation, deadline
         )
         task = self._tasks.start(self._prove_and_commit(attempt))
         try:
@@ -154,7 +154,7 @@ class Connect:
         """
         platform = attempt.platform
         self._lookups.take(attempt.caller.tenant_id, platform.asked_host(attempt.credentials))
-        async with platform_time(attempt.limit):
+        async with platform_timeout(attempt.deadline):
             account = await platform.identify(attempt.credentials)
         if attempt.connected_to not in (None, account.account_id):
             raise ProfileAlreadyExists(platform.card.platform)
@@ -163,9 +163,9 @@ class Connect:
     async def _prove(self, attempt: _Attempt, account: Account) -> Login:
         """Log in. Raises InvalidApiKey if the API key was revoked since the call began."""
         caller = attempt.caller
-        await self._access.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
+        await self._api_keys.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
         return await self._logins.log_in(
-            caller.tenant_id, attempt.platform, attempt.credentials, account, attempt.limit
+            caller.tenant_id, attempt.platform, attempt.credentials, account, attempt.deadline
         )
 
     async def _commit(self, attempt: _Attempt, login: Login) -> Connected:
@@ -173,7 +173,7 @@ class Connect:
         caller, platform = attempt.caller, attempt.platform
         try:
             await self._logins.note_pause(login)
-            await self._access.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
+            await self._api_keys.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
             write = self._sealed(attempt, login)
             # raises ProfileAlreadyExists if another call connected the profile meanwhile
             replaced = await self._store.save_login(write)

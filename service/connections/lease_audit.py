@@ -24,7 +24,7 @@ MAX_LAST_ATTEMPTS = 3
 """To write the remaining leases when the service stops."""
 
 log = structlog.get_logger()
-leases = Frequent()
+lease_log = Frequent()
 
 
 class Audit:
@@ -41,7 +41,7 @@ class Audit:
         if len(self._unwritten) >= MAX_UNWRITTEN:
             raise ServiceUnavailable("audit")
         self._unwritten.append(lease)
-        leases.info(
+        lease_log.info(
             "lease",
             tenant=lease.tenant_id,
             key=lease.key_id,

@@ -25,7 +25,7 @@ from service.domain.errors import (
 from service.domain.model import SECOND, Caller, Lease, Micros, Session
 from service.domain.names import required_platform_id, required_profile_key
 from service.domain.records import AuditedLease, StoredConnection
-from service.domain.steps import PlatformTime, platform_time
+from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
 
 MIN_LEFT: Micros = 10 * 60 * SECOND
@@ -79,7 +79,7 @@ class Leases:
         stored, session = await self._stored(caller, request)
         if session is None or self._is_due(stored, session, request):
             try:
-                async with platform_time(PlatformTime.of(caller, inf)):
+                async with platform_timeout(PlatformDeadline.of(caller, inf)):
                     stored, session = await self._health.renew(stored)
             except TOLERATED as error:
                 # the connection may have ended meanwhile, or another process renewed it

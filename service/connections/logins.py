@@ -11,7 +11,7 @@ from service.domain.errors import PlatformRateLimited, ServiceError, ServiceUnav
 from service.domain.model import SECOND, Account, Credentials, Login
 from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginPurpose
-from service.domain.steps import PlatformTime, platform_time
+from service.domain.steps import PlatformDeadline, platform_timeout
 
 log = structlog.get_logger()
 
@@ -33,14 +33,16 @@ class Logins:
         platform: CredentialPlatform,
         credentials: Credentials,
         account: Account,
-        limit: PlatformTime,
+        deadline: PlatformDeadline,
     ) -> Login:
         """Prove *credentials* for a new connection."""
 
         async def attempt() -> Login:
             return await platform.log_in(credentials, account)
 
-        return await self._spend(tenant_id, platform, account, LoginPurpose.CONNECT, attempt, limit)
+        return await self._spend(
+            tenant_id, platform, account, LoginPurpose.CONNECT, attempt, deadline
+        )
 
     async def log_in_again(
         self,
@@ -48,14 +50,16 @@ class Logins:
         platform: CredentialPlatform,
         secret: str,
         account: Account,
-        limit: PlatformTime,
+        deadline: PlatformDeadline,
     ) -> Login:
         """Prove the stored *secret* of a connection."""
 
         async def attempt() -> Login:
             return await platform.log_in_again(secret, account)
 
-        return await self._spend(tenant_id, platform, account, LoginPurpose.UPKEEP, attempt, limit)
+        return await self._spend(
+            tenant_id, platform, account, LoginPurpose.UPKEEP, attempt, deadline
+        )
 
     async def note_pause(self, login: Login) -> None:
         """Save until when the platform accepts no further login of the account, if it said so."""
@@ -69,11 +73,11 @@ class Logins:
         account: Account,
         purpose: LoginPurpose,
         attempt: Callable[[], Awaitable[Login]],
-        limit: PlatformTime,
+        deadline: PlatformDeadline,
     ) -> Login:
         await self._budget.spend(tenant_id, platform.card, account, purpose)
         try:
-            async with platform_time(limit):
+            async with platform_timeout(deadline):
                 return await attempt()
         except ServiceError as error:
             log.info(

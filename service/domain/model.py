@@ -134,14 +134,14 @@ class ApiKey:
 class Caller(NamedTuple):
     """An authenticated caller. *deadline*: of the call, in seconds of event-loop time.
 
-    *own_deadline*: whether the caller set the deadline; otherwise it is our default.
+    *has_own_deadline*: whether the caller set the deadline; otherwise it is our default.
     """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[Scope]
     deadline: float
-    own_deadline: bool = False
+    has_own_deadline: bool = False
 
 
 class Credentials(dict[str, str]):

@@ -36,7 +36,7 @@ def at_step(step: PlatformUnavailableStep) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformTime:
+class PlatformDeadline:
     """Until when (event-loop time) a platform may answer."""
 
     until: float
@@ -45,24 +45,24 @@ class PlatformTime:
 
     @classmethod
     def of(cls, caller: Caller, seconds: float) -> Self:
-        """Return the limit *seconds* from now, or earlier if *caller* has less time."""
+        """Return the deadline *seconds* from now, or earlier if *caller* has less time."""
         ours = asyncio.get_running_loop().time() + seconds
         theirs = caller.deadline - REPLY_SECONDS
-        return cls(ours) if ours <= theirs else cls(theirs, caller.own_deadline)
+        return cls(ours) if ours <= theirs else cls(theirs, caller.has_own_deadline)
 
 
 @asynccontextmanager
-async def platform_time(limit: PlatformTime) -> AsyncIterator[None]:
+async def platform_timeout(deadline: PlatformDeadline) -> AsyncIterator[None]:
     """Limit the time of the block. A time-out proves nothing about credentials.
 
-    Raises PlatformUnavailable, or DeadlineExceeded if the limit is the caller's own.
+    Raises PlatformUnavailable, or DeadlineExceeded if the deadline is the caller's own.
     """
     before = _step.get()
     try:
-        async with asyncio.timeout_at(limit.until):
+        async with asyncio.timeout_at(deadline.until):
             yield
     except TimeoutError:
-        if limit.is_callers:
+        if deadline.is_callers:
             raise DeadlineExceeded from None
         error = PlatformUnavailable(PlatformUnavailableCause.TIMEOUT, "timeout")
         step = _step.get()

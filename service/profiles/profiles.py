@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.access.idempotency import Idempotency, check_key
+from service.access.idempotency import Idempotency, check_idempotency_key
 from service.connections.logouts import Logouts
 from service.crypto.tokens import InvalidToken, Tokens
 from service.domain.clock import Clock
@@ -55,7 +55,7 @@ class Profiles:
         """Create an empty profile. Raises InvalidRequest or IdempotencyKeyReused."""
         if profile_name is not None:
             check_profile_name(profile_name)
-        check_key(idempotency_key)
+        check_idempotency_key(idempotency_key)
         parts = [str(profile_name is not None), profile_name or ""]
         reservation, reply = await self._idempotency.claim(
             caller, "CreateProfile", idempotency_key, parts

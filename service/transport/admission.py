@@ -23,13 +23,13 @@ from service.transport.deadline import Deadline
 
 KEY_CHECK_SECONDS = 2.0
 """Interval between checks of a key, and the maximum age of a cached result: together below 5 s."""
-MIN_CALLS_PER_TENANT = 8
-"""A tenant with fewer concurrent calls may take a reserve slot when no regular slot is free."""
+MAX_TENANT_CALLS_WITH_RESERVE = 8
+"""When no regular slot is free, a tenant with fewer concurrent calls may take a reserve slot."""
 RESERVE_FRACTION = 1 / 4
 """Number of reserve slots, as a fraction of *max_calls*. They are added to *max_calls*."""
 
 log = structlog.get_logger()
-rejections = Occasional()
+rejection_log = Occasional()
 
 
 class CallSlots:
@@ -55,7 +55,7 @@ class CallSlots:
         if of_tenant >= self._max_per_tenant:
             self._reject("tenant")
         if total >= self._max_calls and (
-            of_tenant >= MIN_CALLS_PER_TENANT or total >= self._max_with_reserve
+            of_tenant >= MAX_TENANT_CALLS_WITH_RESERVE or total >= self._max_with_reserve
         ):
             self._reject("service")
         self._by_tenant[key.tenant_id] = of_tenant + 1
@@ -71,7 +71,7 @@ class CallSlots:
             del self._by_tenant[key.tenant_id]
 
     def _reject(self, limit: str) -> None:
-        rejections.warning("calls rejected at a limit", kind=self._kind, limit=limit)
+        rejection_log.warning("calls rejected at a limit", kind=self._kind, limit=limit)
         raise RateLimitExceeded(self._retry_seconds)
 
 
@@ -80,14 +80,14 @@ class Admission:
 
     def __init__(
         self,
-        access: ApiKeys,
+        api_keys: ApiKeys,
         *,
         max_calls: int,
         max_calls_per_tenant: int,
         max_streams: int,
         max_streams_per_tenant: int,
     ) -> None:
-        self._access = access
+        self._api_keys = api_keys
         self._calls = CallSlots("call", max_calls, max_calls_per_tenant, 1)
         self._streams = CallSlots("stream", max_streams, max_streams_per_tenant, 10)
         self._is_closed = False
@@ -123,7 +123,7 @@ class Admission:
     async def _check(self, key_id: str) -> ServiceError | None:
         """Return the error that ends the calls of *key_id*; None while the key may be valid."""
         try:
-            await self._access.require_valid(key_id, KEY_CHECK_SECONDS)
+            await self._api_keys.require_valid(key_id, KEY_CHECK_SECONDS)
         except InvalidApiKey as refusal:
             return refusal
         except ServiceUnavailable:

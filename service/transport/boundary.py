@@ -36,7 +36,7 @@ DEFAULT_SECONDS = 10.0
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 
 log = structlog.get_logger()
-calls = Frequent()
+call_log = Frequent()
 
 
 @dataclass(slots=True)  # not frozen: to create a frozen instance takes four times as long
@@ -53,7 +53,7 @@ class Call:
     request_id: str
     scope: Scope | None
     seconds: float | None = DEFAULT_SECONDS
-    own_deadline: bool = False
+    has_own_deadline: bool = False
     """Whether the caller set a deadline. *seconds* may differ from it."""
 
 
@@ -68,15 +68,15 @@ def request_id(given: str | None) -> str:
 class Boundary:
     """Runs calls. It returns a result, or raises ServiceError or CancelledError, nothing else."""
 
-    def __init__(self, access: ApiKeys, limits: CallLimits, admission: Admission) -> None:
-        self._access = access
+    def __init__(self, api_keys: ApiKeys, limits: CallLimits, admission: Admission) -> None:
+        self._api_keys = api_keys
         self._limits = limits
         self._admission = admission
 
     async def may_have_valid_key(self, call: Call) -> bool:
         """Return False only if `run` would certainly reject the key of *call*."""
         try:
-            await self._access.check(call.api_key)
+            await self._api_keys.check(call.api_key)
         except (MissingApiKey, InvalidApiKey):
             return False
         except ServiceError:
@@ -117,12 +117,14 @@ class Boundary:
         started = perf_counter()
         caller: Caller | None = None
         outcome, why, step = "ok", "", None
-        deadline = inf if call.seconds is None else asyncio.get_running_loop().time() + call.seconds
-        timeout = Deadline(deadline)
+        ends_at = inf if call.seconds is None else asyncio.get_running_loop().time() + call.seconds
+        deadline = Deadline(ends_at)
         try:
-            with timeout:
-                key = await self._access.check(call.api_key)
-                caller = Caller(key.tenant_id, key.key_id, key.scopes, deadline, call.own_deadline)
+            with deadline:
+                key = await self._api_keys.check(call.api_key)
+                caller = Caller(
+                    key.tenant_id, key.key_id, key.scopes, ends_at, call.has_own_deadline
+                )
                 try:
                     self._limits.take(key.key_id)
                 finally:
@@ -130,22 +132,22 @@ class Boundary:
                         on_allowance(self._limits.allowance(key.key_id))
                 require(key, call.scope)
                 slots = self._admission.slots(stream=stream)
-                slots.acquire(key, timeout)
+                slots.acquire(key, deadline)
                 try:
                     return await work(caller)
                 finally:
-                    slots.release(key, timeout)
+                    slots.release(key, deadline)
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
         except Exception as error:
-            refusal = _refusal(error, timeout, call)
+            refusal = _refusal(error, deadline, call)
             outcome, why = STATUS[type(refusal)].name, refusal.why
             step = refusal.metadata.get("step")
             # from None: a cause may contain credentials
             raise refusal from None
         finally:
-            calls.info(
+            call_log.info(
                 "call",
                 method=call.method,
                 transport=call.transport,
@@ -159,11 +161,11 @@ class Boundary:
             )
 
 
-def _refusal(error: Exception, timeout: Deadline, call: Call) -> ServiceError:
+def _refusal(error: Exception, deadline: Deadline, call: Call) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
-    if isinstance(error, TimeoutError) and timeout.expired:
-        return timeout.refusal or DeadlineExceeded()
+    if isinstance(error, TimeoutError) and deadline.expired:
+        return deadline.refusal or DeadlineExceeded()
     # the log writes the type and the places of an exception, never its text
     log.error("call failed", request_id=call.request_id, method=call.method, exc_info=error)
     return InternalError()

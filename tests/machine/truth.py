@@ -10,7 +10,7 @@ from service.sandbox.faults import AnotherEndpoint
 from .sky import Password, Sky
 
 MOVED_FOR: Micros = 10 * 60 * SECOND
-NOT_ACTIVE = {
+INACTIVE_REASONS = {
     Status.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
     Status.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
     Status.TAKENDOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
@@ -56,8 +56,8 @@ def truth(sky: Sky, held: Held, now: Micros) -> Truth:
         document.add(ReconnectReason.SERVER_MOVED)
     if account.status is Status.DELETED:
         rest.add(ReconnectReason.ACCOUNT_DELETED)
-    elif account.status in NOT_ACTIVE:
-        rest.add(NOT_ACTIVE[account.status])
+    elif account.status in INACTIVE_REASONS:
+        rest.add(INACTIVE_REASONS[account.status])
     elif account.app_passwords[held.password.name].revoked and not is_away(sky, held):
         rest.add(ReconnectReason.APP_PASSWORD_REVOKED)
     if held.spoiled:

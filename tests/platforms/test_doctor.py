@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.errors import ServiceError
 from service.domain.model import PlatformUnavailableCause
-from service.domain.steps import PlatformTime, platform_time
+from service.domain.steps import PlatformDeadline, platform_timeout
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.doctor import Doctor, StepResult
 from service.platforms.egress import dns as names
@@ -142,7 +142,7 @@ async def test_what_keeps_a_connect_from_working_is_named(
     assert refusal.metadata["cause"] == cause
     platform = BlueskyPlatform(internet.context())
     with pytest.raises(ServiceError) as caught:
-        async with platform_time(PlatformTime(within(1 if case == "silent server" else 20))):
+        async with platform_timeout(PlatformDeadline(within(1 if case == "silent server" else 20))):
             await platform.log_in(CREDENTIALS, await platform.identify(CREDENTIALS))
     assert caught.value.metadata == refusal.metadata
 

@@ -11,7 +11,7 @@ from service.connections.login_budget import Budget, LoginBudget, LoginBudgets
 from service.connections.logins import Logins
 from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
 from service.domain.model import SECOND, Login, Micros
-from service.domain.steps import PlatformTime
+from service.domain.steps import PlatformDeadline
 from service.storage.store import SqlStore
 from tests.support.engines import opened
 
@@ -245,7 +245,7 @@ async def test_no_login_is_made_before_its_server_wants_it(
 
     async def connect() -> Login:
         login = await logins.log_in(
-            "a", bluesky.platform, CREDENTIALS, bluesky.account, PlatformTime(inf)
+            "a", bluesky.platform, CREDENTIALS, bluesky.account, PlatformDeadline(inf)
         )
         await logins.note_pause(login)
         return login

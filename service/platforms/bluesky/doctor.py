@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from service.domain.errors import AccountInactive, PlatformUnavailable, ServiceError
 from service.domain.model import AccountStatus, InvalidCredentialsCause, PlatformUnavailableStep
-from service.domain.steps import PlatformTime, at_step, platform_time
+from service.domain.steps import PlatformDeadline, at_step, platform_timeout
 from service.platforms.bluesky import answers
 from service.platforms.bluesky.answers import XrpcAnswer
 from service.platforms.bluesky.card import CARD
@@ -137,7 +137,7 @@ class Doctor:
             yield await self._account_status(origin, did)
 
     def _limit(self) -> AbstractAsyncContextManager[None]:
-        return platform_time(PlatformTime(self._until))
+        return platform_timeout(PlatformDeadline(self._until))
 
     async def _text_record(self, handle: str) -> StepResult:
         name = f"_atproto.{handle}"

@@ -23,7 +23,7 @@ HIGH_WATER, LOW_WATER = 0.9, 0.75
 """Fractions of the limit: at the first, connections are closed down to the second."""
 MAX_PEERS = 10_000
 
-closures = Occasional()
+closure_log = Occasional()
 Peer = tuple[str, int]
 
 
@@ -84,7 +84,7 @@ class Connections:
         ]
         idle.sort(key=lambda peer: self._seen[peer])
         closed = sum(_shut_down(found[peer], peer) for peer in idle[:over])
-        closures.warning("gRPC connections closed at the limit", closed=closed, of=len(found))
+        closure_log.warning("gRPC connections closed at the limit", closed=closed, of=len(found))
         return closed
 
     def _scan(self, names: list[str]) -> Iterator[tuple[int, tuple[int, Peer | None]]]:

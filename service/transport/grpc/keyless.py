@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from service.domain.errors import RateLimitExceeded
-from service.transport.admission import rejections
+from service.transport.admission import rejection_log
 from service.transport.deadline import Deadline
 from service.transport.grpc.messages import Context, Handler, MessageLate, read_message, refuse
 
@@ -51,7 +51,7 @@ class KeylessSlots:
             oldest = next(iter(self._by_peer[busiest]))
             self._release(busiest, oldest)
             oldest.end(RateLimitExceeded(1))
-            rejections.warning("calls rejected at a limit", kind=self._kind, limit="keyless")
+            rejection_log.warning("calls rejected at a limit", kind=self._kind, limit="keyless")
         self._by_peer.setdefault(peer, {})[deadline] = None
         self._count += 1
         try:
@@ -107,7 +107,7 @@ class Health:
         if self._watches.get(peer, 0) >= MAX_WATCHES_PER_CONNECTION:
             await refuse(context, Code.RESOURCE_EXHAUSTED, "too many watches on this connection")
         if sum(self._watches.values()) >= MAX_WATCHES:
-            rejections.warning("calls rejected at a limit", kind="health watch", limit="keyless")
+            rejection_log.warning("calls rejected at a limit", kind="health watch", limit="keyless")
             # a client treats UNIMPLEMENTED as healthy and calls the server (gRFC A17); after any
             # other status it would not
             await refuse(context, Code.UNIMPLEMENTED, "too many watches")

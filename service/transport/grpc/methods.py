@@ -34,7 +34,7 @@ from service.transport.status import STATUS, rich_status
 
 MAX_SECONDS = 60.0
 """Maximum deadline of a unary call. A later deadline that the caller sets is reduced to it."""
-MAX_STREAM_SECONDS = 3600.0
+MAX_STREAM_TIMER_SECONDS = 3600.0
 """If a stream has a later deadline, the boundary sets no timer; grpc alone ends the stream."""
 STATUS_SECONDS = 1.0
 """Time to send the status of a stream whose caller does not read its messages."""
@@ -177,12 +177,12 @@ def _call(
     """Return the call that the headers describe."""
     metadata = _metadata(context)
     seconds: float | None = context.time_remaining()
-    own_deadline = seconds is not None
+    has_own_deadline = seconds is not None
     if seconds is None:
         seconds = default_seconds
     elif max_seconds is not None:
         seconds = min(seconds, max_seconds)
-    elif seconds > MAX_STREAM_SECONDS:
+    elif seconds > MAX_STREAM_TIMER_SECONDS:
         seconds = None
     return Call(
         name,
@@ -191,7 +191,7 @@ def _call(
         request_id(metadata.get("x-request-id")),
         SCOPES[name],
         seconds,
-        own_deadline,
+        has_own_deadline,
     )
 
 

@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.1
 """Pause after the operating system has run out of resources for connections."""
 
 log = structlog.get_logger()
-unaccepted = Occasional()
+accept_log = Occasional()
 
 
 class Acceptor:
@@ -60,7 +60,7 @@ class Acceptor:
             except ConnectionError:
                 continue  # the client closed it first
             except OSError as error:
-                unaccepted.error("cannot accept connections", why=error.strerror or "")
+                accept_log.error("cannot accept connections", why=error.strerror or "")
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             if len(self._opening) >= self._max_handshakes:

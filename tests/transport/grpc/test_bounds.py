@@ -14,7 +14,7 @@ import pytest
 from service.connections.logins import Logins
 from service.domain.model import ApiKey, Scope
 from service.sandbox.faults import Hang
-from service.transport.admission import MIN_CALLS_PER_TENANT, CallSlots
+from service.transport.admission import MAX_TENANT_CALLS_WITH_RESERVE, CallSlots
 from service.transport.deadline import Deadline
 from tests.support.bluesky import SESSION, SandboxBluesky
 from tests.support.running import Running, refusal_of, running
@@ -85,7 +85,7 @@ async def test_a_tenant_has_limited_concurrent_calls(
 async def test_small_tenants_use_the_reserve(
     sandbox: SandboxBluesky, database: Path, places: Counter[str]
 ) -> None:
-    """When one tenant holds all slots, another still has MIN_CALLS_PER_TENANT calls at most."""
+    """One tenant holds all slots: another gets MAX_TENANT_CALLS_WITH_RESERVE calls at most."""
     limits = {"CONCURRENT_CALLS_PER_TENANT": "100", "MAX_CONCURRENT_CALLS": "40"}
     async with running(database, {**sandbox.settings(), **limits}) as service:
         other, other_id = await service.new_key(tenant_id=await service.new_tenant())
@@ -93,11 +93,11 @@ async def test_small_tenants_use_the_reserve(
         await until(lambda: sum(call.done() for call in held) >= 20)
         assert (places.total(), sum(call.done() for call in held)) == (40, 20)
         assert not await admitted(service)
-        held += [silent(service, GET, other) for _ in range(MIN_CALLS_PER_TENANT - 1)]
-        await until(lambda: places[other_id] == MIN_CALLS_PER_TENANT - 1)
+        held += [silent(service, GET, other) for _ in range(MAX_TENANT_CALLS_WITH_RESERVE - 1)]
+        await until(lambda: places[other_id] == MAX_TENANT_CALLS_WITH_RESERVE - 1)
         assert await admitted(service, other)
         held.append(silent(service, GET, other))
-        await until(lambda: places[other_id] == MIN_CALLS_PER_TENANT + 1)
+        await until(lambda: places[other_id] == MAX_TENANT_CALLS_WITH_RESERVE + 1)
         assert not await admitted(service, other)
         for call in held:
             call.cancel()
