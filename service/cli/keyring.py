@@ -98,7 +98,7 @@ def activate_key(key_id: str, at_once: bool) -> None:
 
 @keyring.command("rewrap")
 def rewrap() -> None:
-    """Reseal all secrets with the active key.
+    """Seal all secrets again with the active key.
 
     The server may run meanwhile. An interrupted run can be repeated.
     """

@@ -37,14 +37,14 @@ async def prove(facts: FactStore, vault: Vault, keyring: Keyring) -> None:
             raise ValueError(name)
 
 
-async def reseal(facts: FactStore, vault: Vault) -> None:
-    """Reseal the canary with the active key. Raises as `prove` does."""
+async def rewrap(facts: FactStore, vault: Vault) -> None:
+    """Rewrap the canary with the active key. Raises as `prove` does."""
     stored = await facts.get(NAME)
     if stored is not None:
         sealed = _parsed(stored)
-        resealed = vault.reseal(sealed, Purpose.CANARY, ADDRESS)
-        if resealed.ring_key_id != sealed.ring_key_id:
-            await facts.replace(NAME, stored, _formatted(resealed))
+        rewrapped = vault.rewrap(sealed, Purpose.CANARY, ADDRESS)
+        if rewrapped.ring_key_id != sealed.ring_key_id:
+            await facts.replace(NAME, stored, _formatted(rewrapped))
 
 
 def _formatted(sealed: Envelope) -> str:

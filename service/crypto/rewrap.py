@@ -1,4 +1,4 @@
-"""Rewrap: reseal everything that an older key sealed with the keyring's active key.
+"""Rewrap: seal again, with the keyring's active key, everything that an older key sealed.
 
 Rows name their keys, so the store itself records the progress: an interrupted rewrap resumes with
 the rows that are left. A row is replaced only if it still holds the envelope that was read; what a
@@ -55,11 +55,11 @@ class Rewrap:
         self._show = show
 
     async def run(self) -> Count:
-        """Reseal all rows that name another key, and count them.
+        """Rewrap all rows that name another key, and count them.
 
         Rows that do not open stay as they are, each with a line in the log.
         """
-        await canary.reseal(self._facts, self._vault)
+        await canary.rewrap(self._facts, self._vault)
         total = Count()
         for _ in range(MAX_PASSES):
             count = Count()
@@ -80,22 +80,22 @@ class Rewrap:
             if not found:
                 return
             after = found[-1].address
-            resealed = [
-                (secret, envelope) for secret in found if (envelope := self._resealed(secret))
+            rewrapped = [
+                (secret, envelope) for secret in found if (envelope := self._rewrapped(secret))
             ]
-            count.unreadable += len(found) - len(resealed)
-            written = await self._store.rewrap(resealed)
+            count.unreadable += len(found) - len(rewrapped)
+            written = await self._store.replace_unchanged(rewrapped)
             count.rewrapped += written
-            count.overtaken += len(resealed) - written
+            count.overtaken += len(rewrapped) - written
             batches += 1
             if len(found) < BATCH_SIZE or batches % PROGRESS_BATCHES == 0:
                 self._show(f"{purpose.value}s: {count.rewrapped} rewrapped in all")
             # pauses for as long as the batch took: servers get half of the store's time
             await asyncio.sleep(perf_counter() - started)
 
-    def _resealed(self, secret: SecretRow) -> Envelope | None:
+    def _rewrapped(self, secret: SecretRow) -> Envelope | None:
         try:
-            return self._vault.reseal(secret.sealed, secret.purpose, secret.address)
+            return self._vault.rewrap(secret.sealed, secret.purpose, secret.address)
         except (UnknownKey, Unreadable) as error:
             log.error(
                 "secret cannot be rewrapped",

@@ -70,7 +70,7 @@ class Vault:
         tokens = orjson.loads(self.open(stored.sealed, Purpose.SESSION, stored.address))
         return Session(*tokens[:3])  # a newer version may have added elements
 
-    def reseal(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> Envelope:
+    def rewrap(self, sealed: Envelope, purpose: Purpose, address: SecretAddress) -> Envelope:
         """Return the same secret sealed with the active key. Raises as `open` does.
 
         Returns *sealed* itself if the active key sealed it. Otherwise makes a new data key, for two

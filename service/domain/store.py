@@ -309,5 +309,5 @@ class SecretStore(Protocol):
     ) -> list[SecretRow]:
         """Return at most *most* secrets after *after*, in order, that *key_id* does not wrap."""
 
-    async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
+    async def replace_unchanged(self, rewrapped: Sequence[tuple[SecretRow, Envelope]]) -> int:
         """Replace the secrets that have not changed since they were read; return how many."""

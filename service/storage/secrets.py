@@ -36,20 +36,20 @@ class SqlSecrets:
         found = [stored_session(row["tenant_id"], row) for row in rows]
         return [SecretRow(purpose, stored.address, stored.sealed) for stored in found]
 
-    async def rewrap(self, resealed: Sequence[tuple[SecretRow, Envelope]]) -> int:
+    async def replace_unchanged(self, rewrapped: Sequence[tuple[SecretRow, Envelope]]) -> int:
         async def job(transaction: Transaction) -> int:
             written = 0
-            for secret, again in resealed:
+            for secret, envelope in rewrapped:
                 address = secret.address
                 rows = await transaction.run(
-                    sql.rewrap(TABLES[secret.purpose]),
+                    sql.replace_unchanged(TABLES[secret.purpose]),
                     address.tenant_id,
                     address.profile_key,
                     address.platform,
                     address.generation,
                     secret.sealed.envelope,
-                    again.ring_key_id,
-                    again.envelope,
+                    envelope.ring_key_id,
+                    envelope.envelope,
                 )
                 written += len(rows)
             return written

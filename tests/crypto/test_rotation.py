@@ -105,7 +105,7 @@ async def test_a_rewrap_does_not_overwrite_newer_secrets(
             for secret in await store.secrets.sealed_otherwise(purpose, after, FIRST, 100)
         ]
         assert len(read) == 6
-        resealed = [(one, vault.reseal(one.sealed, one.purpose, one.address)) for one in read]
+        rewrapped = [(one, vault.rewrap(one.sealed, one.purpose, one.address)) for one in read]
         await service.execute("UPDATE sessions SET refreshed_at = 1")
         token = (await service.lease(refreshed)).access_token
         former = service.session(refreshed)
@@ -113,8 +113,8 @@ async def test_a_rewrap_does_not_overwrite_newer_secrets(
         person = connected[reconnected]
         sandbox.world.add_app_password(person.did, "another", "zzzz-zzzz-zzzz-zzzz")
         await service.connect(person.handle, "zzzz-zzzz-zzzz-zzzz", profile_key=reconnected)
-        assert await store.secrets.rewrap(resealed) == 3
-        assert await store.secrets.rewrap(resealed) == 0
+        assert await store.secrets.replace_unchanged(rewrapped) == 3
+        assert await store.secrets.replace_unchanged(rewrapped) == 0
     # access tokens of one second are the same, refresh tokens never
     assert service.session(refreshed).refresh_token != former.refresh_token
     assert service.session(refreshed).access_token == newer

@@ -51,7 +51,9 @@ async def test_only_what_stands_as_it_was_is_rewrapped(store: SqlStore, purpose:
     first, second, third = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
     overtaken = replace(second, sealed=Envelope("seal-1", b"was here before"))
     anew = replace(third, address=third.address._replace(generation=2))
-    written = await store.secrets.rewrap([(one, NEWER) for one in (first, overtaken, anew)])
+    written = await store.secrets.replace_unchanged(
+        [(one, NEWER) for one in (first, overtaken, anew)]
+    )
     assert written == 1
     left = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
     assert left == [second, third]

@@ -105,7 +105,7 @@ async def sealed_elsewhere(service: Running, keyring: Keyring) -> None:
     async with open_store(service.settings) as store:
         for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
             found = await store.secrets.sealed_otherwise(purpose, "", FIRST, 100)
-            assert await store.secrets.rewrap(
+            assert await store.secrets.replace_unchanged(
                 [
                     (
                         one,

@@ -11,7 +11,7 @@ def every_statement() -> dict[str, str]:
     found = {
         "lease_audit.add_leases": lease_audit.add_leases(2),
         "secrets.sealed_otherwise": secrets.sealed_otherwise("sessions"),
-        "secrets.rewrap": secrets.rewrap("sessions"),
+        "secrets.replace_unchanged": secrets.replace_unchanged("sessions"),
     }
     for part in pkgutil.iter_modules(statements.__path__):
         module = importlib.import_module(f"{statements.__name__}.{part.name}")

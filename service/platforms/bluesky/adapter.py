@@ -110,13 +110,13 @@ class BlueskyPlatform:
             now = self._context.clock.now()
             pause = pause_until(answer.headers, now)
             try:
-                session = answers.login(answer, account.account_id, now, is_proof=is_proof)
+                session = answers.login_session(answer, account.account_id, now, is_proof=is_proof)
             except ServiceError as error:
                 error.pause_until = max(filter(None, (pause, error.pause_until)), default=None)
-                for opened in answers.opened(answer):
-                    self._end_later(opened, account.origin)
+                for unwanted in answers.opened_sessions(answer):
+                    self._end_later(unwanted, account.origin)
                 raise
-        return Login(account, session, secret, pause, answers.username(answer))
+        return Login(account, session, secret, pause, answers.reported_username(answer))
 
     async def refresh(self, session: Session, account: Account) -> Refreshed:
         with at_step(PlatformUnavailableStep.SERVER):
@@ -127,9 +127,9 @@ class BlueskyPlatform:
                 # End a session of another account. Keep an unreadable one of this account: it is
                 # the successor of the stored session, so ending it ends the stored session too.
                 if answers.is_of_another_account(answer, account.account_id):
-                    for opened in answers.opened(answer):
-                        if opened.refresh_token != session.refresh_token:
-                            self._end_later(opened, account.origin)
+                    for unwanted in answers.opened_sessions(answer):
+                        if unwanted.refresh_token != session.refresh_token:
+                            self._end_later(unwanted, account.origin)
                 raise
 
     async def resolve_account(self, account: Account) -> Account:
@@ -223,8 +223,8 @@ class BlueskyPlatform:
             # ignore the SDK's errors about an answer that did arrive
             if kept.answer is None and method == CREATE_SESSION:
                 # the part of the answer that did arrive may contain a session
-                for opened in answers.opened(kept.part):
-                    self._end_later(opened, origin)
+                for unwanted in answers.opened_sessions(kept.part):
+                    self._end_later(unwanted, origin)
             if not isinstance(error, Exception):
                 raise
             if kept.answer is None:

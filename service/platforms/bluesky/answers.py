@@ -97,7 +97,7 @@ def invalid(cause: InvalidCredentialsCause) -> InvalidCredentials:
     return InvalidCredentials(CARD.platform, CARD.display_name, cause, help_url=HELP_URL)
 
 
-def login(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Session:
+def login_session(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Session:
     """Return the session of *did* that createSession opened.
 
     *is_proof*: a rejection is to prove that a stored password is wrong. Then only the XRPC errors
@@ -131,10 +131,10 @@ def refreshed(answer: XrpcAnswer, did: str, now: Micros) -> Refreshed:
     if answer.is_client_error and _has_ended(answer):
         raise SessionEnded
     session = _session(answer, did, now)
-    return Refreshed(session, _inactive_status(answer.body), username(answer))
+    return Refreshed(session, _inactive_status(answer.body), reported_username(answer))
 
 
-def username(answer: XrpcAnswer) -> str:
+def reported_username(answer: XrpcAnswer) -> str:
     """Return the handle in an answer, which is not proved; empty if there is no valid one."""
     handle = answer.body.get("handle")
     if not isinstance(handle, str) or not handle.isascii():
@@ -143,7 +143,7 @@ def username(answer: XrpcAnswer) -> str:
     return handle if handle == INVALID_HANDLE or is_handle(handle, test_names=True) else ""
 
 
-def opened(answer: XrpcAnswer) -> list[Session]:
+def opened_sessions(answer: XrpcAnswer) -> list[Session]:
     """Return a session for each refresh token in an answer. The caller ends these sessions.
 
     Works with any HTTP status, and with content that is not valid JSON. Skips tokens that cannot be

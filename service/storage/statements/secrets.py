@@ -24,7 +24,7 @@ def sealed_otherwise(table: str) -> str:
     """
 
 
-def rewrap(table: str) -> str:
+def replace_unchanged(table: str) -> str:
     """Return an update of *table* that replaces envelope $5, if it is unchanged."""
     return f"""
     UPDATE {table} SET ring_key_id = $6, envelope = $7

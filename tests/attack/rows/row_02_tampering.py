@@ -175,8 +175,8 @@ class Trial:
         vault = Vault(Keyring(service.settings.keyring_file))
         async with open_store(service.settings) as store:
             found = await store.secrets.sealed_otherwise(Purpose.SESSION, added, FIRST, CONNECTIONS)
-            await store.secrets.rewrap(
-                [(one, vault.reseal(one.sealed, one.purpose, one.address)) for one in found]
+            await store.secrets.replace_unchanged(
+                [(one, vault.rewrap(one.sealed, one.purpose, one.address)) for one in found]
             )
         other = await service.new_tenant()
         keys = {
