@@ -24,24 +24,24 @@ class ConcurrencyLimit:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._limit_at_server = max(1, limit // MIN_SERVERS)
-        self._taken: Counter[tuple[str, str]] = Counter()
+        self._in_use: Counter[tuple[str, str]] = Counter()
 
-    def taken(self, tenant_id: str) -> AbstractContextManager[None]:
-        """Take one of the tenant's operations for the block. Raises RateLimitExceeded."""
-        return self._slot((tenant_id, ""), self._limit)
+    def slot(self, tenant_id: str) -> AbstractContextManager[None]:
+        """Hold one of the tenant's slots for the block. Raises RateLimitExceeded."""
+        return self._hold((tenant_id, ""), self._limit)
 
-    def taken_at(self, tenant_id: str, origin: str) -> AbstractContextManager[None]:
-        """Take one of the tenant's operations at the server *origin*. Raises RateLimitExceeded."""
-        return self._slot((tenant_id, origin), self._limit_at_server)
+    def slot_at(self, tenant_id: str, origin: str) -> AbstractContextManager[None]:
+        """Hold one of the tenant's slots at the server *origin*. Raises RateLimitExceeded."""
+        return self._hold((tenant_id, origin), self._limit_at_server)
 
     @contextmanager
-    def _slot(self, key: tuple[str, str], limit: int) -> Iterator[None]:
-        if self._taken[key] >= limit:
+    def _hold(self, key: tuple[str, str], limit: int) -> Iterator[None]:
+        if self._in_use[key] >= limit:
             raise RateLimitExceeded(RETRY_AFTER_SECONDS)
-        self._taken[key] += 1
+        self._in_use[key] += 1
         try:
             yield
         finally:
-            self._taken[key] -= 1
-            if not self._taken[key]:
-                del self._taken[key]
+            self._in_use[key] -= 1
+            if not self._in_use[key]:
+                del self._in_use[key]

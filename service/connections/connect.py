@@ -140,9 +140,9 @@ class Connect:
     async def _prove_and_commit(self, attempt: _Attempt) -> Connected:
         tenant_id = attempt.caller.tenant_id
         async with self._idempotency.released_on_failure(attempt.reservation):
-            with self._concurrency.taken(tenant_id):
+            with self._concurrency.slot(tenant_id):
                 account = await self._identify(attempt)
-                with self._concurrency.taken_at(tenant_id, account.origin):
+                with self._concurrency.slot_at(tenant_id, account.origin):
                     attempt.is_login_begun = True
                     login = await self._prove(attempt, account)
                     return await self._commit(attempt, login)

@@ -126,8 +126,8 @@ class Health:
         async def limited(stored: StoredConnection) -> T:
             address = stored.address
             with (
-                self._concurrency.taken(address.tenant_id),
-                self._concurrency.taken_at(address.tenant_id, address.origin),
+                self._concurrency.slot(address.tenant_id),
+                self._concurrency.slot_at(address.tenant_id, address.origin),
             ):
                 return await work(stored)
 

@@ -73,7 +73,7 @@ class LoginBudgets:
         return self.connects.without(self.firsts)
 
     @property
-    def others(self) -> Budget:
+    def unreserved(self) -> Budget:
         """For upkeep and repeated connects: *total* without *firsts*."""
         return self.total.without(self.firsts)
 
@@ -91,14 +91,14 @@ class _Spent:
         self.connects: list[Micros] = []
         self.firsts: list[Micros] = []
         self.repeats: list[Micros] = []
-        self.others: list[Micros] = []
+        self.unreserved: list[Micros] = []
         self.own: list[Micros] = []
         latest: dict[str, Micros] = {}
         for debit in sorted(spent, key=lambda debit: debit.at):
             at, tenant = debit.at, debit.tenant_id
             self.all.append(at)
             if debit.purpose is not LoginPurpose.CONNECT:
-                self.others.append(at)
+                self.unreserved.append(at)
                 continue
             self.connects.append(at)
             if tenant == tenant_id:
@@ -107,7 +107,7 @@ class _Spent:
                 self.firsts.append(at)
             else:
                 self.repeats.append(at)
-                self.others.append(at)
+                self.unreserved.append(at)
             latest[tenant] = at
 
 
@@ -150,7 +150,9 @@ class LoginBudget:
         """Return how long until *debit* fits if nothing else is spent; 0 if it fits now."""
         budgets, now = self._budgets, debit.at
         if debit.purpose is not LoginPurpose.CONNECT:
-            return max(budgets.total.wait(spent.all, now), budgets.others.wait(spent.others, now))
+            return max(
+                budgets.total.wait(spent.all, now), budgets.unreserved.wait(spent.unreserved, now)
+            )
 
         def as_first(at: Micros) -> Micros:
             # the reserved part, or the rest of the connects' budget
@@ -165,7 +167,7 @@ class LoginBudget:
             return as_first(now)
         limits = [
             budgets.total.wait(spent.all, now),
-            budgets.others.wait(spent.others, now),
+            budgets.unreserved.wait(spent.unreserved, now),
             budgets.tenant.wait(spent.own, now),
         ]
         if not connected:

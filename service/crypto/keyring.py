@@ -101,7 +101,7 @@ class Keyring:
         self._removed: dict[tuple[KeyPurpose, str], tuple[float, Key]] = {}
         self._identity: tuple[int, int, int] | None = None
         self._checked_at = monotonic()
-        self._take(read_keys(path))
+        self._install(read_keys(path))
         self._identity = _identity(path)
 
     def active(self, purpose: KeyPurpose) -> Key:
@@ -125,12 +125,12 @@ class Keyring:
 
     def find(self, purpose: KeyPurpose, key_id: str) -> Key | None:
         """Return the key of an id that a caller sent, None if there is none."""
-        place = purpose, key_id
-        if place not in self._keys:
+        name = purpose, key_id
+        if name not in self._keys:
             self._reload()
-        if place in self._keys:
-            return self._keys[place]
-        removed_at, key = self._removed.get(place, (0.0, None))
+        if name in self._keys:
+            return self._keys[name]
+        removed_at, key = self._removed.get(name, (0.0, None))
         return key if monotonic() - removed_at < RETIRED_SECONDS else None
 
     async def follow(self) -> None:
@@ -146,7 +146,7 @@ class Keyring:
             if identity != self._identity:
                 keys = read_keys(self._path)
                 self._check_related(keys)
-                self._take(keys)
+                self._install(keys)
                 self._identity = identity
                 # shows operators that this process has a key
                 log.info(
@@ -167,17 +167,17 @@ class Keyring:
         if changed or {key.purpose for key in shared} != set(KeyPurpose):
             raise KeyringError(f"{self._path} is another keyring than the one that was loaded")
 
-    def _take(self, keys: Sequence[Key]) -> None:
-        taken = {(key.purpose, key.key_id): key for key in keys}
+    def _install(self, keys: Sequence[Key]) -> None:
+        installed = {(key.purpose, key.key_id): key for key in keys}
         now = monotonic()
-        removed = {place: (now, key) for place, key in self._keys.items() if place not in taken}
+        removed = {name: (now, key) for name, key in self._keys.items() if name not in installed}
         recent = {
-            place: (removed_at, key)
-            for place, (removed_at, key) in self._removed.items()
+            name: (removed_at, key)
+            for name, (removed_at, key) in self._removed.items()
             if now - removed_at < RETIRED_SECONDS
         }
         self._removed = recent | removed
-        self._active, self._keys = active_keys(keys), taken
+        self._active, self._keys = active_keys(keys), installed
 
 
 def _identity(path: Path) -> tuple[int, int, int]:

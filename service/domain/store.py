@@ -84,9 +84,9 @@ class ProfileStore(Protocol):
         """Return the profile with its connections. Raises ProfileNotFound."""
 
     async def page(
-        self, tenant_id: str, after: Place, most: int, *, to_reconnect: bool
+        self, tenant_id: str, after: Place, limit: int, *, to_reconnect: bool
     ) -> list[Profile]:
-        """Return at most *most* profiles after a place, by time of creation and key.
+        """Return at most *limit* profiles after a place, by time of creation and key.
 
         *to_reconnect*: only those with a connection that needs a reconnect.
         """
@@ -178,8 +178,8 @@ class ConnectionStore(Protocol):
 class CheckQueue(Protocol):
     """Connections of all tenants, by the time when their check is due."""
 
-    async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
-        """Return at most *most* due connections, shared fairly among the tenants.
+    async def pick_due(self, at: Micros, again_at: Micros, limit: int, after: str) -> list[Due]:
+        """Return at most *limit* due connections, shared fairly among the tenants.
 
         Starts with the tenant that follows *after* in the order of ids. Postpones the returned
         connections to *again_at*, in case their checks are lost.
@@ -201,8 +201,8 @@ class EventStore(Protocol):
     async def kept(self, tenant_id: str) -> EventsKept | None:
         """Return which of the tenant's events are kept, or None if there is no such tenant."""
 
-    async def page(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
-        """Return at most *most* of the tenant's kept events after that number, in order."""
+    async def page(self, tenant_id: str, after: int, limit: int) -> list[ConnectionEvent]:
+        """Return at most *limit* of the tenant's kept events after that number, in order."""
 
     async def newest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
         """Return the number of the newest event of each tenant that exists."""
@@ -226,14 +226,14 @@ class LeaseAuditStore(Protocol):
     async def add_leases(self, leases: Sequence[AuditedLease]) -> None:
         """Add leases of any tenants; skip those of tenants that do not exist (any more)."""
 
-    async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
+    async def leases(self, tenant_id: str, since: Micros, limit: int) -> list[AuditedLease]:
         """Return the tenant's leases at *since* or later, oldest first.
 
-        Returns the first *most* + 1 leases, and every other lease of the last one's microsecond.
+        Returns the first *limit* + 1 leases, and every other lease of the last one's microsecond.
         """
 
-    async def delete_leases(self, before: Micros, most: int) -> int:
-        """Delete about *most* leases older than *before*, of all tenants, oldest first.
+    async def delete_leases(self, before: Micros, limit: int) -> int:
+        """Delete about *limit* leases older than *before*, of all tenants, oldest first.
 
         Returns how many were deleted.
         """
@@ -305,9 +305,9 @@ class SecretStore(Protocol):
         """
 
     async def sealed_otherwise(
-        self, purpose: Purpose, key_id: str, after: SecretAddress, most: int
+        self, purpose: Purpose, key_id: str, after: SecretAddress, limit: int
     ) -> list[SecretRow]:
-        """Return at most *most* secrets after *after*, in order, that *key_id* does not wrap."""
+        """Return at most *limit* secrets after *after*, in order, that *key_id* does not wrap."""
 
     async def replace_unchanged(self, rewrapped: Sequence[tuple[SecretRow, Envelope]]) -> int:
         """Replace the secrets that have not changed since they were read; return how many."""

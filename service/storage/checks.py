@@ -17,17 +17,17 @@ class SqlCheckQueue:
         at: Micros | None = row["at"]
         return at
 
-    async def pick_due(self, at: Micros, again_at: Micros, most: int, after: str) -> list[Due]:
+    async def pick_due(self, at: Micros, again_at: Micros, limit: int, after: str) -> list[Due]:
         async def job(transaction: Transaction) -> list[Due]:
-            tenants = await transaction.run(sql.TENANTS_WITH_DUE, after, at, most)
-            if len(tenants) < most:
+            tenants = await transaction.run(sql.TENANTS_WITH_DUE, after, at, limit)
+            if len(tenants) < limit:
                 # wrap around to the first tenant
                 known = {row["tenant_id"] for row in tenants}
-                more = await transaction.run(sql.TENANTS_WITH_DUE, "", at, most - len(tenants))
+                more = await transaction.run(sql.TENANTS_WITH_DUE, "", at, limit - len(tenants))
                 tenants = [*tenants, *(row for row in more if row["tenant_id"] not in known)]
             picked: list[Due] = []
             for turn, row in enumerate(tenants):
-                share = -(-(most - len(picked)) // (len(tenants) - turn))
+                share = -(-(limit - len(picked)) // (len(tenants) - turn))
                 picked += [
                     Due(**one)
                     for one in await transaction.run(sql.DUE, row["tenant_id"], at, share)

@@ -47,8 +47,8 @@ class SqlEvents:
         rows = await self._engine.read(sql.EVENTS_KEPT, tenant_id)
         return EventsKept(rows[0]["pruned"], rows[0]["last_event"]) if rows else None
 
-    async def page(self, tenant_id: str, after: int, most: int) -> list[ConnectionEvent]:
-        return [_event(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, most)]
+    async def page(self, tenant_id: str, after: int, limit: int) -> list[ConnectionEvent]:
+        return [_event(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, limit)]
 
     async def newest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
         found = {}

@@ -26,8 +26,8 @@ class SqlLeaseAudit:
 
         await self._engine.write(job)
 
-    async def leases(self, tenant_id: str, since: Micros, most: int) -> list[AuditedLease]:
-        rows = await self._engine.read(sql.LEASES, tenant_id, since, most)
+    async def leases(self, tenant_id: str, since: Micros, limit: int) -> list[AuditedLease]:
+        rows = await self._engine.read(sql.LEASES, tenant_id, since, limit)
         return [
             AuditedLease(
                 row["at"],
@@ -41,9 +41,9 @@ class SqlLeaseAudit:
             for row in rows
         ]
 
-    async def delete_leases(self, before: Micros, most: int) -> int:
+    async def delete_leases(self, before: Micros, limit: int) -> int:
         async def job(transaction: Transaction) -> int:
-            return len(await transaction.run(sql.DELETE_LEASES, before, most))
+            return len(await transaction.run(sql.DELETE_LEASES, before, limit))
 
         return await self._engine.write(job)
 

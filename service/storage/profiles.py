@@ -38,15 +38,15 @@ class SqlProfiles:
         return profiles_in(rows)[0]
 
     async def page(
-        self, tenant_id: str, after: Place, most: int, *, to_reconnect: bool
+        self, tenant_id: str, after: Place, limit: int, *, to_reconnect: bool
     ) -> list[Profile]:
         place = (tenant_id, after.created_at, after.profile_key)
         if to_reconnect:
-            rows = await self._engine.read(sql.PROFILES_TO_RECONNECT, *place, most)
-        elif most > MAX_ROWS_BY_KEY:
-            rows = await self._engine.read(sql.PROFILES, *place, most)
+            rows = await self._engine.read(sql.PROFILES_TO_RECONNECT, *place, limit)
+        elif limit > MAX_ROWS_BY_KEY:
+            rows = await self._engine.read(sql.PROFILES, *place, limit)
         else:
-            rows = await self._engine.get_by_key(sql.PROFILES, *place, most)
+            rows = await self._engine.get_by_key(sql.PROFILES, *place, limit)
         return profiles_in(rows)
 
     async def delete(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:

@@ -23,7 +23,7 @@ class SqlSecrets:
         return Counter({row["ring_key_id"]: row["uses"] for row in rows})
 
     async def sealed_otherwise(
-        self, purpose: Purpose, key_id: str, after: SecretAddress, most: int
+        self, purpose: Purpose, key_id: str, after: SecretAddress, limit: int
     ) -> list[SecretRow]:
         rows = await self._engine.read(
             sql.sealed_otherwise(TABLES[purpose]),
@@ -31,7 +31,7 @@ class SqlSecrets:
             after.tenant_id,
             after.profile_key,
             after.platform,
-            most,
+            limit,
         )
         found = [stored_session(row["tenant_id"], row) for row in rows]
         return [SecretRow(purpose, stored.address, stored.sealed) for stored in found]

@@ -166,11 +166,11 @@ async def test_hanging_renewals_have_a_limit_of_their_own(
 def test_a_limit_keeps_no_entry_of_finished_work() -> None:
     """Of tenants that have nothing under way nothing is kept."""
     shares = ConcurrencyLimit(1)
-    with pytest.raises(KeyError), shares.taken("a"), shares.taken("b"):
+    with pytest.raises(KeyError), shares.slot("a"), shares.slot("b"):
         raise KeyError
-    with shares.taken("a"):
+    with shares.slot("a"):
         pass
-    assert not shares._taken
+    assert not shares._in_use
 
 
 async def test_background_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.egress import Answer
 from service.platforms.egress.origin import Origin
-from service.platforms.egress.pool import BEGINNING_BYTES
+from service.platforms.egress.pool import PREFIX_BYTES
 
 SERVER_ID = "#atproto_pds"
 JS_WHITE_SPACE = (
@@ -127,7 +127,7 @@ class Identity:
         Raises NoSuchAccount and PlatformUnavailable.
         """
         try:
-            answer = await self._context.egress.beginning(
+            answer = await self._context.egress.get_prefix(
                 Origin("https", handle, 443), "/.well-known/atproto-did"
             )
         except NameNotFound as error:
@@ -135,7 +135,7 @@ class Identity:
         # the first line, with any status, as in the reference implementation
         text = answer.content.decode("utf-8", "replace").removeprefix("\ufeff")
         first, newline, _ = text.partition("\n")
-        is_whole = bool(newline) or len(answer.content) < BEGINNING_BYTES
+        is_whole = bool(newline) or len(answer.content) < PREFIX_BYTES
         if is_whole and (did := first.strip(JS_WHITE_SPACE)).startswith("did:"):
             return did
         if answer.is_success or answer.status_code in (404, 410):

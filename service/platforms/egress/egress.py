@@ -89,7 +89,7 @@ class Egress:
         url = httpx.URL(f"{origin}{path}")
         return await _get(transport, url.copy_merge_params(params) if params else url)
 
-    async def beginning(self, origin: Origin, path: str) -> Answer:
+    async def get_prefix(self, origin: Origin, path: str) -> Answer:
         """Return the first 8 KiB of the response to a GET; follow at most three redirects.
 
         Use it only for requests that carry no secret.
@@ -97,7 +97,7 @@ class Egress:
         url = httpx.URL(f"{origin}{path}")
         for _ in range(MAX_REDIRECTS + 1):
             transport = self.transport(_origin(url))
-            transport.beginning = True
+            transport.prefix_only = True
             answer = await _get(transport, url)
             location = answer.headers.get("location")
             if answer.status_code not in REDIRECTS or location is None:

@@ -26,7 +26,7 @@ body is read to MAX_BODY_BYTES, since that part may contain a session to end."""
 LARGE_BODY_BYTES = 64 * 1024
 MAX_LARGE_BODIES = 8
 """Bodies over LARGE_BODY_BYTES that are read at the same time. Honest servers send none."""
-BEGINNING_BYTES = 8 * 1024
+PREFIX_BYTES = 8 * 1024
 MAX_PIECES = 2048
 """Pieces that a body may arrive in. Each costs some microseconds, even a piece of one byte."""
 PIECES_PER_TURN = 64
@@ -77,11 +77,11 @@ class Pool(httpcore.AsyncConnectionPool):
         self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def exchange(
-        self, origin: Origin, request: httpcore.Request, received: Received, *, beginning: bool
+        self, origin: Origin, request: httpcore.Request, received: Received, *, prefix_only: bool
     ) -> None:
         """Send *request* to *origin* and write the response to *received* as it arrives.
 
-        *beginning*: read only the first 8 KiB of the body, and return redirects. Otherwise a
+        *prefix_only*: read only the first 8 KiB of the body, and return redirects. Otherwise a
         redirect is an error. Raises PlatformUnavailable or NameNotFound.
         """
         request.extensions["timeout"] = {
@@ -96,7 +96,7 @@ class Pool(httpcore.AsyncConnectionPool):
                 response = await self.handle_async_request(request)
                 try:
                     received.status, received.headers = response.status, response.headers
-                    await self._read_body(response, received.body, beginning)
+                    await self._read_body(response, received.body, prefix_only)
                 finally:
                     await response.aclose()
         except httpcore.TimeoutException:
@@ -105,10 +105,13 @@ class Pool(httpcore.AsyncConnectionPool):
             raise PlatformUnavailable(_cause(error), type(error).__name__) from None
 
     async def _read_body(
-        self, response: httpcore.Response, body: bytearray, beginning: bool
+        self, response: httpcore.Response, body: bytearray, prefix_only: bool
     ) -> None:
-        """Append the body, or its *beginning*, to *body*; raise PlatformUnavailable at a limit."""
-        _check_head(response, beginning)
+        """Append the response's body to *body*, or the first 8 KiB of it if *prefix_only*.
+
+        Raises PlatformUnavailable at a limit.
+        """
+        _check_head(response, prefix_only)
         # twice the limit of the body: the chunk headers may be as large as the body
         response.extensions["network_stream"].left = 2 * MAX_BODY_BYTES
         pieces = 0
@@ -118,8 +121,8 @@ class Pool(httpcore.AsyncConnectionPool):
                     await large.enter_async_context(_slot(self._large, "busy"))
                 body += piece
                 pieces += 1
-                if beginning and len(body) >= BEGINNING_BYTES:
-                    del body[BEGINNING_BYTES:]
+                if prefix_only and len(body) >= PREFIX_BYTES:
+                    del body[PREFIX_BYTES:]
                     return
                 if len(body) > MAX_BODY_BYTES or pieces > MAX_PIECES:
                     raise PlatformUnavailable(
@@ -179,15 +182,15 @@ def _cause(error: Exception) -> PlatformUnavailableCause:
     return PlatformUnavailableCause.SERVER_UNREACHABLE
 
 
-def _check_head(response: httpcore.Response, beginning: bool) -> None:
+def _check_head(response: httpcore.Response, prefix_only: bool) -> None:
     """Raise PlatformUnavailable for a redirect, a compressed body, and one announced too large."""
     why = ""
-    if 300 <= response.status < 400 and not beginning:
+    if 300 <= response.status < 400 and not prefix_only:
         why = "redirect"
     for name, value in response.headers:
         if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             why = why or "encoded"
-        if name.lower() == b"content-length" and not beginning:
+        if name.lower() == b"content-length" and not prefix_only:
             why = why or ("too_large" if int(value) > MAX_ANNOUNCED_BYTES else "")
     if why:
         raise PlatformUnavailable(PlatformUnavailableCause.UNEXPECTED_ANSWER, why, retry_after=None)

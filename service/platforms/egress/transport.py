@@ -18,8 +18,8 @@ class OriginTransport(httpx.AsyncBaseTransport):
     def __init__(self, pool: Pool, origin: Origin) -> None:
         self._pool = pool
         self.origin = origin
-        self.beginning = False
-        """Read only the beginning of each response, and return redirects."""
+        self.prefix_only = False
+        """Read only the first 8 KiB of each response, and return redirects."""
         self.received = Received()
         """The latest response, as far as it has arrived."""
 
@@ -49,7 +49,7 @@ class OriginTransport(httpx.AsyncBaseTransport):
             content=await request.aread(),
         )
         self.received = received = Received()
-        await self._pool.exchange(self.origin, outbound, received, beginning=self.beginning)
+        await self._pool.exchange(self.origin, outbound, received, prefix_only=self.prefix_only)
         kept = [item for item in received.headers if item[0].lower() != b"set-cookie"]
         return httpx.Response(
             received.status, headers=kept, content=bytes(received.body), request=request
