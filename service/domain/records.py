@@ -182,10 +182,10 @@ class VerdictWrite:
 
 @dataclass(frozen=True, slots=True)
 class EventsKept:
-    """The range of a tenant's kept events: those after *pruned*, up to *newest*."""
+    """The range of a tenant's kept events: those after *last_pruned*, up to *latest*."""
 
-    pruned: int
-    newest: int
+    last_pruned: int
+    latest: int
 
 
 class LoginPurpose(StrEnum):

@@ -204,8 +204,8 @@ class EventStore(Protocol):
     async def page(self, tenant_id: str, after: int, limit: int) -> list[ConnectionEvent]:
         """Return at most *limit* of the tenant's kept events after that number, in order."""
 
-    async def newest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
-        """Return the number of the newest event of each tenant that exists."""
+    async def latest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
+        """Return the number of the latest event of each tenant that exists."""
 
     async def mark(self, at: Micros) -> None:
         """Record for all tenants that no event so far was written after *at*."""

@@ -1,4 +1,4 @@
-"""The number of the newest event of each watched tenant, as of the last commit.
+"""The number of the latest event of each watched tenant, as of the last commit.
 
 All streams share one query: after each commit of this process, which may have written an event, and
 every second, since other processes write as well.
@@ -21,33 +21,33 @@ log = structlog.get_logger()
 
 
 class LatestEvent:
-    """The number of a tenant's newest event, for streams that wait for the next one."""
+    """The number of a tenant's latest event, for streams that wait for the next one."""
 
     def __init__(self) -> None:
         self.number = 0
         self.streams = 0
-        self._moved = asyncio.Event()
+        self._advanced = asyncio.Event()
 
     async def after(self, number: int, seconds: float) -> int:
-        """Wait until the newest number is over *number*, and return it.
+        """Wait until the latest number is over *number*, and return it.
 
         Returns *number* if no event comes within *seconds*.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.number <= number:
-                    await self._moved.wait()
+                    await self._advanced.wait()
         return max(self.number, number)
 
-    def move(self, number: int) -> None:
+    def advance(self, number: int) -> None:
         if number > self.number:
             self.number = number
-            self._moved.set()
-            self._moved = asyncio.Event()
+            self._advanced.set()
+            self._advanced = asyncio.Event()
 
 
 class LatestEvents:
-    """The newest events of the tenants that are watched."""
+    """The latest events of the tenants that are watched."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class LatestEvents:
 
     @contextmanager
     def watched(self, tenant_id: str) -> Iterator[LatestEvent]:
-        """Follow the tenant's newest event for the duration of the block."""
+        """Follow the tenant's latest event for the duration of the block."""
         latest = self._by_tenant.setdefault(tenant_id, LatestEvent())
         latest.streams += 1
         try:
@@ -80,7 +80,7 @@ class LatestEvents:
             await asyncio.sleep(REST_SECONDS)
 
     async def _poll(self) -> None:
-        newest = await self._store.newest(list(self._by_tenant))
-        for tenant_id, number in newest.items():
+        latest_numbers = await self._store.latest(list(self._by_tenant))
+        for tenant_id, number in latest_numbers.items():
             if latest := self._by_tenant.get(tenant_id):
-                latest.move(number)
+                latest.advance(number)

@@ -1,7 +1,7 @@
 """Retention: delete old events, and spent logins that no longer count.
 
 The events of a deleted profile carry no time, so an event's age is not read off it. Every hour a
-mark records the number of each tenant's newest event; once a mark is old enough, the events up to
+mark records the number of each tenant's latest event; once a mark is old enough, the events up to
 it are deleted. So an event is kept for the retention time, and at most an hour longer.
 """
 
@@ -41,7 +41,7 @@ class Retention:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def prune(self) -> None:
-        """Mark the newest events, and delete what is old enough."""
+        """Mark the latest events, and delete what is old enough."""
         now = self._clock.now()
         await self._events.mark(now)
         more = True

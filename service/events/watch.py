@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class EventBatch:
     """The events since the previous message, and the cursor after them."""
 
     events: list[ConnectionEvent]
@@ -31,9 +31,9 @@ class Watch:
         self._tokens = tokens
         self._latest_events = latest_events
 
-    async def changes(
+    async def batches(
         self, caller: Caller, cursor: str, *, from_oldest: bool
-    ) -> AsyncGenerator[Changes, None]:
+    ) -> AsyncGenerator[EventBatch, None]:
         """Yield the events after *cursor*. Without a cursor, start after the latest event; if
         *from_oldest*, start at the oldest kept event.
 
@@ -43,26 +43,26 @@ class Watch:
         with self._latest_events.watched(tenant_id) as latest:
             # subscribe first and read second, so that no event between the two is missed
             kept = await self._kept(tenant_id)
-            newest = kept.newest
-            at = self._number(caller, cursor, kept) if cursor else newest
+            latest_number = kept.latest
+            position = self._number(caller, cursor, kept) if cursor else latest_number
             if from_oldest and not cursor:
-                at = kept.pruned
+                position = kept.last_pruned
             while True:
-                events = await self._next(tenant_id, at) if at < newest else []
-                at += len(events)
-                yield Changes(events, self._tokens.cursor(at, *_bound_to(caller)))
-                if at >= newest:
-                    newest = await latest.after(at, HEARTBEAT_SECONDS)
+                events = await self._next(tenant_id, position) if position < latest_number else []
+                position += len(events)
+                yield EventBatch(events, self._tokens.cursor(position, *_bound_to(caller)))
+                if position >= latest_number:
+                    latest_number = await latest.after(position, HEARTBEAT_SECONDS)
 
     def _number(self, caller: Caller, cursor: str, kept: EventsKept) -> int:
         try:
             number = self._tokens.number(cursor, *_bound_to(caller))
         except InvalidToken:
-            number = kept.newest + 1
-        # beyond the newest event: the token is invalid, or the store was restored from a backup
-        if number > kept.newest:
+            number = kept.latest + 1
+        # beyond the latest event: the token is invalid, or the store was restored from a backup
+        if number > kept.latest:
             raise InvalidRequest("cursor", "is not a cursor of this watch")
-        if number < kept.pruned:
+        if number < kept.last_pruned:
             raise CursorExpired
         return number
 

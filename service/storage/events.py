@@ -45,17 +45,17 @@ class SqlEvents:
 
     async def kept(self, tenant_id: str) -> EventsKept | None:
         rows = await self._engine.read(sql.EVENTS_KEPT, tenant_id)
-        return EventsKept(rows[0]["pruned"], rows[0]["last_event"]) if rows else None
+        return EventsKept(rows[0]["last_pruned"], rows[0]["last_event"]) if rows else None
 
     async def page(self, tenant_id: str, after: int, limit: int) -> list[ConnectionEvent]:
         return [_event(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, limit)]
 
-    async def newest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
+    async def latest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
         found = {}
         for start in range(0, len(tenant_ids), sql.TENANTS_AT_ONCE):
             some = tenant_ids[start : start + sql.TENANTS_AT_ONCE]
             padding = [""] * (sql.TENANTS_AT_ONCE - len(some))
-            for row in await self._engine.read(sql.NEWEST_EVENTS, *some, *padding):
+            for row in await self._engine.read(sql.LATEST_EVENTS, *some, *padding):
                 found[row["tenant_id"]] = row["last_event"]
         return found
 

@@ -123,11 +123,11 @@ class ProfileServicer:
     async def WatchConnections(
         self, request: pb.WatchConnectionsRequest, caller: Caller
     ) -> AsyncGenerator[pb.WatchConnectionsResponse, None]:
-        batches = self._watch.changes(caller, request.cursor, from_oldest=request.from_oldest)
+        batches = self._watch.batches(caller, request.cursor, from_oldest=request.from_oldest)
         async with aclosing(batches):
-            async for changes in batches:
-                response = pb.WatchConnectionsResponse(cursor=changes.cursor)
-                for event in changes.events:
+            async for batch in batches:
+                response = pb.WatchConnectionsResponse(cursor=batch.cursor)
+                for event in batch.events:
                     conversion.event(event, response.events.add())
                 yield response
 

@@ -40,7 +40,7 @@ def failing_once(patch: pytest.MonkeyPatch, part: type, name: str) -> Callable[[
 @pytest.mark.parametrize(
     ("part", "name"),
     [
-        (SqlEvents, "newest"),
+        (SqlEvents, "latest"),
         (SqlCheckQueue, "pick_due"),
         (SqlLeaseAudit, "add_leases"),
         (SqlEvents, "mark"),

@@ -142,7 +142,7 @@ async def test_an_unavailable_store_does_not_invalidate_keys(
 
     with monkeypatch.context() as patch:
         patch.setattr(SqlApiKeys, "get", away)
-        patch.setattr(SqlEvents, "newest", away)
+        patch.setattr(SqlEvents, "latest", away)
         async with asyncio.timeout(DEADLINE):
             await asked.wait()
             await asyncio.sleep(2 * KEY_CHECK_SECONDS)

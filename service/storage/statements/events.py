@@ -10,7 +10,7 @@ VALUES ($1, $2, $3, $4, $5, $6)
 # numbers have no gaps, so the oldest event shows which ones were pruned
 EVENTS_KEPT = """
 SELECT last_event, COALESCE((SELECT MIN(number) FROM events WHERE tenant_id = $1), last_event + 1)
-    - 1 AS pruned FROM tenants WHERE tenant_id = $1
+    - 1 AS last_pruned FROM tenants WHERE tenant_id = $1
 """
 EVENTS = """
 SELECT number, kind, profile_key, connection, occurred_at FROM events
@@ -18,7 +18,7 @@ WHERE tenant_id = $1 AND number > $2 ORDER BY number LIMIT $3
 """
 TENANTS_AT_ONCE = 100
 _TENANTS = ", ".join(f"${number}" for number in range(1, TENANTS_AT_ONCE + 1))
-NEWEST_EVENTS = f"SELECT tenant_id, last_event FROM tenants WHERE tenant_id IN ({_TENANTS})"
+LATEST_EVENTS = f"SELECT tenant_id, last_event FROM tenants WHERE tenant_id IN ({_TENANTS})"
 # of all tenants, in pages
 MARK_EVENTS = """
 INSERT INTO event_marks (tenant_id, number, at)
