@@ -117,16 +117,26 @@ async def build(
 
         # connections and events
         # connects and renewals have separate limits, so that a slow connect delays no renewal
-        connects, renewals = (ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2))
+        connect_limit, renewal_limit = (
+            ConcurrencyLimit(settings.at_once_per_tenant) for _ in range(2)
+        )
         per_tenant, per_host = settings.lookups_per_tenant, settings.lookups_per_host
-        lookups, checks = (LookupLimits(per_tenant, per_host) for _ in range(2))
+        connect_lookups, check_lookups = (LookupLimits(per_tenant, per_host) for _ in range(2))
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         sandbox_servers = frozenset(map(str, egress.account_servers)) if mode == "sandbox" else None
         logouts = Logouts(registry, vault, tasks, sandbox_servers)
         logins = Logins(LoginBudget(store.login_budget, clock, login_budgets(settings)), clock)
         sessions = Sessions(store.connections, registry, vault, logouts, clock, timeouts)
         health = Health(
-            store.connections, sessions, logins, renewals, schedule, clock, tasks, checks, timeouts
+            store.connections,
+            sessions,
+            logins,
+            renewal_limit,
+            schedule,
+            clock,
+            tasks,
+            check_lookups,
+            timeouts,
         )
         audit = Audit(store.lease_audit, clock, settings.lease_audit_days * DAY)
         connect = Connect(
@@ -135,13 +145,13 @@ async def build(
             vault,
             idempotency,
             logins,
-            connects,
+            connect_limit,
             schedule,
             logouts,
             clock,
             tasks,
             api_keys,
-            lookups,
+            connect_lookups,
             timeouts,
         )
         latest_events = LatestEvents(store.events)

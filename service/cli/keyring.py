@@ -153,7 +153,7 @@ def retire_key(key_id: str) -> None:
 def _locked() -> Iterator["Rotation"]:
     from service.crypto.rotation import Rotation
 
-    with operator_errors(), Rotation.held(settings().keyring_file, _now()) as rotation:
+    with operator_errors(), Rotation.locked(settings().keyring_file, _now()) as rotation:
         yield rotation
 
 

@@ -49,10 +49,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A connection after a check; *away*: the platform was unavailable."""
+    """A connection after a check; *is_unavailable*: the platform was unavailable."""
 
     connection: Connection
-    away: bool = False
+    is_unavailable: bool = False
 
 
 class Renewed(NamedTuple):
@@ -74,7 +74,7 @@ class Health:
         schedule: Schedule,
         clock: Clock,
         tasks: OwnedTasks,
-        rate: LookupLimits,
+        lookups: LookupLimits,
         timeouts: Timeouts,
     ) -> None:
         self._store = store
@@ -84,7 +84,7 @@ class Health:
         self._schedule = schedule
         self._clock = clock
         self._tasks = tasks
-        self._rate = rate
+        self._lookups = lookups
         self.timeouts = timeouts
         self._checks: dict[ConnectionKey, asyncio.Task[Checked]] = {}
         self._renewals: dict[ConnectionKey, asyncio.Task[Renewed]] = {}
@@ -135,7 +135,7 @@ class Health:
 
     async def _check_within_rate(self, stored: StoredConnection) -> Checked:
         """Check the connection for a caller. The monitor has a rate of its own."""
-        self._rate.take(stored.address.tenant_id, stored.address.origin)
+        self._lookups.take(stored.address.tenant_id, stored.address.origin)
         return await self._check(stored)
 
     async def _check(self, stored: StoredConnection) -> Checked:
@@ -153,8 +153,8 @@ class Health:
                     result = await check.run()
                     if isinstance(result.error, PlatformRateLimited):
                         self._backoff.note(held, check.held, result.error)
-                away = isinstance(result.error, PlatformUnavailable)
-                return Checked(await self._save(check, result), away)
+                is_unavailable = isinstance(result.error, PlatformUnavailable)
+                return Checked(await self._save(check, result), is_unavailable)
         except Overtaken:
             log.info("verdict discarded", tenant=address.tenant_id, profile=address.profile_key)
         now = await self._store.connection(address.tenant_id, address.profile_key, address.platform)

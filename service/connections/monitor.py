@@ -162,7 +162,7 @@ class Monitor:
             host.running -= 1
             if host.waiting:
                 self._start(host.waiting.popleft(), host)
-        if not checked.away:
+        if not checked.is_unavailable:
             host.failures = 0
             return
         host.failures += 1

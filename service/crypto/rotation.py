@@ -52,7 +52,7 @@ class Rotation:
 
     @classmethod
     @contextmanager
-    def held(cls, path: Path, now: datetime) -> Iterator["Rotation"]:
+    def locked(cls, path: Path, now: datetime) -> Iterator["Rotation"]:
         """Lock the keyring in *path* for the block, and read it once it is locked."""
         read_keys(path)  # raises before a lock file is made beside a missing keyring
         with _lock(path.resolve()):
@@ -99,13 +99,12 @@ class Rotation:
                 f"the key {key_id} is too new to be loaded everywhere; activate it in {wait:.0f} s"
             )
         active = replace(chosen, state=KeyState.ACTIVE, since=self._time())
-        former = KeyState.ACTIVE, chosen.purpose
         self._write(
             [
                 active
                 if key is chosen
                 else replace(key, state=KeyState.PREVIOUS, since=self._time())
-                if (key.state, key.purpose) == former
+                if key.state is KeyState.ACTIVE and key.purpose is chosen.purpose
                 else key
                 for key in self.keys
             ]
@@ -162,9 +161,9 @@ class Rotation:
         draft = self._path.with_name(f".{self._path.name}.draft")
         try:
             draft.unlink(missing_ok=True)
-            former = self._path.stat()
+            status = self._path.stat()
             # keeps its owner if root changes it
-            write_draft(draft, keys, (former.st_uid, former.st_gid))
+            write_draft(draft, keys, (status.st_uid, status.st_gid))
             draft.rename(self._path)
             sync_folder(self._path.parent)
         except OSError as error:

@@ -45,7 +45,7 @@ _SESSION = {
 }
 
 # the database is down, full or shutting down, or rejects our login; the statement is valid
-_AWAY = (
+_UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.FatalPostgresError,
     asyncpg.OperatorInterventionError,
@@ -162,7 +162,7 @@ class PostgresEngine:
     async def close(self) -> None:
         try:
             await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)
-        except (TimeoutError, *_AWAY):
+        except (TimeoutError, *_UNAVAILABLE):
             self._pool.terminate()
 
     async def _repeat(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -212,7 +212,7 @@ class PostgresEngine:
                 await self._pool.expire_connections()
                 raise
             except _CUT_SHORT:
-                with suppress(*_AWAY):
+                with suppress(*_UNAVAILABLE):
                     await connection.reset()
                 raise
 
@@ -223,7 +223,7 @@ class PostgresEngine:
         self._asked += 1
         try:
             yield
-        except (*_AWAY, *_CONFLICT, *_STALE) as error:
+        except (*_UNAVAILABLE, *_CONFLICT, *_STALE) as error:
             # its type only: the text may hold values from the database, and its address
             raise ServiceUnavailable(type(error).__name__) from None
         finally:
@@ -256,5 +256,5 @@ def _as_store_error() -> Iterator[None]:
         raise StoreError(f"{NAME} refuses its user or password") from None
     except asyncpg.InvalidCatalogNameError:
         raise StoreError(f"{NAME} does not exist; make it first: createdb NAME") from None
-    except (asyncpg.PostgresError, ValueError, *_AWAY) as error:
+    except (asyncpg.PostgresError, ValueError, *_UNAVAILABLE) as error:
         raise StoreError(f"{NAME} cannot be reached ({type(error).__name__})") from None

@@ -35,10 +35,10 @@ _WRITER = (
     "PRAGMA busy_timeout = 5000",
 )
 # drops cached pages, so that a repaired file is read again
-_FORGET = "PRAGMA shrink_memory"
+_DROP_CACHE = "PRAGMA shrink_memory"
 _READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 # never blocks the loop: if the file is locked, a reader's thread waits instead
-_NEAR = (
+_LOOP_READER = (
     "PRAGMA query_only = ON",
     "PRAGMA busy_timeout = 0",
     # KiB: holds the hot pages of a large file
@@ -63,17 +63,17 @@ class SqliteEngine:
         path: Path,
         writer: aiosqlite.Connection,
         readers: list[aiosqlite.Connection],
-        near: sqlite3.Connection,
+        loop_reader: sqlite3.Connection,
     ) -> None:
         self._path = path.absolute()
         self._file = identity(self._path)
         self._writer = writer
         self._readers = readers
         self._turns = cycle(readers)
-        self._near = near
+        self._loop_reader = loop_reader
         self._after_commit: list[Callable[[], None]] = []
         self._waiting: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MAX_WAITING_JOBS)
-        self._loop = asyncio.create_task(self._write_all())
+        self._writer_task = asyncio.create_task(self._write_all())
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteEngine":
@@ -86,17 +86,17 @@ class SqliteEngine:
                 connection.row_factory = sqlite3.Row
                 for pragma in pragmas:
                     await connection.execute_fetchall(pragma)
-            near = sqlite3.connect(path, isolation_level=None)
-            near.row_factory = sqlite3.Row
-            for pragma in _NEAR:
-                near.execute(pragma)
+            loop_reader = sqlite3.connect(path, isolation_level=None)
+            loop_reader.row_factory = sqlite3.Row
+            for pragma in _LOOP_READER:
+                loop_reader.execute(pragma)
         except BaseException as error:  # including a cancelled start
             for connection in connections:
                 await connection.close()
             if isinstance(error, sqlite3.Error):
                 raise StoreError(f"the database {path} cannot be opened") from None
             raise
-        return cls(path, connections[0], connections[1:], near)
+        return cls(path, connections[0], connections[1:], loop_reader)
 
     async def read(self, statement: str, *parameters: object) -> Sequence[Row]:
         reader = next(self._turns)
@@ -104,20 +104,20 @@ class SqliteEngine:
             return await _run(reader, statement, parameters)
         except (sqlite3.DatabaseError, ValueError) as error:
             # ValueError: the connection is closed
-            if isinstance(error, ValueError) or _is_away(error):
+            if isinstance(error, ValueError) or _is_unavailable(error):
                 if _is_damage(error):
                     with suppress(sqlite3.Error):
-                        await reader.execute_fetchall(_FORGET)
+                        await reader.execute_fetchall(_DROP_CACHE)
                 raise ServiceUnavailable(type(error).__name__) from None
             raise
 
     async def get_by_key(self, statement: str, *parameters: object) -> Sequence[Row]:
         try:
-            return self._near.execute(_numbered(statement), parameters).fetchall()
+            return self._loop_reader.execute(_numbered(statement), parameters).fetchall()
         except sqlite3.Error as error:
             if _is_damage(error):
                 with suppress(sqlite3.Error):
-                    self._near.execute(_FORGET)
+                    self._loop_reader.execute(_DROP_CACHE)
             return await self.read(statement, *parameters)
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -134,8 +134,8 @@ class SqliteEngine:
     async def close(self) -> None:
         await self._waiting.put(None)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._loop, CLOSE_SECONDS)
-        self._near.close()
+            await asyncio.wait_for(self._writer_task, CLOSE_SECONDS)
+        self._loop_reader.close()
         for connection in (*self._readers, self._writer):
             await connection.close()
 
@@ -167,10 +167,10 @@ class SqliteEngine:
             with suppress(sqlite3.Error, ValueError):
                 await self._run("ROLLBACK")
             if _is_damage(error):
-                await self._run(_FORGET)
+                await self._run(_DROP_CACHE)
             for job in jobs:
                 job.fail(ServiceUnavailable(type(error).__name__))
-            if _is_away(error):
+            if _is_unavailable(error):
                 self._fail_waiting(type(error).__name__)
         else:
             for job in jobs:
@@ -199,7 +199,7 @@ class SqliteEngine:
             job.error = ServiceUnavailable(name)
             await self._run("ROLLBACK TO job")
         except Exception as error:
-            if _is_away(error):
+            if _is_unavailable(error):
                 raise
             job.error = error
             await self._run("ROLLBACK TO job")
@@ -231,7 +231,7 @@ class _Job(Generic[T]):
             self.done.set_exception(error)
 
 
-def _is_away(error: Exception) -> bool:
+def _is_unavailable(error: Exception) -> bool:
     """Whether the file cannot be used."""
     return isinstance(error, sqlite3.OperationalError) or _is_damage(error)
 

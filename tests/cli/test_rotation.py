@@ -200,7 +200,7 @@ def test_a_keyring_behind_a_link_is_replaced_at_its_target(path: Path, tmp_path:
     """The link and its target both stay."""
     link = tmp_path / "link.json"
     link.symlink_to(path)
-    with Rotation.held(link, NOW) as rotation:
+    with Rotation.locked(link, NOW) as rotation:
         rotation.add(KeyPurpose.SEAL)
     assert link.is_symlink()
     assert states(path) == [KeyState.ACTIVE, KeyState.PENDING]
@@ -211,15 +211,15 @@ def test_one_change_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     file."""
     monkeypatch.setattr(rotation_module, "LOCK_TIMEOUT_SECONDS", 0.1)
     with (
-        Rotation.held(path, NOW),
+        Rotation.locked(path, NOW),
         pytest.raises(KeyringError, match="another command is changing"),
-        Rotation.held(path, NOW),
+        Rotation.locked(path, NOW),
     ):
         pass
-    with Rotation.held(path, NOW) as rotation:
+    with Rotation.locked(path, NOW) as rotation:
         rotation.add(KeyPurpose.SEAL)
     nothing = path.with_name("nothing.json")
-    with pytest.raises(KeyringError, match="there is no keyring"), Rotation.held(nothing, NOW):
+    with pytest.raises(KeyringError, match="there is no keyring"), Rotation.locked(nothing, NOW):
         pass
     assert not list(path.parent.glob("*nothing*"))
 

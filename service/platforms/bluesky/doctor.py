@@ -82,7 +82,7 @@ class Doctor:
         self._context = context
         self._identity = Identity(context)
         self.refusal: ServiceError | None = None
-        self._until = 0.0
+        self._deadline = 0.0
 
     async def examine(self, typed: str) -> AsyncIterator[StepResult]:
         """Yield the result of each step, up to the first one that makes a connect fail."""
@@ -94,11 +94,11 @@ class Doctor:
         yield StepResult("handle", True, 0, handle)
         if self._context.handle_resolver is None:
             yield StepResult("name servers", None, 0, ", ".join(self._context.names.servers()))
-            self._until = asyncio.get_running_loop().time() + CONNECT_SECONDS
+            self._deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
             ways = (self._text_record(handle), self._well_known(handle))
             for result in await asyncio.gather(*ways):
                 yield result
-        self._until = asyncio.get_running_loop().time() + CONNECT_SECONDS
+        self._deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
         did, result = await self._step("DID", lambda: self._identity.did(handle), str)
         yield result
         if did is None:
@@ -137,7 +137,7 @@ class Doctor:
             yield await self._account_status(origin, did)
 
     def _limit(self) -> AbstractAsyncContextManager[None]:
-        return platform_timeout(PlatformDeadline(self._until))
+        return platform_timeout(PlatformDeadline(self._deadline))
 
     async def _text_record(self, handle: str) -> StepResult:
         name = f"_atproto.{handle}"

@@ -77,7 +77,7 @@ class HttpConnection(HttpWire):
         self._is_stopping = False
         self._has_backlog = False
         self._exchange: HttpExchange | None = None
-        self._until = asyncio.get_running_loop().time() + READ_SECONDS
+        self._read_deadline = asyncio.get_running_loop().time() + READ_SECONDS
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -130,13 +130,13 @@ class HttpConnection(HttpWire):
                 return
             self._exchange = exchange = HttpExchange(self, self._turn, head)
             self._all.waiting.pop(self, None)
-            scope = exchange.scope({"until": self._until})
+            scope = exchange.scope({"read_deadline": self._read_deadline})
             await self._all.application(scope, self._receive, exchange.send)
             if exchange.is_last or not exchange.keeps_alive:
                 return
             self._exchange = None
             self._all.waiting[self] = None
-            self._until = 0.0
+            self._read_deadline = 0.0
             self._has_backlog = bool(self.received)
 
     async def _turn(self, has_backlog: bool) -> None:
@@ -150,16 +150,16 @@ class HttpConnection(HttpWire):
     async def _head(self) -> bytes:
         """Return the next head; empty at the end. Raise InvalidRequest or TimeoutError."""
         loop = asyncio.get_running_loop()
-        if not self._until:
+        if not self._read_deadline:
             if not self.received:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                         await self.more()
                 if not self.received:
                     return b""
-            self._until = loop.time() + READ_SECONDS
+            self._read_deadline = loop.time() + READ_SECONDS
         checked = 0
-        async with asyncio.timeout_at(self._until):
+        async with asyncio.timeout_at(self._read_deadline):
             while not (length := end_of_head(self.received, checked)):
                 checked = len(self.received)
                 if not await self.more():

@@ -58,7 +58,7 @@ async def _body(request: Request) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout_at(request.state.until):
+        async with asyncio.timeout_at(request.state.read_deadline):
             async for part in request.stream():
                 size += len(part)
                 if size > MAX_BODY_BYTES:
