@@ -86,10 +86,7 @@ class SqliteEngine:
                 connection.row_factory = sqlite3.Row
                 for pragma in pragmas:
                     await connection.execute_fetchall(pragma)
-            loop_reader = sqlite3.connect(path, isolation_level=None)
-            loop_reader.row_factory = sqlite3.Row
-            for pragma in _LOOP_READER:
-                loop_reader.execute(pragma)
+            loop_reader = _open_loop_reader(path)
         except BaseException as error:  # including a cancelled start
             for connection in connections:
                 await connection.close()
@@ -229,6 +226,18 @@ class _Job(Generic[T]):
     def fail(self, error: Exception) -> None:
         if not self.done.cancelled():
             self.done.set_exception(error)
+
+
+def _open_loop_reader(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in _LOOP_READER:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _is_unavailable(error: Exception) -> bool:

@@ -3,14 +3,16 @@
 import asyncio
 import shutil
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.domain.errors import ServiceUnavailable
-from service.storage.engine import Transaction
+from service.storage.engine import StoreError, Transaction
 from service.storage.sqlite import SqliteEngine
 from service.storage.store import SqlStore
 
@@ -30,6 +32,28 @@ async def test_what_waits_is_committed_together(database: Path) -> None:
     await asyncio.gather(*(store.facts.put_once(f"n{number}", "v") for number in range(100)))
     assert commits.count("COMMIT") <= 3
     await engine.close()
+
+
+async def test_a_failed_open_leaves_no_connection(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader on the loop is closed if one of its pragmas fails."""
+    opened: list[sqlite3.Connection] = []
+    connect, this_thread = sqlite3.connect, threading.get_ident()
+
+    def noted(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        if threading.get_ident() == this_thread:
+            opened.append(connection)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    monkeypatch.setattr("service.storage.sqlite._LOOP_READER", ("PRAGMA query_only = ON", "no SQL"))
+    with pytest.raises(StoreError):
+        await SqliteEngine.open(database)
+    [reader] = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        reader.execute("SELECT 1")
 
 
 async def test_a_database_that_is_away_is_service_unavailable_and_comes_back(
