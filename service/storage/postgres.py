@@ -1,15 +1,16 @@
 """PostgreSQL: a pool of connections. Writes are serializable, and retried after a conflict."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import islice
 from typing import Any, TypeVar
 
 import asyncpg
 import structlog
 
 from service.domain.errors import ServiceUnavailable
+from service.runtime import pauses
 from service.storage.engine import Row, StoreError, Transaction
 from service.storage.migrations import known
 
@@ -169,7 +170,8 @@ class PostgresEngine:
         violations = 0
         # one at a time, so that retried writes of this process have no conflict with each other
         async with self._one_by_one:
-            for attempt in range(MAX_ATTEMPTS):
+            retries = pauses.doubling(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS, min_share=0)
+            for pause in islice(retries, MAX_ATTEMPTS):
                 try:
                     return await self._attempt(job)
                 except _CONFLICT:
@@ -181,8 +183,7 @@ class PostgresEngine:
                         # never its text, which holds values from the database
                         log.error("constraint violated", exception=name)
                         raise ServiceUnavailable(name) from None
-                pause = min(MAX_PAUSE_SECONDS, MIN_PAUSE_SECONDS * 2**attempt)
-                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - a pause
+                await asyncio.sleep(pause)
         raise ServiceUnavailable("too_many_conflicts")
 
     async def _attempt(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
