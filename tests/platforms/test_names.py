@@ -1,9 +1,11 @@
 """Names: what DNS may answer, and what it means."""
 
 import asyncio
+import gc
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -294,6 +296,36 @@ async def test_the_networks_nat64_prefixes_are_asked_for(
     another = Resolver(["127.0.0.1"], dns.port)
     assert set(map(str, await another.nat64())) == {"2001:67c:64::/96", "64:ff9b:1::/96"}
     assert dns.times_asked(names.NAT64_NAME) == 2
+
+
+async def test_a_cancelled_query_closes_its_socket(internet: Internet, dns: DnsServer) -> None:
+    """At whichever step it is cancelled, and without the garbage collector."""
+    dns.say(NAME, "TXT", NEVER)
+    gc.collect()
+    gc.disable()
+    try:
+        before = _datagram_sockets()
+        for steps in range(12):
+            query = asyncio.create_task(internet.names.texts(NAME))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            query.cancel()
+            await asyncio.wait([query])
+        await asyncio.sleep(0.05)
+        assert _datagram_sockets() == before
+    finally:
+        gc.enable()
+
+
+def _datagram_sockets() -> int:
+    """How many datagram sockets this process has open."""
+    count = 0
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            each = socket.socket(fileno=int(name))
+            count += each.type == socket.SOCK_DGRAM
+            each.detach()
+    return count
 
 
 @contextmanager

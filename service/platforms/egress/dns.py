@@ -22,6 +22,7 @@ from dns.rdtypes.txtbase import TXTBase
 from service.domain.errors import PlatformUnavailable
 from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress.addresses import nat64_prefix
+from service.platforms.egress.dns_sockets import CancellableBackend
 from service.platforms.egress.race import first_of
 
 QUERY_SECONDS = 3.0
@@ -39,7 +40,7 @@ NAT64_SECONDS = 60.0
 NAT64_QUERY_SECONDS = 1.0
 SERVER_STAGGER = 0.25
 """Delay before the next name server is queried as well, as a fraction of QUERY_SECONDS."""
-
+BACKEND = CancellableBackend()
 
 Found = dns.resolver.Answer | None
 """None: the name does not exist."""
@@ -229,7 +230,12 @@ class _Server:
         self.resolver.timeout = QUERY_SECONDS
         try:
             return await self.resolver.resolve(
-                name, kind, search=False, lifetime=QUERY_SECONDS, raise_on_no_answer=False
+                name,
+                kind,
+                search=False,
+                lifetime=QUERY_SECONDS,
+                raise_on_no_answer=False,
+                backend=BACKEND,
             )
         except dns.resolver.NXDOMAIN:
             return None
