@@ -9,8 +9,8 @@ from service.storage.migrations import migrate_apart
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import MovedClock, refusal_of, running
 
+from .load_during_fault import REFUSED_SECONDS, within
 from .row import Figure, Ground
-from .suffering import REFUSED_SECONDS, within
 
 CONNECTED = 3
 CALL_SECONDS = 60.0

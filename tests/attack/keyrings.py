@@ -7,8 +7,8 @@ from pathlib import Path
 
 from service.crypto.keyring import create_keyring, new_keys
 
+from .load_during_fault import LoadedService, some, within
 from .row import Figure
-from .suffering import LoadedService, some, within
 
 LOOK_SECONDS = 8.0
 """The time within which a service reads a changed keyring."""

@@ -29,7 +29,7 @@ from service.crypto.keyring import (
 )
 from service.crypto.rotation import COMPLETION_SECONDS, PROPAGATION_SECONDS, Rotation
 from tests.cli.home import Home, Outcome
-from tests.support.beside import old_keys
+from tests.support.live_changes import old_keys
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)

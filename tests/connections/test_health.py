@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.domain.model import SECOND
-from tests.connections import watched as shared
-from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, broken, told
+from tests.connections import health_support as shared
+from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, broken, told
 from tests.support.running import Running, refusal_of
 
 where, engine, bluesky = shared.where, shared.engine, shared.bluesky

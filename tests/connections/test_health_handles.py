@@ -9,8 +9,8 @@ from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.domain.model import SECOND
 from service.sandbox.faults import AnotherEndpoint, AnotherHandle, AnyStatus, Fault, Hang
 from tests.conformance.sandbox import Sandbox
-from tests.connections import watched as shared
-from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, broken
+from tests.connections import health_support as shared
+from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, broken
 
 EXPIRING = HOUR * 115 // 60
 """How far the clock is put forward for a token of two hours to have five minutes left."""

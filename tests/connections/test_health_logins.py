@@ -20,9 +20,9 @@ from service.sandbox.faults import (
     Redirect,
     Reset,
 )
-from tests.connections import watched as shared
+from tests.connections import health_support as shared
+from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, told
 from tests.connections.test_health_now import MINUTE, press
-from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, told
 from tests.support.running import Refusal, refusal_of
 
 sandboxed, timeouts = shared.sandboxed, shared.timeouts

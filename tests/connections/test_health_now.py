@@ -11,8 +11,8 @@ from postcore.profiles.v1 import profile_pb2
 from service.domain.model import SECOND, Caller, Scope
 from service.sandbox.faults import AnyStatus, Hang, RateLimit
 from tests.conformance.sandbox import Sandbox
-from tests.connections import watched as shared
-from tests.connections.watched import (
+from tests.connections import health_support as shared
+from tests.connections.health_support import (
     HEALTHY,
     HOUR,
     REFRESH,

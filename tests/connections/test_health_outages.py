@@ -13,7 +13,7 @@ from service.connections.timeouts import TIMEOUTS
 from service.domain.model import SECOND
 from tests.conformance.real import Real
 from tests.conftest import tool
-from tests.connections.watched import HEALTHY, UNVERIFIED, broken, told
+from tests.connections.health_support import HEALTHY, UNVERIFIED, broken, told
 from tests.pds.server import RealServer
 from tests.platforms.raw import RawServer, respond
 from tests.support.bluesky import CREATE, Person

@@ -13,7 +13,7 @@ from service.sandbox.faults import AnotherEndpoint
 from service.sandbox.network import Network
 from service.sandbox.sandbox import Sandbox as Both
 from tests.conformance.sandbox import Clock, Sandbox
-from tests.connections.watched import HEALTHY, HOUR, UNVERIFIED, Watched, broken
+from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, broken
 from tests.support.running import MovedClock, Refusal, running
 
 MINUTE = HOUR // 60

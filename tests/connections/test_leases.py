@@ -13,7 +13,7 @@ from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage.connections import SqlConnections
 from tests.conformance.real import Real
 from tests.conformance.sandbox import Sandbox
-from tests.connections import watched
+from tests.connections import health_support
 from tests.support.bluesky import SESSION, Person, is_live
 from tests.support.leasing import MINUTE, Counted, Held, another_second, end_session
 from tests.support.running import MovedClock, Running
@@ -22,8 +22,8 @@ EXPIRING = 115 * MINUTE
 """How far the clock is put forward for a token of two hours to have five minutes left."""
 
 
-where, engine = watched.where, watched.engine
-bluesky, service = watched.bluesky, watched.service
+where, engine = health_support.where, health_support.engine
+bluesky, service = health_support.bluesky, health_support.service
 
 
 @pytest.fixture

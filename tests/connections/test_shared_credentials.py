@@ -9,7 +9,7 @@ import pytest
 
 from service.platforms.bluesky import adapter
 from tests.conformance.sandbox import Sandbox
-from tests.connections.watched import HEALTHY, HOUR, told
+from tests.connections.health_support import HEALTHY, HOUR, told
 from tests.support.bluesky import CREATE, Person
 from tests.support.running import MovedClock, Running, running
 

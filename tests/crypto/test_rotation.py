@@ -17,8 +17,8 @@ from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
 from service.domain.model import Scope
 from service.domain.records import Purpose
-from tests.support.beside import age, command, done, opened, people, plant, started
 from tests.support.bluesky import SandboxBluesky
+from tests.support.live_changes import age, command, done, opened, people, plant, started
 from tests.support.rotating import Load, activated, active, sealed_elsewhere, sealed_under, standing
 from tests.support.running import Running, refusal_of, running
 

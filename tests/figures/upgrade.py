@@ -19,12 +19,12 @@ from service.storage import migrations
 from service.storage.migrations import HEAD
 from tests.conftest import tool
 from tests.pds.server import RealServer
-from tests.support.beside import old_keys
 from tests.support.bluesky import RealBluesky
 from tests.support.crowd import METHODS, Crowd
 from tests.support.engines import rows
 from tests.support.fleet import Node, channel_to, fleet
 from tests.support.leasing import ROOT
+from tests.support.live_changes import old_keys
 from tests.support.postgres import Cluster, binaries
 from tests.support.running import Running
 

@@ -41,7 +41,7 @@ def holds(name: str, seconds: int) -> bool:
             each.mkdir()
         for number, seed in enumerate(import_module(f"tests.fuzz.test_{name}").TARGET.seeds):
             (corpus / f"{number}").write_bytes(seed)
-        command = (sys.executable, "-m", "tests.fuzz.one", name, str(ground), str(corpus))
+        command = (sys.executable, "-m", "tests.fuzz.run_target", name, str(ground), str(corpus))
         limits = (*ASKED, f"-max_total_time={seconds}", f"-artifact_prefix={found}/")
         done = subprocess.run(
             (*command, *limits),

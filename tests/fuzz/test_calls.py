@@ -22,7 +22,7 @@ from service.transport.http.routes import METHODS, ROUTES, Route
 from service.transport.status import STATUS
 from tests.support.running import Running, refusal_of
 
-from .served import served
+from .running_service import served
 from .target import Read, Target
 
 NAMES = sorted(METHODS)

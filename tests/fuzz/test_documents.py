@@ -18,8 +18,8 @@ from service.domain.platform import AccountGone
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
 from service.platforms.egress.origin import Origin
 
+from .fixed_egress import DID, GOOD, HANDLE, SERVER, STATUSES, Answered, wire
 from .json_texts import json_texts, with_others
-from .outside import DID, GOOD, HANDLE, SERVER, STATUSES, Answered, wire
 from .target import EDITS, SEEDS, Read, Target
 
 WHOLE = json.dumps(GOOD).encode()

@@ -26,8 +26,8 @@ from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.answers import XrpcAnswer
 from tests.platforms.bluesky_login import jwt
 
+from .fixed_egress import DID, HANDLE, NOW, SERVER, Answered, wire
 from .json_texts import json_texts, with_others
-from .outside import DID, HANDLE, NOW, SERVER, Answered, wire
 from .target import EDITS, SEEDS, Read, Target
 from .test_documents import STATUS, WIRES
 

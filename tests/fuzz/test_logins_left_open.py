@@ -13,8 +13,8 @@ from service.domain.errors import ServiceError
 from service.domain.model import Account
 from service.platforms.bluesky.adapter import BlueskyPlatform
 
+from .fixed_egress import DID, HANDLE, SERVER, Answered
 from .json_texts import json_texts, with_others
-from .outside import DID, HANDLE, SERVER, Answered
 from .test_logins import ACCOUNT, CREDENTIALS, GOOD, NAMES, PASSWORD, TOKENS, VALUES
 
 REFRESH = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJsZWZ0In0.b3Blbg"

@@ -14,7 +14,7 @@ from service.transport.http import connection as http_connection
 from service.transport.status import STATUS
 
 from .json_texts import json_texts
-from .served import served
+from .running_service import served
 from .target import Read, Target
 
 KEY = b"<key>"

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.identity.asking import ask
 from tests.identity.namespace import KINDS, ROOT, fault
 from tests.identity.page import expected, generated, write
+from tests.identity.run_driver import ask
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ import grpc
 from postcore.profiles.v1 import profile_service_pb2 as profiles
 from tests.cli.calls import call
 from tests.cli.home import Home
-from tests.identity import inside
-from tests.identity.inside import name_servers, silent_name_server
+from tests.identity import namespace_setup
+from tests.identity.namespace_setup import name_servers, silent_name_server
 from tests.identity.network import Network
 from tests.identity.places import DIRECTORY, NAME_SERVER, SILENT, SILENT_NAME_SERVER
 from tests.identity.situation import Names, Situation, document, mine, service
@@ -63,7 +63,7 @@ CASES = {
 
 
 async def main(folder: Path) -> None:
-    inside.set_up(folder)
+    namespace_setup.set_up(folder)
     home = Home(folder / "home")
     home.folder.mkdir()
     async with Network.started(folder) as network:

@@ -22,7 +22,7 @@ from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
 from service.runtime.tasks import OwnedTasks
-from tests.identity import inside
+from tests.identity import namespace_setup
 from tests.identity.network import Network
 from tests.identity.places import DIRECTORY
 from tests.identity.reference import Reference
@@ -37,7 +37,7 @@ REFERENCE_SECONDS = 14.0
 
 
 async def main(folder: Path, packages: Path) -> None:
-    inside.set_up(folder)
+    namespace_setup.set_up(folder)
     async with (
         Network.started(folder) as network,
         Reference.started(packages, f"https://{DIRECTORY}", network.authority.roots) as reference,

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.conftest import tool
-from tests.identity.asking import Outcome, ask
 from tests.identity.decisions import DECISIONS
 from tests.identity.namespace import network
 from tests.identity.page import FILE, committed, expected, generated
+from tests.identity.run_driver import Outcome, ask
 from tests.identity.table import GROUPS, SITUATIONS
 
 

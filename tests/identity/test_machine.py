@@ -10,7 +10,7 @@ import pytest
 
 from tests.identity.commands import CASES
 from tests.identity.namespace import KINDS, ROOT, command_inside, fault, network
-from tests.identity.stories import NAT64, STORIES
+from tests.identity.resolver_changes import NAT64, STORIES
 
 SECONDS = 120
 Outcome = tuple[str, int, str, str, int]

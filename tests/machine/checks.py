@@ -9,10 +9,10 @@ from service.domain.model import DAY, SECOND, ReconnectReason
 from tests.support.running import Refusal
 
 from .clock import HeldClock
-from .house import RunningService
-from .sky import SeenLogin, Sky
-from .story import Row, Story
-from .truth import Held, Truth, is_away, truth
+from .event_history import Row, Story
+from .expected_state import Held, Truth, is_away, truth
+from .fake_network import SeenLogin, Sky
+from .running_service import RunningService
 
 IN_5_MINUTES, A_DAY = 6, 20
 SETTINGS = {

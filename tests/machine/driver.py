@@ -16,10 +16,10 @@ from tests.support.running import Refusal, refusal_of
 
 from .checks import SETTINGS, Checks
 from .clock import START, HeldClock
-from .house import DEADLINE_SECONDS, FAULT_DEADLINE_SECONDS, RunningService
+from .expected_state import Held
+from .fake_network import Password, Person, Sky
 from .outages import SLOW
-from .sky import Password, Person, Sky
-from .truth import Held
+from .running_service import DEADLINE_SECONDS, FAULT_DEADLINE_SECONDS, RunningService
 
 T = TypeVar("T")
 MINUTE: Micros = 60 * SECOND

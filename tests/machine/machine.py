@@ -12,8 +12,8 @@ from service.sandbox.faults import Fault
 from tests.support.running import Refusal
 
 from .driver import HOUR, MINUTE, Driver, latest, one
-from .house import DEADLINE_SECONDS
 from .outages import outages
+from .running_service import DEADLINE_SECONDS
 
 MAX_PEOPLE = 4
 MAX_PROFILES = 4

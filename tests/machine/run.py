@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from .clock import HeldClock
-from .house import hold_time
 from .machine import Machine
+from .running_service import hold_time
 
 STEPS = 40
 

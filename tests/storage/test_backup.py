@@ -21,8 +21,8 @@ from service.crypto.keyring import (
 )
 from service.storage.backup import back_up
 from service.storage.engine import StoreError
-from tests.support.beside import age, command, done, opened, people, plant
 from tests.support.bluesky import SandboxBluesky
+from tests.support.live_changes import age, command, done, opened, people, plant
 from tests.support.running import Running, running
 
 

@@ -199,7 +199,7 @@ async def test_a_database_that_is_full(
     postgres: Cluster, postgres_url: str, engine: PostgresEngine
 ) -> None:
     """With the server's own error for a disk without room: SERVICE_UNAVAILABLE for writes alone,
-    until there is room again. (With such a disk: the attack by misfortunes.)"""
+    until there is room again. (Row 14 of the attacks tests a full disk.)"""
     name = postgres_url.rpartition("/")[2]
     store = SqlStore(engine)
     await postgres.execute(

@@ -14,8 +14,8 @@ from service.crypto.keyring import KeyPurpose, Keyring
 from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
 from service.domain.records import Purpose
-from tests.support.beside import age, done
 from tests.support.bluesky import Person
+from tests.support.live_changes import age, done
 from tests.support.running import Running, refusal_of
 
 

@@ -24,11 +24,11 @@ from service.sandbox.tokens import Tokens
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.attack.row import Figure, Ground, share
-from tests.attack.traces import Traces, files_in, spellings
+from tests.attack.secret_search import Traces, files_in, spellings
 from tests.cli.home import Home, Started
-from tests.support.beside import age, done
 from tests.support.bluesky import Person, SandboxBluesky, some_password
 from tests.support.engines import rows
+from tests.support.live_changes import age, done
 from tests.support.postgres import Cluster
 from tests.support.running import FAST, Running
 

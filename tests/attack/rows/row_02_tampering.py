@@ -36,8 +36,8 @@ from service.storage.migrations import migrate_apart
 from tests.attack.row import Figure, Ground
 from tests.attack.tamperings import KINDS, SECRETS, Change, Victim, every
 from tests.platforms.raw import RawServer
-from tests.support.beside import done, people
 from tests.support.bluesky import SandboxBluesky
+from tests.support.live_changes import done, people
 from tests.support.running import Running, running
 
 Opened = tuple[Purpose, str, bytes]

@@ -27,9 +27,9 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
-from tests.attack.parrot import SHAPES, STATUSES, Parrot, handle_of, silent
+from tests.attack.echo_server import SHAPES, STATUSES, Parrot, handle_of, silent
+from tests.attack.failing_process import CONNECT, ERRORS, LEASE, VERIFY, name_of
 from tests.attack.row import Figure, Ground
-from tests.attack.spilling import CONNECT, ERRORS, LEASE, VERIFY, name_of
 from tests.support.bluesky import some_password
 from tests.support.leasing import ROOT, environ_of
 from tests.support.postgres import Cluster
@@ -268,7 +268,14 @@ async def _serve(
 ) -> AsyncIterator[tuple[int, str, str]]:
     with (folder / "stderr").open("wb") as errors, (folder / "stdout").open("w") as out:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.attack.spilling", str(orders), str(report), "serve"),
+            *(
+                sys.executable,
+                "-m",
+                "tests.attack.failing_process",
+                str(orders),
+                str(report),
+                "serve",
+            ),
             cwd=ROOT,
             env=environ_of(read),
             stdin=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from typing import Any
 import grpc.aio
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from tests.attack.hostile import handle, plans
+from tests.attack.hostile_internet import handle, plans
 from tests.attack.row import Figure, Ground
 from tests.bench import processes, seed
 from tests.platforms.bluesky_login import PASSWORD
@@ -52,7 +52,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     async with _hostile(ground) as (dns_port, web_port, directory, roots):
         more = {"PLC_URL": directory, "HANDLE_RESOLVER_URL": "", "EGRESS_PROXY_CA_FILE": roots}
         read = seed.settings(ground.folder, f"sqlite:///{ground.folder}/postcore.db", more)
-        module = ("tests.attack.led", str(dns_port), str(web_port), "serve")
+        module = ("tests.attack.redirected_process", str(dns_port), str(web_port), "serve")
         async with (
             processes.started(module, read, "", ground.folder / "log") as server,
             grpc.aio.insecure_channel(server.address) as channel,
@@ -123,7 +123,7 @@ def _judged(slower: float, seconds: float, part: float) -> bool | None:
 @asynccontextmanager
 async def _hostile(ground: Ground) -> AsyncIterator[Any]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.attack.hostile", str(ground.folder)),
+        *(sys.executable, "-m", "tests.attack.hostile_internet", str(ground.folder)),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -22,7 +22,7 @@ from service.connections import monitor
 from service.domain.model import SECOND, Scope
 from service.storage.migrations import migrate_apart
 from tests.attack.row import Figure, Ground, share
-from tests.attack.stolen import (
+from tests.attack.takeovers import (
     EVIL,
     EVIL_HOST,
     MALLORY,

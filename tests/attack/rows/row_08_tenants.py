@@ -20,7 +20,7 @@ from service.domain.ids import random_id
 from service.domain.model import Scope
 from service.storage.migrations import migrate_apart
 from service.transport.http.routes import METHODS, ROUTES
-from tests.attack.reaches import NAME, Fields, Owner, Reach, reaches
+from tests.attack.foreign_resources import NAME, Fields, Owner, Reach, reaches
 from tests.attack.row import Figure, Ground, share
 from tests.support.bluesky import SESSION, Person, SandboxBluesky
 from tests.support.postgres import Cluster

@@ -15,10 +15,10 @@ from time import monotonic
 from service.sandbox.server import SandboxServer
 from service.sandbox.world import World
 from service.settings import Settings
+from tests.attack.after_kill import HALVES, Remains, remains_of
 from tests.attack.crowd import SAME, TOO_OLD, Crowd
-from tests.attack.remains import HALVES, Remains, remains_of
 from tests.attack.row import Figure, Ground, share
-from tests.attack.served import Ended, Owner, Served, serving
+from tests.attack.service_process import Ended, Owner, Served, serving
 from tests.bench.seed import settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.engines import rows

@@ -21,8 +21,8 @@ from service.crypto.vault import Unreadable
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.attack.row import Figure, Ground, share
-from tests.support.beside import age, command, done, opened, people, plant, started
 from tests.support.bluesky import SandboxBluesky
+from tests.support.live_changes import age, command, done, opened, people, plant, started
 from tests.support.rotating import Load, activated, active, sealed_elsewhere, sealed_under, standing
 from tests.support.running import Running, refusal_of, running
 

@@ -11,9 +11,9 @@ import grpc.aio
 
 from service.domain.ids import random_id
 from service.sandbox.faults import Hang
+from tests.attack.measured_process import BYTE_BY_BYTE, Held
 from tests.attack.row import Figure, Ground, share
-from tests.attack.slow import beside_slow_ones
-from tests.attack.watched import BYTE_BY_BYTE, Held
+from tests.attack.slow_clients import beside_slow_ones
 from tests.bench.methods import PLATFORMS
 from tests.bench.processes import Server, started
 from tests.bench.seed import Owner, plant, settings
@@ -44,7 +44,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     )
     owners = await plant(read, 12, 50)
     socket = str(ground.folder / "held")
-    module = ("tests.attack.watched", socket, "serve")
+    module = ("tests.attack.measured_process", socket, "serve")
     async with started(module, read, "", ground.folder / "log", BYTE_BY_BYTE) as server:
         ground.say("beyond the limit of a key")
         figures += await _limited(server, owners)

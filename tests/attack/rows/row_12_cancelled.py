@@ -18,8 +18,8 @@ from service.sandbox.call import Answer, Call, Gone
 from service.sandbox.faults import Hang
 from service.settings import Settings
 from service.transport.http.routes import METHODS, ROUTES
+from tests.attack.measured_process import BYTE_BY_BYTE, Held
 from tests.attack.row import Figure, Ground, share
-from tests.attack.watched import BYTE_BY_BYTE, Held
 from tests.bench.processes import Server, started
 from tests.bench.seed import plant, settings
 from tests.support.bluesky import Person, SandboxBluesky
@@ -60,7 +60,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         )
         await plant(read, 1, 0)
         socket = ground.folder / "held"
-        module = ("tests.attack.watched", str(socket), "serve")
+        module = ("tests.attack.measured_process", str(socket), "serve")
         async with started(module, read, "", ground.folder / "log", BYTE_BY_BYTE) as server:
             callers = await _Callers.of(read, server, sandbox)
             return await _measured(ground, callers, str(socket), share(CALLS, part))

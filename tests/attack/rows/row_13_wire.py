@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.attack.row import Figure, Ground, share
-from tests.attack.served import sentence
-from tests.attack.wired import SECONDS, Shown, Wire, is_shown, wired
+from tests.attack.service_process import sentence
+from tests.attack.tls_service import SECONDS, Shown, Wire, is_shown, wired
 from tests.bench.seed import settings
 from tests.support.authority import HOUR, Authority
 from tests.transport.test_tls import shown_by

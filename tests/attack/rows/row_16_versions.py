@@ -9,12 +9,12 @@ from pathlib import Path
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.crypto.keyring import KeyPurpose, Keyring
 from service.storage.migrations import KNOWN
-from tests.attack.past import SQLITE, TABLES, Databases, columns, dump, past_of, table_rows
+from tests.attack.old_databases import SQLITE, TABLES, Databases, columns, dump, past_of, table_rows
 from tests.attack.row import Figure, Ground, share
-from tests.attack.served import beside, sentence, serving
-from tests.support.beside import age, done, opened_by
+from tests.attack.service_process import beside, sentence, serving
 from tests.support.bluesky import SandboxBluesky
 from tests.support.engines import rows
+from tests.support.live_changes import age, done, opened_by
 from tests.support.postgres import Cluster
 from tests.support.watcher import Watcher
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
 from tests.attack.clocks import clock_put_wrong
+from tests.attack.damaged_starts import starts
 from tests.attack.keyrings import keyring_in_use
+from tests.attack.load_during_fault import Fault, loaded_service, some
 from tests.attack.row import Figure, Ground
-from tests.attack.served import sentence
-from tests.attack.starts import starts
-from tests.attack.suffering import Fault, loaded_service, some
+from tests.attack.service_process import sentence
 from tests.bench.seed import settings
 from tests.support.bluesky import SandboxBluesky
 from tests.support.postgres import Cluster

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from tests.bench.seed import settings
 
 from .keyrings import damages_of, write_keyring
+from .load_during_fault import some
 from .row import Figure, Ground
-from .served import Owner, sentence, serving
-from .suffering import some
+from .service_process import Owner, sentence, serving
 
 
 async def starts(ground: Ground, part: float) -> Figure:

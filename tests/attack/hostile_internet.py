@@ -1,6 +1,6 @@
 """Hostile: a fake internet in its own process; the handle selects the fault and its place.
 
-    python -m tests.attack.hostile FOLDER
+    python -m tests.attack.hostile_internet FOLDER
 
 Prints a JSON list (the ports of its name server, web and directory, and the file of its roots) and
 runs until its standard input closes. A handle is `ROLE-KIND-NUMBER.example.com`.

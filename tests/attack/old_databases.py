@@ -18,14 +18,14 @@ from service.settings import Settings
 from service.storage import migrations
 from service.storage.migrations import migrate_apart
 from service.storage.migrations.postgres import upgrade
-from tests.support.beside import old_keys, opened_by
 from tests.support.bluesky import Person, SandboxBluesky
 from tests.support.engines import rows
+from tests.support.live_changes import old_keys, opened_by
 from tests.support.postgres import Cluster
 from tests.support.running import running
 
 from .row import Ground
-from .served import Owner
+from .service_process import Owner
 
 TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),

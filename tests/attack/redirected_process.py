@@ -1,6 +1,6 @@
 """Led: `postcore` in a process that uses the tests' own name server and internet.
 
-    python -m tests.attack.led DNS_PORT WEB_PORT serve
+    python -m tests.attack.redirected_process DNS_PORT WEB_PORT serve
 
 The name server's answers are checked as usual; every public address then leads to WEB_PORT.
 """

@@ -24,7 +24,7 @@ from service.connections.monitor import Monitor
 from service.domain.model import SECOND
 from service.platforms.egress import pool
 from service.storage.migrations import migrate_apart
-from tests.attack.forms import ADDRESSES, HOSTS, INNER_NAMES, URLS
+from tests.attack.address_spellings import ADDRESSES, HOSTS, INNER_NAMES, URLS
 from tests.attack.row import Figure, Ground
 from tests.platforms.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
 from tests.platforms.dns_server import DnsServer, Reply

@@ -16,7 +16,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.attack.assaults import ASSAULTS
+from tests.attack.keyless_floods import ASSAULTS
 from tests.attack.row import Figure, Ground
 from tests.bench.methods import GET, request
 from tests.bench.processes import Server, load_on_one_core, started
@@ -166,7 +166,7 @@ async def _back_after(tenant: Tenant) -> float:
 async def _under(name: str, server: Server) -> AsyncIterator[None]:
     """Run an assault in its own process during the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.attack.assaults", name, server.address, server.http),
+        *(sys.executable, "-m", "tests.attack.keyless_floods", name, server.address, server.http),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Assaults: floods by callers without a key, each until its process is ended.
 
-    python -m tests.attack.assaults NAME GRPC HTTP
+    python -m tests.attack.keyless_floods NAME GRPC HTTP
 
 An assault runs in its own process, so that it does not slow down the measurement beside it.
 """

@@ -14,7 +14,7 @@ from tests.storage.test_postgres_outage import Load
 from tests.support.running import Running
 
 from .row import Figure
-from .served import Owner, serving
+from .service_process import Owner, serving
 
 T = TypeVar("T")
 MORE = 20

@@ -1,6 +1,6 @@
 """Watched: `postcore` in a process that reports its memory and tasks at a socket.
 
-    python -m tests.attack.watched SOCKET serve
+    python -m tests.attack.measured_process SOCKET serve
 
 With PYTHONMALLOC=malloc, the C library allocates and counts all memory of Python and gRPC to the
 byte; the system counts in pages, which would hide 150 bytes.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from service.domain.records import Purpose
 from service.settings import Settings
-from tests.support.beside import opened_by
 from tests.support.engines import rows
+from tests.support.live_changes import opened_by
 
 from .crowd import Caller, Crowd, Promise
 

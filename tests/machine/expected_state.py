@@ -7,7 +7,7 @@ from service.sandbox.accounts import Status
 from service.sandbox.breakages import EVERY
 from service.sandbox.faults import AnotherEndpoint
 
-from .sky import Password, Sky
+from .fake_network import Password, Sky
 
 MOVED_FOR: Micros = 10 * 60 * SECOND
 INACTIVE_REASONS = {

@@ -1,6 +1,6 @@
 """Stories: the machine's resolv.conf and network change while the service's resolver runs.
 
-    python -m tests.identity.stories FOLDER STORY
+    python -m tests.identity.resolver_changes FOLDER STORY
 
 It runs inside the namespaces. FOLDER is an empty folder. It ends with 0 if the story comes true.
 """
@@ -19,9 +19,9 @@ from service.domain.errors import PlatformUnavailable
 from service.platforms.egress.dns import NameNotFound, NameNotPublic, Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
-from tests.identity import inside
-from tests.identity.inside import RESOLV_CONF, bring_up, name_servers, silent_name_server
+from tests.identity import namespace_setup
 from tests.identity.nameserver import NameServer
+from tests.identity.namespace_setup import RESOLV_CONF, bring_up, name_servers, silent_name_server
 from tests.identity.network import Network
 from tests.identity.places import (
     NAME_SERVER,
@@ -258,7 +258,7 @@ STORIES: dict[str, Callable[[], Awaitable[None]]] = {
 
 
 async def main(folder: Path, story: str) -> None:
-    inside.set_up(folder, late=story == network_is_late.__name__)
+    namespace_setup.set_up(folder, late=story == network_is_late.__name__)
     await (own_nat64_prefix(folder) if story == NAT64 else STORIES[story]())
 
 

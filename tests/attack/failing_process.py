@@ -1,6 +1,6 @@
 """Spilling: `postcore` in a process whose seams fail on order, with secrets in the error texts.
 
-    python -m tests.attack.spilling ORDERS REPORT serve
+    python -m tests.attack.failing_process ORDERS REPORT serve
 
 ORDERS holds JSON: the seam to fail, the error's name and text, and the seconds by which the clock
 is ahead. On each failure, the process appends to REPORT the repr of every object of the service and
