@@ -1,4 +1,4 @@
-"""Forms: spellings of addresses and names that outside input must not lead the service to."""
+"""Spellings of addresses and names that outside input must not make the service connect to."""
 
 ADDRESSES = (
     # this network, private, shared, loopback, link-local with the clouds' metadata

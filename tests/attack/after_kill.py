@@ -1,4 +1,4 @@
-"""Remains: the database that a killed process has left, compared with what callers were
+"""The database that a killed process has left, compared with what callers were
 promised."""
 
 import shutil

@@ -1,4 +1,4 @@
-"""Starts: begin with a damaged keyring or database."""
+"""Start with a damaged keyring or database."""
 
 import signal
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Parrot: directory, resolver and account server in one, which echoes every value it receives."""
+"""Echo server: directory, resolver and account server in one; it echoes all received values."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ SHAPES: dict[str, Callable[[str, int], Answer]] = {
 STATUSES = (200, 302, 400, 401, 403, 429, 500, 503)
 
 
-class Parrot(RawServer):
+class EchoServer(RawServer):
     """*how*: per method, the function that makes an answer of the received value.
 
     A method without one is answered normally.

@@ -1,4 +1,4 @@
-"""Spilling: `postcore` in a process whose seams fail on order, with secrets in the error texts.
+"""`postcore` in a process whose seams fail on order, with secrets in the error texts.
 
     python -m tests.attack.failing_process ORDERS REPORT serve
 

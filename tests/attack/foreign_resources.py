@@ -1,4 +1,4 @@
-"""Reaches: the request fields that can name another tenant's resources.
+"""The request fields that can name another tenant's resources.
 
 Every field of every request must be listed here, either as harmless or as such a field; a new
 method or field fails the attack until it is.

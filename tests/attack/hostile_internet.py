@@ -1,4 +1,4 @@
-"""Hostile: a fake internet in its own process; the handle selects the fault and its place.
+"""A fake internet in its own process; the handle selects the fault and its place.
 
     python -m tests.attack.hostile_internet FOLDER
 

@@ -1,4 +1,4 @@
-"""Assaults: floods by callers without a key, each until its process is ended.
+"""Keyless floods: floods by callers without a key, each until its process is ended.
 
     python -m tests.attack.keyless_floods NAME GRPC HTTP
 

@@ -28,8 +28,7 @@ async def keyring_in_use(loaded: LoadedService, keyring: Path, log: Path, part: 
         write_keyring(keyring, whole)
     return Figure(
         f"keyring {', '.join(names)}, while it is in use",
-        f"told in the log {logged} of {len(names)} times; "
-        f"calls went on {well} of {len(names)} times",
+        f"logged {logged} of {len(names)} times; calls went on {well} of {len(names)} times",
         logged == well == len(names),
     )
 

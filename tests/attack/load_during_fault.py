@@ -1,4 +1,4 @@
-"""Suffering: a service under load during a fault, and the replies of its callers."""
+"""A service under load during a fault, and the replies of its callers."""
 
 import asyncio
 import random
@@ -62,7 +62,7 @@ class LoadedService:
         lost = len(set(load.acknowledged) - kept)
         return Figure(
             fault.name,
-            f"{', '.join(heard) or 'nothing'} told, {load.hasty} without RetryInfo; "
+            f"{', '.join(heard) or 'nothing'} returned, {load.hasty} without RetryInfo; "
             f"{'all went on' if recovered else '**stayed so**'} after it, without a restart; "
             f"{lost} of {len(load.acknowledged)} acknowledged lost",
             felt and set(heard) == AWAY and not load.hasty and recovered and not lost,

@@ -1,4 +1,4 @@
-"""Watched: `postcore` in a process that reports its memory and tasks at a socket.
+"""`postcore` in a process that reports its memory and tasks at a socket.
 
     python -m tests.attack.measured_process SOCKET serve
 

@@ -1,4 +1,4 @@
-"""Past: a database that a service has filled, and copies of it on either engine in any schema."""
+"""A database that a service has filled, and copies of it on either engine in any schema."""
 
 import asyncio
 import secrets

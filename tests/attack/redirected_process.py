@@ -1,4 +1,4 @@
-"""Led: `postcore` in a process that uses the tests' own name server and internet.
+"""`postcore` in a process that uses the tests' own name server and internet.
 
     python -m tests.attack.redirected_process DNS_PORT WEB_PORT serve
 

@@ -1,4 +1,4 @@
-"""Traces: search a file for a secret, or most of one, in any spelling that a program may use."""
+"""Search a file for a secret, or most of one, in any spelling that a program may use."""
 
 import base64
 import re

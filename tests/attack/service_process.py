@@ -1,4 +1,4 @@
-"""Served: `serve` in its own process, which an attack starts, breaks and restarts."""
+"""`serve` in its own process, which an attack starts, breaks and restarts."""
 
 import asyncio
 import signal

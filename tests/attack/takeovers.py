@@ -1,4 +1,4 @@
-"""Stolen: account servers of a storm, and ways to take an account's name, document, address or
+"""Takeovers: account servers of a storm, and ways to take an account's name, document, address or
 host."""
 
 import secrets
@@ -235,7 +235,7 @@ TAKEOVERS = (
         Takeover("it names one like its house", _names(one), house=True)
         for one in OUTSIDE_THE_HOUSE
     ),
-    Takeover("a did:web's host is registered anew", _reregistered, web=True),
+    Takeover("a did:web's host is registered again", _reregistered, web=True),
     Takeover("the handle leads to another DID", Stolen.take_handle),
     Takeover("the origin's DNS answers another's address", _at(IMPOSTOR)),
     Takeover("the origin's DNS answers another's address", _at(PRIVATE)),

@@ -1,4 +1,4 @@
-"""Wired: `postcore serve` with TLS on both ports, and calls on new connections."""
+"""`postcore serve` with TLS on both ports, and calls on new connections."""
 
 import json
 import ssl

@@ -1,4 +1,4 @@
-"""Watched: a connected account at the sandbox or the real server, and what checks make of it."""
+"""Fixtures of the health tests: a connected account at the sandbox or the real server."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,8 +63,8 @@ async def logins(bluesky: Sandbox | Real) -> int:
     return (await bluesky.counts()).get(CREATE, 0)
 
 
-def told(connection: profile_pb2.Connection) -> tuple[str, bool, str]:
-    """State, flag and reason, in short."""
+def status_of(connection: profile_pb2.Connection) -> tuple[str, bool, str]:
+    """Return state, flag and reason, without their prefixes."""
     return (
         State.Name(connection.state).removeprefix("CONNECTION_STATE_"),
         connection.needs_reconnect,
@@ -103,7 +103,7 @@ class Watched:
     async def verdict(self, after: int = HOUR) -> tuple[str, bool, str]:
         """What a check finds, so much later."""
         self.clock.ahead += after
-        return told(await self.service.verify(self.key))
+        return status_of(await self.service.verify(self.key))
 
     async def spent(self) -> int:
         """The logins at the server since it was connected."""

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from service.domain.model import SECOND
 from tests.connections import health_support as shared
-from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, broken, told
+from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, broken, status_of
 from tests.support.running import Running, refusal_of
 
 where, engine, bluesky = shared.where, shared.engine, shared.bluesky
@@ -17,7 +17,7 @@ service, watched = shared.service, shared.watched
 async def test_healthy(watched: Watched) -> None:
     """A refresh that works, of an account that lives where it did; no login is spent."""
     connection = await watched.service.verify(watched.key)
-    assert told(connection) == HEALTHY
+    assert status_of(connection) == HEALTHY
     assert connection.last_verified_at.ToMicroseconds() > connection.connected_at.ToMicroseconds()
     assert (await watched.spent(), watched.events()) == (0, [])
 
@@ -34,7 +34,7 @@ async def test_a_revoked_app_password(watched: Watched) -> None:
     """One login proves it; the flag, the reason and the date are in the profile."""
     await watched.bluesky.revoke(watched.person)
     connection = await watched.service.verify(watched.key)
-    assert told(connection) == broken("APP_PASSWORD_REVOKED")
+    assert status_of(connection) == broken("APP_PASSWORD_REVOKED")
     assert connection.last_verified_at.ToMicroseconds() > connection.connected_at.ToMicroseconds()
     assert (await watched.spent(), watched.events()) == (1, ["BROKEN"])
     refusal = await watched.service.lease_refused(watched.key)
@@ -65,7 +65,7 @@ async def test_connecting_again_heals(watched: Watched) -> None:
 
 
 async def test_a_changed_main_password_causes_no_event(watched: Watched) -> None:
-    """It ends every session, and no app password: one login, and nobody is told."""
+    """It ends every session but no app password: one login restores it, without an event."""
     await watched.bluesky.change_password(watched.person, "another main password")
     assert await watched.verdict() == HEALTHY
     assert (await watched.spent(), watched.events()) == (1, [])

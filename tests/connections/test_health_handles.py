@@ -66,10 +66,10 @@ async def test_a_login_adopts_a_changed_handle_at_once(watched: Watched) -> None
     assert (await watched.spent(), watched.events()) == (1, ["HANDLE_CHANGED"])
 
 
-@pytest.mark.parametrize("told", [INVALID, "another.test"])
-async def test_an_unproved_handle_is_resolved_each_time(sandboxed: Watched, told: str) -> None:
+@pytest.mark.parametrize("handle", [INVALID, "another.test"])
+async def test_an_unproved_handle_is_resolved_each_time(sandboxed: Watched, handle: str) -> None:
     """The session is as good as ever: one read of the document each time, and nothing more."""
-    breakages(sandboxed).add(AnotherHandle(told), method="refreshSession")
+    breakages(sandboxed).add(AnotherHandle(handle), method="refreshSession")
     before = await documents(sandboxed)
     for turn in range(3):
         assert await sandboxed.verdict(HOUR // 60) == HEALTHY

@@ -21,7 +21,14 @@ from service.sandbox.faults import (
     Reset,
 )
 from tests.connections import health_support as shared
-from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, told
+from tests.connections.health_support import (
+    HEALTHY,
+    HOUR,
+    UNVERIFIED,
+    Watched,
+    breakages,
+    status_of,
+)
 from tests.connections.test_health_now import MINUTE, press
 from tests.support.running import Refusal, refusal_of
 
@@ -91,7 +98,7 @@ async def test_logins_whose_sessions_are_never_refreshed(
     often it is verified."""
     breakages(sandboxed).add(refusal, method="refreshSession")
     answers = await press(sandboxed, 12)
-    assert [told(answer) for answer in answers] == [HEALTHY] * 2 + [UNVERIFIED] * 10
+    assert [status_of(answer) for answer in answers] == [HEALTHY] * 2 + [UNVERIFIED] * 10
     assert await sandboxed.spent() == 2
     await press(sandboxed, 12, every=4 * MINUTE)
     assert await sandboxed.spent() == 4
@@ -109,7 +116,7 @@ async def test_leases_of_sessions_that_are_never_refreshed(sandboxed: Watched) -
         wear_out(sandboxed)
         assert await lease(sandboxed, 3 * SECOND, 10) == [None] * 10
     assert await sandboxed.spent() == 2
-    assert [told(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
+    assert [status_of(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
     assert await lease(sandboxed, 3 * SECOND, 10) == [None] * 10
     token = sandboxed.service.session().access_token
     refusals = await lease(sandboxed, 4 * SECOND, 50, rejected=token)
@@ -153,7 +160,7 @@ async def test_logins_without_a_result(sandboxed: Watched, fault: Fault) -> None
     breakages(sandboxed).add(fault, method="createSession")
     await end_sessions(sandboxed)
     for answer in await press(sandboxed, 12):
-        assert told(answer) == UNVERIFIED
+        assert status_of(answer) == UNVERIFIED
     assert await sandboxed.spent() == 1
     spent = 1
     for minutes in (5, 10, 20, 40, 60, 60):
@@ -243,7 +250,7 @@ async def test_an_unknown_account_status_blocks_nothing(
     breakages(sandboxed).add(fault, method="getRepoStatus")
     await end_sessions(sandboxed)
     if by == "a check":
-        assert [told(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
+        assert [status_of(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
     else:
         wear_out(sandboxed)
         assert await lease(sandboxed, SECOND, 5) == [None] * 5
@@ -255,7 +262,7 @@ async def test_a_refusal_without_a_standing_is_no_proof(sandboxed: Watched, faul
     """Neither between two answers that say nothing, nor if the status is known before it."""
     breakages(sandboxed).add(fault, method="getRepoStatus")
     await sandboxed.bluesky.revoke(sandboxed.person)
-    assert [told(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
+    assert [status_of(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
     assert await sandboxed.spent() == 1
     breakages(sandboxed).clear()
     assert await sandboxed.verdict(HOUR) == ("BROKEN", True, "APP_PASSWORD_REVOKED")
@@ -268,7 +275,7 @@ async def test_a_standing_that_is_limited_or_not_answered_costs_no_login(
 ) -> None:
     breakages(sandboxed).add(fault, method="getRepoStatus")
     await end_sessions(sandboxed)
-    assert [told(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
+    assert [status_of(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
     assert await sandboxed.spent() == 0
 
 
@@ -308,7 +315,7 @@ async def test_a_pause_of_a_wrong_clock_ends_with_it(
     # an hour later, by the clock that is never set
     monkeypatch.setattr("service.connections.backoff.monotonic", lambda: math.inf)
     answer = await sandboxed.service.verify(sandboxed.key)
-    assert told(answer) == UNVERIFIED
+    assert status_of(answer) == UNVERIFIED
     assert await sandboxed.spent() == 2, "the pause of the wrong clock is none"
     assert answer.next_check_at.ToMicroseconds() - sandboxed.clock.now() <= DAY
     [row] = sandboxed.service.rows("SELECT until FROM login_pauses")

@@ -20,7 +20,7 @@ from tests.connections.health_support import (
     Watched,
     breakages,
     broken,
-    told,
+    status_of,
 )
 from tests.support.bluesky import CREATE
 from tests.support.node import nodes
@@ -40,7 +40,7 @@ async def refreshes(watched: Watched) -> int:
 
 
 def next_check(watched: Watched, connection: profile_pb2.Connection) -> int:
-    """How long until the next check, as a caller is told."""
+    """Return the microseconds until the next check that the reply names."""
     return connection.next_check_at.ToMicroseconds() - watched.clock.now()
 
 
@@ -108,7 +108,7 @@ async def test_a_rejected_password_is_not_retried_by_further_checks(
         login_at = first.next_check_at.ToMicroseconds()
         assert hours * HOUR - 10 * SECOND < login_at - watched.clock.now() <= hours * HOUR
         for again in (first, *await press(watched, 30)):
-            assert told(again) == broken("APP_PASSWORD_REVOKED")
+            assert status_of(again) == broken("APP_PASSWORD_REVOKED")
             assert abs(again.next_check_at.ToMicroseconds() - login_at) < SECOND
         assert await watched.spent() == turn + 1
         watched.clock.ahead += login_at - watched.clock.now() + SECOND
@@ -119,7 +119,7 @@ async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> No
     """However often it was verified meanwhile: it costs no login, and the next check stays near."""
     breakages(sandboxed).add(AnyStatus(503))
     for answer in await press(sandboxed, 20):
-        assert told(answer) == UNVERIFIED
+        assert status_of(answer) == UNVERIFIED
         assert next_check(sandboxed, answer) < 6 * MINUTE
     breakages(sandboxed).clear()
     assert await sandboxed.verdict(PRESSED_AGAIN) == HEALTHY
@@ -146,10 +146,10 @@ async def test_a_login_limit_of_the_platform_is_respected(sandboxed: Watched) ->
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
     breakages(sandboxed).add(RateLimit(), method="createSession")
     first, *others = await press(sandboxed, 10)
-    assert told(first) == UNVERIFIED
+    assert status_of(first) == UNVERIFIED
     assert await sandboxed.spent() == 1
     for answer in others:
-        assert told(answer) == UNVERIFIED
+        assert status_of(answer) == UNVERIFIED
         assert next_check(sandboxed, answer) > 0
     assert await sandboxed.spent() == 1
 
@@ -167,7 +167,7 @@ async def test_a_limit_of_other_calls_is_respected(
     assert await sandboxed.verdict(0) == UNVERIFIED
     before = await sandboxed.bluesky.counts()
     for answer in await press(sandboxed, 5):
-        assert told(answer) == UNVERIFIED
+        assert status_of(answer) == UNVERIFIED
     assert await sandboxed.bluesky.counts() == before
     await sandboxed.bluesky.activate(sandboxed.person)
     breakages(sandboxed).clear()
@@ -181,7 +181,7 @@ async def test_a_move_is_proved_after_ten_minutes(watched: Watched) -> None:
     assert await watched.verdict(25 * HOUR) == UNVERIFIED
     moved_at = watched.row["moved_at"]
     for answer in (*await press(watched, 20), *await press(watched, 7, every=MINUTE)):
-        assert told(answer) == UNVERIFIED
+        assert status_of(answer) == UNVERIFIED
         due = answer.next_check_at.ToMicroseconds() - moved_at
         assert abs(due - 10 * MINUTE) < SECOND
     assert await watched.verdict(2 * MINUTE) == broken("SERVER_MOVED")
@@ -200,7 +200,7 @@ async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:
     await asyncio.sleep(0.1)
     hang.mend()
     answers = await asyncio.gather(*calls)
-    assert {told(answer) for answer in answers} == {HEALTHY}
+    assert {status_of(answer) for answer in answers} == {HEALTHY}
     assert await refreshes(sandboxed) == before + 1
 
 
@@ -282,7 +282,7 @@ async def test_a_server_without_standings_costs_one_login(sandboxed: Watched) ->
     """It has no getRepoStatus. A session that has ended is replaced all the same."""
     breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
-    assert [told(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
+    assert [status_of(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
     assert await sandboxed.spent() == 1
 
 
@@ -297,12 +297,12 @@ async def test_a_rejection_that_proves_nothing_is_not_retried_at_once(
     breakages(sandboxed).add(refusal, method="createSession")
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
     for answer in await press(sandboxed, 20):
-        assert told(answer) == UNVERIFIED
+        assert status_of(answer) == UNVERIFIED
     assert await sandboxed.spent() == 1
     sandboxed.clock.ahead += HOUR
-    assert told(await sandboxed.service.verify(sandboxed.key)) == UNVERIFIED
+    assert status_of(await sandboxed.service.verify(sandboxed.key)) == UNVERIFIED
     assert await sandboxed.spent() == 2
     breakages(sandboxed).clear()
     sandboxed.clock.ahead += 6 * HOUR
-    assert told(await sandboxed.service.verify(sandboxed.key)) == HEALTHY
+    assert status_of(await sandboxed.service.verify(sandboxed.key)) == HEALTHY
     assert (await sandboxed.spent(), sandboxed.events()) == (3, ["UNVERIFIED", "HEALTHY"])

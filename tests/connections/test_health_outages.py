@@ -13,7 +13,7 @@ from service.connections.timeouts import TIMEOUTS
 from service.domain.model import SECOND
 from tests.conformance.real import Real
 from tests.conftest import tool
-from tests.connections.health_support import HEALTHY, UNVERIFIED, broken, told
+from tests.connections.health_support import HEALTHY, UNVERIFIED, broken, status_of
 from tests.pds.server import RealServer
 from tests.platforms.raw import RawServer, respond
 from tests.support.bluesky import CREATE, Person
@@ -61,14 +61,14 @@ async def test_a_stopped_server_proves_nothing(
     await bluesky.revoke(person)
     bluesky.server.signal(signal.SIGSTOP)
     for _ in range(2):
-        assert told(await service.verify(key)) == UNVERIFIED
+        assert status_of(await service.verify(key)) == UNVERIFIED
         clock.ahead += HOUR
     bluesky.server.signal(signal.SIGCONT)
-    assert told(await service.verify(key)) == broken("APP_PASSWORD_REVOKED")
+    assert status_of(await service.verify(key)) == broken("APP_PASSWORD_REVOKED")
     bluesky.server.signal(signal.SIGSTOP)
     clock.ahead += 2 * HOUR
     # what was proved is proved still
-    assert told(await service.verify(key)) == ("UNVERIFIED", True, "APP_PASSWORD_REVOKED")
+    assert status_of(await service.verify(key)) == ("UNVERIFIED", True, "APP_PASSWORD_REVOKED")
     bluesky.server.signal(signal.SIGCONT)
 
 
@@ -92,7 +92,7 @@ async def test_a_captive_page_proves_nothing(
     async with httpx.AsyncClient(verify=False, trust_env=False) as anybody:
         document = (await anybody.get(f"{bluesky.plc}/{person.did}")).json()
     bluesky.server.signal(signal.SIGKILL)
-    assert told(await service.verify(key)) == UNVERIFIED
+    assert status_of(await service.verify(key)) == UNVERIFIED
     ports = [urlsplit(origin).port or 0 for origin in (bluesky.origin, bluesky.plc)]
     async with (
         RawServer.started(port=ports[0]) as captive,
@@ -104,7 +104,7 @@ async def test_a_captive_page_proves_nothing(
         captive.on("/xrpc/com.atproto.sync.getRepoStatus", page)
         for _ in range(2):
             clock.ahead += 2 * HOUR
-            assert told(await service.verify(key)) == UNVERIFIED
+            assert status_of(await service.verify(key)) == UNVERIFIED
         assert captive.requests
     assert not service.rows("SELECT 1 FROM events WHERE kind = 'BROKEN'")
 
@@ -124,12 +124,12 @@ async def test_a_server_that_is_full_proves_nothing(
     await bluesky.change_password(person, "another main password")
     before = (await bluesky.counts())[CREATE]
     connection = await service.verify(key)
-    assert told(connection) == UNVERIFIED
+    assert status_of(connection) == UNVERIFIED
     wait = connection.next_check_at.ToMicroseconds() - clock.now()
     reset = int(answer.headers["ratelimit-reset"]) * SECOND - clock.now()
     assert reset - 5 * SECOND < wait
     clock.ahead += 61 * SECOND
-    assert told(await service.verify(key)) == UNVERIFIED
+    assert status_of(await service.verify(key)) == UNVERIFIED
     assert (await bluesky.counts())[CREATE] == before + 1
 
 
@@ -147,10 +147,10 @@ async def test_a_migration_between_two_servers(
             (6 * 60 * SECOND, broken("SERVER_MOVED")),
         ):
             clock.ahead += wait
-            assert told(await service.verify(key)) == verdict
+            assert status_of(await service.verify(key)) == verdict
         assert await elsewhere.counts() == before
         # it comes back: the document says so, and the session goes on
         await bluesky.server.move(person.did, bluesky.origin)
         await bluesky.activate(person)
         clock.ahead += HOUR
-        assert told(await service.verify(key)) == HEALTHY
+        assert status_of(await service.verify(key)) == HEALTHY

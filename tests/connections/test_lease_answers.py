@@ -93,8 +93,8 @@ async def test_a_refresh_that_fails_proves_nothing(
     fault: Fault,
     reason: str,
 ) -> None:
-    """What is left of the token is lent, down to a minute and never after it was refused; then the
-    reason is told. No login is spent, nothing is broken, and after it all is well."""
+    """A token is lent until its last minute, but never after a refusal; then the lease is refused
+    with the reason. It costs no login and no verdict, and leases work again afterwards."""
     stored = service.session()
     sandbox.server.breakages.add(fault, method="refreshSession")
     clock.ahead = EXPIRING
@@ -147,9 +147,9 @@ async def test_refreshes_during_an_outage_back_off(
     sandbox.server.breakages.add(AnyStatus(500), method="refreshSession")
     clock.ahead = ENDING
     refusals = [await service.lease_refused(key) for _ in range(5)]
-    assert {told.reason for told in refusals} == {"PLATFORM_UNAVAILABLE"}
+    assert {refusal.reason for refusal in refusals} == {"PLATFORM_UNAVAILABLE"}
     assert refusals[0].retry_after == 30
-    assert all(told.retry_after and told.retry_after <= 5 for told in refusals[1:])
+    assert all(refusal.retry_after and refusal.retry_after <= 5 for refusal in refusals[1:])
     assert await spent() == (0, 1)
 
 

@@ -68,9 +68,9 @@ async def test_every_lease_has_a_row_and_a_line(bluesky: Bluesky, database: Path
             "account_id": person.did,
             "expires_at": ends,
         }
-    told = [line for line in lines if line["event"] == "lease"]
-    assert len(told) == 23
-    assert told[0] == {
+    logged = [line for line in lines if line["event"] == "lease"]
+    assert len(logged) == 23
+    assert logged[0] == {
         "event": "lease",
         "log_level": "info",
         "tenant": service.tenant_id,

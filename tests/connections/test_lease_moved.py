@@ -63,7 +63,7 @@ async def moving(database: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             yield Moving(watched, both, time)
 
 
-def told(refusal: Refusal) -> tuple[str, str]:
+def cause_of(refusal: Refusal) -> tuple[str, str]:
     return refusal.reason, refusal.metadata.get("cause") or refusal.metadata["reconnectReason"]
 
 
@@ -79,18 +79,18 @@ async def test_leases_wait_until_a_move_is_proved(moving: Moving, first: str) ->
     if first == "lease":
         # a session that works leads to no document
         await watched.bluesky.change_password(watched.person, "another main password")
-        assert told(await moving.refused()) == CHANGED
+        assert cause_of(await moving.refused()) == CHANGED
     else:
         assert await watched.verdict(25 * HOUR) == UNVERIFIED
     before = moving.asked()
     for minute in range(10):
         for _ in range(2):
             refusal = await moving.refused()
-            assert told(refusal) == CHANGED
+            assert cause_of(refusal) == CHANGED
             assert refusal.retry_after is not None
             assert abs(refusal.retry_after - (10 - minute) * 60) < TOLERANCE
         watched.clock.ahead += MINUTE
-    assert told(await moving.refused()) == ("NEEDS_RECONNECT", "SERVER_MOVED")
+    assert cause_of(await moving.refused()) == ("NEEDS_RECONNECT", "SERVER_MOVED")
     assert moving.asked() == before
     assert (await watched.spent(), watched.events()) == (0, ["UNVERIFIED", "BROKEN"])
 
@@ -110,7 +110,7 @@ async def test_an_account_that_is_back_is_leased_at_once(moving: Moving) -> None
     """Once a check has found it, although leases had to wait for ten minutes."""
     move = moving.move()
     assert await moving.watched.verdict(25 * HOUR) == UNVERIFIED
-    assert told(await moving.refused()) == CHANGED
+    assert cause_of(await moving.refused()) == CHANGED
     move.mend()
     moving.time.at += (25 * HOUR) / SECOND
     assert await moving.watched.verdict(3 * SECOND) == HEALTHY

@@ -392,7 +392,7 @@ async def test_needs_reconnect_on_proof(
     await getattr(bluesky, change)(person)
     clock.ahead = EXPIRING
     refusals = await asyncio.gather(*(service.lease_refused(key) for _ in range(10)))
-    assert {(told.reason, told.metadata["reconnectReason"]) for told in refusals} == {
+    assert {(refusal.reason, refusal.metadata["reconnectReason"]) for refusal in refusals} == {
         ("NEEDS_RECONNECT", reason)
     }
     assert await spent() == (logins, 1)

@@ -258,9 +258,9 @@ def test_every_reported_wait_is_exact(
         return 0
 
     now = 44 * 3600 * SECOND
-    if told := wait(now):
-        assert wait(now + round(told * SECOND)) == 0
-        assert wait(now + round(told * SECOND) - 1) > 0
+    if seconds := wait(now):
+        assert wait(now + round(seconds * SECOND)) == 0
+        assert wait(now + round(seconds * SECOND) - 1) > 0
 
 
 @pytest.mark.parametrize("hours", [1, 24 * 365])

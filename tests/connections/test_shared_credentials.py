@@ -9,7 +9,7 @@ import pytest
 
 from service.platforms.bluesky import adapter
 from tests.conformance.sandbox import Sandbox
-from tests.connections.health_support import HEALTHY, HOUR, told
+from tests.connections.health_support import HEALTHY, HOUR, status_of
 from tests.support.bluesky import CREATE, Person
 from tests.support.running import MovedClock, Running, running
 
@@ -53,7 +53,7 @@ async def test_secrets_follow_an_account_between_servers_that_share_credentials(
         await service.execute("UPDATE sessions SET envelope = ?", b"cut")
     clock.ahead = 25 * HOUR
     bluesky.pass_time(25 * 3600)
-    assert told(await service.verify(key)) == HEALTHY
+    assert status_of(await service.verify(key)) == HEALTHY
     lease = await service.lease(key)
     assert (lease.service_endpoint, lease.access_token) == (origin, service.session().access_token)
     assert (await bluesky.counts()).get(CREATE, 0) == before

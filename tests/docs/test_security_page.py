@@ -22,8 +22,8 @@ def test_what_keeps_the_promises_is_there() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_settings_and_commands_are_those_that_there_are() -> None:
-    """Of what the page tells operators and contributors to use."""
+def test_named_settings_and_commands_exist() -> None:
+    """Every setting and make target that the page names exists."""
     settings, makefile = (
         (ROOT / name).read_text() for name in ("docs/configuration.md", "Makefile")
     )

@@ -27,11 +27,11 @@ def page() -> dict[str, Any]:
 
 
 async def caught_up(service: Running, copy: Any) -> None:
-    """Wait until the copy is what ListProfiles tells."""
+    """Wait until the copy equals the reply of ListProfiles."""
     async with asyncio.timeout(DEADLINE):
         while True:
-            told = connected(await all_profiles(service))
-            if copy.connections == {(key, "bluesky"): value for key, value in told.items()}:
+            listed = connected(await all_profiles(service))
+            if copy.connections == {(key, "bluesky"): value for key, value in listed.items()}:
                 return
             await asyncio.sleep(0.05)
 

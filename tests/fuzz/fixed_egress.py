@@ -1,4 +1,4 @@
-"""Outside: an EgressContext in which every server sends the same bytes."""
+"""Fixed egress: an EgressContext in which every server sends the same bytes."""
 
 import httpcore
 

@@ -1,4 +1,4 @@
-"""Served: the whole service behind real sockets, for targets without coroutines."""
+"""Running service: the whole service behind real sockets, for targets without coroutines."""
 
 import asyncio
 from collections.abc import Iterator

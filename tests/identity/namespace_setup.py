@@ -1,4 +1,4 @@
-"""Inside: what a process does first in its new namespaces: addresses, and an /etc of its own.
+"""Set up new namespaces: addresses, and an /etc of their own.
 
 The machine is not changed: both exist in the namespaces alone, and end with them.
 """

@@ -1,4 +1,4 @@
-"""Stories: the machine's resolv.conf and network change while the service's resolver runs.
+"""Resolver changes: the machine's resolv.conf and network change while the service's resolver runs.
 
     python -m tests.identity.resolver_changes FOLDER STORY
 

@@ -1,4 +1,4 @@
-"""Asking: starts the driver in a network of its own, and reads its results."""
+"""Start the driver in a network of its own, and read its results."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Checks: invariants of rows, events, logins and answers, given the truth."""
+"""Checks: invariants of rows, events, logins and answers, given the expected state."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from service.domain.model import DAY, SECOND, ReconnectReason
 from tests.support.running import Refusal
 
 from .clock import HeldClock
-from .event_history import Row, Story
-from .expected_state import Held, Truth, is_away, truth
-from .fake_network import SeenLogin, Sky
+from .event_history import EventHistory, Row
+from .expected_state import ExpectedState, Held, expected_state, is_away
+from .fake_platform import FakePlatform, SeenLogin
 from .running_service import RunningService
 
 IN_5_MINUTES, A_DAY = 6, 20
@@ -32,18 +32,22 @@ class Checks:
     """Compares the service's answers and rows with the allowed ones, call by call."""
 
     def __init__(
-        self, sky: Sky, running: RunningService, held: dict[str, Held], clock: HeldClock
+        self,
+        platform: FakePlatform,
+        running: RunningService,
+        held: dict[str, Held],
+        clock: HeldClock,
     ) -> None:
-        self._sky = sky
+        self._platform = platform
         self._service = running.service
         self._held = held
         self._clock = clock
-        self._story = Story()
+        self._history = EventHistory()
         self._rows: dict[str, Row] = {}
         self._logins = 0
         self._checked: set[str] = set()
         self._remade: set[str] = set()
-        self._truth: dict[str, Truth] = {}
+        self._expected: dict[str, ExpectedState] = {}
 
     # checks around each call
 
@@ -52,7 +56,9 @@ class Checks:
         self.note_moves()
         self._checked, self._remade = set(checked), set(remade)
         now = self._clock.now()
-        self._truth = {key: truth(self._sky, held, now) for key, held in self._held.items()}
+        self._expected = {
+            key: expected_state(self._platform, held, now) for key, held in self._held.items()
+        }
 
     def end(self) -> None:
         """End the call and check its effects."""
@@ -60,10 +66,10 @@ class Checks:
         events = self._service.rows(
             "SELECT * FROM events WHERE tenant_id = ? AND number > ? ORDER BY number",
             self._service.tenant_id,
-            self._story.last,
+            self._history.last,
         )
-        self._story.apply(events)
-        self._story.agrees_with(list(self._rows.values()))
+        self._history.apply(events)
+        self._history.agrees_with(list(self._rows.values()))
         for key in before.keys() | self._rows.keys():
             was, now = before.get(key), self._rows.get(key)
             if key in self._checked and was and now:
@@ -82,11 +88,11 @@ class Checks:
     def note_moves(self) -> None:
         """Record when a document first named another server."""
         for held in self._held.values():
-            if held.moved_at is None and is_away(self._sky, held):
+            if held.moved_at is None and is_away(self._platform, held):
                 held.moved_at = self._clock.now()
 
     def _check_verdict(self, was: Row, now: Row, events: Sequence[Row]) -> None:
-        key, true = was["profile_key"], self._truth[was["profile_key"]]
+        key, true = was["profile_key"], self._expected[was["profile_key"]]
         assert (was["generation"], was["origin"]) == (now["generation"], now["origin"])
         if now["checked_at"] == self._clock.now():
             assert now["next_check_at"] > self._clock.now(), "due again as soon as it was checked"
@@ -97,8 +103,8 @@ class Checks:
             assert fresh
         if now["state"] == "HEALTHY" and fresh:
             assert true.allows_healthy(now["document_at"], self._clock.now()), true
-            if not self._sky.disturbed:
-                handle = self._sky.network.ledger[now["account_id"]].handle
+            if not self._platform.disturbed:
+                handle = self._platform.network.ledger[now["account_id"]].handle
                 assert now["username"] == handle, "the session's answer names another account"
         if was["reconnect_reason"] and not reason:
             assert (now["state"], fresh) == ("HEALTHY", True), "only proof clears a flag"
@@ -109,11 +115,11 @@ class Checks:
         ]
         assert len(renamed) == (was["username"] != now["username"])
         if renamed:
-            assert now["username"] == self._sky.network.ledger[now["account_id"]].handle
+            assert now["username"] == self._platform.network.ledger[now["account_id"]].handle
 
     def _check_logins(self, before: dict[str, Row]) -> None:
-        new = self._sky.logins[self._logins :]
-        self._logins = len(self._sky.logins)
+        new = self._platform.logins[self._logins :]
+        self._logins = len(self._platform.logins)
         asked = {(row["account_id"], row["origin"]) for row in before.values()}
         now = self._clock.now()
         waiting = asked - {
@@ -128,7 +134,7 @@ class Checks:
                 assert (login.did, login.origin) not in waiting, "a login during its delay"
             same = [
                 each.at * SECOND
-                for each in self._sky.logins
+                for each in self._platform.logins
                 if (each.did, each.origin) == (login.did, login.origin)
             ]
             day = [at for at in same if at > now - DAY]
@@ -206,7 +212,7 @@ class Checks:
         """No fault was active for a day, and each connection was checked twice."""
         at_peace = set()
         for key, row in self._rows.items():
-            true = self._truth[key]
+            true = self._expected[key]
             waits = row["reconnect_reason"] == "APP_PASSWORD_REVOKED"
             assert row["checked_at"] == self._clock.now() or (
                 waits and row["next_check_at"] == row["login_after"] > self._clock.now()
@@ -217,7 +223,7 @@ class Checks:
             else:
                 assert (row["state"], row["reconnect_reason"]) == ("HEALTHY", None)
                 at_peace.add(row["account_id"])
-            entry = self._sky.network.ledger[row["account_id"]]
+            entry = self._platform.network.ledger[row["account_id"]]
             if not entry.tombstoned and not self._held[key].spoiled:
                 assert row["username"] == entry.handle
         broken = {row["account_id"] for row in self._rows.values() if row["reconnect_reason"]}

@@ -17,7 +17,7 @@ from tests.support.running import Refusal, refusal_of
 from .checks import SETTINGS, Checks
 from .clock import START, HeldClock
 from .expected_state import Held
-from .fake_network import Password, Person, Sky
+from .fake_platform import FakePlatform, Password, Person
 from .outages import SLOW
 from .running_service import DEADLINE_SECONDS, FAULT_DEADLINE_SECONDS, RunningService
 
@@ -52,31 +52,31 @@ class Driver(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self._runner.run(self._begin())
-        self.checks = Checks(self.sky, self.running, self.held, self.clock)
-        for who in self.sky.people:
+        self.checks = Checks(self.platform, self.running, self.held, self.clock)
+        for who in self.platform.people:
             self._connect(who, 0, None)
 
     async def _begin(self) -> None:
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory()))
         database = Path(shutil.copy(self._database, folder / "postcore.db"))
-        self.sky = Sky(self.clock)
-        await self.sky.start()
-        self._open.push_async_callback(self.sky.stop)
-        settings = {**self.sky.settings(), **SETTINGS}
+        self.platform = FakePlatform(self.clock)
+        await self.platform.start()
+        self._open.push_async_callback(self.platform.stop)
+        settings = {**self.platform.settings(), **SETTINGS}
         opened = RunningService.open(database, settings, self.clock)
         self.running = await self._open.enter_async_context(opened)
         for _ in range(2):
-            self.sky.newcomer()
+            self.platform.newcomer()
 
     def teardown(self) -> None:
-        if hasattr(self, "sky"):
+        if hasattr(self, "platform"):
             # without this, hanging calls would be waited for
-            self.sky.network.mend()
+            self.platform.network.mend()
         self._runner.run(self._open.aclose())
 
     def _connect(self, who: Person, password: int, key: str | None) -> None:
         by = latest(who, password)
-        good, disturbed = self.sky.opens(who, by), self.sky.disturbed
+        good, disturbed = self.platform.opens(who, by), self.platform.disturbed
         call = self.running.service.connect(
             who.handle, by.text, profile_key=key, timeout=DEADLINE_SECONDS
         )
@@ -109,7 +109,7 @@ class Driver(RuleBasedStateMachine):
 
     def _happened(self) -> None:
         """Check that a change outside has no effect inside yet."""
-        late = any(isinstance(each.fault, SLOW) for each in self.sky.network.breakages)
+        late = any(isinstance(each.fault, SLOW) for each in self.platform.network.breakages)
         self._patience = FAULT_DEADLINE_SECONDS if late else DEADLINE_SECONDS
         self.running.set_deadline(self._patience)
         self.checks.nothing_changed()

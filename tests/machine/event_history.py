@@ -1,4 +1,4 @@
-"""Story: a tenant's connections, rebuilt from its events and compared with the rows."""
+"""Event history: a tenant's connections, rebuilt from its events and compared with the rows."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class Story:
+class EventHistory:
     """*connections*: each connection after its events, by profile key.
 
     Raises AssertionError if an event does not follow from the one before it.

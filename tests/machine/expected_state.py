@@ -1,4 +1,4 @@
-"""Truth: the real state of a connection, as known to the tests that control the world."""
+"""Expected state: the real state of a connection, as known to the tests that control the world."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from service.sandbox.accounts import Status
 from service.sandbox.breakages import EVERY
 from service.sandbox.faults import AnotherEndpoint
 
-from .fake_network import Password, Sky
+from .fake_platform import FakePlatform, Password
 
 MOVED_FOR: Micros = 10 * 60 * SECOND
 INACTIVE_REASONS = {
@@ -30,7 +30,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Truth:
+class ExpectedState:
     """*reasons*: everything that could be proved now.
 
     *hidden*: reasons from the document alone, which may go unnoticed until the stored one is a day
@@ -45,34 +45,34 @@ class Truth:
         return not self.reasons or (self.reasons <= self.hidden and now - document_at < DAY)
 
 
-def truth(sky: Sky, held: Held, now: Micros) -> Truth:
-    """Return the truth about a connection now."""
-    world, entry = sky.world_at(held.origin), sky.network.ledger[held.did]
+def expected_state(platform: FakePlatform, held: Held, now: Micros) -> ExpectedState:
+    """Return the expected state of a connection now."""
+    world, entry = platform.world_at(held.origin), platform.network.ledger[held.did]
     account = world.account(held.did)
     document, rest = set(), set()
     if entry.tombstoned:
         document.add(ReconnectReason.ACCOUNT_DELETED)
-    elif held.moved_at is not None and now - held.moved_at >= MOVED_FOR and is_away(sky, held):
+    elif held.moved_at is not None and now - held.moved_at >= MOVED_FOR and is_away(platform, held):
         document.add(ReconnectReason.SERVER_MOVED)
     if account.status is Status.DELETED:
         rest.add(ReconnectReason.ACCOUNT_DELETED)
     elif account.status in INACTIVE_REASONS:
         rest.add(INACTIVE_REASONS[account.status])
-    elif account.app_passwords[held.password.name].revoked and not is_away(sky, held):
+    elif account.app_passwords[held.password.name].revoked and not is_away(platform, held):
         rest.add(ReconnectReason.APP_PASSWORD_REVOKED)
     if held.spoiled:
         rest.add(ReconnectReason.CREDENTIAL_UNREADABLE)
-    return Truth(frozenset(document | rest), frozenset(document - rest))
+    return ExpectedState(frozenset(document | rest), frozenset(document - rest))
 
 
-def is_away(sky: Sky, held: Held) -> bool:
+def is_away(platform: FakePlatform, held: Held) -> bool:
     """Return whether the directory names another server for the account, truthfully or not."""
     lies = (
         breakage
-        for breakage in sky.network.breakages
+        for breakage in platform.network.breakages
         if isinstance(breakage.fault, AnotherEndpoint)
         and breakage.method in (EVERY, "plc")
         and breakage.account in (None, held.did)
     )
-    moved = sky.network.ledger[held.did].home is not sky.world_at(held.origin).home
+    moved = platform.network.ledger[held.did].home is not platform.world_at(held.origin).home
     return moved or any(lies)

@@ -37,7 +37,7 @@ class Machine(Driver):
         key = one(profile, self.profiles) if profile is not None and self.profiles else None
         if key is None and len(self.profiles) >= MAX_PROFILES:
             key = one(person, self.profiles)
-        self._connect(one(person, self.sky.people), password, key)
+        self._connect(one(person, self.platform.people), password, key)
 
     @precondition(lambda self: self.held)
     @rule(profile=ANY, password=ANY)
@@ -45,7 +45,7 @@ class Machine(Driver):
         """Connect a profile again to its own account."""
         key = one(profile, self.held)
         did = self.held[key].did
-        self._connect(next(who for who in self.sky.people if who.did == did), password, key)
+        self._connect(next(who for who in self.platform.people if who.did == did), password, key)
 
     @precondition(lambda self: self.profiles)
     @rule(profile=ANY)
@@ -95,72 +95,80 @@ class Machine(Driver):
 
     def _settle(self) -> None:
         """Run a whole round without faults, and another for connections that need a second look."""
-        self._turn(self.sky.mend())
+        self._turn(self.platform.mend())
         for wait in (25 * HOUR, 7 * HOUR):
             self.clock.at += wait
-            before = len(self.sky.logins)
+            before = len(self.platform.logins)
             self._call(self.running.round(), checked=self.held)
-        self.checks.settled(self.sky.logins[before:])
+        self.checks.settled(self.platform.logins[before:])
 
     # changes of accounts, at their servers and in the directory; some verify at once
 
-    @precondition(lambda self: self.sky.those())
+    @precondition(lambda self: self.platform.those())
     @rule(person=ANY, look=LOOK)
     def migrate(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those()), self.sky.network.migrate, look)
+        self._put(one(person, self.platform.those()), self.platform.network.migrate, look)
 
-    @precondition(lambda self: self.sky.those(*OPEN))
+    @precondition(lambda self: self.platform.those(*OPEN))
     @rule(person=ANY, look=LOOK)
     def take_down(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those(*OPEN)), self.sky.network.take_down, look)
+        self._put(one(person, self.platform.those(*OPEN)), self.platform.network.take_down, look)
 
-    @precondition(lambda self: self.sky.those(Status.ACTIVE))
+    @precondition(lambda self: self.platform.those(Status.ACTIVE))
     @rule(person=ANY, look=LOOK)
     def suspend(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those(Status.ACTIVE)), self.sky.network.suspend, look)
+        self._put(
+            one(person, self.platform.those(Status.ACTIVE)), self.platform.network.suspend, look
+        )
 
-    @precondition(lambda self: self.sky.those(*CLOSED))
+    @precondition(lambda self: self.platform.those(*CLOSED))
     @rule(person=ANY, look=LOOK)
     def lift(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those(*CLOSED)), self.sky.network.lift, look)
+        self._put(one(person, self.platform.those(*CLOSED)), self.platform.network.lift, look)
 
-    @precondition(lambda self: self.sky.those(Status.ACTIVE))
+    @precondition(lambda self: self.platform.those(Status.ACTIVE))
     @rule(person=ANY, look=LOOK)
     def deactivate(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those(Status.ACTIVE)), self.sky.network.deactivate, look)
+        self._put(
+            one(person, self.platform.those(Status.ACTIVE)), self.platform.network.deactivate, look
+        )
 
-    @precondition(lambda self: self.sky.those(Status.DEACTIVATED))
+    @precondition(lambda self: self.platform.those(Status.DEACTIVATED))
     @rule(person=ANY, look=LOOK)
     def activate(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those(Status.DEACTIVATED)), self.sky.network.activate, look)
+        self._put(
+            one(person, self.platform.those(Status.DEACTIVATED)),
+            self.platform.network.activate,
+            look,
+        )
 
-    @precondition(lambda self: self.sky.those())
+    @precondition(lambda self: self.platform.those())
     @rule(person=ANY, look=LOOK)
     def change_main_password(self, person: int, look: bool) -> None:
-        self._put(one(person, self.sky.those()), self.sky.network.change_password, look)
+        self._put(one(person, self.platform.those()), self.platform.network.change_password, look)
 
     @rule(person=ANY, password=ANY, look=LOOK)
     def revoke(self, person: int, password: int, look: bool) -> None:
-        who = one(person, self.sky.people)
-        self._put(who, lambda _: self.sky.revoke(who, latest(who, password)), look)
+        who = one(person, self.platform.people)
+        self._put(who, lambda _: self.platform.revoke(who, latest(who, password)), look)
 
-    @precondition(lambda self: self.sky.those())
+    @precondition(lambda self: self.platform.those())
     @rule(person=ANY)
     def new_password(self, person: int) -> None:
-        self.sky.new_password(one(person, self.sky.those()))
+        self.platform.new_password(one(person, self.platform.those()))
 
-    @precondition(lambda self: self.sky.those())
+    @precondition(lambda self: self.platform.those())
     @rule(person=ANY, look=LOOK)
     def rename(self, person: int, look: bool) -> None:
-        who = one(person, self.sky.those())
-        self._put(who, lambda _: self.sky.rename(who), look)
+        who = one(person, self.platform.those())
+        self._put(who, lambda _: self.platform.rename(who), look)
 
-    @precondition(lambda self: len(self.sky.people) < MAX_PEOPLE)
+    @precondition(lambda self: len(self.platform.people) < MAX_PEOPLE)
     @rule(person=ANY, how=st.sampled_from(("delete", "tombstone")), look=LOOK)
     def end_account(self, person: int, how: str, look: bool) -> None:
         """End the account for good, and add a new one."""
-        self._put(one(person, self.sky.those()), getattr(self.sky.network, how), look)
-        self.sky.newcomer()
+        self._put(one(person, self.platform.those()), getattr(self.platform.network, how), look)
+        self.platform.newcomer()
 
     # faults, and time
 
@@ -169,19 +177,19 @@ class Machine(Driver):
         self, what: tuple[Fault, str], person: int | None, calls: int | None
     ) -> None:
         fault, method = what
-        whose = None if person is None else one(person, self.sky.people)
-        self.sky.break_(fault, method, whose, calls)
+        whose = None if person is None else one(person, self.platform.people)
+        self.platform.break_(fault, method, whose, calls)
         self._happened()
 
     @rule(server=st.integers(0, 2))
     def switch_a_host(self, server: int) -> None:
         """Stop the server, or start it again."""
-        servers = (self.sky.first, self.sky.second, self.sky.directory)
-        self._turn(self.sky.toggle(servers[server]))
+        servers = (self.platform.first, self.platform.second, self.platform.directory)
+        self._turn(self.platform.toggle(servers[server]))
 
     @rule()
     def mend(self) -> None:
-        self._turn(self.sky.mend())
+        self._turn(self.platform.mend())
 
     @rule(by=st.sampled_from(STEPS_OF_TIME))
     def time_passes(self, by: Micros) -> None:

@@ -1,4 +1,4 @@
-"""RunningService: the running service, with a monitor that runs on demand."""
+"""The running service, with a monitor that runs on demand."""
 
 import asyncio
 import contextlib

@@ -67,7 +67,7 @@ class RealServer:
         plc_port: int = 0,
         deadline: float = 60,
     ) -> Self:
-        """Start it and wait until it takes calls. `start.mjs` tells what the switches do."""
+        """Start it and wait until it takes calls. `start.mjs` documents the switches."""
         codes = [f"{handle}:{code}" for handle, code in (second_factor or {}).items()]
         switches = {
             "PDS_MODULES": str(folder),
@@ -81,7 +81,7 @@ class RealServer:
             "PLC_PORT": str(plc_port),
         }
         with ExitStack() as resources:
-            # A file takes all that the server prints with nobody reading it; a pipe would fill.
+            # a file, since a pipe without a reader would fill and block the server
             output = resources.enter_context(tempfile.TemporaryFile())
             process = _spawn(switches, output)
             resources.callback(_end, process)

@@ -98,9 +98,9 @@ async def test_a_tenant_is_deleted_in_parts(store: SqlStore, database_url: str) 
     await plant(store, database_url, "ten_b")
     before = counted(database_url, "ten_b")
     assert before["sessions"] == before["leases"] == MANY
-    left, told = [counted(database_url, "ten_a")], []
+    left, returned = [counted(database_url, "ten_a")], []
     while (sessions := await store.tenants.delete_batch("ten_a")) is not None:
-        told += [stored.address.profile_key for stored in sessions]
+        returned += [stored.address.profile_key for stored in sessions]
         left.append(counted(database_url, "ten_a"))
     for was, now in pairwise(left):
         gone = [was[table] - now[table] for table in TABLES]
@@ -108,7 +108,7 @@ async def test_a_tenant_is_deleted_in_parts(store: SqlStore, database_url: str) 
         assert now["api_keys"] == 0 or now["profiles"] == MANY
         assert now["tenants"] == 1 or set(now.values()) == {0}
     assert left[-1]["tenants"] == 0
-    assert sorted(told) == sorted({f"prof_ten_a{number}" for number in range(1, MANY + 1)})
+    assert sorted(returned) == sorted({f"prof_ten_a{number}" for number in range(1, MANY + 1)})
     assert counted(database_url, "ten_b") == before
 
 

@@ -52,7 +52,7 @@ async def test_a_key_of_a_deleted_tenant_creates_nothing(
 ) -> None:
     """While it is still in the cache of keys: INVALID_API_KEY, and a session is ended again."""
     person = await sandbox.person()
-    await sandboxed.refused("nobody", "x")  # the key is known from here on
+    await sandboxed.refused("unknown", "x")  # the key is known from here on
     await delete(sandboxed, sandboxed.tenant_id)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await sandboxed.profiles.CreateProfile(

@@ -80,7 +80,7 @@ async def test_a_backup_made_under_load_can_be_served(
 async def test_a_backup_is_its_owners_alone_and_overwrites_nothing(
     service: Running, tmp_path: Path
 ) -> None:
-    """Mode 0600, whatever the umask; a file that is there stays, and no draft is left."""
+    """Its mode is 0600 under any umask; an existing file is kept, and no draft is left."""
     folder = tmp_path / "copies"
     folder.mkdir()
     copy = folder / "a.db"
@@ -158,23 +158,23 @@ async def test_a_backup_from_before_a_retirement_needs_the_retired_key(
         assert opened(again) == secrets
 
 
-def test_what_cannot_be_copied_is_told(tmp_path: Path) -> None:
+def test_a_copy_that_fails_is_reported(tmp_path: Path) -> None:
     """A database that is missing, another program's, or no file at all; nothing is left behind."""
     copy = tmp_path / "copy.db"
-    for url, told in (
+    for url, message in (
         (f"sqlite:///{tmp_path / 'nothing.db'}", "there is no database of this service at"),
         ("postgresql://u:hunter2@h/d", "pg_dump"),
     ):
-        with pytest.raises(StoreError, match=told) as caught:
+        with pytest.raises(StoreError, match=message) as caught:
             back_up(url, copy)
         assert "hunter2" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_database_makes_no_backup(database: Path) -> None:
-    """It is told, rather than copied as it is."""
+    """It is reported, not copied."""
     with closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("INSERT INTO api_keys VALUES ('k','nobody','','','','',1,NULL)")
+        connection.execute("INSERT INTO api_keys VALUES ('k','unknown','','','','',1,NULL)")
     copy = database.with_name("copy.db")
     with pytest.raises(StoreError, match="does not pass SQLite's own checks"):
         back_up(f"sqlite:///{database}", copy)

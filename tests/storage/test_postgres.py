@@ -46,8 +46,8 @@ async def test_every_statement_fits_its_types(postgres_url: str) -> None:
 
 
 async def test_text_is_compared_byte_by_byte(engine: PostgresEngine, postgres_url: str) -> None:
-    """Every column, so that pages come in the order they have on SQLite, whatever the language
-    that the database was made for."""
+    """In every column: pages have the same order as on SQLite, independent of the database's
+    locale."""
     store = SqlStore(engine)
     await store.tenants.create(Tenant("ten_a", "A", NOW))
     keys = ["prof_0", "prof_A", "prof_B", "prof_a", "prof_b", "prof_ä"]

@@ -30,10 +30,10 @@ async def engine(postgres_url: str) -> AsyncIterator[PostgresEngine]:
     await engine.close()
 
 
-async def test_a_job_that_meets_others_for_ever_gives_up(
+async def test_a_job_that_always_conflicts_gives_up(
     engine: PostgresEngine, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After so many attempts it is SERVICE_UNAVAILABLE, and nothing of it is written."""
+    """After MAX_ATTEMPTS it raises SERVICE_UNAVAILABLE and writes nothing."""
     monkeypatch.setattr(engines, "MAX_ATTEMPTS", 3)
     store = SqlStore(engine)
     await store.facts.put_once("a", "0")
@@ -79,7 +79,7 @@ CONFLICTS = (
 async def test_a_conflict_in_any_attempt_is_repeated(
     engine: PostgresEngine, first: type[Exception], second: type[Exception]
 ) -> None:
-    """Whatever kind it is of, in the first attempt and in later ones."""
+    """A conflict of either kind is retried, in the first attempt and in later ones."""
     raised = [first("hunter2"), second("hunter2"), second("hunter2")]
 
     async def job(transaction: Transaction) -> str:

@@ -66,7 +66,7 @@ class Load:
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
 
     async def more(self, count: int) -> None:
-        """Wait until so many more were acknowledged."""
+        """Wait until *count* more were acknowledged."""
         enough = len(self.acknowledged) + count
         async with asyncio.timeout(60), self._more:
             await self._more.wait_for(lambda: len(self.acknowledged) >= enough)
@@ -93,20 +93,20 @@ class Load:
                 await asyncio.sleep(0.02)
 
 
-async def test_an_outage_is_told_and_loses_nothing(service: Running, cluster: Cluster) -> None:
-    """Stopped or killed: SERVICE_UNAVAILABLE and NOT_SERVING, then all goes on without a
-    restart; whatever was acknowledged is there."""
+async def test_an_outage_is_reported_and_loses_nothing(service: Running, cluster: Cluster) -> None:
+    """Stopped or killed: SERVICE_UNAVAILABLE and NOT_SERVING, then calls work again without a
+    restart; every acknowledged write is kept."""
     load = Load(service)
     watch = health_pb2_grpc.HealthStub(service.channel).Watch(health_pb2.HealthCheckRequest())
 
-    async def told(status: object) -> None:
+    async def reported(status: object) -> None:
         async with asyncio.timeout(60):
             async for reply in watch:
                 if reply.status == status:
                     return
 
-    async def told_over_http(status: int) -> None:
-        # a little later than over gRPC, perhaps
+    async def reported_over_http(status: int) -> None:
+        # may follow gRPC with a small delay
         async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
             while (await client.get(f"http://{service.http}/health")).status_code != status:
                 await asyncio.sleep(0.02)
@@ -115,8 +115,8 @@ async def test_an_outage_is_told_and_loses_nothing(service: Running, cluster: Cl
         await load.more(20)
         for strike in (cluster.stop, cluster.kill):
             await asyncio.to_thread(strike)
-            await told(NOT_SERVING)
-            await told_over_http(503)
+            await reported(NOT_SERVING)
+            await reported_over_http(503)
             refusal = await refused(service, load.acknowledged[0])
             assert (refusal.code, refusal.reason) == (
                 grpc.StatusCode.UNAVAILABLE,
@@ -124,8 +124,8 @@ async def test_an_outage_is_told_and_loses_nothing(service: Running, cluster: Cl
             )
             assert refusal.retry_after
             await asyncio.to_thread(cluster.start)
-            await told(SERVING)
-            await told_over_http(200)
+            await reported(SERVING)
+            await reported_over_http(200)
             await load.more(20)
     watch.cancel()
     assert load.refusals == {"SERVICE_UNAVAILABLE"}

@@ -80,7 +80,7 @@ async def test_races_end_as_if_one_came_after_the_other(
     stores: list[SqlStore], postgres_url: str, seed: int
 ) -> None:
     """Connects, also of another account, disconnects and deletions of one profile by two
-    processes: the events tell one history, and every session is either stored or handed back once
+    processes: the events form one history, and every session is either stored or handed back once
     to be ended."""
     chance = random.Random(seed)
     saved: list[bytes] = []
@@ -142,7 +142,7 @@ async def test_races_end_as_if_one_came_after_the_other(
 
 
 async def test_no_cursor_passes_an_event_that_is_not_committed(stores: list[SqlStore]) -> None:
-    """Whoever reads on from the last number they saw misses none, while two processes write."""
+    """A reader that resumes at the last number it saw misses no event while two processes write."""
     seen: list[int] = []
     count = 100
 

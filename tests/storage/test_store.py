@@ -56,7 +56,8 @@ def login(**changes: object) -> LoginWrite:
 
 
 async def test_keys_come_back_as_they_were_added(store: SqlStore) -> None:
-    """With their scopes; a key of no tenant is not added; revoking tells whether there was one."""
+    """They keep their scopes. A key of an unknown tenant is not added; `revoke` returns whether
+    the key existed."""
     key = ApiKey("id", "ten_a", "n", frozenset({Scope.PROFILES_READ}), "apikey-1", b"\0" * 32, NOW)
     assert await store.api_keys.add(key)
     assert await store.api_keys.get("id") == key

@@ -46,13 +46,13 @@ async def test_what_another_key_seals_is_found_in_order(store: SqlStore, purpose
 
 
 @pytest.mark.parametrize("purpose", [Purpose.CREDENTIAL, Purpose.SESSION])
-async def test_only_what_stands_as_it_was_is_rewrapped(store: SqlStore, purpose: Purpose) -> None:
+async def test_only_unchanged_secrets_are_rewrapped(store: SqlStore, purpose: Purpose) -> None:
     """Another envelope, or another generation, stays; what was rewrapped is found no more."""
     first, second, third = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
     overtaken = replace(second, sealed=Envelope("seal-1", b"was here before"))
-    anew = replace(third, address=third.address._replace(generation=2))
+    reconnected = replace(third, address=third.address._replace(generation=2))
     written = await store.secrets.replace_unchanged(
-        [(one, NEWER) for one in (first, overtaken, anew)]
+        [(one, NEWER) for one in (first, overtaken, reconnected)]
     )
     assert written == 1
     left = await store.secrets.sealed_otherwise(purpose, "seal-2", FIRST, 9)
@@ -92,8 +92,8 @@ async def test_rows_are_counted_by_the_key_they_name(store: SqlStore) -> None:
     assert dict(await store.secrets.key_uses(NOW + DAY)) == {"seal-1": 6, "apikey-1": 1}
 
 
-async def test_a_fact_is_revised_by_who_knows_it(store: SqlStore) -> None:
-    """Nobody overwrites what they have not read."""
+async def test_a_fact_is_replaced_only_by_a_caller_that_read_it(store: SqlStore) -> None:
+    """`replace` is a no-op unless the caller names the stored value."""
     await store.facts.put_once("canary", "old")
     assert not await store.facts.replace("canary", "other", "new")
     assert await store.facts.replace("canary", "old", "new")

@@ -1,4 +1,4 @@
-"""Beside a running service: commands, look-ups in its store, and planted data."""
+"""Live changes beside a running service: commands, look-ups in its store, and planted data."""
 
 import asyncio
 import json

@@ -27,7 +27,7 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
-from tests.attack.echo_server import SHAPES, STATUSES, Parrot, handle_of, silent
+from tests.attack.echo_server import SHAPES, STATUSES, EchoServer, handle_of, silent
 from tests.attack.failing_process import CONNECT, ERRORS, LEASE, VERIFY, name_of
 from tests.attack.row import Figure, Ground
 from tests.support.bluesky import some_password
@@ -47,8 +47,8 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         for form in FORMS:
             ground.say(f"log as {form}")
             (ground.folder / form).mkdir()
-            async with Parrot.started() as parrot:
-                trial = await _tried(ground.folder / form, cluster, parrot, form, part)
+            async with EchoServer.started() as echo_server:
+                trial = await _tried(ground.folder / form, cluster, echo_server, form, part)
             trials.append(trial)
             ground.say(f"{trial.failed} calls failed")
     finally:
@@ -79,7 +79,7 @@ class Trial:
     """A service with forced failures, its secrets, and the outputs where they could appear."""
 
     service: Running
-    parrot: Parrot
+    echo_server: EchoServer
     orders: Path
     http: httpx.AsyncClient
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
@@ -165,7 +165,7 @@ class Trial:
         """Connect a profile; return its key and its access token."""
         handle, password = self.person()
         reply = await self.service.connect(handle, password, timeout=20)
-        return reply.profile_key, self.parrot.tokens[-2]
+        return reply.profile_key, self.echo_server.tokens[-2]
 
     async def lease(self, **more: Any) -> None:
         profile, token = await self.connected()
@@ -195,7 +195,9 @@ def _order(orders: Path, seam: str = "", error: str = "", text: str = "", ahead:
     draft.rename(orders)
 
 
-async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part: float) -> Trial:
+async def _tried(
+    folder: Path, cluster: Cluster, echo_server: EchoServer, form: str, part: float
+) -> Trial:
     url = cluster.url(await cluster.new_database())
     assert await asyncio.to_thread(migrate_apart, url)
     create_keyring(folder / "keyring.json", new_keys("test"))
@@ -207,9 +209,9 @@ async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
             "POSTCORE_LOG_FORMAT": form,
             "POSTCORE_LOG_LEVEL": "debug",
-            "POSTCORE_PLC_URL": parrot.origin,
-            "POSTCORE_HANDLE_RESOLVER_URL": parrot.origin,
-            "POSTCORE_TRUSTED_ORIGINS": parrot.origin,
+            "POSTCORE_PLC_URL": echo_server.origin,
+            "POSTCORE_HANDLE_RESOLVER_URL": echo_server.origin,
+            "POSTCORE_TRUSTED_ORIGINS": echo_server.origin,
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
             "POSTCORE_DRAIN_SECONDS": "3",
         }
@@ -221,13 +223,13 @@ async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part
         grpc.aio.insecure_channel(address) as channel,
         httpx.AsyncClient(base_url=f"http://{http}", trust_env=False, timeout=30) as client,
     ):
-        trial = Trial(Running(read, address, channel, http=http), parrot, orders, client)
+        trial = Trial(Running(read, address, channel, http=http), echo_server, orders, client)
         await _prepare(trial, url)
         for case in _spread(list(_cases(trial)), part):
-            parrot.how.clear()
+            echo_server.how.clear()
             trial.order()
             await case()
-        parrot.how.clear()
+        echo_server.how.clear()
         trial.order()
         await _without_store(trial, cluster)
         trial.dumps.append(_limit(pid))
@@ -235,7 +237,7 @@ async def _tried(folder: Path, cluster: Cluster, parrot: Parrot, form: str, part
     trial.dumps += re.findall(r"^dumpable \d", seen, re.MULTILINE)
     trial.objects = sum(map(int, re.findall(r"^objects (\d+)$", seen, re.MULTILINE)))
     trial.spilt = len(re.findall(r"^objects ", seen, re.MULTILINE))
-    for token in parrot.tokens:
+    for token in echo_server.tokens:
         trial.secret("token", token.rpartition(".")[2])
     trial.sinks = {
         "reprs": seen,
@@ -346,13 +348,13 @@ def _echoed(trial: Trial) -> Iterator[Case]:
             transport: str = ("grpc", "http")[number // len(methods) % 2],
         ) -> None:
             if method == "createSession":
-                trial.parrot.how[method] = lambda said: SHAPES[shape](said, status)
+                trial.echo_server.how[method] = lambda said: SHAPES[shape](said, status)
                 await trial.connect(transport)
                 return
             profile, token = await trial.connected()
-            trial.parrot.how[method] = lambda said: SHAPES[shape](said, status)
+            trial.echo_server.how[method] = lambda said: SHAPES[shape](said, status)
             if method == "getRepoStatus":
-                trial.parrot.how["refreshSession"] = lambda said: SHAPES["error"](said, 400)
+                trial.echo_server.how["refreshSession"] = lambda said: SHAPES["error"](said, 400)
             trial.ahead += 120
             trial.order()
             if method == "deleteSession":
@@ -439,10 +441,10 @@ def _given_up(trial: Trial) -> Iterator[Case]:
 
         async def case(method: str = method, how: str = how) -> None:
             profile, token = await trial.connected()
-            trial.parrot.how[method] = silent
+            trial.echo_server.how[method] = silent
             trial.ahead += 120
             trial.order()
-            before = trial.parrot.times(f"/xrpc/com.atproto.server.{method}")
+            before = trial.echo_server.times(f"/xrpc/com.atproto.server.{method}")
             seconds = 0.6 if how == "late" else 20
             if method == "createSession":
                 call = asyncio.ensure_future(trial.connect(timeout=seconds))
@@ -450,7 +452,7 @@ def _given_up(trial: Trial) -> Iterator[Case]:
                 lease = trial.service.lease(profile, rejected=token, timeout=seconds)
                 call = asyncio.ensure_future(trial.grpc(lease))
             if how == "cancelled":
-                await trial.parrot.called(f"/xrpc/com.atproto.server.{method}", before + 1)
+                await trial.echo_server.called(f"/xrpc/com.atproto.server.{method}", before + 1)
                 call.cancel()
             await asyncio.gather(call, return_exceptions=True)
 

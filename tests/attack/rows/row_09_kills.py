@@ -249,7 +249,7 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
             ", ".join(+seen.halves) or "0",
             halves == 0,
         ),
-        Figure("profiles that no call was told of", f"{len(seen.unasked)}", not seen.unasked),
+        Figure("profiles that no reply named", f"{len(seen.unasked)}", not seen.unasked),
         Figure(
             "SQLite's own checks, foreign keys among them",
             f"passed by {seen.kills + 1 - seen.unsound} of {seen.kills + 1}",
@@ -264,7 +264,7 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
             seen.again[SAME] == asked_again > 0,
         ),
         Figure(
-            "acknowledged leases that neither audit nor log tells; told twice",
+            "acknowledged leases missing from audit and log; recorded twice",
             f"{untold}, {twice} of {sum(leases.values())}",
             untold == twice == 0 < sum(leases.values()),
         ),

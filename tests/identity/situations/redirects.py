@@ -43,7 +43,7 @@ SITUATIONS: tuple[Situation, ...] = (
     _followed("to a host, without a scheme", f"//www.$handle{PATH}"),
     _followed("to another domain", "https://h-$handle.other.net/x", "h-$handle.other.net/x"),
     _followed("to a host in capitals", f"HTTPS://WWW.$HANDLE{PATH}"),
-    _followed("to port 443 in so many digits", f"https://www.$handle:443{PATH}"),
+    _followed("to an explicit port 443", f"https://www.$handle:443{PATH}"),
     _followed("to a query", f"{WWW}?user=a", f"www.$handle{PATH}"),
     _followed("to a fragment", f"{WWW}#did"),
     Situation("two redirects", ACCOUNT, ACCOUNT, file=to("https://h1.$handle/did"), pages=_hops(2)),

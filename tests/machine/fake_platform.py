@@ -1,4 +1,4 @@
-"""Sky: two Bluesky servers and a directory, their accounts, and a record of each login."""
+"""Two Bluesky servers and a directory, their accounts, and a record of each login."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class Witness(Breakages):
         return self._network.breakages.find(call)
 
 
-class Sky:
+class FakePlatform:
     """`first` and `second` hold accounts; `directory` holds documents and resolves handles."""
 
     def __init__(self, clock: HeldClock) -> None:
@@ -93,7 +93,7 @@ class Sky:
             await server.stop()
 
     def settings(self) -> dict[str, str]:
-        """The settings that point the service to the sky."""
+        """The settings that point the service to the platform."""
         return {
             "PLC_URL": self.directory.origin,
             "HANDLE_RESOLVER_URL": self.directory.origin,
