@@ -1,4 +1,4 @@
-"""What the tests of connections share."""
+"""Shared fixtures of the connection tests."""
 
 import pytest
 

@@ -35,7 +35,7 @@ def engine(where: tuple[str, str]) -> str:
 async def bluesky(
     where: tuple[str, str], request: pytest.FixtureRequest
 ) -> AsyncIterator[Sandbox | Real]:
-    """A Bluesky whose accounts can be put through anything."""
+    """A Bluesky server whose accounts can be changed in any way."""
     if where[0] == "real":
         yield Real(request.getfixturevalue("pds"))
         return
@@ -45,7 +45,7 @@ async def bluesky(
 
 @pytest.fixture
 def timeouts() -> Timeouts:
-    """Of `sandboxed`; a module may override it."""
+    """The timeouts of `sandboxed`; a module may override them."""
     return TIMEOUTS
 
 
@@ -53,7 +53,7 @@ def timeouts() -> Timeouts:
 async def service(
     bluesky: Sandbox | Real, database: Path, database_url: str, clock: MovedClock
 ) -> AsyncIterator[Running]:
-    # checks are asked for by the tests
+    # the tests request the checks
     settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
     async with running(database, settings, clock) as started:
         yield started
@@ -101,12 +101,12 @@ class Watched:
         self._logins = await logins(self.bluesky)
 
     async def verdict(self, after: int = HOUR) -> tuple[str, bool, str]:
-        """What a check finds, so much later."""
+        """Return the verdict of a check that is made *after* microseconds later."""
         self.clock.ahead += after
         return status_of(await self.service.verify(self.key))
 
     async def spent(self) -> int:
-        """The logins at the server since it was connected."""
+        """Return the number of logins at the server since the account was connected."""
         return await logins(self.bluesky) - self._logins
 
     def events(self) -> list[str]:
@@ -133,7 +133,8 @@ async def watched(service: Running, bluesky: Sandbox | Real, clock: MovedClock) 
 async def sandboxed(
     database: Path, clock: MovedClock, timeouts: Timeouts, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Watched]:
-    """A connected account at a sandbox whose answers can be broken; the monitor rests shortly."""
+    """A connected account at a sandbox that can give faulty answers; the monitor's pauses are
+    short."""
     monkeypatch.setattr(monitor, "MAX_REST_SECONDS", 0.02)
     async with Sandbox.open() as sandbox:
         settings = {**sandbox.settings(), "CHECK_HOURS": "24"}

@@ -1,4 +1,4 @@
-"""Bad input: each a clear error with its field, no login spent, nothing stored."""
+"""Bad input: each has a clear error that names its field, spends no login and stores nothing."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ OAUTH = (
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and what it is to be refused with."""
+    """A request and its expected error."""
 
     request: dict[str, Any]
     reason: str
@@ -137,8 +137,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_refused(sandboxed: Running, sandbox: SandboxBluesky, name: str) -> None:
-    """Said clearly, before anything is asked of anybody, and nothing is left behind."""
+async def test_bad_input_is_rejected(
+    sandboxed: Running, sandbox: SandboxBluesky, name: str
+) -> None:
+    """The error is clear, is returned before any request to a platform, and nothing is stored."""
     case = CASES[name]
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await sandboxed.profiles.ConnectProfile(

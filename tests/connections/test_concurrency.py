@@ -1,4 +1,4 @@
-"""The concurrency limit: accounts whose servers hang cost other tenants nothing."""
+"""The concurrency limit: hanging servers of one tenant's accounts do not delay other tenants."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -29,7 +29,7 @@ HOUR = 3600 * SECOND
 
 @pytest.fixture
 async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
-    """One that goes by the service's clock."""
+    """A sandbox that uses the service's clock."""
     server = SandboxServer(World(now=lambda: clock.now() / SECOND))
     await server.start()
     yield SandboxBluesky(server)
@@ -40,9 +40,9 @@ async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
 async def service(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Running]:
-    """With room on the way out for a tenant's connects, its renewals, and one call more."""
+    """Egress has slots for one tenant's connects, its renewals, and one more call."""
     monkeypatch.setattr(pool, "MAX_CONNECTIONS", 2 * AT_ONCE + 1)
-    # these are about the whole share: all accounts here live at one server
+    # these tests are about the whole limit: all accounts here live at one server
     monkeypatch.setattr(concurrency, "MIN_SERVERS", 1)
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{AT_ONCE}", "CHECK_HOURS": "24"}
     async with running(database, settings, clock, PATIENT) as started:
@@ -80,7 +80,7 @@ async def ended(calls: list[asyncio.Task[Any]]) -> None:
 
 
 async def stranger(service: Running) -> str:
-    """Another tenant's key."""
+    """Create another tenant and return its key."""
     return (await service.new_key(tenant_id=await service.new_tenant()))[0]
 
 
@@ -96,14 +96,15 @@ async def refused_at_once(service: Running, person: Person) -> None:
 async def test_hanging_connects_use_up_their_own_tenants_limit(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """Beyond it a call is refused at once, and no look-up is made; another tenant connects."""
+    """At the limit a call is rejected at once without a look-up; another tenant can still
+    connect."""
     calls, hang = await hanging(service, sandbox, "resolveHandle")
     person, key = await sandbox.person(), await stranger(service)
     before = await sandbox.counts()
     for _ in range(5):
         await refused_at_once(service, person)
     assert await sandbox.counts() == before
-    hang.left = 0  # it holds those that it has, and no others
+    hang.left = 0  # further calls do not hang
     await service.connect(person.handle, person.app_password, api_key=key)
     hang.mend()
     await asyncio.gather(*calls)
@@ -113,7 +114,7 @@ async def test_hanging_connects_use_up_their_own_tenants_limit(
 async def test_a_cancelled_connect_frees_its_slot(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """With its idempotency key, at each step."""
+    """Its idempotency key is released too."""
     calls, hang = await hanging(service, sandbox, "resolveHandle")
     person = await sandbox.person()
     await refused_at_once(service, person)
@@ -127,7 +128,7 @@ async def test_a_cancelled_connect_frees_its_slot(
 async def test_a_login_whose_caller_left_keeps_its_slot(
     service: Running, sandbox: SandboxBluesky
 ) -> None:
-    """Callers that go away make no room for more logins than there may be at once."""
+    """Cancelled calls free no slots for further logins while theirs are in progress."""
     calls, hang = await hanging(service, sandbox, "createSession")
     await ended(calls)
     person = await sandbox.person()
@@ -141,8 +142,8 @@ async def test_a_login_whose_caller_left_keeps_its_slot(
 async def test_hanging_renewals_have_a_limit_of_their_own(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock
 ) -> None:
-    """Beyond it a lease or a check is refused at once, and is made once there is room: nothing is
-    remembered against it. The tenant connects meanwhile."""
+    """At the limit a lease or a check is rejected at once, and succeeds once a slot is free: the
+    rejection starts no backoff. The tenant can connect meanwhile."""
     people = [await sandbox.person() for _ in range(AT_ONCE + 2)]
     keys = [
         (await service.connect(person.handle, person.app_password)).profile_key
@@ -164,7 +165,7 @@ async def test_hanging_renewals_have_a_limit_of_their_own(
 
 
 def test_a_limit_keeps_no_entry_of_finished_work() -> None:
-    """Of tenants that have nothing under way nothing is kept."""
+    """A tenant without work in progress has no entry."""
     shares = ConcurrencyLimit(1)
     with pytest.raises(KeyError), shares.slot("a"), shares.slot("b"):
         raise KeyError
@@ -174,7 +175,7 @@ def test_a_limit_keeps_no_entry_of_finished_work() -> None:
 
 
 async def test_background_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others in their turn, and a stop ends those that have not begun."""
+    """Work over the limit is queued; a drain cancels the queued work too."""
     monkeypatch.setattr(tasks, "MAX_SPAWNED_AT_ONCE", AT_ONCE)
     owned, go_on, begun = OwnedTasks(), asyncio.Event(), 0
 
@@ -197,7 +198,7 @@ async def test_background_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_a_drain_waits_for_work_that_other_work_started() -> None:
-    """Such as a session that is ended at its server once a call under way has ended."""
+    """For example, ending a session at its server after a call in progress."""
     owned, done = OwnedTasks(), False
 
     async def last() -> None:
@@ -218,10 +219,10 @@ async def test_a_drain_waits_for_work_that_other_work_started() -> None:
 async def test_the_limit_at_one_server_is_a_third(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock
 ) -> None:
-    """Five tenants with all that they may have at a server that hangs leave room there for a
-    sixth: egress has more places at one host than they can take."""
+    """Five tenants at their limits at a hanging server leave slots for a sixth: together they use
+    fewer connections than egress allows to one host."""
     tenants, at_once, part = 5, 9, 3
-    # connects, and as many renewals and checks
+    # connects, and the same number of renewals and checks
     taken = 2 * tenants * (Settings.read({}).at_once_per_tenant // concurrency.MIN_SERVERS)
     assert taken < pool.MAX_CONNECTIONS_PER_ORIGIN
     settings = {**sandbox.settings(), "AT_ONCE_PER_TENANT": f"{at_once}"}
@@ -232,7 +233,7 @@ async def test_the_limit_at_one_server_is_a_third(
             asyncio.ensure_future(service.connect(each.handle, each.app_password, timeout=60))
             for each in people
         ]
-        # these hang there, and the others are refused before a login is debited
+        # as many as the limit allows hang; the others are rejected without a debit
         await until(lambda: sum(call.done() for call in calls) == at_once - part)
         await until(lambda: hang.held_up == part)
         refused = [call.exception() for call in calls if call.done()]

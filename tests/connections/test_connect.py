@@ -21,8 +21,10 @@ from tests.support.running import Refusal, Running
 DELETE = f"{SESSION}deleteSession"
 
 
-async def test_connects_and_makes_a_profile(service: Running, bluesky: Bluesky) -> None:
-    """Without a profile key a profile is made, and the reply names it, platform and account."""
+async def test_a_connect_without_a_profile_key_creates_a_profile(
+    service: Running, bluesky: Bluesky
+) -> None:
+    """The reply names the new profile, the platform and the account."""
     person = await bluesky.person()
     reply = await service.connect(person.handle, person.app_password)
     assert re.fullmatch(r"prof_[a-z0-9]{16}", reply.profile_key)
@@ -34,11 +36,9 @@ async def test_connects_and_makes_a_profile(service: Running, bluesky: Bluesky) 
     assert row["tenant_id"] == service.tenant_id
 
 
-async def test_the_same_account_again_replaces_the_secret_in_place(
-    service: Running, bluesky: Bluesky
-) -> None:
-    """A second connect keeps the profile and one row, with new secrets of a new generation, and
-    the replaced session is ended at the server."""
+async def test_a_reconnect_replaces_the_secrets(service: Running, bluesky: Bluesky) -> None:
+    """The profile and its single row stay, with new secrets of a new generation. The replaced
+    session is ended at the server."""
     person = await bluesky.person()
     first = await service.connect(person.handle, person.app_password)
     before = service.rows("SELECT * FROM credentials JOIN connections USING (profile_key)")
@@ -59,7 +59,8 @@ async def test_the_same_account_again_replaces_the_secret_in_place(
 async def test_another_account_is_refused_before_a_login(
     service: Running, bluesky: Bluesky
 ) -> None:
-    """A profile stays with its account: a different one is PROFILE_ALREADY_EXISTS, at no cost."""
+    """A profile cannot change its account: another one is PROFILE_ALREADY_EXISTS, without a
+    login."""
     person, other = await bluesky.person(), await bluesky.person()
     profile = await service.connect(person.handle, person.app_password)
     before = service.rows("SELECT * FROM credentials"), await logins(bluesky)
@@ -78,7 +79,7 @@ async def test_another_account_is_refused_before_a_login(
 async def test_wrong_and_revoked_passwords_are_rejected_by_the_platform(
     service: Running, bluesky: Bluesky
 ) -> None:
-    """They cost a login and leave nothing behind."""
+    """Each costs one login and stores nothing."""
     person = await bluesky.person()
     rejected = Refusal(
         grpc.StatusCode.UNAUTHENTICATED,
@@ -93,8 +94,8 @@ async def test_wrong_and_revoked_passwords_are_rejected_by_the_platform(
     assert nothing_is_stored(service)
 
 
-async def test_a_login_that_fails_leaves_a_line(service: Running, bluesky: Bluesky) -> None:
-    """What it was spent on and why it failed, and not whose account it was."""
+async def test_a_failed_login_is_logged(service: Running, bluesky: Bluesky) -> None:
+    """The line has the purpose and the error, but not the account."""
     person = await bluesky.person()
     with capture_logs() as lines:
         await service.refused(person.handle, "abcd-efgh-ijkl-mnop")
@@ -111,7 +112,7 @@ async def test_a_login_that_fails_leaves_a_line(service: Running, bluesky: Blues
 
 
 async def test_an_unknown_handle_costs_no_login(service: Running, bluesky: Bluesky) -> None:
-    """HANDLE_NOT_FOUND, by the resolver's word."""
+    """The resolver's answer gives HANDLE_NOT_FOUND."""
     before = await logins(bluesky)
     refusal = await service.refused("nobody-is-here.test", "abcd-efgh-ijkl-mnop")
     assert refusal.reason == "INVALID_CREDENTIALS"
@@ -123,7 +124,7 @@ async def test_an_unknown_handle_costs_no_login(service: Running, bluesky: Blues
 async def test_a_main_password_is_refused_and_its_session_ended(
     service: Running, bluesky: Bluesky
 ) -> None:
-    """Even one in the shape of an app password: the token's scope shows it."""
+    """This holds even if it looks like an app password: the token's scope shows the difference."""
     person = await bluesky.person(main_password="main-pass-word-here")
     ended = (await bluesky.counts()).get(DELETE, 0)
     refusal = await service.refused(person.handle, person.main_password)
@@ -162,7 +163,8 @@ async def test_a_main_password_of_its_own_shape_costs_no_login(
 
 
 async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
-    """Where its handle still resolves the login works; then its session is ended and refused."""
+    """If its handle still resolves, the login works; its session is then ended and the connect
+    rejected."""
     person = await bluesky.person()
     names = {f"POSTCORE_{name}": value for name, value in bluesky.settings().items()}
     tasks = OwnedTasks()
@@ -180,8 +182,8 @@ async def test_a_deactivated_account_is_inactive(bluesky: Bluesky) -> None:
     await way_out.egress.close()
 
 
-async def test_a_deactivated_handle_leads_nowhere(service: Running, bluesky: Bluesky) -> None:
-    """The server resolves it no more, so no login is spent."""
+async def test_a_deactivated_handle_does_not_resolve(service: Running, bluesky: Bluesky) -> None:
+    """The server no longer resolves it, so no login is spent."""
     person = await bluesky.person()
     await bluesky.deactivate(person)
     before = await logins(bluesky)
@@ -193,7 +195,7 @@ async def test_a_deactivated_handle_leads_nowhere(service: Running, bluesky: Blu
 async def test_a_taken_down_account_looks_like_a_wrong_password(
     service: Running, bluesky: Bluesky
 ) -> None:
-    """That is what the server answers to its app password."""
+    """The server rejects its app password with the same answer."""
     person = await bluesky.person()
     await bluesky.take_down(person)
     refusal = await service.refused(person.handle, person.app_password)
@@ -205,8 +207,8 @@ async def test_a_taken_down_account_looks_like_a_wrong_password(
     "typed",
     ["@{}", " {} ", "\u202a{}\u202c", "at://{}", "https://bsky.app/profile/{}", "{}\u200b"],
 )
-async def test_handles_are_tidied(sandboxed: Running, sandbox: Bluesky, typed: str) -> None:
-    """What people paste around a handle is taken off, and capitals do not matter."""
+async def test_handles_are_normalized(sandboxed: Running, sandbox: Bluesky, typed: str) -> None:
+    """Characters that are often pasted around a handle are removed, and case is ignored."""
     person = await sandbox.person()
     reply = await sandboxed.connect(
         typed.format(person.handle.upper()), f" {person.app_password}\n"
@@ -214,10 +216,9 @@ async def test_handles_are_tidied(sandboxed: Running, sandbox: Bluesky, typed: s
     assert reply.username == person.handle
 
 
-async def test_two_calls_at_once_end_as_if_one_came_after_the_other(
-    service: Running, bluesky: Bluesky
-) -> None:
-    """Of two different accounts one wins and the other is refused; the row is the winner's."""
+async def test_of_two_simultaneous_connects_one_wins(service: Running, bluesky: Bluesky) -> None:
+    """With two different accounts, the other one is rejected, and the row holds the winner's
+    account."""
     one, two, first = [await bluesky.person() for _ in range(3)]
     empty = await service.new_profile()
     outcomes = await asyncio.gather(
@@ -244,10 +245,10 @@ async def test_two_calls_at_once_end_as_if_one_came_after_the_other(
     assert await is_live(bluesky.origin, service.session(same[0].profile_key).refresh_token)
 
 
-async def test_a_profile_of_another_tenant_an_absent_and_an_ill_formed_one_look_the_same(
+async def test_a_foreign_a_missing_and_a_malformed_profile_look_the_same(
     service: Running, bluesky: Bluesky
 ) -> None:
-    """PROFILE_NOT_FOUND, byte for byte the same, and no login is spent."""
+    """Each is PROFILE_NOT_FOUND, byte for byte the same, without a login."""
     person = await bluesky.person()
     mine = await service.connect(person.handle, person.app_password)
     stranger, _ = await service.new_key(tenant_id=await service.new_tenant())
@@ -267,8 +268,7 @@ async def test_a_profile_of_another_tenant_an_absent_and_an_ill_formed_one_look_
 
 
 async def test_no_column_of_the_database_holds_a_secret(service: Running, bluesky: Bluesky) -> None:
-    """Password and tokens are sealed; they open with the keyring in their own place, and no
-    other."""
+    """Password and tokens are sealed. The keyring opens them only in their own place."""
     person = await bluesky.person()
     await service.connect(person.handle, person.app_password)
     session = service.session()

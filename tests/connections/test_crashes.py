@@ -1,4 +1,4 @@
-"""Crashes: kill -9 at every step of a refresh, and of the login after a dead refresh token."""
+"""Crashes: kill -9 at every step of a refresh, and of the login after an invalid refresh token."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ LOGIN = (
 
 @asynccontextmanager
 async def doomed(service: Running, when: str, seam: str) -> AsyncIterator[Running]:
-    """The service on the store of *service*, which is stopped by then, until it kills itself."""
+    """Run the service on the store of *service*, which has stopped, until it kills itself."""
     settings = service.settings
     ahead = ("--ahead", str(EXPIRING // 1_000_000))
     command = ("-m", "tests.support.failpoints", when, seam, *ahead, "--warm")
@@ -74,8 +74,8 @@ async def killed(
     dead_token: bool = False,
     check: bool = False,
 ) -> tuple[int, int]:
-    """Return how many logins and refreshes two calls cost: a lease or a check, whose service is
-    killed at *seam*, and the next lease, which has to work."""
+    """Return how many logins and refreshes two calls cost: a lease or a check during which the
+    service is killed at *seam*, and the next lease, which must succeed."""
     bluesky = RealBluesky(pds)
     person = await bluesky.person()
     settings = {**bluesky.settings(), "CHECK_HOURS": "24"}
@@ -101,7 +101,7 @@ async def killed(
         assert lease.account_id == person.did
         [row] = again.rows("SELECT state, reconnect_reason FROM connections")
         assert row["reconnect_reason"] is None
-        # and so does the one after that, at no cost
+        # the following lease succeeds too, at no cost
         so_far = await spent()
         assert (await again.lease(key, api_key=leasing_key)).access_token == lease.access_token
         assert await spent() == so_far
@@ -116,7 +116,7 @@ async def killed(
 async def test_killed_during_a_refresh(
     pds: RealServer, database: Path, when: str, call: str, seam: str
 ) -> None:
-    """The next lease works and costs no login: the server repeats an answer that was lost."""
+    """The next lease succeeds without a login: the server repeats an answer that was lost."""
     logins, refreshes = await killed(pds, database, when, seam, check=call == "check")
     assert logins == 0
     lost = [("platform.refresh", "after"), *((f"store.save_{what}", "before") for what in WRITES)]
@@ -126,7 +126,8 @@ async def test_killed_during_a_refresh(
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("seam", LOGIN)
 async def test_killed_during_a_login(pds: RealServer, database: Path, when: str, seam: str) -> None:
-    """The next lease works, at one login more at the most: where the server's answer was lost."""
+    """The next lease succeeds with at most one more login, needed if the server's answer was
+    lost."""
     logins, _ = await killed(pds, database, when, seam, dead_token=True)
     lost = (seam, when) in (("platform.log_in_again", "after"), ("store.save_session", "before"))
     assert logins == (2 if lost else 1)

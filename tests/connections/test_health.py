@@ -1,4 +1,4 @@
-"""Health: verdicts, and what they are proved by, at the sandbox and the real server."""
+"""Health: verdicts and their proofs, at the sandbox and the real server."""
 
 import grpc
 import grpc.aio
@@ -15,7 +15,7 @@ service, watched = shared.service, shared.watched
 
 
 async def test_healthy(watched: Watched) -> None:
-    """A refresh that works, of an account that lives where it did; no login is spent."""
+    """The proof is a successful refresh of an account that has not moved; no login is spent."""
     connection = await watched.service.verify(watched.key)
     assert status_of(connection) == HEALTHY
     assert connection.last_verified_at.ToMicroseconds() > connection.connected_at.ToMicroseconds()
@@ -23,7 +23,7 @@ async def test_healthy(watched: Watched) -> None:
 
 
 async def test_rounds_of_a_healthy_connection(watched: Watched) -> None:
-    """Days of checks cost no login, write no event, and look at the document once a day."""
+    """Days of checks cost no login, write no event, and read the document once a day."""
     for _ in range(12):
         assert await watched.verdict(6 * HOUR) == HEALTHY
     assert (await watched.spent(), watched.events()) == (0, [])
@@ -31,7 +31,7 @@ async def test_rounds_of_a_healthy_connection(watched: Watched) -> None:
 
 
 async def test_a_revoked_app_password(watched: Watched) -> None:
-    """One login proves it; the flag, the reason and the date are in the profile."""
+    """One login proves it. The profile has the flag, the reason and the date."""
     await watched.bluesky.revoke(watched.person)
     connection = await watched.service.verify(watched.key)
     assert status_of(connection) == broken("APP_PASSWORD_REVOKED")
@@ -43,8 +43,8 @@ async def test_a_revoked_app_password(watched: Watched) -> None:
     assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_a_refused_password_waits(watched: Watched) -> None:
-    """1, 6, then 24 hours before its next login, however often it is checked."""
+async def test_a_rejected_password_backs_off(watched: Watched) -> None:
+    """Its next login waits 1, 6, then 24 hours, independent of the number of checks."""
     await watched.bluesky.revoke(watched.person)
     minute = HOUR // 60
     for wait, spent in ((0, 1), (59, 1), (2, 2), (5 * 60, 2), (61, 3), (23 * 60, 3), (61, 4)):
@@ -53,8 +53,8 @@ async def test_a_refused_password_waits(watched: Watched) -> None:
     assert watched.events() == ["BROKEN"]
 
 
-async def test_connecting_again_heals(watched: Watched) -> None:
-    """With a new app password; the flag goes with the old one, and so do its waits."""
+async def test_a_reconnect_heals(watched: Watched) -> None:
+    """With a new app password, flag and backoff of the old one are cleared."""
     await watched.bluesky.revoke(watched.person)
     assert await watched.verdict() == broken("APP_PASSWORD_REVOKED")
     fresh = await watched.bluesky.app_password(watched.person, "fresh")
@@ -72,7 +72,8 @@ async def test_a_changed_main_password_causes_no_event(watched: Watched) -> None
 
 
 async def test_a_takedown_and_its_end(watched: Watched) -> None:
-    """The account's standing proves it, without a login; its end costs one, and no call."""
+    """The account status proves the takedown without a login. Its end costs one login and no call
+    of the owner's."""
     await watched.bluesky.take_down(watched.person)
     for _ in range(3):
         assert await watched.verdict() == broken("ACCOUNT_TAKEN_DOWN")
@@ -83,7 +84,7 @@ async def test_a_takedown_and_its_end(watched: Watched) -> None:
 
 
 async def test_a_deactivation_and_its_end(watched: Watched) -> None:
-    """Refreshes go on working meanwhile, and prove nothing; its end costs no login."""
+    """Refreshes still succeed meanwhile, but are no proof of health. Its end costs no login."""
     await watched.bluesky.deactivate(watched.person)
     for _ in range(3):
         assert await watched.verdict() == broken("ACCOUNT_DEACTIVATED")
@@ -95,7 +96,7 @@ async def test_a_deactivation_and_its_end(watched: Watched) -> None:
 
 
 async def test_a_lease_finds_a_deactivation(watched: Watched) -> None:
-    """The first lease learns it, and so does the profile."""
+    """The first lease reports it, and the profile shows it."""
     await watched.bluesky.deactivate(watched.person)
     watched.clock.ahead += 2 * HOUR
     refusal = await watched.service.lease_refused(watched.key)
@@ -104,7 +105,7 @@ async def test_a_lease_finds_a_deactivation(watched: Watched) -> None:
 
 
 async def test_a_deleted_account(watched: Watched) -> None:
-    """No repository at the server that the document names, and a refused login."""
+    """The proof: no repository at the server that the document names, and a rejected login."""
     await watched.bluesky.delete(watched.person)
     assert await watched.verdict() == broken("ACCOUNT_DELETED")
     assert await watched.verdict(25 * HOUR) == broken("ACCOUNT_DELETED")
@@ -112,28 +113,29 @@ async def test_a_deleted_account(watched: Watched) -> None:
 
 
 async def test_an_ended_did(watched: Watched) -> None:
-    """A tombstone in the directory is proof by itself, even against the server."""
+    """A tombstone in the directory is proof by itself, even if the server disagrees."""
     await watched.bluesky.tombstone(watched.person)
     assert await watched.verdict(25 * HOUR) == broken("ACCOUNT_DELETED")
     assert (await watched.spent(), watched.events()) == (0, ["BROKEN"])
 
 
 async def test_a_changed_handle(watched: Watched) -> None:
-    """The connection follows it within a day; nothing else changes."""
+    """The connection adopts it within a day; nothing else changes."""
     handle = f"new-{watched.person.handle}"
     await watched.bluesky.rename(watched.person, handle)
     assert await watched.verdict(25 * HOUR) == HEALTHY
     connection = await watched.service.verify(watched.key)
     assert (connection.username, connection.display_name) == (handle, handle)
     assert (await watched.spent(), watched.events()) == (0, ["HANDLE_CHANGED"])
-    watched.clock.ahead = 0  # the server's own time, by which its tokens end
+    watched.clock.ahead = 0  # back to the server's time, since its tokens expire by that
     assert (await watched.service.lease(watched.key)).username == handle
 
 
 @pytest.mark.parametrize("hours", [1, 25], ids=["document-fresh", "document-old"])
 @pytest.mark.parametrize("revoked", [False, True], ids=["session-works", "session-dead"])
 async def test_a_moved_account(watched: Watched, hours: int, revoked: bool) -> None:
-    """Seen twice, ten minutes apart; its new server gets no password, and the old one no login."""
+    """Two sightings ten minutes apart prove it. The new server gets no password, and the old one no
+    login."""
     if revoked:
         await watched.bluesky.revoke(watched.person)
     await watched.bluesky.migrate(watched.person)
@@ -146,7 +148,7 @@ async def test_a_moved_account(watched: Watched, hours: int, revoked: bool) -> N
 
 
 async def test_an_edited_row(watched: Watched) -> None:
-    """A secret that does not open in its place is reported, and nothing is sent anywhere."""
+    """A secret that does not open in its place is reported, and no request is sent."""
     before = await watched.bluesky.counts()
     await watched.service.execute("UPDATE connections SET origin = 'https://evil.example'")
     assert await watched.verdict() == broken("CREDENTIAL_UNREADABLE")
@@ -159,7 +161,7 @@ async def test_an_edited_row(watched: Watched) -> None:
 
 @pytest.mark.parametrize("table", ["connections", "credentials"])
 async def test_an_edited_generation(watched: Watched, table: str) -> None:
-    """It is reported at once, as for any other edited column, with an alarm in the log."""
+    """It is reported at once, with an alarm in the log, like any other edited column."""
     [row] = watched.service.rows(f"SELECT generation FROM {table}")
     await watched.service.execute(f"UPDATE {table} SET generation = 8")
     with capture_logs() as lines:
@@ -172,7 +174,7 @@ async def test_an_edited_generation(watched: Watched, table: str) -> None:
 
 
 async def test_a_session_of_another_generation_is_replaced(watched: Watched) -> None:
-    """With an alarm, and one login by the password, which is as it was."""
+    """This logs an alarm and costs one login by the password, which was not changed."""
     await watched.service.execute("UPDATE sessions SET generation = 8")
     with capture_logs() as lines:
         assert await watched.verdict() == HEALTHY
@@ -184,7 +186,7 @@ async def test_a_session_of_another_generation_is_replaced(watched: Watched) -> 
 
 
 async def test_a_key_that_is_not_in_the_keyring_proves_nothing(watched: Watched) -> None:
-    """It is an alarm of ours: INTERNAL, and the connection stays as it was."""
+    """It raises an alarm and INTERNAL, and the connection stays unchanged."""
     await watched.service.execute("UPDATE credentials SET ring_key_id = 'seal-of-another-keyring'")
     before = watched.row
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -194,13 +196,14 @@ async def test_a_key_that_is_not_in_the_keyring_proves_nothing(watched: Watched)
 
 
 async def test_a_spent_budget_is_no_proof(watched: Watched) -> None:
-    """Guesses use up the connects' share; then so do checks the reserve; none raises the flag."""
+    """Guesses spend the budget of connects, then checks spend the reserve; neither raises the
+    flag."""
     for _ in range(4):
         await watched.service.refused(watched.person.handle, "abcd-efgh-ijkl-mnop")
     for turn in range(6):
         await watched.bluesky.change_password(watched.person, f"main password {turn}")
         assert await watched.verdict(61 * SECOND) in (HEALTHY, UNVERIFIED)
-        # a refresh, if there is a session again: without one, the next login would wait
+        # a refresh if the session was replaced: without one, the next login would back off
         assert await watched.verdict(3 * SECOND) in (HEALTHY, UNVERIFIED)
     assert await watched.spent() <= 10
     assert await watched.verdict(6 * 60 * SECOND) == HEALTHY
@@ -216,17 +219,17 @@ async def test_a_spent_budget_is_no_proof(watched: Watched) -> None:
         ("no key", "bluesky", "PROFILE_NOT_FOUND"),
     ],
 )
-async def test_a_check_of_what_is_not_there(
+async def test_a_check_of_a_missing_profile(
     service: Running, profile_key: str, platform: str, reason: str
 ) -> None:
-    """Is refused as any call is."""
+    """It is rejected like any other call."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await service.verify(profile_key, platform=platform)
     assert refusal_of(caught.value).reason == reason
 
 
-async def test_a_check_of_what_is_not_connected(watched: Watched) -> None:
-    """PLATFORM_NOT_CONNECTED; another tenant's profile is not there at all."""
+async def test_a_check_of_an_unconnected_platform(watched: Watched) -> None:
+    """It is PLATFORM_NOT_CONNECTED; another tenant's profile is PROFILE_NOT_FOUND."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await watched.service.verify(await watched.service.new_profile())
     assert refusal_of(caught.value).reason == "PLATFORM_NOT_CONNECTED"

@@ -1,4 +1,4 @@
-"""Changed handles: a session's answer that names another one leads to the document at once."""
+"""Changed handles: if a session's answer has a new handle, the document is read at once."""
 
 from dataclasses import replace
 from time import monotonic
@@ -13,7 +13,7 @@ from tests.connections import health_support as shared
 from tests.connections.health_support import HEALTHY, HOUR, UNVERIFIED, Watched, breakages, broken
 
 EXPIRING = HOUR * 115 // 60
-"""How far the clock is put forward for a token of two hours to have five minutes left."""
+"""Advances the clock so that a token of two hours expires in five minutes."""
 INVALID = "handle.invalid"
 where, engine, bluesky = shared.where, shared.engine, shared.bluesky
 service, watched, sandboxed = shared.service, shared.watched, shared.sandboxed
@@ -21,12 +21,12 @@ service, watched, sandboxed = shared.service, shared.watched, shared.sandboxed
 
 @pytest.fixture
 def timeouts() -> Timeouts:
-    """Checks end sooner: a look at the document hangs in some tests."""
+    """Checks have a short timeout: reading the document hangs in some tests."""
     return replace(TIMEOUTS, check=4.0)
 
 
 async def documents(watched: Watched) -> int:
-    """How often the account's document was read."""
+    """Return how often the account's document was read."""
     return (await watched.bluesky.counts()).get(f"/{watched.person.did}", 0)
 
 
@@ -37,7 +37,7 @@ async def renamed(watched: Watched) -> str:
 
 
 async def test_a_check_adopts_a_changed_handle_at_once(watched: Watched) -> None:
-    """Although the document was read within the day; it costs no login."""
+    """It does so although the document was read less than a day ago, and costs no login."""
     assert await watched.verdict(0) == HEALTHY
     handle = await renamed(watched)
     assert await watched.verdict(3 * SECOND) == HEALTHY
@@ -48,7 +48,7 @@ async def test_a_check_adopts_a_changed_handle_at_once(watched: Watched) -> None
 
 
 async def test_a_renewed_lease_adopts_a_changed_handle_at_once(watched: Watched) -> None:
-    """And returns it."""
+    """The lease returns the new handle."""
     handle = await renamed(watched)
     watched.clock.ahead = EXPIRING
     lease = await watched.service.lease(watched.key)
@@ -58,7 +58,7 @@ async def test_a_renewed_lease_adopts_a_changed_handle_at_once(watched: Watched)
 
 
 async def test_a_login_adopts_a_changed_handle_at_once(watched: Watched) -> None:
-    """As the one of a lease whose session has ended."""
+    """Example: the login for a lease after the session has ended."""
     handle = await renamed(watched)
     await watched.bluesky.change_password(watched.person, "another main password")
     watched.clock.ahead = EXPIRING
@@ -68,7 +68,7 @@ async def test_a_login_adopts_a_changed_handle_at_once(watched: Watched) -> None
 
 @pytest.mark.parametrize("handle", [INVALID, "another.test"])
 async def test_an_unproved_handle_is_resolved_each_time(sandboxed: Watched, handle: str) -> None:
-    """The session is as good as ever: one read of the document each time, and nothing more."""
+    """The session stays valid; each check reads the document once, and does nothing more."""
     breakages(sandboxed).add(AnotherHandle(handle), method="refreshSession")
     before = await documents(sandboxed)
     for turn in range(3):
@@ -82,7 +82,7 @@ async def test_an_unproved_handle_is_resolved_each_time(sandboxed: Watched, hand
     assert (await sandboxed.spent(), sandboxed.events()) == (0, [])
 
 
-async def test_the_same_handle_in_other_letters_is_no_other(sandboxed: Watched) -> None:
+async def test_the_same_handle_in_other_case_is_no_change(sandboxed: Watched) -> None:
     breakages(sandboxed).add(
         AnotherHandle(sandboxed.person.handle.upper()), method="refreshSession"
     )
@@ -91,10 +91,11 @@ async def test_the_same_handle_in_other_letters_is_no_other(sandboxed: Watched) 
     assert await documents(sandboxed) == before
 
 
-async def test_a_document_that_claims_a_handle_it_has_not_changes_nothing(
+async def test_a_handle_that_does_not_resolve_back_is_not_adopted(
     sandboxed: Watched,
 ) -> None:
-    """The session's answer and the document agree on it; the handle leads elsewhere."""
+    """The session's answer and the document agree on it, but the handle resolves to another
+    account."""
     stranger = await sandboxed.bluesky.person()
     for method in ("refreshSession", "plc"):
         breakages(sandboxed).add(AnotherHandle(stranger.handle), method=method)
@@ -110,8 +111,8 @@ FAULTS = {"500": AnyStatus(500), "429": AnyStatus(429), "hang": Hang()}
 async def test_a_failed_document_read_costs_no_verdict_and_no_lease(
     sandboxed: Watched, fault: Fault
 ) -> None:
-    """Neither a verdict, while a document of the day names the server, nor a lease; the next
-    answer leads there again."""
+    """Check and lease succeed if a document of the last day names the server. The next answer leads
+    to another read."""
     handle = await renamed(sandboxed)
     breakages(sandboxed).add(fault, method="plc")
     assert await sandboxed.verdict(HOUR // 60) == HEALTHY
@@ -129,7 +130,7 @@ async def test_a_failed_document_read_costs_no_verdict_and_no_lease(
 
 
 async def test_a_lease_does_not_wait_for_the_document(sandboxed: Watched) -> None:
-    """The session is stored first: a caller in a hurry is lent it while the look hangs."""
+    """The session is stored first: a caller with a short deadline gets it while the read hangs."""
     await renamed(sandboxed)
     hang = breakages(sandboxed).add(Hang(), method="plc")
     sandboxed.clock.ahead = EXPIRING
@@ -141,7 +142,7 @@ async def test_a_lease_does_not_wait_for_the_document(sandboxed: Watched) -> Non
 
 
 async def test_a_failed_document_read_does_not_renew_its_age(sandboxed: Watched) -> None:
-    """Without a document of the day no session is proof, be it a check's or a lease's."""
+    """Without a document of the last day, a session proves nothing, for checks and for leases."""
     assert await sandboxed.verdict(0) == HEALTHY
     breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
     breakages(sandboxed).add(AnyStatus(500), method="plc")
@@ -154,7 +155,8 @@ async def test_a_failed_document_read_does_not_renew_its_age(sandboxed: Watched)
 
 
 async def test_a_document_read_that_finds_another_server(sandboxed: Watched) -> None:
-    """Is the first of two, be it a check's or a lease's; the token is lent while it is good."""
+    """It counts as the first of two sightings, for checks and for leases; a valid token is still
+    lent."""
     breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
     breakages(sandboxed).add(AnotherEndpoint(), method="plc")
     sandboxed.clock.ahead = EXPIRING
@@ -167,7 +169,7 @@ async def test_a_document_read_that_finds_another_server(sandboxed: Watched) -> 
 
 
 async def test_a_document_read_that_finds_a_tombstone(sandboxed: Watched) -> None:
-    """Is proof that the account is gone, for a lease too."""
+    """It proves that the account is gone, for leases too."""
     breakages(sandboxed).add(AnotherHandle(), method="refreshSession")
     await sandboxed.bluesky.tombstone(sandboxed.person)
     sandboxed.clock.ahead = EXPIRING

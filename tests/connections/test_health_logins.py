@@ -1,4 +1,4 @@
-"""What logins cost where they are of little use: counted at the server, by verifies and leases."""
+"""The cost of logins that do not help: verifies and leases, counted at the server."""
 
 import math
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ YEAR: Micros = 366 * DAY
 
 @dataclass
 class Inactive(Fault):
-    """The answer, for an account that is said to be deactivated."""
+    """Change the answer to say that the account is deactivated."""
 
     name = "inactive"
 
@@ -49,7 +49,7 @@ class Inactive(Fault):
 
 @pytest.fixture
 def by_the_clock(sandboxed: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is left alone after a failure is left alone by the clock that is moved."""
+    """Make backoff use the clock that the tests move."""
     monkeypatch.setattr(
         "service.connections.backoff.monotonic", lambda: sandboxed.clock.now() / SECOND
     )
@@ -60,7 +60,7 @@ async def end_sessions(watched: Watched) -> None:
 
 
 def wear_out(watched: Watched) -> None:
-    """Let the stored token be over; it is good for two hours."""
+    """Let the stored token expire; its lifetime is two hours."""
     watched.clock.ahead += 2 * HOUR
 
 
@@ -94,8 +94,8 @@ refused_refreshes = pytest.mark.parametrize(
 async def test_logins_whose_sessions_are_never_refreshed(
     sandboxed: Watched, refusal: Fault
 ) -> None:
-    """The first two heal at once; the next ones 5 and 15 minutes, 1, 6 and 24 hours later, however
-    often it is verified."""
+    """The first two logins are made at once; the next ones back off by 5 and 15 minutes, then 1, 6
+    and 24 hours, independent of the number of checks."""
     breakages(sandboxed).add(refusal, method="refreshSession")
     answers = await press(sandboxed, 12)
     assert [status_of(answer) for answer in answers] == [HEALTHY] * 2 + [UNVERIFIED] * 10
@@ -109,8 +109,8 @@ async def test_logins_whose_sessions_are_never_refreshed(
 
 @pytest.mark.usefixtures("by_the_clock")
 async def test_leases_of_sessions_that_are_never_refreshed(sandboxed: Watched) -> None:
-    """The token of the last login is lent while it is good; one that was refused costs a login, and
-    then waits."""
+    """The token of the last login is lent until it expires. Rejecting it costs a login, and later
+    logins back off."""
     breakages(sandboxed).add(AnyStatus(401, "Foo"), method="refreshSession")
     for _ in range(2):
         wear_out(sandboxed)
@@ -128,8 +128,8 @@ async def test_leases_of_sessions_that_are_never_refreshed(sandboxed: Watched) -
 
 @pytest.mark.usefixtures("by_the_clock")
 @pytest.mark.parametrize("by", ["a check", "a lease"])
-async def test_a_refresh_that_works_ends_the_waits(sandboxed: Watched, by: str) -> None:
-    """The next login is a first one again."""
+async def test_a_successful_refresh_resets_the_backoff(sandboxed: Watched, by: str) -> None:
+    """The next login then counts as the first one."""
     broken = breakages(sandboxed).add(AnyStatus(401, "Foo"), method="refreshSession")
     await press(sandboxed, 5)
     broken.mend()
@@ -155,8 +155,8 @@ LASTING = {**{str(status): AnyStatus(status) for status in (501, 505)}, "not JSO
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 async def test_logins_without_a_result(sandboxed: Watched, fault: Fault) -> None:
-    """Five minutes, ten, and so on up to an hour, however often it is verified; it is found when
-    they work again."""
+    """They back off by 5, 10 and up to 60 minutes, independent of the number of checks. The next
+    login after the outage succeeds."""
     breakages(sandboxed).add(fault, method="createSession")
     await end_sessions(sandboxed)
     for answer in await press(sandboxed, 12):
@@ -178,8 +178,8 @@ async def test_logins_without_a_result(sandboxed: Watched, fault: Fault) -> None
 @pytest.mark.usefixtures("by_the_clock")
 @pytest.mark.parametrize("fault", [AnyStatus(500), AnyStatus(503), Reset()])
 async def test_leases_while_logins_have_no_result(sandboxed: Watched, fault: Fault) -> None:
-    """A day of them, one a minute, by leases and verifies in turn: fewer than thirty logins. Each
-    refusal says how long."""
+    """A day of leases and verifies in turn, one every five minutes, makes fewer than thirty logins.
+    Each error has a retry time."""
     breakages(sandboxed).add(fault, method="createSession")
     await end_sessions(sandboxed)
     wear_out(sandboxed)
@@ -197,8 +197,8 @@ async def test_leases_while_logins_have_no_result(sandboxed: Watched, fault: Fau
 
 
 @pytest.mark.parametrize("fault", LASTING.values(), ids=LASTING.keys())
-async def test_logins_that_waiting_does_not_change(sandboxed: Watched, fault: Fault) -> None:
-    """1, 6, then 24 hours, as after a refusal."""
+async def test_logins_with_a_permanent_error(sandboxed: Watched, fault: Fault) -> None:
+    """They back off by 1, 6, then 24 hours, as after a rejected password."""
     breakages(sandboxed).add(fault, method="createSession")
     await end_sessions(sandboxed)
     await press(sandboxed, 12)
@@ -218,7 +218,7 @@ async def test_logins_that_waiting_does_not_change(sandboxed: Watched, fault: Fa
 async def test_a_login_that_was_not_sent(
     sandboxed: Watched, cause: PlatformUnavailableCause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Is tried again by the next check."""
+    """The next check tries it again without a backoff."""
     await end_sessions(sandboxed)
 
     async def failing(*_: object) -> None:
@@ -246,7 +246,7 @@ says_nothing = pytest.mark.parametrize("fault", SAYS_NOTHING.values(), ids=SAYS_
 async def test_an_unknown_account_status_blocks_nothing(
     sandboxed: Watched, fault: Fault, by: str
 ) -> None:
-    """A session that has ended is replaced all the same, by one login."""
+    """A session that has ended is still replaced, by one login."""
     breakages(sandboxed).add(fault, method="getRepoStatus")
     await end_sessions(sandboxed)
     if by == "a check":
@@ -258,8 +258,11 @@ async def test_an_unknown_account_status_blocks_nothing(
 
 
 @says_nothing
-async def test_a_refusal_without_a_standing_is_no_proof(sandboxed: Watched, fault: Fault) -> None:
-    """Neither between two answers that say nothing, nor if the status is known before it."""
+async def test_a_rejected_login_without_an_account_status_is_no_proof(
+    sandboxed: Watched, fault: Fault
+) -> None:
+    """Further checks stay UNVERIFIED without another login. Once the status is known, one more
+    login proves the verdict."""
     breakages(sandboxed).add(fault, method="getRepoStatus")
     await sandboxed.bluesky.revoke(sandboxed.person)
     assert [status_of(answer) for answer in await press(sandboxed, 5)] == [UNVERIFIED] * 5
@@ -270,7 +273,7 @@ async def test_a_refusal_without_a_standing_is_no_proof(sandboxed: Watched, faul
 
 
 @pytest.mark.parametrize("fault", [RateLimit(), Reset()])
-async def test_a_standing_that_is_limited_or_not_answered_costs_no_login(
+async def test_an_account_status_that_is_rate_limited_or_fails_costs_no_login(
     sandboxed: Watched, fault: Fault
 ) -> None:
     breakages(sandboxed).add(fault, method="getRepoStatus")
@@ -280,9 +283,9 @@ async def test_a_standing_that_is_limited_or_not_answered_costs_no_login(
 
 
 @pytest.mark.usefixtures("by_the_clock")
-async def test_a_lease_after_an_odd_refusal(sandboxed: Watched) -> None:
-    """It names the server, and no time at which all will be well; the next ones say how long no
-    login is tried."""
+async def test_a_lease_after_an_ambiguous_rejection(sandboxed: Watched) -> None:
+    """The error names the server and has no retry time. The errors of later leases say when the
+    next login may be tried."""
     breakages(sandboxed).add(AnyStatus(501), method="getRepoStatus")
     breakages(sandboxed).add(AnyStatus(401, "AuthenticationRequired"), method="createSession")
     await end_sessions(sandboxed)
@@ -304,7 +307,8 @@ async def test_a_lease_after_an_odd_refusal(sandboxed: Watched) -> None:
 async def test_a_pause_of_a_wrong_clock_ends_with_it(
     sandboxed: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The platform limits a login while the clock is ten years ahead."""
+    """The platform limits a login while the clock is ten years ahead; correcting the clock ends the
+    pause."""
     breakages(sandboxed).add(RateLimit(), method="createSession")
     await end_sessions(sandboxed)
     assert await sandboxed.verdict(10 * YEAR) == UNVERIFIED
@@ -312,7 +316,7 @@ async def test_a_pause_of_a_wrong_clock_ends_with_it(
     [row] = sandboxed.service.rows("SELECT until FROM login_pauses")
     sandboxed.clock.ahead = 0
     assert row["until"] - sandboxed.clock.now() > 9 * YEAR
-    # an hour later, by the clock that is never set
+    # an hour later by the monotonic clock
     monkeypatch.setattr("service.connections.backoff.monotonic", lambda: math.inf)
     answer = await sandboxed.service.verify(sandboxed.key)
     assert status_of(answer) == UNVERIFIED

@@ -1,4 +1,4 @@
-"""Verify means now: when a check is shared, when it asks again, and what it may cost."""
+"""Verify checks now: when callers share a check, when a new one is made, and its maximum cost."""
 
 import asyncio
 from pathlib import Path
@@ -58,7 +58,8 @@ async def press(
 async def test_calls_that_overlap_or_follow_within_two_seconds_share_a_check(
     watched: Watched,
 ) -> None:
-    """Fifty at once and fifty right after them cost one refresh; later ones look again."""
+    """Fifty concurrent calls and fifty right after them cost one refresh; each later call makes a
+    new check."""
     before = await refreshes(watched)
     await asyncio.gather(*(watched.service.verify(watched.key) for _ in range(50)))
     checked_at = watched.row["checked_at"]
@@ -72,7 +73,7 @@ async def test_calls_that_overlap_or_follow_within_two_seconds_share_a_check(
 
 
 async def lifted(watched: Watched, closed: str, opened: str, reason: str, spent: int) -> None:
-    """An account that is closed, opened and closed again, verified each time."""
+    """Close, open and close the account again, and verify it after each step."""
     await getattr(watched.bluesky, closed)(watched.person)
     assert await watched.verdict(0) == broken(reason)
     await getattr(watched.bluesky, opened)(watched.person)
@@ -83,24 +84,24 @@ async def lifted(watched: Watched, closed: str, opened: str, reason: str, spent:
 
 
 async def test_the_end_of_a_takedown_is_found_at_once(watched: Watched) -> None:
-    """Three seconds after a verdict; it costs one login, since the sessions have ended."""
+    """It is found three seconds after a verdict, with one login, since the sessions have ended."""
     await lifted(watched, "take_down", "lift", "ACCOUNT_TAKEN_DOWN", 1)
 
 
 async def test_the_end_of_a_suspension_is_found_at_once(sandboxed: Watched) -> None:
-    """The same; the published server has no suspensions."""
+    """As for a takedown; the published server has no suspensions."""
     await lifted(sandboxed, "suspend", "lift", "ACCOUNT_SUSPENDED", 1)
 
 
 async def test_the_end_of_a_deactivation_is_found_at_once(watched: Watched) -> None:
-    """Without a login: the session goes on."""
+    """It costs no login: the session is still valid."""
     await lifted(watched, "deactivate", "activate", "ACCOUNT_DEACTIVATED", 0)
 
 
 async def test_a_rejected_password_is_not_retried_by_further_checks(
     watched: Watched,
 ) -> None:
-    """Each answer is BROKEN, and says when the password is tried next: after 1, 6 and 24 hours."""
+    """Each answer is BROKEN with the time of the next login: after 1, 6 and 24 hours."""
     await watched.bluesky.revoke(watched.person)
     login_at = 0
     for turn, hours in enumerate((1, 6, 24)):
@@ -116,7 +117,8 @@ async def test_a_rejected_password_is_not_retried_by_further_checks(
 
 
 async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> None:
-    """However often it was verified meanwhile: it costs no login, and the next check stays near."""
+    """Verifies during the outage do not delay this. It costs no login, and the next check stays
+    near."""
     breakages(sandboxed).add(AnyStatus(503))
     for answer in await press(sandboxed, 20):
         assert status_of(answer) == UNVERIFIED
@@ -129,7 +131,7 @@ async def test_an_outage_that_is_over_is_found_at_once(sandboxed: Watched) -> No
 async def test_checks_after_doubts_back_off(
     sandboxed: Watched,
 ) -> None:
-    """Five minutes, ten, twenty: calls in between neither count nor restart it."""
+    """By 5, 10 and 20 minutes; calls in between neither count nor restart it."""
     breakages(sandboxed).add(AnyStatus(503))
     for about in (5, 10, 20, 40):
         sandboxed.clock.ahead += PRESSED_AGAIN
@@ -142,7 +144,7 @@ async def test_checks_after_doubts_back_off(
 
 
 async def test_a_login_limit_of_the_platform_is_respected(sandboxed: Watched) -> None:
-    """A 429 to a login: none is tried before it is over, and each answer says when that is."""
+    """After a 429, no login is tried before its reset, and each answer has that time."""
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
     breakages(sandboxed).add(RateLimit(), method="createSession")
     first, *others = await press(sandboxed, 10)
@@ -158,7 +160,7 @@ async def test_a_login_limit_of_the_platform_is_respected(sandboxed: Watched) ->
 async def test_a_limit_of_other_calls_is_respected(
     sandboxed: Watched, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is asked before a 429 is over; then all is well."""
+    """After a 429, no request is sent before its reset; the next check is HEALTHY."""
     monkeypatch.setattr(
         "service.connections.backoff.monotonic", lambda: sandboxed.clock.now() / SECOND
     )
@@ -176,7 +178,7 @@ async def test_a_limit_of_other_calls_is_respected(
 
 
 async def test_a_move_is_proved_after_ten_minutes(watched: Watched) -> None:
-    """Not sooner, however often it is verified; each answer says when."""
+    """Further verifies do not shorten the time, and each answer has its end."""
     await watched.bluesky.migrate(watched.person)
     assert await watched.verdict(25 * HOUR) == UNVERIFIED
     moved_at = watched.row["moved_at"]
@@ -189,7 +191,7 @@ async def test_a_move_is_proved_after_ten_minutes(watched: Watched) -> None:
 
 
 async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:
-    """By callers who verify while it is in progress."""
+    """Callers who verify during the monitor's check get its result."""
     before = await refreshes(sandboxed)
     hang = breakages(sandboxed).add(Hang(), method="refreshSession", calls=1)
     await sandboxed.service.execute("UPDATE connections SET next_check_at = 0")
@@ -205,8 +207,8 @@ async def test_a_check_of_the_monitors_is_shared(sandboxed: Watched) -> None:
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_a_clock_that_is_put_right_hides_no_check(watched: Watched, hours: int) -> None:
-    """A check of a clock that was wrong is not taken for one of the last two seconds."""
+async def test_a_corrected_clock_hides_no_check(watched: Watched, hours: int) -> None:
+    """A check made while the clock was wrong does not count as one of the last two seconds."""
     watched.clock.ahead = hours * HOUR
     assert await watched.verdict(0) == HEALTHY
     await watched.bluesky.take_down(watched.person)
@@ -221,7 +223,8 @@ async def test_a_clock_that_is_put_right_hides_no_check(watched: Watched, hours:
 async def test_two_nodes_share_a_check(
     database: Path, database_url: str, clock: MovedClock
 ) -> None:
-    """At once, and one right after the other; later each looks."""
+    """Both when it is concurrent and when it has just ended; after two seconds a node makes a new
+    one."""
     async with Sandbox.open() as sandbox:
         settings = {**sandbox.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
         async with running(database, settings, clock) as service:
@@ -245,13 +248,13 @@ async def test_two_nodes_share_a_check(
             assert await refreshes(watched) == before + 2
 
 
-async def test_a_tenant_cannot_have_a_server_checked_at_any_rate(
+async def test_a_tenants_rate_of_checks_is_limited(
     database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RATE_LIMIT_EXCEEDED with the time to wait, and the server is not asked; a check that is
-    shared counts for nothing, and another tenant is not held up."""
+    """Over the limit it gets RATE_LIMIT_EXCEEDED with a retry time, and no request is sent. A
+    shared check does not count, and other tenants are not delayed."""
     stopped = monotonic()
-    # however long the machine takes for a check, no budget comes back meanwhile
+    # stop the clock, so that a slow machine refills no bucket
     monkeypatch.setattr("service.runtime.token_buckets.monotonic", lambda: stopped)
     async with Sandbox.open() as sandbox:
         few = {"LOOKUPS_PER_TENANT": "1", "LOOKUPS_PER_HOST": "1"}
@@ -278,8 +281,8 @@ async def test_a_tenant_cannot_have_a_server_checked_at_any_rate(
 NO_STANDING = AnyStatus(501)
 
 
-async def test_a_server_without_standings_costs_one_login(sandboxed: Watched) -> None:
-    """It has no getRepoStatus. A session that has ended is replaced all the same."""
+async def test_a_server_without_account_status_costs_one_login(sandboxed: Watched) -> None:
+    """It has no getRepoStatus; a session that has ended is still replaced."""
     breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")
     assert [status_of(answer) for answer in await press(sandboxed, 5)] == [HEALTHY] * 5
@@ -292,7 +295,7 @@ async def test_a_server_without_standings_costs_one_login(sandboxed: Watched) ->
 async def test_a_rejection_that_proves_nothing_is_not_retried_at_once(
     sandboxed: Watched, refusal: AnyStatus
 ) -> None:
-    """By a server without standings, or in words that may mean something else."""
+    """From a server without getRepoStatus, or with an error name that is ambiguous."""
     breakages(sandboxed).add(NO_STANDING, method="getRepoStatus")
     breakages(sandboxed).add(refusal, method="createSession")
     await sandboxed.bluesky.change_password(sandboxed.person, "another main password")

@@ -1,4 +1,4 @@
-"""Health while the real server is stopped, killed, replaced by a captive page, or full."""
+"""Health while the real server is stopped, killed, overloaded or replaced by a captive page."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ LOGIN_REFUSED = {"error": "AuthenticationRequired", "message": "Invalid identifi
 
 @pytest.fixture
 async def bluesky(request: pytest.FixtureRequest) -> AsyncIterator[Real]:
-    """A real server of its own; a test's *param* has it count logins as in earnest."""
+    """A real server of the test's own; with the *param* True it enforces its rate limits."""
     strict = getattr(request, "param", False)
     async with await RealServer.start(
         tool("tests/pds/install"), login_floor=False, rate_limits=strict
@@ -56,8 +56,8 @@ async def key(service: Running, person: Person) -> str:
 async def test_a_stopped_server_proves_nothing(
     service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock
 ) -> None:
-    """Neither while it takes connections and answers none, nor once it goes on; then a password
-    that was revoked meanwhile is found."""
+    """It accepts connections but does not answer. When it continues, a password revoked meanwhile
+    is found."""
     await bluesky.revoke(person)
     bluesky.server.signal(signal.SIGSTOP)
     for _ in range(2):
@@ -67,7 +67,7 @@ async def test_a_stopped_server_proves_nothing(
     assert status_of(await service.verify(key)) == broken("APP_PASSWORD_REVOKED")
     bluesky.server.signal(signal.SIGSTOP)
     clock.ahead += 2 * HOUR
-    # what was proved is proved still
+    # the earlier proof is still valid
     assert status_of(await service.verify(key)) == ("UNVERIFIED", True, "APP_PASSWORD_REVOKED")
     bluesky.server.signal(signal.SIGCONT)
 
@@ -87,8 +87,8 @@ async def test_a_stopped_server_proves_nothing(
 async def test_a_captive_page_proves_nothing(
     service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock, page: bytes
 ) -> None:
-    """A page that answers every request on the server's own port, even in its very words, while the
-    directory names it still."""
+    """The page answers every request at the server's port, even with the server's own error texts,
+    while the directory still names that server."""
     async with httpx.AsyncClient(verify=False, trust_env=False) as anybody:
         document = (await anybody.get(f"{bluesky.plc}/{person.did}")).json()
     bluesky.server.signal(signal.SIGKILL)
@@ -110,10 +110,10 @@ async def test_a_captive_page_proves_nothing(
 
 
 @pytest.mark.parametrize("bluesky", [True], indirect=True)
-async def test_a_server_that_is_full_proves_nothing(
+async def test_an_overloaded_server_proves_nothing(
     service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock
 ) -> None:
-    """A login that it limits is put off for as long as it says, and costs it one call."""
+    """After a 429 the next login waits for the server's reset time; it costs one request."""
     async with httpx.AsyncClient(verify=False, trust_env=False) as stranger:
         for _ in range(31):
             answer = await stranger.post(
@@ -136,7 +136,7 @@ async def test_a_server_that_is_full_proves_nothing(
 async def test_a_migration_between_two_servers(
     service: Running, bluesky: Real, person: Person, key: str, clock: MovedClock
 ) -> None:
-    """Of an account whose document names another real server, that one never hears."""
+    """The document names another real server, which receives no request."""
     async with await RealServer.start(tool("tests/pds/install"), login_floor=False) as elsewhere:
         before = await elsewhere.counts()
         await bluesky.server.move(person.did, elsewhere.pds)
@@ -149,7 +149,7 @@ async def test_a_migration_between_two_servers(
             clock.ahead += wait
             assert status_of(await service.verify(key)) == verdict
         assert await elsewhere.counts() == before
-        # it comes back: the document says so, and the session goes on
+        # it moves back: the document names the first server, and the session is still valid
         await bluesky.server.move(person.did, bluesky.origin)
         await bluesky.activate(person)
         clock.ahead += HOUR

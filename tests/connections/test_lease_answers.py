@@ -1,5 +1,5 @@
-"""Lease answers: a platform that is away, or answers a refresh with something else, proves nothing
-and costs no login; what is left of the stored token is lent meanwhile."""
+"""Lease answers: an unavailable platform or an unexpected answer to a refresh proves nothing and
+costs no login; the stored token is lent meanwhile."""
 
 import asyncio
 import sqlite3
@@ -42,7 +42,7 @@ from tests.support.running import MovedClock, Running, running
 
 EXPIRING = 115 * MINUTE
 ENDING = 119 * MINUTE + MINUTE // 2
-"""How far the clock is put forward for a token of two hours to have half a minute left."""
+"""Advances the clock so that a token of two hours expires in half a minute."""
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def spent(sandbox: SandboxBluesky, key: str) -> Counted:
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed may be tried again at once."""
+    """Retry failed calls without a backoff."""
     monkeypatch.setattr("service.connections.backoff.MIN_WAIT_SECONDS", 0)
 
 
@@ -109,7 +109,7 @@ async def test_a_refresh_that_fails_proves_nothing(
     assert service.session() == stored
     assert service.rows("SELECT reconnect_reason FROM connections") == [{"reconnect_reason": None}]
     if reason == "PLATFORM_RATE_LIMITED":
-        assert refreshes == 1  # until the platform's time is over
+        assert refreshes == 1  # until the reset time of the platform's limit
         return
     sandbox.server.breakages.clear()
     assert (await service.lease(key)).access_token == service.session().access_token
@@ -118,11 +118,11 @@ async def test_a_refresh_that_fails_proves_nothing(
 
 
 @pytest.mark.slow
-async def test_a_refresh_that_hangs_ends_at_the_callers_deadline(
+async def test_a_hanging_refresh_respects_the_callers_deadline(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """The caller's: what is left of the token comes in time, or DEADLINE_EXCEEDED. All who ask
-    wait for the one refresh, and have what it brings in the end."""
+    """The lease returns the stored token in time, or DEADLINE_EXCEEDED. All callers wait for one
+    refresh and get its session when it ends."""
     stored = service.session()
     hang = sandbox.server.breakages.add(Hang(), method="refreshSession", calls=1)
     clock.ahead = EXPIRING
@@ -142,8 +142,8 @@ async def test_a_refresh_that_hangs_ends_at_the_callers_deadline(
 async def test_refreshes_during_an_outage_back_off(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """However many leases ask for it, one refresh is tried in five seconds; they learn how long
-    to wait."""
+    """One refresh is tried in five seconds, independent of the number of leases; their errors have
+    a retry time."""
     sandbox.server.breakages.add(AnyStatus(500), method="refreshSession")
     clock.ahead = ENDING
     refusals = [await service.lease_refused(key) for _ in range(5)]
@@ -154,8 +154,8 @@ async def test_refreshes_during_an_outage_back_off(
 
 
 def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller who asks all the time causes fewer and fewer attempts: at most 25
-    times in the first hour, half of a day's logins. A new session is another matter."""
+    """Attempts back off under constant leases: at most 25 in the first hour, half of a day's
+    logins. A new session resets the backoff."""
     now = 0.0
     monkeypatch.setattr("service.connections.backoff.monotonic", lambda: now)
     failures = Backoff()
@@ -174,14 +174,14 @@ def test_an_outage_does_not_use_up_the_logins_of_the_day(monkeypatch: pytest.Mon
             )
         now += 1
     assert 10 <= tries <= 25
-    assert through == {2}  # and keeps nothing of those who asked before
+    assert through == {2}  # the error keeps no traceback of earlier callers
     failures.check(stored("another"))
     failures.clear(stored("one"))
     failures.check(stored("one"))
 
 
 def stored(session: str) -> StoredConnection:
-    """A connection with that session."""
+    """Return a connection with that session."""
     address = SecretAddress("ten_a", "prof_a", "bluesky", "did:plc:a", "https://a.example", 1)
     connection = Connection(
         "bluesky", "did:plc:a", "a.example", "a.example", ConnectionState.HEALTHY, None, 0, 0, None
@@ -190,10 +190,10 @@ def stored(session: str) -> StoredConnection:
     return StoredConnection(address, connection, sealed, sealed, 0, 1, Upkeep())
 
 
-async def test_opaque_tokens_count_for_half_an_hour(
+async def test_opaque_tokens_expire_after_half_an_hour(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """And are refreshed ten minutes before that."""
+    """They are refreshed ten minutes before that."""
     sandbox.server.breakages.add(OpaqueTokens())
     clock.ahead = EXPIRING
     lease = await service.lease(key)
@@ -207,10 +207,11 @@ async def test_opaque_tokens_count_for_half_an_hour(
     assert await spent() == (0, 2)
 
 
-async def test_a_login_that_is_refused_without_proof_breaks_nothing(
+async def test_a_rejected_login_without_proof_breaks_nothing(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """401 from a server whose public word on the account cannot be had: UNVERIFIED, for now."""
+    """The server answers 401, and its account status is unavailable: the connection is
+    UNVERIFIED."""
     await end_session(sandbox, service.session())
     sandbox.server.breakages.add(AnyStatus(401), method="createSession")
     sandbox.server.breakages.add(AnyStatus(500), method="getRepoStatus")
@@ -226,7 +227,7 @@ async def test_a_login_that_is_refused_without_proof_breaks_nothing(
 
 @dataclass
 class Inactive(ChangedAnswer):
-    """A login that works, and says that the account is not active."""
+    """A login that succeeds but says that the account is inactive."""
 
     name = "inactive"
 
@@ -235,11 +236,11 @@ class Inactive(ChangedAnswer):
 
 
 @pytest.mark.usefixtures("no_pause")
-async def test_an_account_that_is_inactive_to_its_owner_alone_costs_one_login(
+async def test_an_account_that_only_its_login_calls_inactive_costs_one_login(
     service: Running, sandbox: SandboxBluesky, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """Where the server's public word is another: ACCOUNT_INACTIVE, and no login for an hour, be it
-    leased or checked; nothing is broken, and after it all is well."""
+    """If getRepoStatus disagrees, the lease gets ACCOUNT_INACTIVE, and leases and checks make no
+    login for an hour. The connection is not BROKEN, and both succeed once the login does."""
     await end_session(sandbox, service.session())
     sandbox.server.breakages.add(Inactive(), method="createSession")
     clock.ahead = ENDING
@@ -263,10 +264,10 @@ async def test_an_account_that_is_inactive_to_its_owner_alone_costs_one_login(
     assert (await spent())[0] == 2
 
 
-async def test_a_store_that_takes_no_writes(
+async def test_a_store_that_rejects_writes(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left of the token is lent; without a claim nothing is refreshed."""
+    """The stored token is lent; without a claim, no refresh is made."""
     *pragmas, _ = sqlite._WRITER
     monkeypatch.setattr(sqlite, "_WRITER", (*pragmas, "PRAGMA busy_timeout = 10"))
     async with running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as service:
@@ -295,8 +296,8 @@ async def test_a_store_that_takes_no_writes(
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_remembered_error_is_raised_with_the_time_that_is_left(error: ServiceError) -> None:
-    """The message and the metadata are the same; the first error is not changed."""
+def test_a_remembered_error_is_raised_with_the_remaining_time(error: ServiceError) -> None:
+    """Message and metadata are the same, and the first error is not changed."""
     backoff = Backoff()
     backoff.note(stored("one"), stored("one"), error)
     with pytest.raises(type(error)) as caught:

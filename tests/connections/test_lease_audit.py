@@ -1,4 +1,4 @@
-"""The audit trail: every lease is written down, soon, once, and for as long as was set."""
+"""The audit of leases: every lease is written once, within a second, and kept for the set time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -39,12 +39,12 @@ async def store(database: Path) -> AsyncIterator[SqlStore]:
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trail is written every hundredth of a second."""
+    """Write the audit every hundredth of a second."""
     monkeypatch.setattr(module, "WRITE_EVERY_SECONDS", 0.01)
 
 
 async def test_every_lease_has_a_row_and_a_line(bluesky: Bluesky, database: Path) -> None:
-    """Of what was lent to whom and until when, and never the token; a refusal has none."""
+    """They have account, tenant, key and times, but never the token; a rejected lease has none."""
     with capture_logs() as lines:
         async with running(database, bluesky.settings()) as service:
             person = await bluesky.person()
@@ -84,10 +84,10 @@ async def test_every_lease_has_a_row_and_a_line(bluesky: Bluesky, database: Path
     assert person.app_password not in repr(lines)
 
 
-async def test_a_lease_is_written_down_within_a_second(
+async def test_a_lease_is_written_within_a_second(
     sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the service goes on."""
+    """The running service writes it."""
     assert module.WRITE_EVERY_SECONDS < 1
     written = Held(monkeypatch, SqlLeaseAudit, "add_leases")
     written.let_go.set()
@@ -102,7 +102,7 @@ async def test_a_lease_is_written_down_within_a_second(
 async def test_leases_during_a_write_wait_for_the_next_write(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or under load the trail would be written over and over, a few leases at a time."""
+    """Otherwise the audit would be written continuously under load, a few leases at a time."""
     audit = Audit(store.lease_audit, MovedClock(), DAY)
     enough = asyncio.Event()
     writes = 0
@@ -128,7 +128,7 @@ async def test_leases_during_a_write_wait_for_the_next_write(
 async def test_a_write_in_progress_at_the_stop_is_not_repeated(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what waits behind it, too."""
+    """Leases queued behind it are written too, once each."""
     monkeypatch.setattr(module, "MAX_BATCH", 10)
     audit = Audit(store.lease_audit, MovedClock(), DAY)
     for number in range(25):
@@ -147,7 +147,8 @@ async def test_a_write_in_progress_at_the_stop_is_not_repeated(
 async def test_no_lease_is_granted_over_the_limit_of_unwritten_ones(
     store: SqlStore, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the store is away what was lent is kept, and then written; more would be forgotten."""
+    """During an outage of the store, audited leases are kept in memory and written afterwards. At
+    the limit further leases are rejected."""
     monkeypatch.setattr(module, "MAX_UNWRITTEN", 50)
     audit = Audit(store.lease_audit, MovedClock(), 36500 * DAY)
     tried = asyncio.Event()
@@ -180,7 +181,7 @@ async def test_no_lease_is_granted_over_the_limit_of_unwritten_ones(
 async def test_leases_that_cannot_be_written_at_the_stop_are_logged(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How many leases the trail lacks; the log has them."""
+    """The log has their number."""
     monkeypatch.setattr(module, "MAX_LAST_ATTEMPTS", 1)
     audit = Audit(store.lease_audit, MovedClock(), DAY)
     audit.note(lent())
@@ -198,7 +199,7 @@ async def test_leases_that_cannot_be_written_at_the_stop_are_logged(
 
 
 async def test_old_leases_are_pruned(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whosever it is, and nothing else; also many of one microsecond."""
+    """Those of every tenant, also many of one microsecond; newer ones are kept."""
     monkeypatch.setattr(module, "MAX_PRUNED", 3)
     clock = MovedClock()
     now = clock.now()
@@ -216,8 +217,9 @@ async def test_old_leases_are_pruned(store: SqlStore, monkeypatch: pytest.Monkey
     await asyncio.wait([running])
 
 
-async def test_a_page_of_the_trail_parts_no_microsecond(store: SqlStore) -> None:
-    """So that the next one begins after it: every lease comes once, and no other tenant's."""
+async def test_a_page_of_the_audit_splits_no_microsecond(store: SqlStore) -> None:
+    """The next page starts after it: every lease of the tenant occurs once, and none of another
+    tenant's."""
     times = [1, 2, 2, 2, 2, 3, 4, 4, 5]
     await store.lease_audit.add_leases([lent(at) for at in reversed(times)] + [lent(2, "ten_b")])
     pages: list[Sequence[int]] = []

@@ -1,5 +1,5 @@
-"""Leases of an account whose document names another server: nothing is sent to either server until
-that is believed."""
+"""Leases of an account whose document names another server: neither server gets a request until the
+move is proved."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ from tests.support.running import MovedClock, Refusal, running
 
 MINUTE = HOUR // 60
 ENDED = 3 * HOUR
-"""How far the clock is put forward for a token of two hours to have ended."""
+"""Advances the clock past the end of a token of two hours."""
 TOLERANCE = 5
 
 
 @dataclass
 class Moving:
-    """An account at the first of two servers, with a session whose access token has ended."""
+    """An account at the first of two servers, with an expired access token."""
 
     watched: Watched
     both: Both
     time: Clock
 
     def move(self) -> Breakage:
-        """Let its document name another server, until that is mended."""
+        """Make its document name the other server, until the fault is mended."""
         return self.both.first.breakages.add(AnotherEndpoint(self.both.second.origin), method="plc")
 
     def asked(self) -> dict[str, int]:
-        """How often each server was asked for anything but the document."""
+        """Return the count of requests to each server, except for the document."""
         return {
             f"{server.origin}{path}": count
             for server in (self.both.first, self.both.second)
@@ -72,12 +72,12 @@ CHANGED = ("PLATFORM_UNAVAILABLE", "SERVER_CHANGED")
 
 @pytest.mark.parametrize("first", ["check", "lease"])
 async def test_leases_wait_until_a_move_is_proved(moving: Moving, first: str) -> None:
-    """They say so, with the rest of the ten minutes, whichever call saw it first; then the
-    connection is broken."""
+    """Their errors have the rest of the ten minutes, whether a lease or a check saw the move first.
+    Then the connection is broken."""
     watched = moving.watched
     moving.move()
     if first == "lease":
-        # a session that works leads to no document
+        # with a valid session, a lease does not read the document
         await watched.bluesky.change_password(watched.person, "another main password")
         assert cause_of(await moving.refused()) == CHANGED
     else:
@@ -96,7 +96,7 @@ async def test_leases_wait_until_a_move_is_proved(moving: Moving, first: str) ->
 
 
 async def test_a_verify_waits_too(moving: Moving) -> None:
-    """However often it is asked for."""
+    """Repeated verifies do not shorten the time."""
     moving.move()
     assert await moving.watched.verdict(25 * HOUR) == UNVERIFIED
     before = moving.asked()
@@ -107,7 +107,7 @@ async def test_a_verify_waits_too(moving: Moving) -> None:
 
 
 async def test_an_account_that_is_back_is_leased_at_once(moving: Moving) -> None:
-    """Once a check has found it, although leases had to wait for ten minutes."""
+    """Leases work as soon as a check finds it, although they had a retry time of ten minutes."""
     move = moving.move()
     assert await moving.watched.verdict(25 * HOUR) == UNVERIFIED
     assert cause_of(await moving.refused()) == CHANGED
@@ -119,7 +119,7 @@ async def test_an_account_that_is_back_is_leased_at_once(moving: Moving) -> None
 
 
 async def test_a_lease_finds_that_the_account_is_back(moving: Moving) -> None:
-    """It reads the document first, and writes the verdict."""
+    """It reads the document first, and stores the verdict."""
     move = moving.move()
     assert await moving.watched.verdict(25 * HOUR) == UNVERIFIED
     move.mend()

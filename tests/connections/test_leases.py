@@ -19,7 +19,7 @@ from tests.support.leasing import MINUTE, Counted, Held, another_second, end_ses
 from tests.support.running import MovedClock, Running
 
 EXPIRING = 115 * MINUTE
-"""How far the clock is put forward for a token of two hours to have five minutes left."""
+"""Advances the clock so that a token of two hours expires in five minutes."""
 
 
 where, engine = health_support.where, health_support.engine
@@ -33,20 +33,20 @@ async def person(bluesky: Sandbox | Real) -> Person:
 
 @pytest.fixture
 async def key(service: Running, person: Person) -> str:
-    """The key of the person's profile, which is connected."""
+    """The key of the person's connected profile."""
     return (await service.connect(person.handle, person.app_password)).profile_key
 
 
 @pytest.fixture
 async def spent(bluesky: Sandbox | Real, key: str) -> Counted:
-    """What is spent from here on."""
+    """Counts logins and refreshes from here on."""
     return await Counted.at(bluesky)
 
 
 async def test_the_stored_token_is_lent(
     service: Running, bluesky: Sandbox | Real, person: Person, key: str, spent: Counted
 ) -> None:
-    """With the account's id, its server and its name; the platform is not asked."""
+    """The reply has the account's id, server and name; the platform gets no request."""
     lease = await service.lease(key)
     assert lease.access_token == service.session().access_token
     assert (lease.account_id, lease.username) == (person.did, person.handle)
@@ -56,7 +56,7 @@ async def test_the_stored_token_is_lent(
 
 
 async def test_the_reply_holds_no_other_secret(service: Running, person: Person, key: str) -> None:
-    """Neither the refresh token nor the password, in no field."""
+    """No field has the refresh token or the password."""
     wire = (await service.lease(key)).SerializeToString()
     assert service.session().access_token.encode() in wire
     assert service.session().refresh_token.encode() not in wire
@@ -74,7 +74,7 @@ async def test_the_reply_holds_no_other_secret(service: Running, person: Person,
 async def test_a_token_is_lent_while_it_has_ten_minutes_left(
     service: Running, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """And no refresh is made before."""
+    """No refresh is made earlier."""
     stored = service.session()
     clock.ahead = 109 * MINUTE
     assert (await service.lease(key)).access_token == stored.access_token
@@ -88,7 +88,7 @@ async def test_a_token_is_lent_while_it_has_ten_minutes_left(
 async def test_an_expiring_token_is_refreshed_once(
     service: Running, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """Fifty that ask at once get the same next token, which is stored by then."""
+    """Fifty concurrent leases get the same new token, which is stored before they return."""
     first = service.session()
     clock.ahead = EXPIRING
     leases = await asyncio.gather(*(service.lease(key) for _ in range(50)))
@@ -105,7 +105,7 @@ async def test_no_token_is_lent_before_it_is_stored(
     spent: Counted,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What the platform has given waits for the commit, and so do all who ask for it."""
+    """All leases wait for the commit of the new session."""
     first = service.session()
     clock.ahead = EXPIRING
     answered = Held(monkeypatch, BlueskyPlatform, "refresh")
@@ -123,10 +123,10 @@ async def test_no_token_is_lent_before_it_is_stored(
     assert await spent() == (0, 1)
 
 
-async def test_a_dead_refresh_token_costs_one_login(
+async def test_an_invalid_refresh_token_costs_one_login(
     service: Running, bluesky: Sandbox | Real, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """However many ask; the new session is stored, and works."""
+    """This holds for any number of concurrent leases; the new session is stored and valid."""
     await end_session(bluesky, service.session())
     clock.ahead = EXPIRING
     leases = await asyncio.gather(*(service.lease(key) for _ in range(50)))
@@ -147,8 +147,8 @@ async def test_strangers_cannot_use_up_the_logins_of_a_lease(
     key: str,
     spent: Counted,
 ) -> None:
-    """Guesses spend seven and are refused then; leases have three left. Once these are spent, they
-    learn how long to wait, and the platform is not asked."""
+    """Guesses are rejected after seven logins; leases have three more. After these, their errors
+    have a retry time, and the platform gets no request."""
     guesses: list[str] = []
     clock.ahead = EXPIRING
     for _ in range(3):
@@ -161,7 +161,7 @@ async def test_strangers_cannot_use_up_the_logins_of_a_lease(
         await end_session(bluesky, service.session())
         clock.ahead = EXPIRING + number * 64 * SECOND
         await service.lease(key, rejected=service.session().access_token)
-        # a refresh that works: without one, the next login would wait
+        # a successful refresh: without one, the next login would back off
         clock.ahead += 3 * SECOND
         await service.verify(key)
     assert await spent() == (7 + 3, 3 + 3)
@@ -180,11 +180,11 @@ async def test_strangers_cannot_use_up_the_logins_of_a_lease(
     assert await spent() == (7 + 3, 3 + 4)
 
 
-async def test_a_refused_token_is_replaced_once_a_minute(
+async def test_a_rejected_token_is_replaced_once_a_minute(
     service: Running, bluesky: Sandbox | Real, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """If it is still the stored one: else the stored one is lent. Within the minute the same
-    comes back."""
+    """It is replaced if it is the stored one; otherwise the stored one is lent. Within the minute,
+    the stored one is lent again."""
     first = (await service.lease(key)).access_token
     assert (await service.lease(key, rejected=first)).access_token == first
     assert await spent() == (0, 0)
@@ -207,9 +207,10 @@ async def test_a_refused_token_is_replaced_once_a_minute(
     assert await spent() == (0, 2)
 
 
-async def test_who_may_lease_what(service: Running, key: str, spent: Counted) -> None:
-    """Only a key that has the scope, and only its tenant's profiles; for another tenant's the error
-    is exactly that of a profile that does not exist."""
+async def test_a_lease_needs_the_scope_and_an_own_profile(
+    service: Running, key: str, spent: Counted
+) -> None:
+    """For another tenant's profile, the error equals that of a profile that does not exist."""
     no_scope = await service.lease_refused(key, api_key=service.api_key)
     assert (no_scope.code, no_scope.reason, no_scope.metadata) == (
         grpc.StatusCode.PERMISSION_DENIED,
@@ -225,8 +226,8 @@ async def test_who_may_lease_what(service: Running, key: str, spent: Counted) ->
 
 
 async def test_bad_requests(service: Running, key: str, spent: Counted) -> None:
-    """Name the field; a platform that the profile is not connected to, known or not, is reported as
-    such."""
+    """The error names the field; an unconnected platform, known or not, is
+    PLATFORM_NOT_CONNECTED."""
     for arguments, field in (
         ({"profile_key": ""}, "profile_key"),
         ({"profile_key": key, "platform": ""}, "platform"),
@@ -260,7 +261,7 @@ async def delete(service: Running, key: str) -> None:
 
 
 async def break_(service: Running, key: str) -> None:
-    """As a check in another process does it, under a later claim."""
+    """Break the connection as a check in another process does, under a later claim."""
     await service.execute("UPDATE sessions SET fence = fence + 1 WHERE profile_key = ?", key)
     await service.execute(
         "UPDATE connections SET state = 'BROKEN', reconnect_reason = 'APP_PASSWORD_REVOKED'"
@@ -280,8 +281,8 @@ ENDINGS = {
 async def test_an_ended_connection_lends_nothing(
     service: Running, clock: MovedClock, key: str, spent: Counted, reason: str
 ) -> None:
-    """Disconnected, deleted or broken, with a token that is good or due: the platform is not
-    asked."""
+    """It was disconnected, deleted or broken, and its token is valid or due; the platform gets no
+    request."""
     await service.lease(key)
     await ENDINGS[reason](service, key)
     assert (await service.lease_refused(key)).reason == reason
@@ -299,7 +300,7 @@ async def test_a_connection_that_ends_during_a_refresh_lends_nothing(
     monkeypatch: pytest.MonkeyPatch,
     reason: str,
 ) -> None:
-    """Not even what the platform has given by then; of what is not stored no session is left."""
+    """The new token is not lent either, and a session that is not stored is ended."""
     clock.ahead = EXPIRING
     given = Held(monkeypatch, BlueskyPlatform, "refresh")
     lease = asyncio.create_task(service.lease_refused(key))
@@ -312,14 +313,14 @@ async def test_a_connection_that_ends_during_a_refresh_lends_nothing(
         while reason != "NEEDS_RECONNECT" and await is_live(
             bluesky.origin, refreshed.session.refresh_token
         ):
-            # it is ended in the background, and asking brings its like back
+            # it is ended in the background; this check itself refreshes the session
             await asyncio.sleep(0.05)
 
 
 async def test_a_break_while_a_lease_waits_costs_no_call(
     service: Running, clock: MovedClock, key: str, spent: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lease that was let in before the verdict neither refreshes nor logs in after it."""
+    """A lease accepted before the verdict neither refreshes nor logs in after it."""
     clock.ahead = EXPIRING
     read = Held(monkeypatch, SqlConnections, "connection")
     lease = asyncio.create_task(service.lease_refused(key))
@@ -337,7 +338,7 @@ async def test_a_reconnect_during_a_refresh(
     key: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The session of the new connection is lent, and what was refreshed is thrown away."""
+    """The session of the new connection is lent, and the refreshed one is discarded."""
     clock.ahead = EXPIRING
     given = Held(monkeypatch, BlueskyPlatform, "refresh")
     lease = asyncio.create_task(service.lease(key))
@@ -357,7 +358,7 @@ async def test_a_reconnect_while_a_lease_waits(
     spent: Counted,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As it is by now: connected, with the new session."""
+    """The lease returns the session of the new connection."""
     clock.ahead = EXPIRING
     read = Held(monkeypatch, SqlConnections, "connection")
     lease = asyncio.create_task(service.lease(key))
@@ -387,8 +388,8 @@ async def test_needs_reconnect_on_proof(
     reason: str,
     logins: int,
 ) -> None:
-    """A password that is refused while the account is active, or an account that is not; what was
-    found is written down, and the next lease costs nothing."""
+    """The proof is an inactive account, or a rejected password of an active one. The verdict is
+    stored, and the next lease costs nothing."""
     await getattr(bluesky, change)(person)
     clock.ahead = EXPIRING
     refusals = await asyncio.gather(*(service.lease_refused(key) for _ in range(10)))
@@ -406,7 +407,7 @@ async def test_needs_reconnect_on_proof(
 async def test_a_clock_that_jumps_an_hour(
     service: Running, clock: MovedClock, key: str, spent: Counted, hours: int
 ) -> None:
-    """Either way, and back: no refresh for it, and one where a token is refused since."""
+    """A jump in either direction causes no refresh; a rejected token afterwards causes one."""
     token = (await service.lease(key)).access_token
     clock.ahead = hours * 60 * MINUTE
     assert (await service.lease(key)).access_token == token
@@ -416,7 +417,7 @@ async def test_a_clock_that_jumps_an_hour(
     clock.ahead = hours * 60 * MINUTE
     await service.lease(key, rejected=token)
     clock.ahead = 0
-    # the last refresh lies an hour away, in whichever direction
+    # the last refresh is an hour away, in either direction
     await service.lease(key, rejected=service.session().access_token)
     assert await spent() == (0, 2)
 
@@ -424,7 +425,7 @@ async def test_a_clock_that_jumps_an_hour(
 async def test_a_claim_from_a_wrong_clock_delays_no_lease(
     service: Running, clock: MovedClock, key: str, spent: Counted
 ) -> None:
-    """One that a crash left behind before the clock was put back an hour, for one."""
+    """Example: a crash left it before the clock was set back by an hour."""
     ahead = clock.now() + 60 * MINUTE
     await service.execute("UPDATE sessions SET claimed_until = ?", ahead)
     clock.ahead = 61 * SECOND
@@ -436,7 +437,7 @@ async def test_a_claim_from_a_wrong_clock_delays_no_lease(
 async def test_a_server_whose_clock_is_wrong(
     service: Running, clock: MovedClock, key: str, spent: Counted, off: int
 ) -> None:
-    """Costs nothing but one refresh: a token lives from when it came, for as long as it says."""
+    """It costs only one refresh: a token's lifetime is the one it states, from its arrival."""
     clock.ahead = off * MINUTE
     lease = await service.lease(key, rejected=service.session().access_token)
     assert 100 * MINUTE < lease.expires_at.ToMicroseconds() - clock.now() <= 120 * MINUTE
@@ -445,10 +446,10 @@ async def test_a_server_whose_clock_is_wrong(
     assert await spent() == (0, 1)
 
 
-async def test_a_lent_token_is_good(
+async def test_a_lent_token_is_valid(
     service: Running, bluesky: Sandbox | Real, person: Person, clock: MovedClock, key: str
 ) -> None:
-    """At the server that comes with it, before a refresh and after one."""
+    """The server in the reply accepts it, before and after a refresh."""
     for clock.ahead in (0, EXPIRING):
         lease = await service.lease(key)
         async with httpx.AsyncClient(verify=False, trust_env=False) as http:

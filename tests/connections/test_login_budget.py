@@ -1,4 +1,4 @@
-"""Login budgets: what is spent on an account, and what is kept from those who guess."""
+"""Login budgets: the logins of an account, and the part that guesses cannot spend."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,7 +33,7 @@ BUDGETS = LoginBudgets(Budget(10, 50), Budget(7, 35), Budget(5, 20))
 
 
 class Clock:
-    """A clock in the test's hand."""
+    """A clock that the test sets."""
 
     at: Micros = 1_800_000_000 * SECOND
 
@@ -42,7 +42,7 @@ class Clock:
 
 
 class Memory:
-    """As much of a store as budgets need: a list of debits, and tenants that are connected."""
+    """The part of a store that budgets use: a list of debits, and the connected tenants."""
 
     def __init__(self) -> None:
         self.spent: list[Debit] = []
@@ -68,7 +68,7 @@ class Limits:
     async def spend(
         self, purpose: LoginPurpose = CONNECT, tenant: str = "a", account: Account = ALICE
     ) -> float:
-        """0 where a login may be made, else the seconds to wait."""
+        """Spend a login and return 0, or return the seconds to wait."""
         try:
             await self.limits.spend(tenant, CARD, account, purpose)
         except (RateLimitExceeded, PlatformRateLimited) as error:
@@ -85,13 +85,13 @@ async def limits(database_url: str) -> AsyncIterator[Limits]:
 
 @pytest.fixture
 def fast() -> Limits:
-    """Limits in memory, for days of guesses."""
+    """Limits in memory, for tests of many days."""
     return Limits(Memory(), Clock())
 
 
 async def test_one_tenants_connects(limits: Limits) -> None:
-    """Five in five minutes, four of them repeated ones; the sixth is refused with the time to wait,
-    and works then."""
+    """Five in five minutes, four of them repeated ones. The sixth is rejected with its exact retry
+    time."""
     for _ in range(5):
         assert await limits.spend() == 0
         limits.clock.at += SECOND
@@ -103,7 +103,8 @@ async def test_one_tenants_connects(limits: Limits) -> None:
 
 
 async def test_all_connects_and_the_reserve(limits: Limits) -> None:
-    """Seven of strangers in all; three more are kept for connections that exist."""
+    """Other tenants can spend seven logins together; three more are reserved for existing
+    connections."""
     spent = [await limits.spend(tenant=str(number)) for number in range(20)]
     assert spent.count(0) == 7
     assert [await limits.spend(UPKEEP) for _ in range(4)].count(0) == 3
@@ -113,7 +114,8 @@ async def test_all_connects_and_the_reserve(limits: Limits) -> None:
 
 
 async def test_a_day(limits: Limits) -> None:
-    """35 by connects and 50 in all within 24 hours; then what was spent first frees first."""
+    """The limits of 24 hours are 35 logins by connects and 50 in all; the oldest debit expires
+    first."""
     start = limits.clock.at
     connects = upkeep = 0
     for burst in range(10):
@@ -129,9 +131,9 @@ async def test_a_day(limits: Limits) -> None:
     assert await limits.spend(tenant="late") == 0
 
 
-async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
-    """Nothing of an account is kept longer than it counts: a day, and before that the 20 hours in
-    which an earlier connect makes a later one of that day a repeated one."""
+async def test_debits_are_deleted_after_44_hours(limits: Limits) -> None:
+    """A debit counts for a day. For 20 more hours, an earlier connect makes a later one count as
+    repeated."""
     await limits.spend()
     await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
     limits.clock.at += DAY + FIRST_AFTER
@@ -144,17 +146,17 @@ async def test_debits_are_forgotten_after_44_hours(limits: Limits) -> None:
 
 
 async def test_the_cleanup_redates_nothing_of_the_last_day(limits: Limits) -> None:
-    """A debit is as late as it was, although the clean-up read the clock before it was written."""
+    """A debit keeps its time even if the clean-up read the clock before it was written."""
     await limits.spend()
     assert not await limits.store.delete_expired(limits.clock.at - DAY + 1)
     [row] = await limits.store._engine.read("SELECT at FROM login_debits")
     assert row["at"] == limits.clock.at
 
 
-async def test_debits_are_forgotten_in_batches(
+async def test_debits_are_deleted_in_batches(
     limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are. Those that a clock ahead wrote are first set to now."""
+    """All of them are deleted. Debits written by a clock ahead are first set to now."""
     monkeypatch.setattr("service.storage.login_budget.BATCH", 3)
     start = limits.clock.at
     for number in range(7):
@@ -172,7 +174,7 @@ async def test_debits_are_forgotten_in_batches(
         await limits.spend(account=Account(f"did:plc:{number}", "a.example", ALICE.origin))
         limits.clock.at += 1
     later = start + DEBITS_KEPT + 7
-    # those of one microsecond go together
+    # debits of one microsecond are deleted together
     assert [await limits.store.delete_expired(later) for _ in range(4)] == [True, True, True, False]
     assert await limits.store._engine.read("SELECT 1 FROM login_debits") == []
 
@@ -180,8 +182,8 @@ async def test_debits_are_forgotten_in_batches(
 async def guess_for_days(
     limits: Limits, tenants: int, days: int, *, others: Callable[[], Awaitable[None]] = nothing
 ) -> list[float]:
-    """The waits that a newcomer is refused with at its first try of each day, at hours that differ,
-    while *tenants* guess as fast as they may; 0: it passed."""
+    """Return the waits of a newcomer's first try of each day, at different hours, while *tenants*
+    guess at the maximum rate; 0 means that the try was allowed."""
     waits, start = [], limits.clock.at
     tries = {day * 24 * 60 + (day * 7 + 9) % 24 * 60 + 3 for day in range(days)}
     for minute in range(days * 24 * 60):
@@ -196,12 +198,13 @@ async def guess_for_days(
 
 
 async def test_two_guessing_tenants_do_not_block_a_first_connect(fast: Limits) -> None:
-    """A third tenant's first connect of each day passes on its first try."""
+    """A third tenant's first connect of each day is allowed on its first try."""
     assert await guess_for_days(fast, 2, 3) == [0, 0, 0]
 
 
 async def test_two_connected_tenants_do_not_block_a_first_connect(fast: Limits) -> None:
-    """Nor do two that have proved the account, however much they spend on connects and upkeep."""
+    """The same holds if the two have proved the account, for any number of connects and checks of
+    theirs."""
     fast.store.connected = {"guesser-0", "guesser-1"}
 
     async def upkeep() -> None:
@@ -213,13 +216,13 @@ async def test_two_connected_tenants_do_not_block_a_first_connect(fast: Limits) 
 
 @pytest.mark.parametrize("tenants", [3, 5])
 async def test_a_few_guessing_tenants_delay_a_first_connect(fast: Limits, tenants: int) -> None:
-    """By five minutes at most, where they make their own first connects together."""
+    """The delay is at most five minutes, since the guessers share the logins of first connects."""
     waits = await guess_for_days(fast, tenants, 3)
     assert max(waits) <= 300
 
 
-async def test_a_lone_tenant_has_all_of_its_own(fast: Limits) -> None:
-    """Five in five minutes and 20 a day, whether the first of them are reserved or not."""
+async def test_a_lone_tenant_can_spend_its_whole_budget(fast: Limits) -> None:
+    """Five in five minutes and 20 a day, with or without reserved first connects."""
     spent = []
     for _ in range(24 * 12):
         spent.append([await fast.spend() for _ in range(9)].count(0))
@@ -242,8 +245,8 @@ async def test_a_lone_tenant_has_all_of_its_own(fast: Limits) -> None:
 def test_every_reported_wait_is_exact(
     times: list[tuple[int, str, LoginPurpose]], tenant: str, purpose: LoginPurpose, connected: bool
 ) -> None:
-    """After exactly that long the same login may be made, if nothing else was spent meanwhile, and
-    never before."""
+    """After exactly that time the same login is allowed, unless others were spent meanwhile, and
+    not a microsecond earlier."""
     limits = LoginBudget(Memory(), Clock(), BUDGETS)  # type: ignore[arg-type]
     place = (ALICE.account_id, ALICE.origin)
     spent = [Debit(*place, by, why, at * SECOND) for at, by, why in times]
@@ -265,8 +268,8 @@ def test_every_reported_wait_is_exact(
 
 @pytest.mark.parametrize("hours", [1, 24 * 365])
 async def test_a_clock_that_was_set_back(limits: Limits, hours: int) -> None:
-    """What was spent before counts as of now: no wait is longer than its window, and no login is
-    given back. A pause that lasts longer than any is none."""
+    """Earlier debits count as of now: no wait exceeds its window, and no login is refunded. A pause
+    over the maximum length is ignored."""
     for number in range(7):
         await limits.spend(tenant=str(number))
     await limits.limits.pause(BOB, limits.clock.at + DAY)
@@ -280,7 +283,7 @@ async def test_a_clock_that_was_set_back(limits: Limits, hours: int) -> None:
 
 
 async def test_a_pause_is_the_accounts_own(limits: Limits) -> None:
-    """The platform's word holds for that account, upkeep included, and ends by itself."""
+    """The platform's limit applies to that account, upkeep included, and expires."""
     await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
     assert await limits.spend() == 90
     assert await limits.spend(UPKEEP) == 90
@@ -300,7 +303,7 @@ async def test_a_shorter_pause_does_not_end_a_longer_one(limits: Limits) -> None
 
 @pytest.mark.parametrize("years", [0.01, 10])
 async def test_a_pause_from_a_wrong_clock_blocks_no_login(limits: Limits, years: float) -> None:
-    """Though nothing is spent before, and whichever way the clock was wrong."""
+    """This holds without earlier debits, and whether the clock was ahead or behind."""
     wrong = int(years * 365 * DAY)
     limits.clock.at += wrong
     await limits.limits.pause(ALICE, limits.clock.at + 90 * SECOND)
@@ -317,7 +320,7 @@ async def test_a_pause_from_a_wrong_clock_blocks_no_login(limits: Limits, years:
 
 
 def test_a_pause_longer_than_the_maximum_is_ignored(fast: Limits) -> None:
-    """However the store keeps it."""
+    """The rule ignores it even if the store returns it."""
     debit = Debit(ALICE.account_id, ALICE.origin, "a", UPKEEP, fast.clock.at)
     allow = fast.limits._rule(CARD, debit)
     allow([], fast.clock.at + DAY + 1, False)
@@ -328,7 +331,7 @@ def test_a_pause_longer_than_the_maximum_is_ignored(fast: Limits) -> None:
 
 
 async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:
-    """The debit is made before the login, in the store."""
+    """The store commits the debit before the login."""
     spent = await asyncio.gather(*(limits.spend(tenant=str(number)) for number in range(100)))
     assert spent.count(0) == 7
 
@@ -339,7 +342,7 @@ async def test_a_hundred_at_once_spend_no_more(limits: Limits) -> None:
     st.integers(0, 60),
 )
 def test_a_login_fits_after_the_reported_wait(times: list[int], short: int, long: int) -> None:
-    """After the wait one more fits, and never before."""
+    """After the wait one more login is allowed, and not a microsecond earlier."""
     spent = [at * SECOND for at in times]
     now = 2 * DAY
     budget = Budget(short or 1, long or 1)
@@ -349,8 +352,8 @@ def test_a_login_fits_after_the_reported_wait(times: list[int], short: int, long
         assert budget.wait(spent, now + wait - 1) > 0
 
 
-async def test_beyond_the_budget_no_call_is_made(service: Running, bluesky: Bluesky) -> None:
-    """RATE_LIMIT_EXCEEDED with RetryInfo, counted at the server."""
+async def test_over_the_budget_no_request_is_sent(service: Running, bluesky: Bluesky) -> None:
+    """The error is RATE_LIMIT_EXCEEDED with RetryInfo; requests are counted at the server."""
     person = await bluesky.person()
     before = (await bluesky.counts()).get(CREATE, 0)
     for _ in range(5):
@@ -368,8 +371,8 @@ async def test_beyond_the_budget_no_call_is_made(service: Running, bluesky: Blue
 
 @pytest.mark.slow
 async def test_guesses_never_lock_the_owner_out(service: Running, bluesky: Bluesky) -> None:
-    """Wrong passwords from 50 tenants while the owner connects again and is verified: the owner's
-    logins work, and at most 10 in all reach the server."""
+    """50 tenants send wrong passwords while the owner reconnects and verifies: the owner's logins
+    succeed, and at most 10 logins reach the server."""
     guessed = await guess(service, bluesky, 1_000 if isinstance(bluesky, SandboxBluesky) else 200)
     assert guessed.reasons.keys() <= {"INVALID_CREDENTIALS", "RATE_LIMIT_EXCEEDED"}
     assert guessed.reasons["INVALID_CREDENTIALS"] <= 6  # the owner's was the first of seven
@@ -379,7 +382,7 @@ async def test_guesses_never_lock_the_owner_out(service: Running, bluesky: Blues
 async def test_the_platforms_429_pauses_the_account(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """After it, no call is made for that account until the platform's time is over."""
+    """No request is sent for that account before the platform's reset time."""
     person, other = await sandbox.person(), await sandbox.person()
     sandbox.rate_limit(person)
     refusal = await sandboxed.refused(person.handle, person.app_password)
@@ -400,7 +403,8 @@ async def test_the_platforms_429_pauses_the_account(
 async def test_no_login_follows_the_last_one_that_the_platform_allows(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """One that works and leaves none (`ratelimit-remaining: 0`): no call runs into the 429."""
+    """After a successful login with `ratelimit-remaining: 0`, no request is sent that would get a
+    429."""
     person = await sandbox.person()
     sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
     for _ in range(2):
@@ -415,7 +419,7 @@ async def test_no_login_follows_the_last_one_that_the_platform_allows(
 async def test_no_login_follows_the_last_one_even_if_it_was_rejected(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:
-    """The rejection is returned unchanged; the next call waits as after a login that works."""
+    """The rejection is returned unchanged; the next connect waits as after a successful login."""
     person = await sandbox.person()
     sandbox.server.breakages.add(LoginWindows(limit=2), method="createSession")
     for _ in range(2):
@@ -429,7 +433,8 @@ async def test_no_login_follows_the_last_one_even_if_it_was_rejected(
 
 
 async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Path) -> None:
-    """By default a thousand a second; here two: the third waits a second, another key does not."""
+    """The default is a thousand a second. With a limit of two, the third call is rejected for a
+    second; another key's is not."""
     settings = {**sandbox.settings(), "CALLS_PER_SECOND": "2"}
     async with running(database, settings) as service:
         other, _ = await service.new_key()
@@ -440,8 +445,8 @@ async def test_calls_of_a_key_are_limited(sandbox: SandboxBluesky, database: Pat
         assert (await service.refused("a", "b", api_key=other)).reason == "INVALID_CREDENTIALS"
 
 
-def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the rate that was set, and never beyond it; the keys it remembers are bounded."""
+def test_a_bucket_refills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refills at the set rate up to its size. The number of remembered keys is capped."""
     now = 0.0
     monkeypatch.setattr("service.runtime.token_buckets.monotonic", lambda: now)
     monkeypatch.setattr("service.runtime.token_buckets.MAX_KEYS", 10)

@@ -1,4 +1,4 @@
-"""Logouts: which sessions are ended at their servers, and what the log says where one is not."""
+"""Logouts: sessions that are ended at their servers, and the log of those that are not."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SESSION = Session("access", "refresh", 0)
 
 
 class Away:
-    """A platform whose servers are all away."""
+    """A platform whose servers are all unreachable."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -32,10 +32,11 @@ class Away:
         pytest.param(frozenset({HERE}), [HERE], id="sandbox"),
     ],
 )
-async def test_only_a_sandbox_lets_sessions_at_other_servers_be(
+async def test_only_a_sandbox_skips_sessions_at_other_servers(
     only_at: frozenset[str] | None, asked: list[str]
 ) -> None:
-    """These ended with an earlier sandbox. Any other that is not ended is in the log."""
+    """Such sessions ended with an earlier sandbox. Every other session that cannot be ended is
+    logged."""
     tasks, platform = OwnedTasks(), Away()
     unused: Any = None
     logouts = Logouts(unused, unused, tasks, only_at)

@@ -1,4 +1,4 @@
-"""Look-ups of accounts: how many a tenant may cause, and at one host."""
+"""Look-ups of accounts: their rate for a tenant and for a host."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PER_TENANT, PER_HOST = 2, 20
 
 
 class Time:
-    """The clock of the limits, in the test's hand."""
+    """The clock of the limits, which the test sets."""
 
     now = 1000.0
 
@@ -34,7 +34,7 @@ def limits(time: Time) -> LookupLimits:
 
 
 def taken(limits: LookupLimits, tenant: str, host: str = "a.example", most: int = 1000) -> int:
-    """Return how many of *count* simultaneous look-ups pass."""
+    """Return how many of at most *most* look-ups in a row are allowed."""
     count = 0
     for _ in range(most):
         try:
@@ -46,7 +46,7 @@ def taken(limits: LookupLimits, tenant: str, host: str = "a.example", most: int 
 
 
 def test_a_tenant_has_its_rate_and_a_burst(limits: LookupLimits, time: Time) -> None:
-    """For all hosts together; another tenant has its own."""
+    """They apply to all hosts together; another tenant has its own."""
     hosts = [f"{number}.example" for number in range(1000)]
     burst = sum(taken(limits, "a", host, 1) for host in hosts)
     assert burst == PER_TENANT * TENANT_BURST_SECONDS
@@ -56,7 +56,7 @@ def test_a_tenant_has_its_rate_and_a_burst(limits: LookupLimits, time: Time) -> 
 
 
 def test_the_reported_wait_is_exact(limits: LookupLimits, time: Time) -> None:
-    """After it one passes, and none before."""
+    """After it one look-up is allowed, and none earlier."""
     taken(limits, "a")
     with pytest.raises(RateLimitExceeded) as caught:
         limits.take("a", "a.example")
@@ -68,10 +68,11 @@ def test_the_reported_wait_is_exact(limits: LookupLimits, time: Time) -> None:
     assert taken(limits, "a") == 1
 
 
-def test_tenants_that_ask_little_pass_at_a_busy_host(limits: LookupLimits) -> None:
-    """Others have used its budget up; what they ask of other hosts passes on."""
+def test_a_light_tenant_is_allowed_at_a_busy_host(limits: LookupLimits) -> None:
+    """Other tenants have spent the host's budget; their look-ups at other hosts are still
+    allowed."""
     passed = sum(taken(limits, f"busy-{number}") for number in range(100))
-    # each passes while it is small; beyond that the host's own budget decides
+    # a tenant's first look-ups are always allowed; further ones need the host's budget
     small = PER_TENANT * TENANT_BURST_SECONDS // 2 + 1
     assert passed <= 100 * small + PER_HOST * HOST_BURST_SECONDS
     assert taken(limits, "new", most=small) == small
@@ -81,8 +82,8 @@ def test_tenants_that_ask_little_pass_at_a_busy_host(limits: LookupLimits) -> No
 async def test_a_look_up_over_the_limit_sends_no_request(
     sandbox: SandboxBluesky, database: Path
 ) -> None:
-    """RATE_LIMIT_EXCEEDED with the time to wait. No login is spent, and the idempotency key is
-    free. Another tenant is not held up."""
+    """The error is RATE_LIMIT_EXCEEDED with a retry time. No login is spent, the idempotency key is
+    released, and another tenant is not delayed."""
     settings = {**sandbox.settings(), "LOOKUPS_PER_TENANT": "1", "LOOKUPS_PER_HOST": "1"}
     async with running(database, settings) as service:
         other, _ = await service.new_key(tenant_id=await service.new_tenant())

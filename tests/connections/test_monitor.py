@@ -1,4 +1,4 @@
-"""The monitor: one of the processes checks every connection when it is due."""
+"""The monitor: one process checks each connection when it is due."""
 
 import asyncio
 from collections import Counter
@@ -37,7 +37,7 @@ async def service(sandbox: SandboxBluesky, database: Path) -> AsyncIterator[Runn
 
 async def connect(service: Running, sandbox: SandboxBluesky, count: int) -> list[Person]:
     people = [await sandbox.person() for _ in range(count)]
-    turns = asyncio.Semaphore(10)  # what one tenant may have under way at one server
+    turns = asyncio.Semaphore(10)  # a tenant's limit at one server
 
     async def connect_one(person: Person) -> None:
         async with turns:
@@ -60,7 +60,7 @@ async def until_checked(service: Running, count: int) -> None:
 
 
 async def test_healthy_checks_cost_no_login(service: Running, sandbox: SandboxBluesky) -> None:
-    """One refresh for each connection, and the next round about six hours later."""
+    """Each connection costs one refresh, and its next check is due about six hours later."""
     await connect(service, sandbox, 20)
     before = await sandbox.counts()
     await make_due(service)
@@ -76,7 +76,7 @@ async def test_healthy_checks_cost_no_login(service: Running, sandbox: SandboxBl
 
 
 async def test_the_monitor_finds_a_break(service: Running, sandbox: SandboxBluesky) -> None:
-    """Within one interval, without a call; the others stay unchanged."""
+    """It does so within one interval, without a call; other connections stay unchanged."""
     people = await connect(service, sandbox, 5)
     await sandbox.revoke(people[2])
     await make_due(service)
@@ -96,7 +96,8 @@ async def test_a_connection_that_is_not_due_is_not_checked(
 
 
 async def test_checks_at_one_host_are_limited(service: Running, sandbox: SandboxBluesky) -> None:
-    """A host that hangs holds up a few checks, and no more; calls go on, and so do they later."""
+    """A hanging host delays a few checks only; calls succeed meanwhile, and checks continue
+    afterwards."""
     await connect(service, sandbox, 12)
     hang = sandbox.server.breakages.add(Hang(), method="refreshSession")
     await make_due(service)
@@ -113,7 +114,7 @@ async def test_checks_at_one_host_are_limited(service: Running, sandbox: Sandbox
 
 
 class Noting(Health):
-    """Health that checks nothing, and notes what it was asked for."""
+    """A health service that records the requested checks and makes none."""
 
     def __init__(self, built: Application) -> None:
         self.asked: Counter[str] = Counter()
@@ -135,7 +136,7 @@ def settings(service: Running) -> Settings:
 
 
 async def test_two_monitors_check_nothing_twice(service: Running, sandbox: SandboxBluesky) -> None:
-    """Of several processes on one store, each connection is checked by one."""
+    """Of several processes on one store, one checks each connection."""
     await connect(service, sandbox, 30)
     async with build(settings(service)) as one, build(settings(service)) as other:
         notings = [Noting(one), Noting(other)]
@@ -169,8 +170,8 @@ async def test_two_monitors_check_nothing_twice(service: Running, sandbox: Sandb
 
 
 async def test_picking_is_fair_and_runs_out(service: Running, sandbox: SandboxBluesky) -> None:
-    """A tenant with much that is due keeps no other waiting; what was picked and not checked is
-    due again."""
+    """A tenant with many due connections does not delay others. A connection that was picked but
+    not checked is due again."""
     await connect(service, sandbox, 10)
     crowd = service.tenant_id
     small = await service.new_tenant()
@@ -192,7 +193,7 @@ async def test_picking_is_fair_and_runs_out(service: Running, sandbox: SandboxBl
 
 
 async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky) -> None:
-    """One after the other, from the one after the last, and round again."""
+    """Each pick starts after the tenant of the last one, in a circle."""
     tenants = sorted([service.tenant_id, *[await service.new_tenant() for _ in range(3)]])
     for tenant in tenants:
         service.api_key, _ = await service.new_key(tenant_id=tenant)
@@ -209,7 +210,7 @@ async def test_the_tenants_take_turns(service: Running, sandbox: SandboxBluesky)
 
 
 async def test_a_clock_that_was_years_ahead(sandbox: SandboxBluesky, database: Path) -> None:
-    """Once it is right again, all are checked in their time, and a password that was refused then
+    """After its correction, all connections are checked in time, and a password rejected meanwhile
     is tried again."""
     clock = MovedClock()
     settings = {**sandbox.settings(), "CHECKS_PER_SECOND": "500"}
@@ -234,7 +235,7 @@ async def test_a_clock_that_was_years_ahead(sandbox: SandboxBluesky, database: P
 
 @pytest.mark.slow
 async def test_accounts_that_move_are_no_outage(database: Path) -> None:
-    """Doubts about some accounts of a host do not delay the others."""
+    """Doubts about some accounts of a host do not delay its others."""
     async with Sandbox.open() as sandbox:
         settings = {**sandbox.settings(), "CHECKS_PER_SECOND": "500"}
         async with running(database, settings) as service:

@@ -1,8 +1,5 @@
-"""Nodes: many processes on one store, of which one alone refreshes a session.
-
-On SQLite one process serves from a file; leases are claimed there all the same, and the tests hold
-for any engine.
-"""
+"""Nodes: of many processes on one store, one refreshes a session. On SQLite, one process serves
+from a file; leases are still claimed there, and the tests apply to every engine."""
 
 import asyncio
 import hashlib
@@ -27,7 +24,7 @@ DEADLINE = 90.0
 async def connected(
     bluesky: RealBluesky, database: Path, database_url: str, *, dead_token: bool
 ) -> tuple[Running, str]:
-    """A service that is stopped by now, and a profile that it has connected."""
+    """A stopped service, and a profile that it has connected."""
     person = await bluesky.person()
     settings = {**bluesky.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
     async with running(database, settings) as service:
@@ -46,15 +43,15 @@ SPENT = [pytest.param(False, (0, 1), id="refresh"), pytest.param(True, (1, 1), i
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 @pytest.mark.parametrize(("dead_token", "expected"), SPENT)
-async def test_four_processes_at_once_spend_one(
+async def test_four_simultaneous_processes_spend_one(
     pds: RealServer,
     database: Path,
     database_url: str,
     dead_token: bool,
     expected: tuple[int, int],
 ) -> None:
-    """Two hundred leases on a token that has to be renewed: one refresh, and one login where the
-    refresh token is dead, at the server. All are lent what is stored."""
+    """Two hundred leases of a token that is due cost one refresh at the server, and one login if
+    the refresh token is invalid. All return the stored token."""
     bluesky = RealBluesky(pds)
     service, key = await connected(bluesky, database, database_url, dead_token=dead_token)
     spent = await Counted.at(bluesky)
@@ -89,14 +86,15 @@ async def test_four_processes_at_once_spend_one(
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 @pytest.mark.parametrize(("dead_token", "expected"), SPENT)
-async def test_four_applications_at_once_spend_one(
+async def test_four_simultaneous_applications_spend_one(
     pds: RealServer,
     database: Path,
     database_url: str,
     dead_token: bool,
     expected: tuple[int, int],
 ) -> None:
-    """As four processes do, in one: nothing but the store keeps them apart."""
+    """As with four processes; the applications share one process but only coordinate through the
+    store."""
     bluesky = RealBluesky(pds)
     service, key = await connected(bluesky, database, database_url, dead_token=dead_token)
     spent = await Counted.at(bluesky)

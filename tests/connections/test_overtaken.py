@@ -1,4 +1,4 @@
-"""Overtaken: answers that come after their connection changed, and simultaneous calls."""
+"""Overtaken: answers that arrive after their connection changed, and simultaneous calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ REFRESH = f"{SESSION}refreshSession"
 
 @pytest.fixture
 async def sandbox(clock: MovedClock) -> AsyncIterator[SandboxBluesky]:
-    """One that goes by the service's clock."""
+    """A sandbox that uses the service's clock."""
     server = SandboxServer(World(now=lambda: clock.now() / SECOND))
     await server.start()
     yield SandboxBluesky(server)
@@ -52,7 +52,7 @@ async def key(service: Running, person: Person) -> str:
 
 @asynccontextmanager
 async def held_up(sandbox: SandboxBluesky, method: str) -> AsyncIterator[Breakage]:
-    """The next answer to *method* is held until the end of the block."""
+    """Hold the next answer to *method* until the end of the block."""
     breakage = sandbox.server.breakages.add(Hang(), method=method, calls=1)
     yield breakage
     breakage.mend()
@@ -65,7 +65,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def reconnect(service: Running, sandbox: SandboxBluesky, person: Person, key: str) -> None:
-    """With another app password."""
+    """Reconnect with another app password."""
     password = sandbox.world.add_app_password(person.did, "another")
     await service.connect(person.handle, password, profile_key=key)
 
@@ -92,7 +92,7 @@ ACTS: dict[str, tuple[Act, str | None]] = {
 
 
 async def outcome(call: Awaitable[object]) -> str | None:
-    """The reason that *call* is refused for, if it is."""
+    """Return the error reason of *call*, or None if it succeeds."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
@@ -100,8 +100,8 @@ async def outcome(call: Awaitable[object]) -> str | None:
     return None
 
 
-def story(service: Running) -> list[tuple[object, ...]]:
-    """What stands of connections, their secrets and their events."""
+def contents(service: Running) -> list[tuple[object, ...]]:
+    """Return all rows of connections with their secrets, and all events."""
     connections = service.rows(
         "SELECT c.*, s.envelope AS session, r.envelope AS credential FROM connections c"
         " JOIN sessions s USING (tenant_id, profile_key, platform)"
@@ -121,17 +121,17 @@ async def test_a_late_verdict_is_discarded(
     method: str,
     act: str,
 ) -> None:
-    """The password was revoked, and the check is about to prove it, when the connection is made
-    again or ended: no verdict, event or session of the check is written."""
+    """The password was revoked, and the connection is replaced or ended just before a check proves
+    it. No verdict, event or session of the check is stored."""
     await sandbox.revoke(person)
     do, reason = ACTS[act]
     async with held_up(sandbox, method) as held:
         verdict = asyncio.create_task(outcome(service.verify(key)))
         await until(lambda: held.held_up == 1)
         await do(service, sandbox, person, key)
-        before = story(service)
+        before = contents(service)
     assert await verdict == reason
-    assert story(service) == before
+    assert contents(service) == before
     assert not service.rows("SELECT 1 FROM connections WHERE reconnect_reason IS NOT NULL")
 
 
@@ -146,7 +146,7 @@ async def test_a_late_session_is_ended(
     act: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A login or a refresh that works all the same leaves no session open that is not stored."""
+    """A login or a refresh that succeeds too late leaves no open session that is not stored."""
     opened: list[str] = []
     of_world = sandbox.world.sessions
     make = of_world._tokens
@@ -158,7 +158,7 @@ async def test_a_late_session_is_ended(
 
     monkeypatch.setattr(of_world, "_tokens", note)
     if method == "createSession":
-        # ends every session; the app password is as good as before
+        # ends every session; the app password is still valid
         sandbox.world.change_password(person.did, "another main password")
     do, reason = ACTS[act]
     async with held_up(sandbox, method) as held:
@@ -187,8 +187,8 @@ async def test_a_late_lease_lends_no_ended_session(
     method: str,
     act: str,
 ) -> None:
-    """What was to be renewed is gone by then: what is lent is of the connection that there is now,
-    if there is one."""
+    """If the connection changes during the renewal, the lease returns the session of the current
+    connection, or fails if there is none."""
     if method != "refreshSession":
         sandbox.world.change_password(person.did, "another main password")
     clock.ahead += 2 * HOUR
@@ -204,11 +204,11 @@ async def test_a_late_lease_lends_no_ended_session(
         assert await outcome(service.lease(key)) == reason
 
 
-async def test_everything_at_once(
+async def test_simultaneous_calls_of_a_connection(
     service: Running, sandbox: SandboxBluesky, person: Person, key: str, clock: MovedClock
 ) -> None:
-    """Verdicts, leases and a connect of one connection end as if one came after the other: it is
-    healthy, its session works, and an overtaken call has spent one login at most."""
+    """Verdicts, leases and a connect act as if they ran in sequence: the connection is healthy, its
+    session is valid, and an overtaken call has spent at most one login."""
     for turn in range(5):
         clock.ahead += 2 * HOUR
         logins, refreshes = sandbox.logins, sandbox.server.counts[REFRESH]
@@ -232,10 +232,10 @@ async def test_everything_at_once(
     assert profile == {"state": "HEALTHY", "reconnect_reason": None}
 
 
-async def test_everything_at_once_of_what_is_revoked(
+async def test_simultaneous_calls_of_a_revoked_connection(
     service: Running, sandbox: SandboxBluesky, person: Person, key: str, clock: MovedClock
 ) -> None:
-    """One login proves it to all that ask; none of them is lent a session."""
+    """One login proves the revocation for all callers; none gets a session."""
     await sandbox.revoke(person)
     clock.ahead += 2 * HOUR
     before = sandbox.server.counts[CREATE]

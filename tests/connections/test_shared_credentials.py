@@ -1,4 +1,4 @@
-"""One house: an account that goes to another of its platform's own servers, where its secrets may
+"""Shared credentials: an account moves between its platform's own servers, and its secrets
 follow."""
 
 import re
@@ -16,7 +16,7 @@ from tests.support.running import MovedClock, Running, running
 
 @pytest.fixture
 async def bluesky(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    """Two servers of one house."""
+    """Two servers that may share credentials."""
     monkeypatch.setattr(
         adapter, "BLUESKY_SERVER", re.compile(r"http://(127\.0\.0\.1|localhost):\d+")
     )
@@ -32,8 +32,8 @@ async def service(bluesky: Sandbox, database: Path, clock: MovedClock) -> AsyncI
         yield started
 
 
-async def gone_elsewhere(bluesky: Sandbox, person: Person) -> str:
-    """Move *person* and the app password; returns the server's origin."""
+async def move_account(bluesky: Sandbox, person: Person) -> str:
+    """Move *person* and the app password; return the new server's origin."""
     origin = await bluesky.migrate(person)
     bluesky._network.create_app_password(person.did, called="moved", password=person.app_password)
     return origin
@@ -43,12 +43,12 @@ async def gone_elsewhere(bluesky: Sandbox, person: Person) -> str:
 async def test_secrets_follow_an_account_between_servers_that_share_credentials(
     service: Running, bluesky: Sandbox, clock: MovedClock, session: str
 ) -> None:
-    """They are sealed for the new server from then on; a session that does not open says nothing of
-    the credential, which makes another at one login."""
+    """They are sealed for the new server. If the session does not open, the password creates
+    another with one login."""
     person = await bluesky.person()
     key = (await service.connect(person.handle, person.app_password)).profile_key
     before = (await bluesky.counts()).get(CREATE, 0)
-    origin = await gone_elsewhere(bluesky, person)
+    origin = await move_account(bluesky, person)
     if session == "does not open":
         await service.execute("UPDATE sessions SET envelope = ?", b"cut")
     clock.ahead = 25 * HOUR

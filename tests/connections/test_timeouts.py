@@ -1,4 +1,4 @@
-"""Timeouts: limits that depend on each other agree, with the constants of other rooms too."""
+"""Timeouts: limits that depend on each other agree, also with constants of other modules."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from service.storage import postgres
 from service.transport import boundary
 
 
-def test_the_limits_of_other_rooms_are_the_same() -> None:
+def test_limits_equal_those_of_other_modules() -> None:
     assert TIMEOUTS.call == boundary.DEFAULT_SECONDS
     assert TIMEOUTS.write == postgres.WRITE_SECONDS
 
@@ -23,6 +23,6 @@ def test_the_limits_of_other_rooms_are_the_same() -> None:
     ],
 )
 def test_a_limit_that_is_too_short_is_rejected(name: str, seconds: float, minimum: str) -> None:
-    """A limit is shorter than what it has to cover."""
+    """Example: a limit that is shorter than the steps it covers."""
     with pytest.raises(ValueError, match=f"{name} must be at least {minimum} seconds"):
         Timeouts(**{name: seconds})

@@ -1,4 +1,4 @@
-"""Writes: how many write transactions a check and a renewal take."""
+"""Writes: the number of write transactions of a check and of a renewal."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The write transactions of all calls, by the method of the store that made them."""
+    """The write transactions of all calls, by the store's method that made them."""
     made: list[str] = []
 
     def count(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -41,17 +41,17 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_healthy_check_and_a_renewal_are_two_write_transactions_each(
     sandbox: SandboxBluesky, database: Path, database_url: str, writes: list[str]
 ) -> None:
-    """A claim; then all results together, with which the claim is given up."""
+    """One for the claim, and one for all results together with the release of the claim."""
     clock = MovedClock()
     settings = {**sandbox.settings(), "DATABASE_URL": database_url, "CHECK_HOURS": "24"}
     async with running(database, settings, clock) as service:
         person: Person = await sandbox.person()
         key = (await service.connect(person.handle, person.app_password)).profile_key
-        await service.lease(key)  # makes the key to lease with
+        await service.lease(key)  # creates the key for leases
         first = service.session(key)
 
         async def written(call: Awaitable[object]) -> list[str]:
-            # other writes are of the background
+            # other writes are made in the background
             writes.clear()
             await call
             names = ("claim", "save_session", "save_verdict", "release_claim", "save_origin")

@@ -2,7 +2,7 @@
 
     python -m tests.identity.resolver_changes FOLDER STORY
 
-It runs inside the namespaces. FOLDER is an empty folder. It ends with 0 if the story comes true.
+It runs inside the namespaces. FOLDER is an empty folder. It exits with 0 if the resolver follows the change.
 """
 
 import asyncio

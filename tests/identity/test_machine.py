@@ -38,7 +38,7 @@ EXPECTED = {
 @pytest.mark.parametrize("story", [*STORIES, NAT64])
 def test_the_resolver_follows_the_machine(story: str, tmp_path: Path) -> None:
     """A change of resolv.conf is noticed within five seconds; a silent server is asked last."""
-    ran = run("stories", tmp_path, story)
+    ran = run("resolver_changes", tmp_path, story)
     assert ran.returncode == 0, ran.stderr
 
 
@@ -56,7 +56,7 @@ def test_the_commands_as_a_user_starts_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [kind for kind, by in KINDS.items() if not fault(by)])
 def test_each_kind_of_user_can_have_a_network(kind: str, tmp_path: Path) -> None:
     """Root without a user namespace, and anyone with one: each way that this machine allows."""
-    ran = run("stories", tmp_path, "renamed", by=KINDS[kind])
+    ran = run("resolver_changes", tmp_path, "renamed", by=KINDS[kind])
     assert ran.returncode == 0, ran.stderr
 
 
