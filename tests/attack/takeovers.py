@@ -32,11 +32,11 @@ MALLORY = some_password()
 class Home(Site):
     """An account that is taken over.
 
-    *house*: its server is one of Bluesky's own. *web*: its DID is a did:web. *dead*: its session
-    has ended, so that only the password is usable.
+    *own_server*: its server is one of Bluesky's own. *web*: its DID is a did:web. *dead*: its
+    session has ended, so that only the password is usable.
     """
 
-    house: bool = False
+    own_server: bool = False
     web: bool = False
     dead: bool = False
     endpoint: str = ""
@@ -49,7 +49,7 @@ class Home(Site):
 
     @property
     def host(self) -> str:
-        return f"m{self.number}.host.bsky.network" if self.house else super().host
+        return f"m{self.number}.host.bsky.network" if self.own_server else super().host
 
     @property
     def did(self) -> str:
@@ -184,7 +184,7 @@ class Takeover:
 
     name: str
     take: Take
-    house: bool = False
+    own_server: bool = False
     web: bool = False
 
 
@@ -222,7 +222,7 @@ def _everything(storm: Stolen, home: Home) -> None:
     home.redirects = 307
 
 
-OUTSIDE_THE_HOUSE = (
+LOOKALIKE_ORIGINS = (
     "https://host.bsky.network.evil.example.com",
     "https://bsky.social.evil.example.com",
     "https://evil-host.bsky.network",
@@ -232,8 +232,8 @@ OUTSIDE_THE_HOUSE = (
 TAKEOVERS = (
     Takeover("the document names another origin", _names(f"https://{EVIL_HOST}")),
     *(
-        Takeover("it names one like its house", _names(one), house=True)
-        for one in OUTSIDE_THE_HOUSE
+        Takeover("it names one that resembles Bluesky's own", _names(one), own_server=True)
+        for one in LOOKALIKE_ORIGINS
     ),
     Takeover("a did:web's host is registered again", _reregistered, web=True),
     Takeover("the handle leads to another DID", Stolen.take_handle),

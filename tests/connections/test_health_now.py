@@ -232,12 +232,16 @@ async def test_two_nodes_share_a_check(
             await watched.connect()
         caller = Caller(service.tenant_id, "node", frozenset(Scope), float("inf"))
         before = await refreshes(watched)
-        async with nodes(service.settings, 0, 2) as houses:
-            for adapter in (adapter for house in houses for adapter in house.adapters):
+        async with nodes(service.settings, 0, 2) as applications:
+            for adapter in (
+                adapter for application in applications for adapter in application.adapters
+            ):
                 await adapter.warm_up()
 
-            async def verify(house: int) -> tuple[str, int]:
-                found = await houses[house].health.verify(caller, watched.key, "bluesky")
+            async def verify(application: int) -> tuple[str, int]:
+                found = await applications[application].health.verify(
+                    caller, watched.key, "bluesky"
+                )
                 return found.state, found.last_verified_at
 
             assert len(set(await asyncio.gather(*(verify(turn % 2) for turn in range(20))))) == 1

@@ -98,9 +98,9 @@ async def test_four_simultaneous_applications_spend_one(
     bluesky = RealBluesky(pds)
     service, key = await connected(bluesky, database, database_url, dead_token=dead_token)
     spent = await Counted.at(bluesky)
-    async with nodes(service.settings, EXPIRING, NODES) as houses:
+    async with nodes(service.settings, EXPIRING, NODES) as applications:
         digests = await asyncio.gather(
-            *(lease(node, service.tenant_id, key, TASKS) for node in houses)
+            *(lease(node, service.tenant_id, key, TASKS) for node in applications)
         )
     assert {one for of_node in digests for one in of_node} == {
         digest(service.session().access_token)

@@ -72,8 +72,8 @@ async def rush(bluesky: RealBluesky, database: Path) -> tuple[int, int]:
     async with running(database, settings) as service:
         key = (await service.connect(person.handle, person.app_password)).profile_key
     spent = await Counted.at(bluesky)
-    async with nodes(service.settings, 115 * MINUTE, NODES) as houses:
-        await asyncio.gather(*(lease(node, service.tenant_id, key, TASKS) for node in houses))
+    async with nodes(service.settings, 115 * MINUTE, NODES) as applications:
+        await asyncio.gather(*(lease(node, service.tenant_id, key, TASKS) for node in applications))
     return await spent()
 
 

@@ -2,7 +2,8 @@
 
     python -m tests.identity.resolver_changes FOLDER STORY
 
-It runs inside the namespaces. FOLDER is an empty folder. It exits with 0 if the resolver follows the change.
+It runs inside the namespaces. FOLDER is an empty folder. It exits with 0 if the resolver
+follows the change.
 """
 
 import asyncio

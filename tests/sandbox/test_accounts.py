@@ -106,7 +106,7 @@ async def test_repo_status_of_an_inactive_account(
 async def test_a_deleted_account_is_not_found_but_keeps_its_document(
     caller: Caller, world: World, user: Account
 ) -> None:
-    """The server forgets it; the directory is another house."""
+    """The server deletes it; the directory is separate and keeps it."""
     world.delete(user.did)
 
     missing = (400, "RepoNotFound", f"Could not find repo for DID: {user.did}")

@@ -99,7 +99,11 @@ class Trial:
     async def run(self, service: Running, storm: Stolen, taken: Sequence[Taken]) -> None:
         by_way: dict[str, list[Home]] = {way: [] for way in WAYS}
         for home, takeover, way in taken:
-            home.house, home.web, home.dead = takeover.house, takeover.web, bool(home.number % 2)
+            home.own_server, home.web, home.dead = (
+                takeover.own_server,
+                takeover.web,
+                bool(home.number % 2),
+            )
             storm.enter(home)
             await self._connect(service, home)
             by_way[way].append(home)
