@@ -47,7 +47,7 @@ def main(part: str = "1", *numbers: str) -> None:
             try:
                 figures = list(asyncio.run(row.attack(ground, float(part))))
             except Exception as error:  # run the other rows anyway
-                figures = [Figure("the attack", f"not made: {type(error).__name__}", False)]
+                figures = [Figure("the attack", f"did not run: {type(error).__name__}", False)]
         for figure in figures:
             report(f"   {figure.what}: {figure.seen}, {figure.verdict}")
         report(f"   {monotonic() - began:.0f} s")

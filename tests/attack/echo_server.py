@@ -93,7 +93,7 @@ class EchoServer(RawServer):
 
 
 def _said(request: Request) -> str:
-    """Return the password or the token of a request."""
+    """Return the password or the token in a request."""
     if request.body.startswith(b"{"):
         return str(json.loads(request.body).get("password", ""))
     return " ".join(request.values("authorization"))

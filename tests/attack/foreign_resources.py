@@ -30,7 +30,7 @@ ALSO: Mapping[str, Fields] = {
     "VerifyConnection": {"platform": "bluesky"},
     "LeaseSession": {"platform": "bluesky"},
 }
-"""Further fields that a request needs in order to get as far as the look-up."""
+"""Further fields that a request needs in order to reach the look-up."""
 
 
 @dataclass(frozen=True)

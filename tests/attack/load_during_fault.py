@@ -50,7 +50,7 @@ class LoadedService:
         except (OSError, subprocess.CalledProcessError) as error:
             await asyncio.to_thread(fault.end)
             return Figure(
-                fault.name, f"none to be had on this machine: {type(error).__name__}", None
+                fault.name, f"not available on this machine: {type(error).__name__}", None
             )
         try:
             felt = await within(REFUSED_SECONDS, lambda: bool(load.refusals))
@@ -63,7 +63,7 @@ class LoadedService:
         return Figure(
             fault.name,
             f"{', '.join(heard) or 'nothing'} returned, {load.hasty} without RetryInfo; "
-            f"{'all went on' if recovered else '**stayed so**'} after it, without a restart; "
+            f"{'recovered' if recovered else '**did not recover**'} without a restart; "
             f"{lost} of {len(load.acknowledged)} acknowledged lost",
             felt and set(heard) == AWAY and not load.hasty and recovered and not lost,
         )

@@ -41,7 +41,7 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Past:
-    """A database in today's schema, filled by a service, and what its callers know of it."""
+    """A database in today's schema, filled by a service, and its expected contents."""
 
     read: Settings
     owner: Owner
@@ -72,8 +72,8 @@ class Databases:
         self._config.set_main_option("script_location", migrations.__path__[0])
 
     async def copy(self, engine: str, revision: str) -> Settings:
-        """Return the settings of a copy in schema *revision*, with all data that the schema has
-        room for."""
+        """Return the settings of a copy in schema *revision*, with all data that fits that
+        schema."""
         if engine == SQLITE:
             file = self.ground.folder / f"{secrets.token_hex(4)}.db"
             url = f"sqlite:///{file}"

@@ -58,5 +58,5 @@ HEAD = ("| # | Threat | What was tried | Seen | Promise |", "|---|---|---|---|--
 
 
 def share(whole: int, part: float) -> int:
-    """Return *part* of *whole* tries, at least one."""
+    """Return *part* of *whole* tries, rounded, at least one."""
     return max(1, round(whole * part))

@@ -1,4 +1,4 @@
-"""Takeovers: account servers of a storm, and ways to take an account's name, document, address or
+"""Takeovers: account servers of a storm, and attacks on an account's name, document, address or
 host."""
 
 import secrets

@@ -1,4 +1,4 @@
-"""A tenth of every attack, in every run of the suite."""
+"""A tenth of every attack, for `make check`."""
 
 import asyncio
 import gc
@@ -28,10 +28,10 @@ async def _attacked(row: Row, ground: Ground) -> Sequence[Figure]:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}")
-def test_a_tenth_of(row: Row, postgres_programs: Path, tmp_path: Path) -> None:
+def test_a_tenth_of_the_attack(row: Row, postgres_programs: Path, tmp_path: Path) -> None:
     """Every promise of SECURITY.md holds against a tenth of its attack."""
     ground = Ground(tmp_path, tool("tests/pds/install"), postgres_programs)
-    # in the event loop that `make attack` runs the rows in; the service has a process of its own
+    # in asyncio's own event loop, as in `make attack`; the service runs in its own process
     figures = list(asyncio.run(_attacked(row, ground)))
     assert figures
     assert [figure for figure in figures if figure.holds is False] == []

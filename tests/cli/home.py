@@ -18,7 +18,7 @@ from service.settings import Settings
 
 COMMAND = (sys.executable, "-m", "service")
 DEADLINE = 30.0
-"""Seconds that anything may take: far more than it does, for machines that are busy."""
+"""The maximum seconds of any step: far more than it takes, for busy machines."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Home:
             **settings,
         }
         kept = {name: value for name, value in os.environ.items() if "POSTCORE_" not in name}
-        kept.pop("PYTHONUNBUFFERED", None)  # it hides what is left in a buffer
+        kept.pop("PYTHONUNBUFFERED", None)  # unbuffered output would hide a missing flush
         ours = {f"POSTCORE_{name}": value for name, value in settings.items()}
         return {**kept, **ours, **self.more}
 

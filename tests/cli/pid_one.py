@@ -32,7 +32,7 @@ class End:
 
     @property
     def is_clean(self) -> bool:
-        """Whether it ended with exit code 0 and without an error in its log."""
+        """Return whether it exited with code 0 and without an error in its log."""
         return self.code == 0 and "Traceback" not in self.err and '"critical"' not in self.err
 
 

@@ -106,7 +106,7 @@ def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
         assert list_platforms(second.address, first.api_key) == "UNAUTHENTICATED"
         assert json.loads(second.paste(buf)) == REPLY
         second.end(signal.SIGTERM, to_all=False)
-        # the sandbox of the first is gone, on ports of its own, and its sessions with it
+        # the first run's sandbox has ended, with its ports and sessions
         assert not re.search(r"\[(warning|error|critical) *\]", second.started.errors)
     data = {path.name for path in (empty_home.folder / "data").iterdir()}
     assert {"keyring.json", "sandbox.db"} <= data
@@ -120,7 +120,7 @@ def test_the_call_for_grpcurl_works_as_it_is_printed(
     sandbox's own, even if the environment names an empty one."""
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
-    # a proxy of the machine's has no part in calls within it
+    # a proxy in the environment is ignored for calls to this machine
     empty_home.more = {"http_proxy": "http://127.0.0.1:9", "POSTCORE_DATABASE_URL": ""}
     with demo(empty_home) as shown:
         assert json.loads(shown.paste(grpcurl)) == REPLY

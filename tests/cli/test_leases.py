@@ -1,4 +1,4 @@
-"""The audit of leases: the command that reads it, and what a stopped server leaves of it."""
+"""The audit of leases: the command that reads it, and its completeness after a stop."""
 
 import asyncio
 import signal
@@ -84,7 +84,7 @@ async def leases_until(
             for _ in range(20):
                 await sessions.LeaseSession(request, metadata=metadata)
             if number is signal.SIGKILL:
-                # what was lent a second ago is safe
+                # leases older than a second are written
                 await asyncio.sleep(1)
                 for _ in range(5):
                     await sessions.LeaseSession(request, metadata=metadata)

@@ -52,7 +52,7 @@ def faults(url: str, environ: Mapping[str, str] = {}) -> list[str]:
         "postgresql:///d?hostaddr=10.0.0.1&host=localhost",
         # a service's file may name any
         "postgresql:///d?service=other",
-        # every mode that takes any certificate, or any name
+        # every mode that accepts any certificate or any name
         "postgresql://u:hunter2@db.internal/d?sslmode=disable",
         "postgresql://u:hunter2@db.internal/d?sslmode=require",
         "postgresql://u:hunter2@db.internal/d?sslmode=verify-ca",

@@ -112,7 +112,7 @@ def test_a_key_is_retired_when_nothing_needs_it(path: Path) -> None:
     with pytest.raises(KeyringError, match="has no key seal-nothing"):
         Rotation(path, LATER).retire("seal-nothing", 0)
     assert former in [key.key_id for key in read_keys(path)]
-    # one that was never used goes at once
+    # an unused key can be retired at once
     unused = Rotation(path, LATER).add(KeyPurpose.SEAL)
     Rotation(path, LATER).retire(unused.key_id, 0)
 

@@ -22,7 +22,7 @@ from service.transport.listening import PortTaken
 from tests.cli.calls import health
 from tests.cli.home import DEADLINE, Home
 
-# what takes long to load, and is not needed to take calls
+# modules that are slow to load and not needed to take calls
 HEAVY = ("atproto_client", "asyncpg", "sqlalchemy", "alembic", "service.sandbox")
 LIST_HEAVY = f"""
 import json, sys

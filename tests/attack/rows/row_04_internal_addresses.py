@@ -82,7 +82,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                 )
     figures.append(
         Figure(
-            "sockets of the process that connected elsewhere than to the tests' servers",
+            "sockets of the process that connected to other servers than the tests'",
             f"{len(sockets.strange)} of {sockets.seen}",
             not sockets.strange and sockets.seen > 0,
         )
@@ -180,7 +180,7 @@ class Attacker:
         self._clock = clock
 
     async def forms(self, part: float) -> Figure:
-        """Try each form by each way in."""
+        """Try each form at each entry point."""
         named = [*_spread(list(product(WAYS, ADDRESSES, ("alone", "mixed", "alias"))), part)]
         spelt = [*_spread(list(product(WAYS, HOSTS)), part), *_spread(list(enumerate(URLS)), part)]
         passed: list[str] = []
@@ -203,7 +203,7 @@ class Attacker:
                 passed += await self._by(way, form)
         forms = len({address for _, address, _ in named}) + len({form for _, form in spelt})
         return self._judged(
-            f"connects by {forms} forms of addresses and names, by each way in",
+            f"connects by {forms} forms of addresses and names, at each entry point",
             len(named) + len(spelt),
             passed,
         )
@@ -404,7 +404,7 @@ class Attacker:
     def _judged(self, what: str, tries: int, passed: list[str]) -> Figure:
         forbidden = self._forbidden()
         return Figure(
-            f"{what}: connections to forbidden addresses, or odd replies",
+            f"{what}: connections to forbidden addresses, or unexpected replies",
             f"{forbidden} and {len(passed)} of {tries}",
             not forbidden and not passed and tries > 0,
         )

@@ -1,8 +1,8 @@
 """Row 5: servers send bombs, floods, drips and nonsense.
 
 They act as account server, directory, well-known file, did:web or name server. The service and the
-hostile internet are processes of their own. Stretches of hostile connects alternate with as many to
-well-behaved servers, beside another tenant's calls at a steady pace.
+hostile internet are processes of their own. Periods of hostile connects alternate with equal
+periods of connects to well-behaved servers, while another tenant calls at a steady pace.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             all(seconds < deadline + MAX_DELAY * patience for deadline, seconds in latest),
         ),
         Figure(
-            "answers of such servers that were taken for something",
+            "answers of such servers that were accepted as valid",
             f"{len(reasons)} {' '.join(reasons)}".strip(),
             set(reasons) <= {"INVALID_CREDENTIALS", "DEADLINE_EXCEEDED", ""},
         ),

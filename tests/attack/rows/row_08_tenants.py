@@ -108,7 +108,7 @@ async def _reach(
             before == after,
         ),
         Figure(
-            f"{engine}: logins and refreshes at the platform by all that",
+            f"{engine}: logins and refreshes at the platform caused by it",
             f"{sessions_asked}",
             sessions_asked == 0,
         ),

@@ -245,7 +245,7 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
             not seen.lost and changes >= kills,
         ),
         Figure(
-            f"half rows, of {len(HALVES)} kinds, after each",
+            f"rows without the rows that belong to them, of {len(HALVES)} kinds, after each kill",
             ", ".join(+seen.halves) or "0",
             halves == 0,
         ),
@@ -256,9 +256,9 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
             seen.unsound == 0,
         ),
         # a secret that does not open ends the attack
-        Figure("sealed rows opened, after each", f"all {seen.opened}", seen.opened > 0),
+        Figure("sealed rows opened after each kill", f"all {seen.opened}", seen.opened > 0),
         Figure(
-            "replies to idempotency keys asked for again, the same and without a login",
+            "repeated idempotency keys with the same reply and without a login",
             f"{seen.again[SAME]} of {asked_again}"
             + "".join(f", {how}: {count}" for how, count in seen.again.items() if how != SAME),
             seen.again[SAME] == asked_again > 0,
@@ -269,7 +269,7 @@ def _figures(kills: int, attacked: Kills, crowd: Crowd, audited: Counter[str]) -
             untold == twice == 0 < sum(leases.values()),
         ),
         Figure(
-            "calls refused, where nothing but the kills was wrong",
+            "calls refused for other reasons than the kills",
             ", ".join(f"{count} {why}" for why, count in refused.items()) or "0",
             not refused,
         ),

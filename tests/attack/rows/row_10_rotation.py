@@ -102,7 +102,7 @@ async def _too_early(service: Running) -> list[Figure]:
     refused = [one for one in tries if one.code == 1 and one.err.splitlines()[-1][:7] == "Error: "]
     return [
         Figure(
-            "retirements of a key in use that were refused",
+            "refused retirements of a key in use",
             f"{len(refused)} of {len(tries)}",
             len(refused) == len(tries) and opened(service).keys() == secrets,
         )
@@ -134,12 +134,12 @@ async def _killed(service: Running, times: int) -> list[Figure]:
     lost += _lost(service, secrets)
     return [
         Figure(
-            f"secrets that were not what they had been, after {killed} kill -9 of the rewrap",
+            f"secrets changed after {killed} kill -9 of the rewrap",
             f"{lost} of {2 * PLANTED * (times + 1)}",
             lost == 0 < killed,
         ),
         Figure(
-            "left under the former key, by the last kill and in the end",
+            "rows still under the former key, after the last kill and at the end",
             f"{on_the_way} and {sealed_under(service)[former]}",
             done_,
         ),
@@ -237,7 +237,7 @@ async def _bad_keyrings(service: Running, part: float) -> list[Figure]:
         errors = [await _start(settings, content, mode) for content, mode in some]
         figures.append(
             Figure(
-                f"starts with a keyring that is {what}",
+                f"starts with a wrong keyring: {what}",
                 f"{sum(one is None for one in errors)} of {len(errors)}",
                 all(one is not None and _is_a_sentence(one, secrets) for one in errors),
             )

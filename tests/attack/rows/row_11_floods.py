@@ -50,7 +50,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         figures += await _limited(server, owners)
         for what, calls, flood in (
             ("calls beyond the limit of a key", BEYOND, _beyond(server, owners[0].keys[0])),
-            ("calls with ids that there are not", UNKNOWN, _unknown(server)),
+            ("calls with ids that do not exist", UNKNOWN, _unknown(server)),
             ("calls with 1 MiB of a message or 64 KiB of metadata", HUGE, _huge(server, owners)),
         ):
             ground.say(what)
@@ -95,7 +95,7 @@ async def _capped(ground: Ground) -> list[Figure]:
     exhausted = ended.count(grpc.StatusCode.RESOURCE_EXHAUSTED)
     return [
         Figure(
-            f"{len(calls)} calls at once that hang, where {most} may be under way",
+            f"{len(calls)} simultaneous calls that hang, with a limit of {most}",
             f"{under_way} under way, {exhausted} refused at once; calls afterwards: {again.name}",
             (under_way, exhausted) == (most, len(calls) - most) and again is grpc.StatusCode.OK,
         )
@@ -136,7 +136,7 @@ async def _limited(server: Server, owners: Sequence[Owner]) -> list[Figure]:
     most = LIMIT + LIMIT * took
     return [
         Figure(
-            f"{codes.total()} calls of one key in {took:.1f} s, where {LIMIT} a second may be made",
+            f"{codes.total()} calls of one key in {took:.1f} s, with a limit of {LIMIT} a second",
             f"{passed} let through, {most:.0f} at most; "
             f"{others.count(grpc.StatusCode.OK)} of 20 of another key of the tenant",
             # all calls within the limit succeed, except for those due in the last moments

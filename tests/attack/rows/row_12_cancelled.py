@@ -121,7 +121,7 @@ async def _settled(socket: str) -> Held:
 
 
 class _Hanging(Hang):
-    """Counts the calls that did nothing because their caller hung up first."""
+    """Counts the calls that had no effect because their caller hung up first."""
 
     def __init__(self) -> None:
         self.undone: Counter[str] = Counter()

@@ -47,7 +47,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _old(wire: Wire) -> Figure:
-    """Offer old TLS versions with a client that accepts any."""
+    """Offer old TLS versions with a client that accepts every version."""
     let_in = []
     for address in (wire.at.grpc, wire.at.http):
         for version in (
@@ -300,7 +300,7 @@ async def _exposed(ground: Ground) -> Figure:
         more={**dict.fromkeys(names, "0.0.0.0:0"), "POSTCORE_ALLOW_PLAINTEXT": "true"},
     )
     return Figure(
-        "plain text where other machines reach it, without POSTCORE_ALLOW_PLAINTEXT; with it",
+        "plain text at a public address, without POSTCORE_ALLOW_PLAINTEXT; with it",
         f"{sum(refused)} of {len(names)} starts refused; {allowed or 'started'}",
         all(refused) and not allowed,
     )

@@ -30,7 +30,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     same = [name for name, version, _, _ in runs if distribution(name).version == version]
     figures.append(
         Figure(
-            "packages here that are those of the lock file",
+            "installed packages that match the lock file",
             f"{len(same)} of {len(runs)}",
             len(same) == len(runs) > 0,
         )

@@ -38,15 +38,15 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             made = Databases(ground, past, cluster)
             figures = []
             for revision in sorted(KNOWN) if part == 1 else [min(KNOWN)]:
-                figures += [await _brought_up(made, engine, revision) for engine in ENGINES]
+                figures += [await _migrated(made, engine, revision) for engine in ENGINES]
                 ground.say(f"schema {revision}")
             return [*figures, await _newer(made), await _modes(made), *await _keyrings(made)]
     finally:
         await asyncio.to_thread(cluster.remove)
 
 
-async def _brought_up(made: Databases, engine: str, revision: str) -> Figure:
-    """Migrate an old schema, and check what callers then find."""
+async def _migrated(made: Databases, engine: str, revision: str) -> Figure:
+    """Migrate an old schema, and check the callers' view of it."""
     past = made.past
     read = await made.copy(engine, revision)
     before = columns(read.database_url)
@@ -90,7 +90,7 @@ async def _brought_up(made: Databases, engine: str, revision: str) -> Figure:
             == past.events
         )
     return Figure(
-        f"schema {revision} on {engine}, brought up to date",
+        f"schema {revision} on {engine}, migrated",
         f"{same} of {count} rows as they were, {len(past.secrets)} secrets "
         f"{'opened' if opened else '**not opened**'}, "
         f"schema {'as a new one' if alike else '**not** as a new one'}; "
@@ -123,7 +123,7 @@ async def _newer(made: Databases) -> Figure:
             held += "was made by a newer program (schema 9999" in error
         held -= dump(read.database_url) != before
     return Figure(
-        "a newer schema: no start, a sentence why, nothing changed",
+        "a newer schema: start refused with a sentence, nothing changed",
         f"{held} of {tries} on {len(ENGINES)} engines",
         held == tries,
     )
@@ -146,7 +146,7 @@ async def _modes(made: Databases) -> Figure:
         said = await sentence(read, made.log, module)
         held += expected in said and dump(read.database_url) == before
     return Figure(
-        "live meets sandbox and the other way round: no start, a sentence why, nothing changed",
+        "a live start on a sandbox database and the reverse: refused with a sentence, nothing changed",
         f"{held} of {tries}",
         held == tries,
     )
@@ -186,7 +186,7 @@ async def _keyrings(made: Databases) -> list[Figure]:
             works,
         ),
         Figure(
-            "a copy of the keyring from before a rotation: no start, a sentence why",
+            "a copy of the keyring from before a rotation: start refused with a sentence",
             "so it was" if refused else f"**{error or 'started'}**",
             refused,
         ),

@@ -36,7 +36,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 
 async def _repeated(ground: Ground, part: float) -> Figure:
-    """Hang a connect, and repeat it thousands of times by its idempotency key."""
+    """Make one connect hang, and repeat it thousands of times by its idempotency key."""
     repeats, creates = share(REPEATS, part), max(50, share(CREATES, part))
     async with SandboxBluesky.started() as sandbox:
         url = f"sqlite:///{ground.folder / 'repeated.db'}"
