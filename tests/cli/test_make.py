@@ -25,8 +25,7 @@ case "$*" in
 *) exec .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" ;;
 esac
 """
-"""In the place of pip: no network is needed, since the dependencies are those of the environment
-that the tests run in."""
+"""Replaces pip, so that no network is needed: the dependencies are those of the tests' environment."""
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 

@@ -146,7 +146,7 @@ async def _modes(made: Databases) -> Figure:
         said = await sentence(read, made.log, module)
         held += expected in said and dump(read.database_url) == before
     return Figure(
-        "a live start on a sandbox database and the reverse: refused with a sentence, nothing changed",
+        "live start on a sandbox database and the reverse: refused, nothing changed",
         f"{held} of {tries}",
         held == tries,
     )
