@@ -25,7 +25,7 @@ case "$*" in
 *) exec .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" ;;
 esac
 """
-"""Replaces pip, so that no network is needed: the dependencies are those of the tests' environment."""
+"""Replaces pip without a network: the dependencies are those of the tests' environment."""
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
