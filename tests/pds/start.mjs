@@ -63,7 +63,7 @@ const plcPackage = requirePackage('@did-plc/server')
 const pdsPackage = requirePackage('@atproto/pds')
 const requireOfPds = createRequire(requirePackage.resolve('@atproto/pds'))
 
-// The ports are taken before either server is built, since each is told its own address: no one can come between.
+// The ports are taken before either server is built, since each gets its own address at its start: so no other process can take them in between.
 const listener = async (port) => {
   const server = http.createServer().listen(port, HOST)
   await once(server, 'listening')
