@@ -269,7 +269,7 @@ async def test_a_store_that_rejects_writes(
 ) -> None:
     """The stored token is lent; without a claim, no refresh is made."""
     *pragmas, _ = sqlite._WRITER
-    monkeypatch.setattr(sqlite, "_WRITER", (*pragmas, "PRAGMA busy_timeout = 10"))
+    monkeypatch.setattr(sqlite, "_WRITER", (*pragmas, "PRAGMA busy_timeout = 1000"))
     async with running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as service:
         person = await sandbox.person()
         key = (await service.connect(person.handle, person.app_password)).profile_key
