@@ -7,6 +7,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import asyncio
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -44,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # under nohup the signal is ignored, and programs that tests start would inherit that
+    signal.signal(signal.SIGHUP, lambda *_: None)
     # folders that tests make are for a database to be in: a group's bit would have it refused
     os.umask(0o022)
     # as the service logs: unconfigured, structlog shows exceptions with the values around them
