@@ -113,7 +113,8 @@ class Ownership:
         except BlockingIOError:
             os.close(self._lock)
             raise StoreError(
-                f"another server is running on {path}; to run several, use PostgreSQL"
+                f"another server is running on {path}; stop it first (several servers of one"
+                " database need PostgreSQL)"
             ) from None
 
     def release(self) -> None:

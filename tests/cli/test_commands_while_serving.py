@@ -44,7 +44,8 @@ def test_a_second_server_is_rejected(home: Home, server: Started) -> None:
     """A second server fails on the same database, and on the same port with another database; the
     first one still serves."""
     assert home.run("serve").sentence == (
-        "another server is running on data/postcore.db; to run several, use PostgreSQL"
+        "another server is running on data/postcore.db; stop it first (several servers of one"
+        " database need PostgreSQL)"
     )
     other = {"DATABASE_URL": "sqlite:///other.db", "GRPC_ADDRESS": server.address}
     shutil.copy(home.database, home.folder / "other.db")
