@@ -121,7 +121,8 @@ class Rotation:
             raise KeyringError(f"the key {key_id} is active; activate another before you retire it")
         if rows:
             raise KeyringError(f"the key {key_id} is named by {rows} rows; {_remedy(key)}")
-        wait = COMPLETION_SECONDS - self.age(key)
+        # calls that began before the last process loaded the change may still use the key
+        wait = PROPAGATION_SECONDS + COMPLETION_SECONDS - self.age(key)
         if key.state is KeyState.PREVIOUS and wait > 0:
             raise KeyringError(
                 f"the key {key_id} may still be in use by calls under way; "

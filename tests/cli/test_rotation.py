@@ -108,7 +108,9 @@ def test_a_key_is_retired_when_nothing_needs_it(path: Path) -> None:
     with pytest.raises(KeyringError, match="is named by 3 rows; run: postcore keyring rewrap"):
         Rotation(path, LATER + timedelta(days=1)).retire(former, 3)
     with pytest.raises(KeyringError, match="may still be in use"):
-        Rotation(path, LATER + timedelta(seconds=COMPLETION_SECONDS - 1)).retire(former, 0)
+        Rotation(
+            path, LATER + timedelta(seconds=PROPAGATION_SECONDS + COMPLETION_SECONDS - 1)
+        ).retire(former, 0)
     with pytest.raises(KeyringError, match="has no key seal-nothing"):
         Rotation(path, LATER).retire("seal-nothing", 0)
     assert former in [key.key_id for key in read_keys(path)]
