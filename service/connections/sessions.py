@@ -19,6 +19,7 @@ from service.domain.errors import PlatformNotConnected, ProfileNotFound, Service
 from service.domain.model import SECOND, Account, Login, Micros, Refreshed, Session
 from service.domain.platform import CredentialPlatform
 from service.domain.records import (
+    MAX_CLAIM_SKEW,
     NewSession,
     Purpose,
     SecretAddress,
@@ -108,8 +109,8 @@ class Sessions:
             await asyncio.sleep(pause)
             until = await self._store.claimed_until(address)
             now = self._clock.now()
-            # that far ahead only if the clock was set back: let `claim` decide
-            if not now < until <= now + self._claim_timeout:
+            # further ahead only if the clock was set back: `claim` takes it over
+            if not now < until <= now + self._claim_timeout + MAX_CLAIM_SKEW:
                 return
 
     async def _claim(self, address: SecretAddress) -> StoredConnection | None:

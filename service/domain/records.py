@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.model import Connection, EventKind, Micros
+from service.domain.model import SECOND, Connection, EventKind, Micros
+
+MAX_CLAIM_SKEW: Micros = 60 * SECOND
+"""How far ahead the clock of a claim's holder may be. A claim that ends later than that was made
+before the clock was set back."""
 
 ConnectionKey = tuple[str, str, str, int]
 """Tenant, profile, platform and generation."""

@@ -4,8 +4,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
+from service.connections.timeouts import TIMEOUTS
+from service.domain.model import SECOND
+from service.domain.records import MAX_CLAIM_SKEW
 from service.storage.postgres import PostgresEngine
 from service.storage.sqlite import SqliteEngine
 from tests.support.bluesky import Person, SandboxBluesky
@@ -36,6 +40,24 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for kind in (SqliteEngine, PostgresEngine):
         monkeypatch.setattr(kind, "write", count(kind.write))
     return made
+
+
+async def test_a_waiter_for_a_claim_only_reads(
+    sandbox: SandboxBluesky, database: Path, writes: list[str]
+) -> None:
+    """Also if the holder's clock is ahead of its own."""
+    clock = MovedClock()
+    async with running(database, {**sandbox.settings(), "CHECK_HOURS": "24"}, clock) as service:
+        person: Person = await sandbox.person()
+        key = (await service.connect(person.handle, person.app_password)).profile_key
+        token = (await service.lease(key)).access_token
+        clock.ahead = 61 * SECOND
+        ahead = clock.now() + int(TIMEOUTS.claim * SECOND) + MAX_CLAIM_SKEW - 20 * SECOND
+        await service.execute("UPDATE sessions SET claimed_until = ?", ahead)
+        writes.clear()
+        with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE_EXCEEDED"):
+            await service.lease(key, rejected=token, timeout=1.5)
+        assert writes.count("claim") == 1
 
 
 async def test_a_healthy_check_and_a_renewal_are_two_write_transactions_each(

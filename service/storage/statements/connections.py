@@ -1,5 +1,6 @@
 """Connections with their sealed secrets, and claims on them."""
 
+from service.domain.records import MAX_CLAIM_SKEW
 from service.storage import rows
 
 CONNECTED_ACCOUNT = """
@@ -74,11 +75,10 @@ WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND fence = $5
     AND $4 = (SELECT c.generation FROM connections c WHERE c.tenant_id = sessions.tenant_id
         AND c.profile_key = sessions.profile_key AND c.platform = sessions.platform)
 """
-# a claim that ends over a minute later than this one would was made before the clock was set back
-CLAIM = """
+CLAIM = f"""
 UPDATE sessions SET fence = fence + 1, claimed_until = $4
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3
-    AND (claimed_until <= $5 OR claimed_until > CAST($4 AS BIGINT) + 60000000)
+    AND (claimed_until <= $5 OR claimed_until > CAST($4 AS BIGINT) + {MAX_CLAIM_SKEW})
 RETURNING fence
 """
 CLAIMED_UNTIL = """
