@@ -275,8 +275,10 @@ async def test_a_store_that_rejects_writes(
         key = (await service.connect(person.handle, person.app_password)).profile_key
         token = (await service.lease(key)).access_token
         spent = await Counted.at(sandbox)
-        with closing(sqlite3.connect(database, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+        with closing(other):
+            # in a thread: the lock may be held by a write that needs this event loop
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
             clock.ahead = EXPIRING
             assert (await service.lease(key)).access_token == token
             clock.ahead = ENDING
