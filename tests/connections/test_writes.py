@@ -58,6 +58,8 @@ async def test_a_waiter_for_a_claim_only_reads(
         with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE_EXCEEDED"):
             await service.lease(key, rejected=token, timeout=1.5)
         assert writes.count("claim") == 1
+        # the check goes on without its caller; a stop would wait for it
+        await service.execute("UPDATE sessions SET claimed_until = 0")
 
 
 async def test_a_healthy_check_and_a_renewal_are_two_write_transactions_each(

@@ -70,7 +70,7 @@ class Answered:
         )
 
     async def close(self) -> None:
-        await self.tasks.drain(1)
+        assert await self.tasks.drain(30) == 0
         await self.egress.close()
 
     async def _dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
