@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from service.cli.console import run, settings, text, time_of
+from service.domain.model import Lent
 
 PAGE_SIZE = 1_000
 
@@ -29,8 +30,9 @@ def list_leases(tenant: str, since: int) -> None:
     """List the leases of a tenant's sessions.
 
     Oldest first. Each line has the time, the API key's id, the profile, its platform and account,
-    and the time at which the token expires. Leases are kept for POSTCORE_LEASE_AUDIT_DAYS; a server
-    writes a new one within a second.
+    the time at which the token expires (a dash for a credential, which does not), and what was
+    lent: SESSION or CREDENTIAL. Leases are kept for POSTCORE_LEASE_AUDIT_DAYS; a server writes a
+    new one within a second.
     """
     from service.app.startup import open_store
 
@@ -39,9 +41,10 @@ def list_leases(tenant: str, since: int) -> None:
         async with open_store(settings()) as store:
             while page := await store.lease_audit.leases(tenant, after, PAGE_SIZE):
                 for lease in page:
+                    expires = "-" if lease.lent is Lent.CREDENTIAL else time_of(lease.expires_at)
                     click.echo(
                         f"{time_of(lease.at)}\t{lease.key_id}\t{lease.profile_key}\t{lease.platform}"
-                        f"\t{lease.account_id}\t{time_of(lease.expires_at)}"
+                        f"\t{lease.account_id}\t{expires}\t{lease.lent}"
                     )
                 after = page[-1].at + 1
 

@@ -23,6 +23,7 @@ INACTIVE_REASONS = {
     AccountStatus.DEACTIVATED: ReconnectReason.ACCOUNT_DEACTIVATED,
     AccountStatus.SUSPENDED: ReconnectReason.ACCOUNT_SUSPENDED,
     AccountStatus.TAKEN_DOWN: ReconnectReason.ACCOUNT_TAKEN_DOWN,
+    AccountStatus.SWITCHED_OFF: ReconnectReason.CREDENTIALS_SWITCHED_OFF,
 }
 """By the account's status. Such a status may end: the secret is kept, and checks ask for the status
 alone."""

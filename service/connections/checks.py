@@ -8,7 +8,7 @@ in the platform's directory that names the account's server and handle.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -39,7 +39,13 @@ from service.domain.model import (
     ReconnectReason,
     Session,
 )
-from service.domain.platform import AccountGone, SessionEnded
+from service.domain.platform import (
+    AccountGone,
+    CredentialRevoked,
+    Directory,
+    PermissionLost,
+    SessionEnded,
+)
 from service.domain.records import NewSession, StoredConnection
 from service.domain.steps import PlatformDeadline, platform_timeout
 
@@ -55,6 +61,12 @@ NOT_SENT = (
     PlatformUnavailableCause.BUSY,
 )
 """Causes that end a login before its server receives it."""
+REASONS: Mapping[type[Exception], ReconnectReason] = {
+    CredentialRevoked: ReconnectReason.APP_PASSWORD_REVOKED,
+    PermissionLost: ReconnectReason.PERMISSION_LOST,
+}
+STATED = tuple(REASONS)
+"""Errors by which a platform states what is wrong with a credential."""
 DOCUMENT_FIRST = (ReconnectReason.SERVER_MOVED, ReconnectReason.ACCOUNT_DELETED)
 """After these reasons a check reads the document before it asks the account's server."""
 
@@ -105,7 +117,11 @@ class Check:
         """
         if self.upkeep.moved_at is not None:
             return await self._result_of(self._run)
-        if not await self._refresh():
+        try:
+            is_working = await self._refresh()
+        except STATED as proof:
+            return CheckResult(REASONS[type(proof)])
+        if not is_working:
             return await self._result_of(self._find_cause)
         now = asyncio.get_running_loop().time()
         self._deadline = min(self._deadline, now + RENEWAL_DOCUMENT_SECONDS)
@@ -122,6 +138,8 @@ class Check:
             return CheckResult(ReconnectReason.CREDENTIAL_UNREADABLE)
         except AccountGone:
             return CheckResult(ReconnectReason.ACCOUNT_DELETED)
+        except STATED as proof:
+            return CheckResult(REASONS[type(proof)])
         except (PlatformUnavailable, PlatformRateLimited, RateLimitExceeded) as error:
             doubt = doubt_of(error)
             if self._inactive_status and not isinstance(error, PlatformRateLimited):
@@ -184,19 +202,33 @@ class Check:
         try:
             await self._log_in()
         except (InvalidCredentials, AccountInactive) as error:
-            return rejected_login(error, before, await self._account_status())
+            return self._rejected(rejected_login(error, before, await self._account_status()))
         return CheckResult()
+
+    def _rejected(self, result: CheckResult) -> CheckResult:
+        """Return *result* of a rejected login; a doubt if the platform needs more of them."""
+        if result.reason is not ReconnectReason.APP_PASSWORD_REVOKED:
+            return result
+        self.upkeep = self.upkeep._replace(rejections=self.upkeep.rejections + 1)
+        if self.upkeep.rejections < self._platform.card.refusals_for_proof:
+            return CheckResult(doubt="refused_once")
+        return result
 
     async def _read_document(self) -> None:
         """Read the document, which may name another handle and another server."""
+        platform = self._platform
+        if not isinstance(platform, Directory):
+            self._is_document_read = True
+            self.upkeep = self.upkeep._replace(document_at=self._clock.now())
+            return
         await self._save_session()
         account = account_of(self.held)
         async with platform_timeout(PlatformDeadline(self._deadline)):
-            named = await self._platform.resolve_account(account)
+            named = await platform.resolve_account(account)
         self._is_document_read = True
         self.username = named.username
         now = self._clock.now()
-        if not self._platform.may_share_credentials(account.origin, named.origin):
+        if not platform.may_share_credentials(account.origin, named.origin):
             since = self.upkeep.moved_at
             # start again if the clock was set back
             since = now if since is None or since > now else since
@@ -251,7 +283,7 @@ class Check:
             login = await self._logins.log_in_again(
                 self.held.address.tenant_id, self._platform, secret, account, deadline
             )
-        except (InvalidCredentials, AccountInactive):
+        except (InvalidCredentials, AccountInactive, CredentialRevoked, PermissionLost):
             self._delay_login_after_rejection()
             raise
         except PlatformUnavailable as error:
@@ -265,7 +297,11 @@ class Check:
     def _delay_login_after_rejection(self) -> None:
         """Delay the next login, which would most likely be rejected too."""
         answered = self.upkeep.answered_logins + 1
-        after = Schedule.login_after_rejection(self._clock.now(), answered)
+        now = self._clock.now()
+        after = max(
+            Schedule.login_after_rejection(now, answered),
+            now + self._platform.card.refusal_interval,
+        )
         self.upkeep = self.upkeep._replace(answered_logins=answered, login_after=after)
 
     def _delay_login_after_success(self) -> None:

@@ -1,7 +1,6 @@
 """Connect: prove credentials, and save them as a profile's connection."""
 
 import asyncio
-import re
 import secrets
 from dataclasses import dataclass, field
 
@@ -17,11 +16,11 @@ from service.connections.schedule import Schedule
 from service.connections.timeouts import Timeouts
 from service.crypto.vault import Vault
 from service.domain.clock import Clock
-from service.domain.errors import InvalidRequest, ProfileAlreadyExists, ServiceError
+from service.domain.errors import InvalidRequest, ProfileAlreadyExists, ServiceError, snake_case
 from service.domain.ids import new_profile_key
 from service.domain.model import Account, Caller, Connected, Credentials, Login
 from service.domain.names import required_platform_id, well_formed_profile_key
-from service.domain.platform import CredentialPlatform
+from service.domain.platform import CredentialPlatform, DisplayNames
 from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddress
 from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
@@ -156,7 +155,8 @@ class Connect:
         self._lookups.take(attempt.caller.tenant_id, platform.asked_host(attempt.credentials))
         async with platform_timeout(attempt.deadline):
             account = await platform.identify(attempt.credentials)
-        if attempt.connected_to not in (None, account.account_id):
+        is_other = attempt.connected_to not in (None, account.account_id)
+        if is_other and not account.is_provisional:
             raise ProfileAlreadyExists(platform.card.platform)
         return account
 
@@ -178,11 +178,11 @@ class Connect:
             # raises ProfileAlreadyExists if another call connected the profile meanwhile
             replaced = await self._store.save_login(write)
         except BaseException:
-            self._logouts.unsaved(platform, login.session, login.account.origin)
+            self._logouts.unsaved(platform, login.session, login.account)
             raise
         if replaced is not None:
             self._logouts.later(replaced)
-        self._tasks.spawn(self._learn_display_name(platform, login.account, write.address))
+        self._tasks.spawn(self._learn_display_name(platform, login, write.address))
         return Connected(write.address.profile_key, platform.card.platform, write.username)
 
     def _sealed(self, attempt: _Attempt, login: Login) -> LoginWrite:
@@ -209,11 +209,13 @@ class Connect:
         )
 
     async def _learn_display_name(
-        self, platform: CredentialPlatform, account: Account, address: SecretAddress
+        self, platform: CredentialPlatform, login: Login, address: SecretAddress
     ) -> None:
+        display_name: str | None = login.display_name
         try:
-            async with asyncio.timeout(DISPLAY_NAME_SECONDS):
-                display_name = await platform.display_name(account)
+            if not display_name and isinstance(platform, DisplayNames):
+                async with asyncio.timeout(DISPLAY_NAME_SECONDS):
+                    display_name = await platform.display_name(login.account)
             if display_name:
                 await self._store.save_display_name(address, display_name)
         except (ServiceError, TimeoutError) as error:
@@ -229,8 +231,3 @@ def _check_fields(platform: CredentialPlatform, credentials: Credentials) -> Non
         if name not in known:
             fault = f"is not a credential of {platform.card.platform}"
             raise InvalidRequest(f"credentials.{snake_case(name)}", fault)
-
-
-def snake_case(name: str) -> str:
-    """Return a JSON name in the contract's spelling: `appPassword` as `app_password`."""
-    return re.sub(r"[A-Z]", lambda capital: f"_{capital[0].lower()}", name)

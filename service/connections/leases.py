@@ -15,6 +15,7 @@ from service.crypto.vault import Unreadable
 from service.domain.clock import Clock
 from service.domain.errors import (
     DeadlineExceeded,
+    InsufficientScope,
     InvalidRequest,
     NeedsReconnect,
     PlatformRateLimited,
@@ -22,14 +23,12 @@ from service.domain.errors import (
     RateLimitExceeded,
     ServiceUnavailable,
 )
-from service.domain.model import SECOND, Caller, Lease, Micros, Session
+from service.domain.model import NEVER, SECOND, Caller, Lease, Lent, Micros, Scope, Session
 from service.domain.names import required_platform_id, required_profile_key
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
 
-MIN_LEFT: Micros = 10 * 60 * SECOND
-"""A token with less time left is renewed."""
 MIN_LEFT_UNRENEWED: Micros = 60 * SECOND
 """A token that cannot be renewed is lent with at least as much time left."""
 MIN_BETWEEN_REFRESHES: Micros = 60 * SECOND
@@ -86,7 +85,9 @@ class Leases:
                 stored, session = await self._stored(caller, request)
                 if session is None or not self._is_good(session, request):
                     raise error from None
-        account = account_of(stored)
+        lease = self._sessions.platform(stored).lend(session, account_of(stored))
+        if lease.lent is Lent.CREDENTIAL and Scope.CREDENTIALS_LEASE not in caller.scopes:
+            raise InsufficientScope(Scope.CREDENTIALS_LEASE)
         self._audit.note(
             AuditedLease(
                 self._clock.now(),
@@ -94,11 +95,11 @@ class Leases:
                 caller.key_id,
                 stored.address.profile_key,
                 stored.address.platform,
-                account.account_id,
-                session.expires_at,
+                lease.account.account_id,
+                NEVER if lease.expires_at is None else lease.expires_at,
             )
         )
-        return Lease(session.access_token, account, session.expires_at)
+        return lease
 
     async def _stored(
         self, caller: Caller, request: LeaseRequest
@@ -121,7 +122,8 @@ class Leases:
         left = session.expires_at - now
         if left > 0 and 0 <= now - stored.refreshed_at < MIN_BETWEEN_REFRESHES:
             return False
-        return left < MIN_LEFT or session.access_token == request.rejected_access_token
+        min_left = self._sessions.platform(stored).card.min_lease_left
+        return left < min_left or session.access_token == request.rejected_access_token
 
     def _is_good(self, session: Session, request: LeaseRequest) -> bool:
         """Return whether a token that could not be renewed may be lent."""

@@ -141,7 +141,11 @@ class LoginBudget:
             # ignore a longer pause: it was saved before the clock was set back
             if 0 < pause <= MAX_PAUSE:
                 raise PlatformRateLimited(card.platform, card.display_name, pause / SECOND)
-            if wait := self._wait(_Spent(spent, debit.tenant_id), debit, connected=connected):
+            wait = self._wait(_Spent(spent, debit.tenant_id), debit, connected=connected)
+            if card.max_logins is not None:
+                times = (each.at for each in spent)
+                wait = max(wait, Budget(*card.max_logins).wait(times, debit.at))
+            if wait:
                 raise RateLimitExceeded(wait / SECOND)
 
         return allow

@@ -5,7 +5,7 @@ import structlog
 from service.crypto.keyring import UnknownKey
 from service.crypto.vault import Unreadable, Vault
 from service.domain.logout import end_session
-from service.domain.model import Session
+from service.domain.model import Account, Session
 from service.domain.platform import CredentialPlatform
 from service.domain.records import SessionEnvelope
 from service.platforms.registry import Registry
@@ -33,9 +33,9 @@ class Logouts:
         self._tasks = tasks
         self._only_at = only_at
 
-    def unsaved(self, platform: CredentialPlatform, session: Session, origin: str) -> None:
+    def unsaved(self, platform: CredentialPlatform, session: Session, account: Account) -> None:
         """End a session that could not be saved."""
-        self._tasks.spawn(self._end(platform, session, origin))
+        self._tasks.spawn(self._end(platform, session, account))
 
     def later(self, stored: SessionEnvelope) -> None:
         """End a session that is no longer stored."""
@@ -48,9 +48,10 @@ class Logouts:
         except (UnknownKey, Unreadable) as error:
             log.error("session cannot be opened to end it", exception=type(error).__name__)
             return
-        platform = self._registry.by_credentials(stored.address.platform)
-        await self._end(platform, session, stored.address.origin)
+        address = stored.address
+        platform = self._registry.by_credentials(address.platform)
+        await self._end(platform, session, Account(address.account_id, "", address.origin))
 
-    async def _end(self, platform: CredentialPlatform, session: Session, origin: str) -> None:
-        if self._only_at is None or origin in self._only_at:
-            await end_session(platform, session, origin)
+    async def _end(self, platform: CredentialPlatform, session: Session, account: Account) -> None:
+        if self._only_at is None or account.origin in self._only_at:
+            await end_session(platform, session, account)

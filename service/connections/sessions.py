@@ -196,7 +196,7 @@ class Sessions:
             self._logouts.later(SessionEnvelope(address, unsaved.sealed))
 
     def _end(self, held: StoredConnection, session: Session) -> None:
-        self._logouts.unsaved(self.platform(held), session, held.address.origin)
+        self._logouts.unsaved(self.platform(held), session, account_of(held))
 
 
 def account_of(stored: StoredConnection) -> Account:

@@ -36,7 +36,7 @@ def apply_result(
             next_check_at=schedule.after_break(now, result.reason, upkeep.login_after),
         )
     else:
-        upkeep = upkeep._replace(doubts=0)
+        upkeep = upkeep._replace(doubts=0, rejections=0)
         if check.is_refreshed:
             # a login proves the password, not that its session will last
             upkeep = upkeep._replace(answered_logins=0, login_after=None)

@@ -19,6 +19,7 @@
 transport/status.py has the only table of the statuses that they become.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -26,6 +27,7 @@ from typing import Self
 from service.domain.model import (
     InvalidCredentialsCause,
     Micros,
+    PlatformCard,
     PlatformUnavailableCause,
     PlatformUnavailableStep,
 )
@@ -69,32 +71,31 @@ class ServiceError(Exception):
 
 
 class InvalidCredentials(ServiceError):
+    """*redirects_to*: the address that the site names as its own, if it is another one."""
+
     def __init__(
-        self,
-        platform: str,
-        display_name: str,
-        cause: InvalidCredentialsCause,
-        *,
-        help_url: str = "",
+        self, card: PlatformCard, cause: InvalidCredentialsCause, *, redirects_to: str = ""
     ) -> None:
         super().__init__(
-            f"Invalid {display_name} credentials",
-            metadata={"platform": platform, "cause": cause.value},
+            f"Invalid {card.display_name} credentials",
+            metadata={"platform": card.platform, "cause": cause.value},
             why=cause.value.lower(),
         )
+        if redirects_to:
+            self.metadata["redirectsTo"] = redirects_to
         self.cause = cause
-        self.fields = MALFORMED.get(cause, ())
-        self.help_url = help_url
+        self.help_url = card.help_url
 
-
-MALFORMED: Mapping[InvalidCredentialsCause, tuple[Field, ...]] = {
-    InvalidCredentialsCause.MALFORMED_HANDLE: (
-        Field("credentials.handle", "is not a full handle, such as user.bsky.social"),
-    ),
-    InvalidCredentialsCause.MALFORMED_APP_PASSWORD: (
-        Field("credentials.app_password", "is not of the form xxxx-xxxx-xxxx-xxxx"),
-    ),
-}
+    @classmethod
+    def malformed(cls, card: PlatformCard, name: str) -> Self:
+        """Return the error for a malformed value of the field with the JSON name *name*."""
+        field = card.field(name)
+        error = cls(card, field.malformed)
+        path = f"credentials.{snake_case(name)}"
+        error.fields = (Field(path, field.fault),)
+        if field.malformed is InvalidCredentialsCause.MALFORMED_FIELD:
+            error.metadata["field"] = camel_case(path)
+        return error
 
 
 class ProfileNotFound(ServiceError):
@@ -316,6 +317,11 @@ class UnsupportedMediaType(ServiceError):
 class InternalError(ServiceError):
     def __init__(self) -> None:
         super().__init__("internal error")
+
+
+def snake_case(name: str) -> str:
+    """Return a JSON name in the contract's spelling: `appPassword` as `app_password`."""
+    return re.sub(r"[A-Z]", lambda capital: f"_{capital[0].lower()}", name)
 
 
 def camel_case(path: str) -> str:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 Micros = int
 SECOND: Micros = 1_000_000
 DAY: Micros = 24 * 3600 * SECOND
+NEVER: Micros = 253_402_300_799 * SECOND
+"""The end of the year 9999: the latest time that a protobuf Timestamp holds."""
 
 
 class Scope(StrEnum):
@@ -19,6 +21,8 @@ class Scope(StrEnum):
     PROFILES_READ = "profiles:read"
     PROFILES_WRITE = "profiles:write"
     SESSIONS_LEASE = "sessions:lease"
+    CREDENTIALS_LEASE = "credentials:lease"
+    """To lease the credential itself, of a platform without sessions."""
 
 
 DEFAULT_SCOPES = frozenset({Scope.PROFILES_READ, Scope.PROFILES_WRITE})
@@ -29,6 +33,23 @@ class AuthMethod(StrEnum):
 
     CREDENTIALS = "CREDENTIALS"
     OAUTH = "OAUTH"
+
+
+class Lent(StrEnum):
+    """What is lent of a connection; named as in the contract."""
+
+    SESSION = "SESSION"
+    CREDENTIAL = "CREDENTIAL"
+
+
+class FieldKind(StrEnum):
+    """What a field of a form holds; named as in the contract."""
+
+    TEXT = "TEXT"
+    HANDLE = "HANDLE"
+    URL = "URL"
+    USERNAME = "USERNAME"
+    SECRET = "SECRET"  # noqa: S105 - a kind, no secret
 
 
 class ConnectionState(StrEnum):
@@ -49,6 +70,8 @@ class ReconnectReason(StrEnum):
     ACCOUNT_DELETED = "ACCOUNT_DELETED"
     SERVER_MOVED = "SERVER_MOVED"
     CREDENTIAL_UNREADABLE = "CREDENTIAL_UNREADABLE"
+    CREDENTIALS_SWITCHED_OFF = "CREDENTIALS_SWITCHED_OFF"
+    PERMISSION_LOST = "PERMISSION_LOST"
 
 
 class EventKind(StrEnum):
@@ -72,6 +95,8 @@ class AccountStatus(StrEnum):
     SUSPENDED = "SUSPENDED"
     TAKEN_DOWN = "TAKEN_DOWN"
     NOT_FOUND = "NOT_FOUND"
+    SWITCHED_OFF = "SWITCHED_OFF"
+    """The server accepts no credentials of this kind."""
     UNKNOWN = "UNKNOWN"
     """The platform answered, but gave no status."""
 
@@ -84,6 +109,10 @@ class InvalidCredentialsCause(StrEnum):
     HANDLE_NOT_FOUND = "HANDLE_NOT_FOUND"
     MAIN_PASSWORD = "MAIN_PASSWORD"  # noqa: S105 - a reason, no password
     REJECTED_BY_PLATFORM = "REJECTED_BY_PLATFORM"
+    MALFORMED_FIELD = "MALFORMED_FIELD"
+    SITE_NOT_FOUND = "SITE_NOT_FOUND"
+    SWITCHED_OFF = "SWITCHED_OFF"
+    NOT_PERMITTED = "NOT_PERMITTED"
 
 
 class PlatformUnavailableCause(StrEnum):
@@ -155,19 +184,35 @@ class Credentials(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class CredentialField:
-    """One input of the form for a platform's credentials."""
+    """One input of the form for a platform's credentials.
+
+    *fault*: the error message for a malformed value, such as "is not a full handle"; *malformed*:
+    its cause.
+    """
 
     name: str
     label: str
     placeholder: str = ""
     pattern: str = ""
-    secret: bool = False
+    kind: FieldKind = FieldKind.TEXT
     help: str = ""
+    fault: str = "is malformed"
+    malformed: InvalidCredentialsCause = InvalidCredentialsCause.MALFORMED_FIELD
+
+    @property
+    def secret(self) -> bool:
+        return self.kind is FieldKind.SECRET
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformCard:
-    """A platform as callers see it: how accounts join it, and the form for their credentials."""
+    """A platform: how accounts join it, the form for their credentials, and its numbers.
+
+    *refusals_for_proof*: how many rejected logins in a row, at least *refusal_interval*
+    microseconds apart, prove that a credential was revoked. *max_logins*: the platform's own limits
+    on the logins of one account, in five minutes and in a day; the settings may set lower ones.
+    *min_lease_left*: a session with less time left, in microseconds, is renewed before it is lent.
+    """
 
     platform: str
     display_name: str
@@ -175,20 +220,39 @@ class PlatformCard:
     fields: tuple[CredentialField, ...] = ()
     help_url: str = ""
     instructions: tuple[str, ...] = ()
+    lends: Lent = Lent.SESSION
+    refusals_for_proof: int = 1
+    refusal_interval: Micros = 3600 * SECOND
+    max_logins: tuple[int, int] | None = None
+    min_lease_left: Micros = 600 * SECOND
+
+    def field(self, name: str) -> CredentialField:
+        """Return the field of that JSON name; raise KeyError if there is none."""
+        for each in self.fields:
+            if each.name == name:
+                return each
+        raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of a platform: its permanent id (for Bluesky the DID), its name, its server."""
+    """An account of a platform: its permanent id, its name, its server.
+
+    *is_provisional*: the id stands for the account until a login returns the permanent one.
+    """
 
     account_id: str
     username: str
     origin: str
+    is_provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The tokens of a login. Both are secrets."""
+    """The tokens of a login. Both are secrets.
+
+    Of a platform without sessions, the credential, with an *expires_at* of NEVER.
+    """
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -206,6 +270,8 @@ class Login:
     """Until when the platform accepts no further login of this account, if it said so."""
     reported_username: str = ""
     """The account's name in the platform's answer, if any. Not proved."""
+    display_name: str = ""
+    """The account's display name, if the login returned it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +353,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A leased session: its access token, and the account and server that it is valid for."""
+    """What is lent: an access token, and the account and API that it is valid for.
+
+    *expires_at* None: it does not end by itself.
+    """
 
     access_token: str = field(repr=False)
+    authorization: str = field(repr=False)
     account: Account
-    expires_at: Micros
+    endpoint: str
+    expires_at: Micros | None
+    lent: Lent = Lent.SESSION

@@ -1,11 +1,12 @@
 """CredentialPlatform: the port that the adapter of a platform implements, and its errors."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from service.domain.model import (
     Account,
     AccountStatus,
     Credentials,
+    Lease,
     Login,
     PlatformCard,
     Refreshed,
@@ -21,8 +22,19 @@ class AccountGone(Exception):
     """The platform's directory says that the account is gone for good."""
 
 
+class CredentialRevoked(Exception):
+    """The platform states that the credential no longer exists. This is proof at once."""
+
+
+class PermissionLost(Exception):
+    """The credential works, and the platform states that it does not permit to publish."""
+
+
 class CredentialPlatform(Protocol):
     """A platform to which the owner of an account connects with credentials.
+
+    A platform whose accounts can move or be renamed is a Directory too; one that states display
+    names without a login is a DisplayNames.
 
     Every async method may raise PlatformUnavailable (the answer proves nothing) and
     PlatformRateLimited. No method retries a login. Credentials and tokens are sent to the given
@@ -60,7 +72,8 @@ class CredentialPlatform(Protocol):
         """Return the account that tidied *credentials* name, with its server.
 
         Proved both ways: the name leads to the account, and the account to the name. Spends no
-        login. Raises InvalidCredentials if there is no such account.
+        login. Raises InvalidCredentials if there is no such account. If only a login returns the
+        permanent id, the account is provisional, with an id that is the same each time.
         """
 
     async def log_in(self, credentials: Credentials, account: Account) -> Login:
@@ -73,22 +86,18 @@ class CredentialPlatform(Protocol):
     async def log_in_again(self, secret: str, account: Account) -> Login:
         """Prove a stored `Login.secret` for *account*, as `log_in` does.
 
-        Only the cause REJECTED_BY_PLATFORM, with `account_status` ACTIVE before and after, proves
-        that the credential was revoked. Anything else is a doubt.
+        The cause REJECTED_BY_PLATFORM, with `account_status` ACTIVE before and after, proves that
+        the credential was revoked, after as many rejections as `card.refusals_for_proof` says. An
+        adapter that has proof raises CredentialRevoked or PermissionLost. Anything else is a doubt.
         """
 
     async def refresh(self, session: Session, account: Account) -> Refreshed:
-        """Return the next tokens of *session*. Spends no login. Raises SessionEnded.
+        """Return the next tokens of *session*. Spends no login.
 
-        The refresh token may be the same or a new one. A lease renews a token with less than 10
-        minutes left. `inactive_status` has the words of AccountInactive's status.
-        """
-
-    async def resolve_account(self, account: Account) -> Account:
-        """Return *account* with the username and server that the platform's directory names now.
-
-        Does not query the account's server, and spends no login. The username changes only if the
-        new one is proved both ways. Raises AccountGone.
+        Raises SessionEnded, and CredentialRevoked or PermissionLost with proof. The refresh token
+        may be the same or a new one. A lease renews a session with less than `card.min_lease_left`
+        left. `inactive_status` has the words of AccountInactive's status. Of a platform without
+        sessions, proves the credential and returns it as it is.
         """
 
     async def account_status(self, account: Account) -> AccountStatus:
@@ -98,11 +107,34 @@ class CredentialPlatform(Protocol):
         UNKNOWN no refusal proves that a credential was revoked.
         """
 
+    def lend(self, session: Session, account: Account) -> Lease:
+        """Return what is lent of *session*. Makes no call."""
+
+    async def log_out(self, session: Session, account: Account) -> None:
+        """End *session* at the server that opened it. No-op if it has ended.
+
+        Of *account*, only the id and the origin are known.
+        """
+
+
+@runtime_checkable
+class Directory(Protocol):
+    """A platform whose directory states an account's server and name without a login."""
+
+    async def resolve_account(self, account: Account) -> Account:
+        """Return *account* with the username and server that the platform's directory names now.
+
+        Does not send the credential, and spends no login. The username changes only if the new one
+        is proved both ways. Raises AccountGone.
+        """
+
     def may_share_credentials(self, origin: str, other: str) -> bool:
         """Whether credentials that were proved at *origin* may be sent to *other*."""
 
-    async def display_name(self, account: Account) -> str | None:
-        """Return the account's display name, if its server states it without authentication."""
 
-    async def log_out(self, session: Session, origin: str) -> None:
-        """End *session* at the server that opened it. No-op if it has ended."""
+@runtime_checkable
+class DisplayNames(Protocol):
+    """A platform that states an account's display name without a login."""
+
+    async def display_name(self, account: Account) -> str | None:
+        """Return the account's display name, if its server states it."""

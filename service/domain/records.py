@@ -5,11 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.model import SECOND, Connection, EventKind, Micros
-
-MAX_CLAIM_SKEW: Micros = 60 * SECOND
-"""How far ahead the clock of a claim's holder may be. A claim that ends later than that was made
-before the clock was set back."""
+from service.domain.model import NEVER, SECOND, Connection, EventKind, Lent, Micros
 
 ConnectionKey = tuple[str, str, str, int]
 """Tenant, profile, platform and generation."""
@@ -112,7 +108,7 @@ class Upkeep(NamedTuple):
     named the connection's server. *moved_at*: when it first named another. *doubts*: consecutive
     checks without a verdict. *answered_logins*: logins since the last successful refresh that the
     server accepted, rejected or answered unusably. *login_after*: the earliest time of the next
-    login.
+    login. *rejections*: logins in a row that the account's server rejected.
     """
 
     checked_at: Micros | None = None
@@ -121,6 +117,7 @@ class Upkeep(NamedTuple):
     doubts: int = 0
     answered_logins: int = 0
     login_after: Micros | None = None
+    rejections: int = 0
 
 
 class StoredConnection(NamedTuple):
@@ -167,7 +164,11 @@ class AuditedLease(NamedTuple):
     platform: str
     account_id: str
     expires_at: Micros
-    """When the token expires."""
+    """When the token expires; NEVER for a credential."""
+
+    @property
+    def lent(self) -> Lent:
+        return Lent.CREDENTIAL if self.expires_at >= NEVER else Lent.SESSION
 
 
 @dataclass(frozen=True, slots=True)

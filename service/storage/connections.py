@@ -217,6 +217,7 @@ class SqlConnections:
                 upkeep.doubts,
                 upkeep.answered_logins,
                 upkeep.login_after,
+                upkeep.rejections,
             )
             if not verdict.events:
                 return True

@@ -15,6 +15,7 @@ from postcore.profiles.v1 import profile_service_pb2 as profiles_pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.domain.model import (
     SECOND,
+    AuthMethod,
     Connection,
     ConnectionEvent,
     ConnectionState,
@@ -78,10 +79,13 @@ def lease(lent: Lease) -> sessions_pb.LeaseSessionResponse:
     message = sessions_pb.LeaseSessionResponse(
         access_token=lent.access_token,
         account_id=lent.account.account_id,
-        service_endpoint=lent.account.origin,
+        service_endpoint=lent.endpoint,
         username=lent.account.username,
+        authorization=lent.authorization,
+        lent=f"LENT_{lent.lent}",
     )
-    timestamp(lent.expires_at, message.expires_at)
+    if lent.expires_at is not None:
+        timestamp(lent.expires_at, message.expires_at)
     return message
 
 
@@ -107,9 +111,11 @@ def platform(card: PlatformCard) -> platforms_pb.Platform:
                 pattern=field.pattern,
                 secret=field.secret,
                 help=field.help,
+                kind=f"KIND_{field.kind}",
             )
             for field in card.fields
         ],
         help_url=card.help_url,
         instructions=card.instructions,
+        lends=None if card.auth_method is AuthMethod.OAUTH else f"LENT_{card.lends}",
     )

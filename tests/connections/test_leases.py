@@ -6,6 +6,7 @@ import grpc
 import httpx
 import pytest
 
+from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.domain.model import SECOND, Scope
@@ -51,6 +52,8 @@ async def test_the_stored_token_is_lent(
     assert lease.access_token == service.session().access_token
     assert (lease.account_id, lease.username) == (person.did, person.handle)
     assert lease.service_endpoint == bluesky.origin
+    assert lease.authorization == f"Bearer {lease.access_token}"
+    assert lease.lent == platforms_pb.LENT_SESSION
     assert lease.expires_at.ToMicroseconds() == service.session().expires_at
     assert await spent() == (0, 0)
 
@@ -65,7 +68,9 @@ async def test_the_reply_holds_no_other_secret(service: Running, person: Person,
     assert sorted(fields) == [
         "access_token",
         "account_id",
+        "authorization",
         "expires_at",
+        "lent",
         "service_endpoint",
         "username",
     ]

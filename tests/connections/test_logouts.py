@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from service.connections.logouts import Logouts
 from service.domain.errors import PlatformUnavailable
-from service.domain.model import PlatformUnavailableCause, Session
+from service.domain.model import Account, PlatformUnavailableCause, Session
 from service.runtime.tasks import OwnedTasks
 
 HERE, ELSEWHERE = "http://127.0.0.1:2580", "http://127.0.0.1:2590"
@@ -20,8 +20,8 @@ class Away:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def log_out(self, _: Session, origin: str) -> None:
-        self.asked.append(origin)
+    async def log_out(self, _: Session, account: Account) -> None:
+        self.asked.append(account.origin)
         raise PlatformUnavailable(PlatformUnavailableCause.SERVER_UNREACHABLE, "refused")
 
 
@@ -42,7 +42,7 @@ async def test_only_a_sandbox_skips_sessions_at_other_servers(
     logouts = Logouts(unused, unused, tasks, only_at)
     with capture_logs() as lines:
         for origin in (HERE, ELSEWHERE):
-            logouts.unsaved(platform, SESSION, origin)  # type: ignore[arg-type]
+            logouts.unsaved(platform, SESSION, Account("", "", origin))  # type: ignore[arg-type]
         assert await tasks.drain(10) == 0
     assert platform.asked == asked
     expected = [("session not ended at the server", "refused")] * len(asked)

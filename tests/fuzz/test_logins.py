@@ -21,7 +21,8 @@ from service.domain.errors import (
 )
 from service.domain.model import DAY, SECOND, Account, AccountStatus, Credentials, Session
 from service.domain.platform import SessionEnded
-from service.platforms.bluesky import answers, limits, tokens
+from service.platforms import limits
+from service.platforms.bluesky import answers, tokens
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.answers import XrpcAnswer
 from tests.platforms.bluesky_login import jwt

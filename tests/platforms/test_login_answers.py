@@ -125,7 +125,7 @@ async def test_a_login_stays_where_it_was_sent(bluesky: LyingBluesky, trap: RawS
     """A document in the answer that names another server leads nothing there, now or later."""
     answer = session(didDoc=document(DID, HANDLE, trap.origin))
     login = await bluesky.log_in(respond(answer, location=trap.origin))
-    await bluesky.platform.log_out(login.session, login.account.origin)
+    await bluesky.platform.log_out(login.session, login.account)
     assert bluesky.ended == BEARER
 
 

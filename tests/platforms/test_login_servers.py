@@ -17,7 +17,7 @@ from service.domain.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.domain.model import Session
+from service.domain.model import Account, Session
 from service.domain.platform import SessionEnded
 
 from . import servers_page
@@ -105,7 +105,9 @@ async def test_log_outs(bluesky: LyingBluesky, answer: dict[str, Any]) -> None:
     """A server that wants the access token gets it, where it is not the one that was refused."""
     bluesky.server.on(DELETE, wire(answer), respond(b""))
     try:
-        await bluesky.platform.log_out(Session(ACCESS, REFRESH, 0), bluesky.server.origin)
+        await bluesky.platform.log_out(
+            Session(ACCESS, REFRESH, 0), Account("", "", bluesky.server.origin)
+        )
     except ServiceError as error:
         was = outcome(error)
     else:

@@ -13,7 +13,7 @@ from service.domain.errors import (
     PlatformUnavailable,
     ServiceError,
 )
-from service.domain.model import AccountStatus, PlatformUnavailableStep, Session
+from service.domain.model import Account, AccountStatus, PlatformUnavailableStep, Session
 from service.domain.platform import SessionEnded
 from service.platforms.bluesky import adapter
 
@@ -285,12 +285,12 @@ async def test_a_server_that_hangs_does_not_cost_the_verdict(
 async def test_a_log_out_takes_the_refresh_token(bluesky: LyingBluesky, watch: Watch) -> None:
     """Errors do not contain it, and prove nothing about the credentials."""
     login = await bluesky.log_in(respond(session()))
-    await bluesky.platform.log_out(login.session, bluesky.server.origin)
+    await bluesky.platform.log_out(login.session, Account("", "", bluesky.server.origin))
     assert bluesky.server.requests[-1].body == b""
     for answer in (xrpc(400, REFRESH), xrpc(401, "AuthenticationRequired"), respond("", 503)):
         bluesky.server.on(DELETE, answer)
         with pytest.raises(PlatformUnavailable) as caught:
-            await bluesky.platform.log_out(login.session, bluesky.server.origin)
+            await bluesky.platform.log_out(login.session, Account("", "", bluesky.server.origin))
         assert watch.finds([PASSWORD, ACCESS, REFRESH], caught.value) == []
     assert bluesky.ended == BEARER * 4
 
@@ -302,9 +302,13 @@ async def test_a_log_out_takes_the_access_token_where_it_is_wanted(
     """By servers that refuse the refresh token; where neither is taken, the session stays open."""
     both = [*BEARER, f"Bearer {ACCESS}"]
     bluesky.server.on(DELETE, xrpc(400, name), respond(""))
-    await bluesky.platform.log_out(Session(ACCESS, REFRESH, 0), bluesky.server.origin)
+    await bluesky.platform.log_out(
+        Session(ACCESS, REFRESH, 0), Account("", "", bluesky.server.origin)
+    )
     assert bluesky.ended == both
     bluesky.server.on(DELETE, xrpc(400, name))
     with pytest.raises(PlatformUnavailable):
-        await bluesky.platform.log_out(Session(ACCESS, REFRESH, 0), bluesky.server.origin)
+        await bluesky.platform.log_out(
+            Session(ACCESS, REFRESH, 0), Account("", "", bluesky.server.origin)
+        )
     assert bluesky.ended == both * 2

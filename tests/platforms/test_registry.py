@@ -14,6 +14,7 @@ from service.domain.model import (
     CredentialField,
     Credentials,
     InvalidCredentialsCause,
+    Lease,
     Login,
     PlatformCard,
     Refreshed,
@@ -40,8 +41,6 @@ class ToyPlatform:
 
     async def warm_up(self) -> None: ...
 
-    async def display_name(self, account: Account) -> str | None: ...
-
     def tidy(self, credentials: Credentials) -> Credentials:
         return credentials
 
@@ -53,7 +52,7 @@ class ToyPlatform:
 
     async def log_in(self, credentials: Credentials, account: Account) -> Login:
         if credentials["appPassword"] != "please":
-            raise InvalidCredentials("toy", "Toy", InvalidCredentialsCause.REJECTED_BY_PLATFORM)
+            raise InvalidCredentials(self.card, InvalidCredentialsCause.REJECTED_BY_PLATFORM)
         return Login(account, Session("access", "refresh", 1), credentials["appPassword"])
 
     async def log_in_again(self, secret: str, account: Account) -> Login:
@@ -62,16 +61,15 @@ class ToyPlatform:
     async def refresh(self, session: Session, account: Account) -> Refreshed:
         return Refreshed(session)
 
-    async def resolve_account(self, account: Account) -> Account:
-        return account
-
     async def account_status(self, account: Account) -> AccountStatus:
         return AccountStatus.ACTIVE
 
-    def may_share_credentials(self, origin: str, other: str) -> bool:
-        return origin == other
+    def lend(self, session: Session, account: Account) -> Lease:
+        return Lease(
+            session.access_token, "Toy access", account, account.origin, session.expires_at
+        )
 
-    async def log_out(self, session: Session, origin: str) -> None: ...
+    async def log_out(self, session: Session, account: Account) -> None: ...
 
 
 async def test_a_new_platform_is_a_file_and_a_line(

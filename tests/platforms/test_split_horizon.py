@@ -105,7 +105,7 @@ CALLS = {
     "refresh": lambda platform: platform.refresh(SESSION, ACCOUNT),
     "account status": lambda platform: platform.account_status(ACCOUNT),
     "display name": lambda platform: platform.display_name(ACCOUNT),
-    "log out": lambda platform: platform.log_out(SESSION, ACCOUNT.origin),
+    "log out": lambda platform: platform.log_out(SESSION, ACCOUNT),
     "resolve account": lambda platform: platform.resolve_account(
         replace(ACCOUNT, account_id=f"did:web:{NAME}")
     ),

@@ -44,6 +44,7 @@ from service.storage.store import SqlStore
 NOW = 1_760_000_000_000_000
 HOUR = 3600 * SECOND
 TENANT, ORIGIN = "ten_golden", "https://pds.example"
+SCOPES = frozenset({Scope.PROFILES_READ, Scope.PROFILES_WRITE, Scope.SESSIONS_LEASE})
 
 
 def login(vault: Vault, profile: str, number: int) -> LoginWrite:
@@ -79,7 +80,7 @@ async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens)
     await store.facts.put_once("mode", "live")
     await store.tenants.create(Tenant(TENANT, "golden", NOW))
     key_id = keyring.active(KeyPurpose.API_KEY).key_id
-    key = ApiKey("golden", TENANT, "test", frozenset(Scope), key_id, b"v" * 32, NOW)
+    key = ApiKey("golden", TENANT, "test", SCOPES, key_id, b"v" * 32, NOW)
     assert await store.api_keys.add(key)
 
     create = Reservation(TENANT, "CreateProfile", "create", "holder")

@@ -97,9 +97,12 @@ def test_secrets_are_marked() -> None:
         if field.GetOptions().debug_redact
     }
     assert marked == {
+        "Credentials.access_token",
+        "Credentials.api_key",
         "Credentials.app_password",
         "LeaseSessionRequest.rejected_access_token",
         "LeaseSessionResponse.access_token",
+        "LeaseSessionResponse.authorization",
     }
 
 

@@ -15,13 +15,14 @@ from typing import Any
 
 import httpx
 
-from service.domain.errors import PlatformUnavailable, ServiceError
+from service.domain.errors import InvalidCredentials, PlatformUnavailable, ServiceError
 from service.domain.logout import end_session
 from service.domain.model import (
     Account,
     AccountStatus,
     Credentials,
     InvalidCredentialsCause,
+    Lease,
     Login,
     PlatformUnavailableCause,
     PlatformUnavailableStep,
@@ -34,14 +35,14 @@ from service.platforms.bluesky.answers import XrpcAnswer
 from service.platforms.bluesky.card import CARD
 from service.platforms.bluesky.handles import is_handle, tidy_handle
 from service.platforms.bluesky.identity import Identity, NoSuchAccount
-from service.platforms.bluesky.limits import pause_until
 from service.platforms.bluesky.tokens import is_usable
-from service.platforms.bluesky.unavailable import unexpected
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.egress import Answer
 from service.platforms.egress.origin import Origin
 from service.platforms.egress.transport import OriginTransport
+from service.platforms.limits import pause_until
+from service.platforms.unavailable import unexpected
 
 APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
 """Wider than Bluesky's own `[a-z2-7]`: other servers may use other letters."""
@@ -76,10 +77,10 @@ class BlueskyPlatform:
     def tidy(self, credentials: Credentials) -> Credentials:
         handle = tidy_handle(credentials["handle"])
         if not is_handle(handle, test_names=self._context.handle_resolver is not None):
-            raise answers.invalid(InvalidCredentialsCause.MALFORMED_HANDLE)
+            raise InvalidCredentials.malformed(CARD, "handle")
         app_password = credentials["appPassword"].strip()
         if not APP_PASSWORD.fullmatch(app_password):
-            raise answers.invalid(InvalidCredentialsCause.MALFORMED_APP_PASSWORD)
+            raise InvalidCredentials.malformed(CARD, "appPassword")
         return Credentials(handle=handle, appPassword=app_password)
 
     def asked_host(self, credentials: Credentials) -> str:
@@ -92,7 +93,7 @@ class BlueskyPlatform:
         try:
             account = await self._identity.account(credentials["handle"])
         except NoSuchAccount:
-            raise answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND) from None
+            raise InvalidCredentials(CARD, InvalidCredentialsCause.HANDLE_NOT_FOUND) from None
         # reject a forbidden server before the password is sent anywhere
         self._transport(account.origin)
         return account
@@ -168,7 +169,12 @@ class BlueskyPlatform:
         )
         return answers.display_name(answer.content) if answer.status_code == 200 else None
 
-    async def log_out(self, session: Session, origin: str) -> None:
+    def lend(self, session: Session, account: Account) -> Lease:
+        token = session.access_token
+        return Lease(token, f"Bearer {token}", account, account.origin, session.expires_at)
+
+    async def log_out(self, session: Session, account: Account) -> None:
+        origin = account.origin
         # most servers expect the refresh token here; others the access token
         answer = await self._call(origin, DELETE_SESSION, token=session.refresh_token)
         if answers.wants_access_token(answer) and is_usable(session.access_token):
@@ -177,7 +183,7 @@ class BlueskyPlatform:
 
     def _end_later(self, session: Session, origin: str) -> None:
         """End a session in the background: a server that hangs delays no verdict."""
-        self._context.spawn(end_session(self, session, origin))
+        self._context.spawn(end_session(self, session, Account("", "", origin)))
 
     async def _get(self, account: Account, method: str, params: dict[str, str]) -> Answer:
         """Call a method of the account's server without authentication."""

@@ -26,13 +26,14 @@ from service.domain.model import (
     Session,
 )
 from service.domain.platform import SessionEnded
-from service.platforms.bluesky import json_text, words
-from service.platforms.bluesky.card import CARD, HELP_URL
+from service.platforms import json_text
+from service.platforms.bluesky import words
+from service.platforms.bluesky.card import CARD
 from service.platforms.bluesky.handles import is_handle
-from service.platforms.bluesky.limits import limit_seconds
 from service.platforms.bluesky.tokens import claims, expires_at, is_usable
-from service.platforms.bluesky.unavailable import bad_status, unexpected
 from service.platforms.egress.dns import NameNotFound
+from service.platforms.limits import limit_seconds
+from service.platforms.unavailable import bad_status, unexpected
 
 MAIN_PASSWORD_SCOPE = "com.atproto.access"  # noqa: S105 - a scope's name
 INVALID_HANDLE = "handle.invalid"
@@ -93,10 +94,6 @@ class XrpcAnswer:
         return message.strip() if isinstance(message, str) else ""
 
 
-def invalid(cause: InvalidCredentialsCause) -> InvalidCredentials:
-    return InvalidCredentials(CARD.platform, CARD.display_name, cause, help_url=HELP_URL)
-
-
 def login_session(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) -> Session:
     """Return the session of *did* that createSession opened.
 
@@ -107,16 +104,16 @@ def login_session(answer: XrpcAnswer, did: str, now: Micros, *, is_proof: bool) 
     """
     if answer.error in words.SECOND_FACTOR:
         # servers ask for a second factor for main passwords only; the status varies
-        raise invalid(InvalidCredentialsCause.MAIN_PASSWORD)
+        raise InvalidCredentials(CARD, InvalidCredentialsCause.MAIN_PASSWORD)
     if answer.status in words.REJECTED_STATUSES and answer.error in words.REJECTED:
-        raise invalid(InvalidCredentialsCause.REJECTED_BY_PLATFORM)
+        raise InvalidCredentials(CARD, InvalidCredentialsCause.REJECTED_BY_PLATFORM)
     if not is_proof and (_sounds_rejected(answer) or _is_null_session(answer)):
-        raise invalid(InvalidCredentialsCause.REJECTED_BY_PLATFORM)
+        raise InvalidCredentials(CARD, InvalidCredentialsCause.REJECTED_BY_PLATFORM)
     if answer.is_client_error and answer.error in words.INACTIVE_ACCOUNTS:
         raise AccountInactive(CARD.platform, words.INACTIVE_ACCOUNTS[answer.error])
     session = _session(answer, did, now)
     if MAIN_PASSWORD_SCOPE in _scopes(session.access_token):
-        raise invalid(InvalidCredentialsCause.MAIN_PASSWORD)
+        raise InvalidCredentials(CARD, InvalidCredentialsCause.MAIN_PASSWORD)
     if status := _inactive_status(answer.body):
         raise AccountInactive(CARD.platform, status)
     return session

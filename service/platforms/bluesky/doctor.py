@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, TypeVar
 
-from service.domain.errors import AccountInactive, PlatformUnavailable, ServiceError
+from service.domain.errors import (
+    AccountInactive,
+    InvalidCredentials,
+    PlatformUnavailable,
+    ServiceError,
+)
 from service.domain.model import AccountStatus, InvalidCredentialsCause, PlatformUnavailableStep
 from service.domain.steps import PlatformDeadline, at_step, platform_timeout
 from service.platforms.bluesky import answers
@@ -23,12 +28,12 @@ from service.platforms.bluesky.identity import (
     named_handle,
     named_server,
 )
-from service.platforms.bluesky.unavailable import bad_status, json_object
 from service.platforms.bluesky.words import ACCOUNT_STATUSES
 from service.platforms.egress.addresses import is_public
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound, NameNotPublic
 from service.platforms.egress.origin import Origin
+from service.platforms.unavailable import bad_status, json_object
 
 T = TypeVar("T")
 CONNECT_SECONDS = 9.8
@@ -88,7 +93,7 @@ class Doctor:
         """Yield the result of each step, up to the first one that makes a connect fail."""
         handle = tidy_handle(typed)
         if not is_handle(handle, test_names=self._context.handle_resolver is not None):
-            self.refusal = answers.invalid(InvalidCredentialsCause.MALFORMED_HANDLE)
+            self.refusal = InvalidCredentials.malformed(CARD, "handle")
             yield StepResult("handle", False, 0, f"{shown(handle)} is not a full handle")
             return
         yield StepResult("handle", True, 0, handle)
@@ -114,7 +119,7 @@ class Doctor:
         is_fit = named == handle
         yield StepResult("back-link", is_fit, 0, f"the document names {named or 'no handle'}")
         if not is_fit:
-            self.refusal = answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND)
+            self.refusal = InvalidCredentials(CARD, InvalidCredentialsCause.HANDLE_NOT_FOUND)
             return
         async for result in self._server_steps(document, did):
             yield result
@@ -172,7 +177,7 @@ class Doctor:
             async with self._limit():
                 value = await run()
         except NoSuchAccount as error:
-            self.refusal = answers.invalid(InvalidCredentialsCause.HANDLE_NOT_FOUND)
+            self.refusal = InvalidCredentials(CARD, InvalidCredentialsCause.HANDLE_NOT_FOUND)
             return None, StepResult(name, False, monotonic() - started, shown(str(error)))
         except PlatformUnavailable as error:
             self.refusal = error
@@ -235,7 +240,7 @@ class Doctor:
         except (PlatformUnavailable, NameNotFound):
             pass
         if status is AccountStatus.NOT_FOUND:
-            self.refusal = answers.invalid(InvalidCredentialsCause.REJECTED_BY_PLATFORM)
+            self.refusal = InvalidCredentials(CARD, InvalidCredentialsCause.REJECTED_BY_PLATFORM)
         elif status in INACTIVE_WORDS:
             self.refusal = AccountInactive(CARD.platform, INACTIVE_WORDS[status])
         is_fit = None if status is AccountStatus.UNKNOWN else self.refusal is None

@@ -11,12 +11,12 @@ from service.domain.model import Account, PlatformUnavailableCause, PlatformUnav
 from service.domain.platform import AccountGone
 from service.domain.steps import at_step
 from service.platforms.bluesky.handles import is_did, is_handle, web_host
-from service.platforms.bluesky.unavailable import bad_status, json_object, unexpected
 from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.egress import Answer
 from service.platforms.egress.origin import Origin
 from service.platforms.egress.pool import PREFIX_BYTES
+from service.platforms.unavailable import bad_status, json_object, unexpected
 
 SERVER_ID = "#atproto_pds"
 JS_WHITE_SPACE = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from service.domain.model import DAY, SECOND, Micros
-from service.platforms.bluesky import json_text
+from service.platforms import json_text
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
 """The tokens that can be sent in a header."""

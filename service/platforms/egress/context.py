@@ -1,12 +1,23 @@
 """EgressContext: the dependencies with which an adapter reaches its platform's servers."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from json import dumps
 from typing import Any
 
+import httpx
+
 from service.domain.clock import Clock
-from service.platforms.egress.dns import Resolver
-from service.platforms.egress.egress import Egress
+from service.domain.errors import PlatformUnavailable
+from service.domain.model import PlatformUnavailableCause
+from service.platforms.egress.dns import NameNotFound, Resolver
+from service.platforms.egress.egress import (
+    DEFAULT_HEADERS,
+    MAX_REDIRECTS,
+    REDIRECTS,
+    Egress,
+    origin_of,
+)
 from service.platforms.egress.origin import Origin
 
 
@@ -25,3 +36,49 @@ class EgressContext:
     """Trusted as account servers only."""
     spawn: Callable[[Coroutine[Any, Any, object]], None]
     """Runs work in the background. The work must have a time limit of its own."""
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+    ) -> httpx.Response:
+        """Return the complete response of an account's server, with any status.
+
+        Redirects are not followed. *json*: the body, if not None. Raises PlatformUnavailable.
+        """
+        parsed = httpx.URL(url)
+        origin = origin_of(parsed)
+        content = b"" if json is None else dumps(json).encode()
+        sent = {**DEFAULT_HEADERS, **(headers or {})}
+        if content:
+            sent["content-type"] = "application/json"
+        # httpx decodes an xn-- host to write this header, and fails on an emoji's
+        sent["host"] = str(origin).partition("://")[2]
+        transport = self.egress.transport(origin, trusted=origin in self.account_servers)
+        request = httpx.Request(method, parsed, headers=sent, content=content or None)
+        try:
+            return await transport.handle_async_request(request)
+        except NameNotFound as error:
+            raise error.unavailable() from None
+
+    async def find(self, url: str) -> tuple[str, httpx.Response]:
+        """GET *url* without a credential; follow at most three redirects.
+
+        Return the URL that the last response came from, and that response, with any status. Each
+        hop is held to the rules of `call`. Raises PlatformUnavailable.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self.call("GET", url)
+            location = response.headers.get("location")
+            if response.status_code not in REDIRECTS or location is None:
+                return url, response
+            try:
+                url = str(httpx.URL(url).join(location))
+            except (httpx.InvalidURL, ValueError):
+                break
+        raise PlatformUnavailable(
+            PlatformUnavailableCause.UNEXPECTED_ANSWER, "redirect", retry_after=None
+        )

@@ -25,6 +25,7 @@ from service.platforms.egress.transport import OriginTransport
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
+DEFAULT_HEADERS = {"user-agent": "postcore", "accept": "application/json, */*;q=0.5"}
 
 Answer = httpx.Response
 
@@ -96,7 +97,7 @@ class Egress:
         """
         url = httpx.URL(f"{origin}{path}")
         for _ in range(MAX_REDIRECTS + 1):
-            transport = self.transport(_origin(url))
+            transport = self.transport(origin_of(url))
             transport.prefix_only = True
             answer = await _get(transport, url)
             location = answer.headers.get("location")
@@ -118,11 +119,11 @@ class Egress:
 async def _get(transport: OriginTransport, url: httpx.URL) -> Answer:
     # httpx decodes an xn-- host to write this header, and fails on an emoji's
     host = str(transport.origin).partition("://")[2]
-    headers = {"host": host, "user-agent": "postcore", "accept": "application/json, */*;q=0.5"}
+    headers = {"host": host, **DEFAULT_HEADERS}
     return await transport.handle_async_request(httpx.Request("GET", url, headers=headers))
 
 
-def _origin(url: httpx.URL) -> Origin:
+def origin_of(url: httpx.URL) -> Origin:
     """Return the origin of *url*; raise PlatformUnavailable if it has user information."""
     if url.userinfo:
         raise PlatformUnavailable(

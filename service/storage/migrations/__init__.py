@@ -12,9 +12,9 @@ from select import select
 from service.runtime import children
 from service.storage.engine import StoreError
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision. Kept here so that a start need not load Alembic to compare."""
-KNOWN = frozenset({"0001", "0002", "0003", "0004"})
+KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005"})
 MAX_SECONDS = 120
 
 CODE = """

@@ -21,7 +21,8 @@ ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
     generation = excluded.generation, state = 'HEALTHY', reconnect_reason = NULL,
     last_verified_at = excluded.last_verified_at, document_at = excluded.document_at,
     next_check_at = excluded.next_check_at,
-    checked_at = NULL, moved_at = NULL, doubts = 0, refusals = 0, login_after = NULL
+    checked_at = NULL, moved_at = NULL, doubts = 0, refusals = 0, login_after = NULL,
+    rejections = 0
 """
 SAVE_CREDENTIAL = """
 INSERT INTO credentials (tenant_id, profile_key, platform, generation, ring_key_id, envelope)
@@ -108,7 +109,7 @@ SAVE_VERDICT = """
 UPDATE connections SET state = $5, reconnect_reason = $6, username = $7,
     display_name = CASE display_name WHEN username THEN $7 ELSE display_name END,
     last_verified_at = $8, next_check_at = $9, checked_at = $10, document_at = $11,
-    moved_at = $12, doubts = $13, refusals = $14, login_after = $15,
+    moved_at = $12, doubts = $13, refusals = $14, login_after = $15, rejections = $16,
     profile_created_at = (SELECT created_at FROM profiles WHERE tenant_id = $1 AND profile_key = $2)
 WHERE tenant_id = $1 AND profile_key = $2 AND platform = $3 AND generation = $4
 """

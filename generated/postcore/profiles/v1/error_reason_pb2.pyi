@@ -42,6 +42,10 @@ class InvalidCredentialsCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper)
     INVALID_CREDENTIALS_CAUSE_HANDLE_NOT_FOUND: _ClassVar[InvalidCredentialsCause]
     INVALID_CREDENTIALS_CAUSE_MAIN_PASSWORD: _ClassVar[InvalidCredentialsCause]
     INVALID_CREDENTIALS_CAUSE_REJECTED_BY_PLATFORM: _ClassVar[InvalidCredentialsCause]
+    INVALID_CREDENTIALS_CAUSE_MALFORMED_FIELD: _ClassVar[InvalidCredentialsCause]
+    INVALID_CREDENTIALS_CAUSE_SITE_NOT_FOUND: _ClassVar[InvalidCredentialsCause]
+    INVALID_CREDENTIALS_CAUSE_SWITCHED_OFF: _ClassVar[InvalidCredentialsCause]
+    INVALID_CREDENTIALS_CAUSE_NOT_PERMITTED: _ClassVar[InvalidCredentialsCause]
 
 class PlatformUnavailableCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -95,6 +99,10 @@ INVALID_CREDENTIALS_CAUSE_MALFORMED_APP_PASSWORD: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_HANDLE_NOT_FOUND: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_MAIN_PASSWORD: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_REJECTED_BY_PLATFORM: InvalidCredentialsCause
+INVALID_CREDENTIALS_CAUSE_MALFORMED_FIELD: InvalidCredentialsCause
+INVALID_CREDENTIALS_CAUSE_SITE_NOT_FOUND: InvalidCredentialsCause
+INVALID_CREDENTIALS_CAUSE_SWITCHED_OFF: InvalidCredentialsCause
+INVALID_CREDENTIALS_CAUSE_NOT_PERMITTED: InvalidCredentialsCause
 PLATFORM_UNAVAILABLE_CAUSE_UNSPECIFIED: PlatformUnavailableCause
 PLATFORM_UNAVAILABLE_CAUSE_DNS_FAILURE: PlatformUnavailableCause
 PLATFORM_UNAVAILABLE_CAUSE_SERVER_UNREACHABLE: PlatformUnavailableCause

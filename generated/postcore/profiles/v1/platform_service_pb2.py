@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+postcore/profiles/v1/platform_service.proto\x12\x14postcore.profiles.v1\"\x16\n\x14ListPlatformsRequest\"J\n\x15ListPlatformsResponse\x12\x31\n\tplatforms\x18\x01 \x03(\x0b\x32\x1e.postcore.profiles.v1.Platform\"\xc2\x01\n\x08Platform\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x35\n\x0b\x61uth_method\x18\x03 \x01(\x0e\x32 .postcore.profiles.v1.AuthMethod\x12\x35\n\x06\x66ields\x18\x04 \x03(\x0b\x32%.postcore.profiles.v1.CredentialField\x12\x10\n\x08help_url\x18\x05 \x01(\t\x12\x14\n\x0cinstructions\x18\x06 \x03(\t\"r\n\x0f\x43redentialField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bplaceholder\x18\x03 \x01(\t\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12\x0e\n\x06secret\x18\x05 \x01(\x08\x12\x0c\n\x04help\x18\x06 \x01(\t*]\n\nAuthMethod\x12\x1b\n\x17\x41UTH_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UTH_METHOD_CREDENTIALS\x10\x01\x12\x15\n\x11\x41UTH_METHOD_OAUTH\x10\x02\x32{\n\x0fPlatformService\x12h\n\rListPlatforms\x12*.postcore.profiles.v1.ListPlatformsRequest\x1a+.postcore.profiles.v1.ListPlatformsResponseBX\n\x18\x64\x65v.postcore.profiles.v1P\x01Z#postcore.dev/profiles/v1;profilesv1\xaa\x02\x14Postcore.Profiles.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+postcore/profiles/v1/platform_service.proto\x12\x14postcore.profiles.v1\"\x16\n\x14ListPlatformsRequest\"J\n\x15ListPlatformsResponse\x12\x31\n\tplatforms\x18\x01 \x03(\x0b\x32\x1e.postcore.profiles.v1.Platform\"\xfc\x01\n\x08Platform\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x35\n\x0b\x61uth_method\x18\x03 \x01(\x0e\x32 .postcore.profiles.v1.AuthMethod\x12\x35\n\x06\x66ields\x18\x04 \x03(\x0b\x32%.postcore.profiles.v1.CredentialField\x12\x10\n\x08help_url\x18\x05 \x01(\t\x12\x14\n\x0cinstructions\x18\x06 \x03(\t\x12.\n\x05lends\x18\x07 \x01(\x0e\x32\x1a.postcore.profiles.v1.LentH\x00\x88\x01\x01\x42\x08\n\x06_lends\"\x9c\x02\n\x0f\x43redentialField\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x13\n\x0bplaceholder\x18\x03 \x01(\t\x12\x0f\n\x07pattern\x18\x04 \x01(\t\x12\x0e\n\x06secret\x18\x05 \x01(\x08\x12\x0c\n\x04help\x18\x06 \x01(\t\x12\x38\n\x04kind\x18\x07 \x01(\x0e\x32*.postcore.profiles.v1.CredentialField.Kind\"n\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_TEXT\x10\x01\x12\x0f\n\x0bKIND_HANDLE\x10\x02\x12\x0c\n\x08KIND_URL\x10\x03\x12\x11\n\rKIND_USERNAME\x10\x04\x12\x0f\n\x0bKIND_SECRET\x10\x05*]\n\nAuthMethod\x12\x1b\n\x17\x41UTH_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UTH_METHOD_CREDENTIALS\x10\x01\x12\x15\n\x11\x41UTH_METHOD_OAUTH\x10\x02*C\n\x04Lent\x12\x14\n\x10LENT_UNSPECIFIED\x10\x00\x12\x10\n\x0cLENT_SESSION\x10\x01\x12\x13\n\x0fLENT_CREDENTIAL\x10\x02\x32{\n\x0fPlatformService\x12h\n\rListPlatforms\x12*.postcore.profiles.v1.ListPlatformsRequest\x1a+.postcore.profiles.v1.ListPlatformsResponseBX\n\x18\x64\x65v.postcore.profiles.v1P\x01Z#postcore.dev/profiles/v1;profilesv1\xaa\x02\x14Postcore.Profiles.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,16 +32,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postcore.profiles.v1.platfo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.postcore.profiles.v1P\001Z#postcore.dev/profiles/v1;profilesv1\252\002\024Postcore.Profiles.V1'
-  _globals['_AUTHMETHOD']._serialized_start=482
-  _globals['_AUTHMETHOD']._serialized_end=575
+  _globals['_AUTHMETHOD']._serialized_start=711
+  _globals['_AUTHMETHOD']._serialized_end=804
+  _globals['_LENT']._serialized_start=806
+  _globals['_LENT']._serialized_end=873
   _globals['_LISTPLATFORMSREQUEST']._serialized_start=69
   _globals['_LISTPLATFORMSREQUEST']._serialized_end=91
   _globals['_LISTPLATFORMSRESPONSE']._serialized_start=93
   _globals['_LISTPLATFORMSRESPONSE']._serialized_end=167
   _globals['_PLATFORM']._serialized_start=170
-  _globals['_PLATFORM']._serialized_end=364
-  _globals['_CREDENTIALFIELD']._serialized_start=366
-  _globals['_CREDENTIALFIELD']._serialized_end=480
-  _globals['_PLATFORMSERVICE']._serialized_start=577
-  _globals['_PLATFORMSERVICE']._serialized_end=700
+  _globals['_PLATFORM']._serialized_end=422
+  _globals['_CREDENTIALFIELD']._serialized_start=425
+  _globals['_CREDENTIALFIELD']._serialized_end=709
+  _globals['_CREDENTIALFIELD_KIND']._serialized_start=599
+  _globals['_CREDENTIALFIELD_KIND']._serialized_end=709
+  _globals['_PLATFORMSERVICE']._serialized_start=875
+  _globals['_PLATFORMSERVICE']._serialized_end=998
 # @@protoc_insertion_point(module_scope)

@@ -27,6 +27,8 @@ class ReconnectReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECONNECT_REASON_ACCOUNT_DELETED: _ClassVar[ReconnectReason]
     RECONNECT_REASON_SERVER_MOVED: _ClassVar[ReconnectReason]
     RECONNECT_REASON_CREDENTIAL_UNREADABLE: _ClassVar[ReconnectReason]
+    RECONNECT_REASON_CREDENTIALS_SWITCHED_OFF: _ClassVar[ReconnectReason]
+    RECONNECT_REASON_PERMISSION_LOST: _ClassVar[ReconnectReason]
 CONNECTION_STATE_UNSPECIFIED: ConnectionState
 CONNECTION_STATE_HEALTHY: ConnectionState
 CONNECTION_STATE_UNVERIFIED: ConnectionState
@@ -39,6 +41,8 @@ RECONNECT_REASON_ACCOUNT_DEACTIVATED: ReconnectReason
 RECONNECT_REASON_ACCOUNT_DELETED: ReconnectReason
 RECONNECT_REASON_SERVER_MOVED: ReconnectReason
 RECONNECT_REASON_CREDENTIAL_UNREADABLE: ReconnectReason
+RECONNECT_REASON_CREDENTIALS_SWITCHED_OFF: ReconnectReason
+RECONNECT_REASON_PERMISSION_LOST: ReconnectReason
 
 class Profile(_message.Message):
     __slots__ = ("profile_key", "profile_name", "created_at", "connected_platforms")

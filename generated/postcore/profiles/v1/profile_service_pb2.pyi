@@ -20,12 +20,20 @@ class ConnectProfileRequest(_message.Message):
     def __init__(self, profile_key: _Optional[str] = ..., platform: _Optional[str] = ..., credentials: _Optional[_Union[Credentials, _Mapping]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
 
 class Credentials(_message.Message):
-    __slots__ = ("handle", "app_password")
+    __slots__ = ("handle", "app_password", "site", "username", "access_token", "api_key")
     HANDLE_FIELD_NUMBER: _ClassVar[int]
     APP_PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
     handle: str
     app_password: str
-    def __init__(self, handle: _Optional[str] = ..., app_password: _Optional[str] = ...) -> None: ...
+    site: str
+    username: str
+    access_token: str
+    api_key: str
+    def __init__(self, handle: _Optional[str] = ..., app_password: _Optional[str] = ..., site: _Optional[str] = ..., username: _Optional[str] = ..., access_token: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class ConnectProfileResponse(_message.Message):
     __slots__ = ("profile_key", "platform", "username")

@@ -112,19 +112,20 @@ class ProfileServiceServicer:
         3. that the platform's credential fields are present, and no others, and that `profile_key`
         and `idempotency_key` are well-formed as their comments say (INVALID_REQUEST);
         4. that the profile exists and is the tenant's (PROFILE_NOT_FOUND);
-        5. the shape of the credentials (INVALID_CREDENTIALS, cause MALFORMED_HANDLE or
-        MALFORMED_APP_PASSWORD);
+        5. the shape of the credentials (INVALID_CREDENTIALS, cause MALFORMED_HANDLE,
+        MALFORMED_APP_PASSWORD or MALFORMED_FIELD);
         6. that the tenant has not too many of these under way already (RATE_LIMIT_EXCEEDED), whose
-        account it is, and which server keeps it (INVALID_CREDENTIALS, cause HANDLE_NOT_FOUND;
-        PLATFORM_UNAVAILABLE);
+        account it is, and which server keeps it (INVALID_CREDENTIALS, cause HANDLE_NOT_FOUND,
+        SITE_NOT_FOUND or SWITCHED_OFF; PLATFORM_UNAVAILABLE);
         7. that the profile has no other account of that platform (PROFILE_ALREADY_EXISTS);
         8. the account's login budget (RATE_LIMIT_EXCEEDED);
-        9. the login at the account's own server (INVALID_CREDENTIALS, cause REJECTED_BY_PLATFORM or
-        MAIN_PASSWORD; ACCOUNT_INACTIVE, PLATFORM_RATE_LIMITED, PLATFORM_UNAVAILABLE).
+        9. the login at the account's own server (INVALID_CREDENTIALS, cause REJECTED_BY_PLATFORM,
+        MAIN_PASSWORD or NOT_PERMITTED; ACCOUNT_INACTIVE, PLATFORM_RATE_LIMITED,
+        PLATFORM_UNAVAILABLE). Where only the login tells which account it is, 7 is checked here.
 
         Platforms allow an account few logins a day, shared by all its owner's apps, so nothing that
         can be refused without one costs one: of the INVALID_CREDENTIALS answers, only those whose
-        cause is MAIN_PASSWORD or REJECTED_BY_PLATFORM spent a login. Identity and login together take
+        cause is MAIN_PASSWORD, NOT_PERMITTED or REJECTED_BY_PLATFORM spent a login. Identity and login together take
         at most 15 seconds, whatever deadline the call allows.
 
         `idempotency_key` makes the call safe to repeat. The same key with the same request returns
@@ -181,6 +182,8 @@ class ProfileServiceServicer:
         `profiles:write`.
 
         The app passwords themselves stay valid at the platform until their owners revoke them there.
+        Sessions are ended at the platform, so that what was leased ends too; a credential that was
+        leased (LENT_CREDENTIAL) stays good.
 
         Fails with INVALID_REQUEST or PROFILE_NOT_FOUND, also when it is deleted already; and as any
         call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
@@ -195,7 +198,9 @@ class ProfileServiceServicer:
         `profiles:write`.
 
         The profile stays, and can be connected to any account of that platform again. The app
-        password itself stays valid at the platform until its owner revokes it there.
+        password, token or key itself stays valid at the platform until its owner revokes it there.
+        The session is ended at the platform, so that what was leased ends too; a credential that was
+        leased (LENT_CREDENTIAL) stays good.
 
         Fails with INVALID_REQUEST, PROFILE_NOT_FOUND or PLATFORM_NOT_CONNECTED; and as any call may
         with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from postcore.profiles.v1 import platform_service_pb2 as postcore_dot_profiles_dot_v1_dot_platform__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*postcore/profiles/v1/session_service.proto\x12\x14postcore.profiles.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"`\n\x13LeaseSessionRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\"\n\x15rejected_access_token\x18\x03 \x01(\tB\x03\x80\x01\x01\"\xa1\x01\n\x14LeaseSessionResponse\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x18\n\x10service_endpoint\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08username\x18\x05 \x01(\t2w\n\x0eSessionService\x12\x65\n\x0cLeaseSession\x12).postcore.profiles.v1.LeaseSessionRequest\x1a*.postcore.profiles.v1.LeaseSessionResponseBX\n\x18\x64\x65v.postcore.profiles.v1P\x01Z#postcore.dev/profiles/v1;profilesv1\xaa\x02\x14Postcore.Profiles.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*postcore/profiles/v1/session_service.proto\x12\x14postcore.profiles.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a+postcore/profiles/v1/platform_service.proto\"`\n\x13LeaseSessionRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\"\n\x15rejected_access_token\x18\x03 \x01(\tB\x03\x80\x01\x01\"\xe7\x01\n\x14LeaseSessionResponse\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x18\n\x10service_endpoint\x18\x03 \x01(\t\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08username\x18\x05 \x01(\t\x12\x1a\n\rauthorization\x18\x06 \x01(\tB\x03\x80\x01\x01\x12(\n\x04lent\x18\x07 \x01(\x0e\x32\x1a.postcore.profiles.v1.Lent2w\n\x0eSessionService\x12\x65\n\x0cLeaseSession\x12).postcore.profiles.v1.LeaseSessionRequest\x1a*.postcore.profiles.v1.LeaseSessionResponseBX\n\x18\x64\x65v.postcore.profiles.v1P\x01Z#postcore.dev/profiles/v1;profilesv1\xaa\x02\x14Postcore.Profiles.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASESESSIONREQUEST'].fields_by_name['rejected_access_token']._serialized_options = b'\200\001\001'
   _globals['_LEASESESSIONRESPONSE'].fields_by_name['access_token']._loaded_options = None
   _globals['_LEASESESSIONRESPONSE'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
-  _globals['_LEASESESSIONREQUEST']._serialized_start=101
-  _globals['_LEASESESSIONREQUEST']._serialized_end=197
-  _globals['_LEASESESSIONRESPONSE']._serialized_start=200
-  _globals['_LEASESESSIONRESPONSE']._serialized_end=361
-  _globals['_SESSIONSERVICE']._serialized_start=363
-  _globals['_SESSIONSERVICE']._serialized_end=482
+  _globals['_LEASESESSIONRESPONSE'].fields_by_name['authorization']._loaded_options = None
+  _globals['_LEASESESSIONRESPONSE'].fields_by_name['authorization']._serialized_options = b'\200\001\001'
+  _globals['_LEASESESSIONREQUEST']._serialized_start=146
+  _globals['_LEASESESSIONREQUEST']._serialized_end=242
+  _globals['_LEASESESSIONRESPONSE']._serialized_start=245
+  _globals['_LEASESESSIONRESPONSE']._serialized_end=476
+  _globals['_SESSIONSERVICE']._serialized_start=478
+  _globals['_SESSIONSERVICE']._serialized_end=597
 # @@protoc_insertion_point(module_scope)

@@ -47,11 +47,15 @@ class SessionServiceServicer:
     """
 
     def LeaseSession(self, request, context):
-        """Returns an access token for a profile's account, ready for use at the account's own server;
-        never the password. Needs `sessions:lease`.
+        """Returns access to a profile's account, ready for use at the account's own server. Needs
+        `sessions:lease`.
+
+        It is a session, never the password, wherever the platform has sessions. Of a platform that has
+        none, it is the account's credential itself: this needs the scope `credentials:lease` as well,
+        which no API key has unless it was made with it. Platform.lends says which of the two it is.
 
         Lease before every piece of work rather than keep an access token: as long as the stored one
-        has 10 minutes left it is returned at once, without a call to the platform. Else the session
+        has 10 minutes left (for Ghost 2) it is returned at once, without a call to the platform. Else the session
         is refreshed once for all callers, and only a session that cannot be refreshed any more costs
         a login.
 

@@ -6,8 +6,8 @@ import httpx
 
 from service.domain.errors import PlatformUnavailable
 from service.domain.model import SECOND, Micros, PlatformUnavailableCause
-from service.platforms.bluesky import json_text
-from service.platforms.bluesky.limits import retry_after_seconds
+from service.platforms import json_text
+from service.platforms.limits import retry_after_seconds
 
 RETRY_SECONDS = 30
 

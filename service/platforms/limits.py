@@ -1,4 +1,4 @@
-"""Bluesky's limits: how long the headers of an answer ask us to wait.
+"""Limits: how long the headers of a platform's answer ask us to wait.
 
 The headers and their forms:
 
