@@ -1,4 +1,4 @@
-"""The sandbox of `serve --sandbox`: a stand-in for Bluesky, and a tenant with a profile."""
+"""The sandbox of `serve --sandbox`: stand-ins for the platforms, and a tenant with a profile."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
-    """Start a stand-in for Bluesky on loopback; return settings that lead only to it.
+    """Start stand-ins for the platforms on loopback; return settings that lead only to it.
 
     Raises StartError.
     """
@@ -49,13 +49,14 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
             f"{error} POSTCORE_SANDBOX_ADDRESS and POSTCORE_SANDBOX_CONTROL_ADDRESS name others"
         ) from None
     origins = sandbox.first.origin, sandbox.second.origin
-    log.info("sandbox is open", control=sandbox.control.address, servers=origins)
+    sites = {site.platform: site.origin for site in sandbox.sites}
+    log.info("sandbox is open", control=sandbox.control.address, servers=origins, **sites)
     try:
         yield settings.model_copy(
             update={
                 "plc_url": origins[0],
                 "handle_resolver_url": origins[0],
-                "trusted_origins": origins,
+                "trusted_origins": (*origins, *sites.values()),
             }
         )
     finally:

@@ -226,6 +226,47 @@ def counts(method: str | None, reset: bool) -> None:
         click.echo(f"{name}\t{methods[name]}")
 
 
+@sandbox.group()
+def sites() -> None:
+    """The sites of the platforms other than Bluesky."""
+
+
+@sites.command("list")
+def list_sites() -> None:
+    """List them: platform, address, the credentials to connect with, the changes."""
+    for each in ask("GET", "sites")["sites"]:
+        credentials = " ".join(f"{name}={value}" for name, value in each["credentials"].items())
+        fields = each["platform"], each["origin"], credentials, " ".join(each["changes"])
+        click.echo("\t".join(fields))
+
+
+@sites.command("change")
+@click.argument("platform")
+@click.argument("change")
+@click.argument("account", default="")
+def change_site(platform: str, change: str, account: str) -> None:
+    """Change a site, or an account of it, such as `wordpress revoke alice`."""
+    ask("POST", "sites", platform, change, account=account)
+    report(f"{platform}: {change} {account}".rstrip())
+
+
+@sites.command("break")
+@click.argument("platform")
+@click.option("--status", type=int, default=503, help="The HTTP status of every answer.")
+def break_site(platform: str, status: int) -> None:
+    """Answer every request to a site with an HTML page and an error status, until `mend`."""
+    ask("POST", "sites", platform, "break", status=status)
+    report(f"{platform} answers {status} until it is mended")
+
+
+@sites.command("mend")
+@click.argument("platform")
+def mend_site(platform: str) -> None:
+    """End the outage of a site."""
+    ask("DELETE", "sites", platform, "break")
+    report(f"{platform} is mended")
+
+
 @sandbox.command()
 def reset() -> None:
     """Restore the accounts at the start, mend all faults, and set the counts to zero."""

@@ -37,6 +37,7 @@ from service.sandbox.refusals import (
     UnknownSwitch,
 )
 from service.sandbox.server import SandboxServer
+from service.sandbox.sites.site import Site
 from service.sandbox.xrpc import in_json
 
 Reply = dict[str, object]
@@ -44,11 +45,14 @@ Operation = Callable[..., Reply]
 
 
 class Control:
-    """Controls *network*, and the call counts of *servers*, on a port of its own."""
+    """Controls *network*, the call counts of *servers*, and *sites*, on a port of its own."""
 
-    def __init__(self, network: Network, servers: Sequence[SandboxServer]) -> None:
+    def __init__(
+        self, network: Network, servers: Sequence[SandboxServer], sites: Sequence[Site] = ()
+    ) -> None:
         self._network = network
         self._servers = servers
+        self._sites = {site.platform: site for site in sites}
         self._listener: Listener | None = None
         self._application = Starlette(
             routes=list(self._routes()),
@@ -100,6 +104,10 @@ class Control:
         yield _route("DELETE /faults/{number}", self._mend)
         yield _route("GET /counts", self._count)
         yield _route("DELETE /counts", self._clear_counts)
+        yield _route("GET /sites", self._list_sites)
+        yield _route("POST /sites/{platform}/break", self._break_site)
+        yield _route("DELETE /sites/{platform}/break", self._mend_site)
+        yield _route("POST /sites/{platform}/{change}", self._change_site)
         yield _route("POST /reset", self._reset)
 
     # path parameters are positional, fields of the body keyword-only
@@ -192,8 +200,34 @@ class Control:
             server.counts.clear()
         return {}
 
+    def _list_sites(self) -> Reply:
+        return {"sites": [_site(each) for each in self._sites.values()]}
+
+    def _break_site(self, platform: str, *, status: int = 503) -> Reply:
+        site = self._site(platform)
+        site.break_(status)
+        return _site(site)
+
+    def _mend_site(self, platform: str) -> Reply:
+        site = self._site(platform)
+        site.break_(None)
+        return _site(site)
+
+    def _change_site(self, platform: str, change: str, *, account: str = "") -> Reply:
+        site = self._site(platform)
+        site.change(change, account)
+        return _site(site)
+
+    def _site(self, platform: str) -> Site:
+        if platform not in self._sites:
+            known = ", ".join(self._sites)
+            raise UnknownSwitch(f"there is no site of {platform}; there are {known}")
+        return self._sites[platform]
+
     def _reset(self) -> Reply:
         self._network.reset()
+        for site in self._sites.values():
+            site.reset()
         return self._clear_counts()
 
     def _account(self, account: Account) -> Reply:
@@ -223,6 +257,17 @@ def _breakage(breakage: Breakage) -> Reply:
         "account": breakage.account,
         "calls": breakage.left,
         **{each.name: getattr(breakage.fault, each.name) for each in settings},
+    }
+
+
+def _site(site: Site) -> Reply:
+    return {
+        "platform": site.platform,
+        "origin": site.origin,
+        "credentials": dict(site.credentials()),
+        "changes": sorted(site.changes()),
+        "status": site.status,
+        "counts": site.counts,
     }
 
 

@@ -1,4 +1,4 @@
-"""Sandbox: two running servers, their directory, and the control surface."""
+"""Sandbox: Bluesky's two servers and directory, a site of each other platform, and the control."""
 
 from collections.abc import Awaitable, Callable
 from typing import Self
@@ -7,6 +7,7 @@ from service.sandbox.control import Control
 from service.sandbox.listener import AddressTaken, host_and_port
 from service.sandbox.network import Network
 from service.sandbox.server import SandboxServer
+from service.sandbox.sites import SITES
 
 
 class Sandbox:
@@ -20,12 +21,13 @@ class Sandbox:
         self.network = network or Network()
         self.first = SandboxServer(self.network.first, self.network.breakages)
         self.second = SandboxServer(self.network.second, self.network.breakages)
-        self.control = Control(self.network, (self.first, self.second))
+        self.sites = [site() for site in SITES]
+        self.control = Control(self.network, (self.first, self.second), self.sites)
 
     async def start(
         self, address: str = "127.0.0.1:0", control_address: str = "127.0.0.1:0"
     ) -> None:
-        """Listen on both addresses (HOST:PORT, 0: any free port). The second server picks a port.
+        """Listen on both addresses (HOST:PORT, 0: any free port). Other servers pick their ports.
 
         Raises AddressTaken, or ValueError off loopback.
         """
@@ -33,6 +35,8 @@ class Sandbox:
         try:
             await _listen(self.first.start, address)
             await _listen(self.second.start, f"{host}:0")
+            for site in self.sites:
+                await _listen(site.start, f"{host}:0")
             await _listen(self.control.start, control_address)
         except BaseException:
             await self.stop()
@@ -40,8 +44,11 @@ class Sandbox:
 
     async def stop(self) -> None:
         """Close every connection at once, with calls in progress. Idempotent."""
-        for part in (self.control, self.second, self.first):
-            await part.stop()
+        await self.control.stop()
+        for site in self.sites:
+            await site.stop()
+        for server in (self.second, self.first):
+            await server.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()

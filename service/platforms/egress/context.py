@@ -37,6 +37,17 @@ class EgressContext:
     spawn: Callable[[Coroutine[Any, Any, object]], None]
     """Runs work in the background. The work must have a time limit of its own."""
 
+    def origin_of_host(self, host: str) -> Origin:
+        """Return the origin of *host* (`example.com`, or HOST:PORT): https, unless it is trusted.
+
+        Raises ValueError if *host* is none.
+        """
+        for scheme in ("https", "http"):
+            origin = Origin.parse(f"{scheme}://{host}")
+            if origin in self.account_servers:
+                return origin
+        return Origin.parse(f"https://{host}")
+
     async def call(
         self,
         method: str,

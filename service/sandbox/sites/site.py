@@ -29,6 +29,11 @@ class Site(ABC):
         """The status of every answer, with an HTML body, while it is set: an outage."""
         self._listener: Listener | None = None
         self._router = Router(list(self.routes()), redirect_slashes=False)
+        self.reset()
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Restore the accounts at the start. The constructor calls it too."""
 
     @abstractmethod
     def routes(self) -> Sequence[Route]:
@@ -49,6 +54,12 @@ class Site(ABC):
             known = ", ".join(sorted(changes))
             raise UnknownSwitch(f"{self.platform} has no change {name}; it has {known}")
         changes[name](account)
+
+    def reset(self) -> None:
+        """Restore the accounts at the start, mend the outage, and set the counts to zero."""
+        self.restore()
+        self.status = None
+        self.counts.clear()
 
     def break_(self, status: int | None) -> None:
         """Answer everything with *status* until it is None; raise UnknownFault if out of range."""
