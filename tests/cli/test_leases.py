@@ -20,7 +20,7 @@ from tests.cli.home import DEADLINE, Home, Outcome
 from tests.support.bluesky import SandboxBluesky
 
 AT = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()) * SECOND
-LINE = "T12:00:{:02}+00:00\tkey\tprof_a\tbluesky\tdid:plc:a\t2026-01-31T14:00:00+00:00"
+LINE = "T12:00:{:02}+00:00\tkey\tprof_a\tbluesky\tdid:plc:a\t2026-01-31T14:00:00+00:00\tSESSION"
 
 
 async def test_the_command_lists_leases(
