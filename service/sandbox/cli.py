@@ -1,5 +1,6 @@
 """The commands `postcore sandbox …`: each sends requests to the sandbox that runs here."""
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -238,6 +239,42 @@ def list_sites() -> None:
         credentials = " ".join(f"{name}={value}" for name, value in each["credentials"].items())
         fields = each["platform"], each["origin"], credentials, " ".join(each["changes"])
         click.echo("\t".join(fields))
+
+
+def _site(platform: str) -> dict[str, Any]:
+    """Return what the running sandbox says of a site; exit if there is none."""
+    all_sites = {each["platform"]: each for each in ask("GET", "sites")["sites"]}
+    if platform not in all_sites:
+        raise click.ClickException(
+            f"there is no site of {platform}; there are {', '.join(all_sites)}"
+        )
+    site: dict[str, Any] = all_sites[platform]
+    return site
+
+
+@sites.command("origin")
+@click.argument("platform")
+def site_origin(platform: str) -> None:
+    """Print the address of a site."""
+    click.echo(_site(platform)["origin"])
+
+
+@sites.command("request")
+@click.argument("platform")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--profile-key", help="The profile to connect; default: a new one.")
+def site_request(platform: str, fields: tuple[str, ...], profile_key: str | None) -> None:
+    """Print a ConnectProfileRequest in JSON, with the site's credentials or those given."""
+    credentials = dict(_site(platform)["credentials"])
+    for each in fields:
+        name, separator, value = each.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{each} is not FIELD=VALUE")
+        credentials[name] = value
+    request: dict[str, Any] = {"platform": platform, "credentials": credentials}
+    if profile_key is not None:
+        request["profileKey"] = profile_key
+    click.echo(json.dumps(request))
 
 
 @sites.command("change")
