@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from service.platforms.registry import ADAPTERS
+
 SERVICE = Path(__file__).parent.parent / "service"
 PAGE = SERVICE.parent / "ARCHITECTURE.md"
 PICTURE = re.compile(r"^```rooms\n.+\n((?:.+\n)+)```$", re.MULTILINE)
@@ -43,6 +45,14 @@ MAY_READ_ENVIRONMENT = {
     "cli/demo.py",
     "storage/postgres_url.py",
     "storage/migrations/__init__.py",
+}
+# what registers a platform, sets its directory, or shows a call
+MAY_NAME_PLATFORMS = {
+    "settings.py",
+    "app/diagnosis.py",
+    "cli/main.py",
+    "cli/demo.py",
+    "platforms/registry.py",
 }
 
 
@@ -118,3 +128,16 @@ def test_the_environment_is_read_in_one_place() -> None:
     for file in SERVICE.rglob("*.py"):
         if "environ" in file.read_text():
             assert file.relative_to(SERVICE).as_posix() in MAY_READ_ENVIRONMENT, file
+
+
+def test_a_platform_is_named_in_its_own_place_alone() -> None:
+    """Outside its folder and the sandbox, only in what registers, sets or demonstrates it."""
+    platforms = [adapter.card.platform for adapter in ADAPTERS]  # type: ignore[attr-defined]
+    names = re.compile("|".join([*platforms, "atproto"]), re.IGNORECASE)
+    places = {("platforms", platform) for platform in platforms}
+    for file in SERVICE.rglob("*.py"):
+        where = file.relative_to(SERVICE)
+        if where.parts[0] == "sandbox" or where.parts[:2] in places:
+            continue
+        if names.search(file.read_text()):
+            assert where.as_posix() in MAY_NAME_PLATFORMS, file

@@ -26,7 +26,7 @@ def main() -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Connects people's social accounts by credentials, starting with Bluesky.
+    """Connects people's social accounts by credentials: Bluesky, WordPress, Mastodon, Ghost.
 
     Settings come from the environment, all named POSTCORE_…; `config check` reports every error
     in them.

@@ -18,7 +18,9 @@ HEALTH_RETRIES = """
 
 
 @click.command()
-@click.option("--sandbox", is_flag=True, help="Serve against a stand-in for Bluesky, on loopback.")
+@click.option(
+    "--sandbox", is_flag=True, help="Serve stand-ins for the platforms too, on loopback."
+)
 def serve(sandbox: bool) -> None:
     """Take calls until SIGTERM, SIGINT or SIGHUP, then drain.
 
