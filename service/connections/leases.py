@@ -76,6 +76,10 @@ class Leases:
                 "rejected_access_token", f"is longer than {MAX_TOKEN_CHARACTERS} characters"
             )
         stored, session = await self._stored(caller, request)
+        platform = self._sessions.platform(stored)
+        is_permitted = Scope.CREDENTIALS_LEASE in caller.scopes
+        if platform.card.lends is Lent.CREDENTIAL and not is_permitted:
+            raise InsufficientScope(Scope.CREDENTIALS_LEASE)
         if session is None or self._is_due(stored, session, request):
             try:
                 async with platform_timeout(PlatformDeadline.of(caller, inf)):
@@ -85,9 +89,7 @@ class Leases:
                 stored, session = await self._stored(caller, request)
                 if session is None or not self._is_good(session, request):
                     raise error from None
-        lease = self._sessions.platform(stored).lend(session, account_of(stored))
-        if lease.lent is Lent.CREDENTIAL and Scope.CREDENTIALS_LEASE not in caller.scopes:
-            raise InsufficientScope(Scope.CREDENTIALS_LEASE)
+        lease = platform.lend(session, account_of(stored))
         self._audit.note(
             AuditedLease(
                 self._clock.now(),
