@@ -18,9 +18,7 @@ HEALTH_RETRIES = """
 
 
 @click.command()
-@click.option(
-    "--sandbox", is_flag=True, help="Serve stand-ins for the platforms too, on loopback."
-)
+@click.option("--sandbox", is_flag=True, help="Serve stand-ins for the platforms too, on loopback.")
 def serve(sandbox: bool) -> None:
     """Take calls until SIGTERM, SIGINT or SIGHUP, then drain.
 

@@ -7,6 +7,10 @@ from typing import NamedTuple
 
 from service.domain.model import NEVER, SECOND, Connection, EventKind, Lent, Micros
 
+MAX_CLAIM_SKEW: Micros = 60 * SECOND
+"""How far ahead the clock of a claim's holder may be. A claim that ends later than that was made
+before the clock was set back."""
+
 ConnectionKey = tuple[str, str, str, int]
 """Tenant, profile, platform and generation."""
 
