@@ -25,6 +25,7 @@ from service.domain.errors import (
 )
 from service.domain.model import NEVER, SECOND, Caller, Lease, Lent, Micros, Scope, Session
 from service.domain.names import required_platform_id, required_profile_key
+from service.domain.platform import TokenSigner
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
@@ -87,7 +88,7 @@ class Leases:
             except TOLERATED as error:
                 # the connection may have ended meanwhile, or another process renewed it
                 stored, session = await self._stored(caller, request)
-                if session is None or not self._is_good(session, request):
+                if session is None or not self._is_good(stored, session, request):
                     raise error from None
         lease = platform.lend(session, account_of(stored))
         self._audit.note(
@@ -125,10 +126,21 @@ class Leases:
         if left > 0 and 0 <= now - stored.refreshed_at < MIN_BETWEEN_REFRESHES:
             return False
         min_left = self._sessions.platform(stored).card.min_lease_left
-        return left < min_left or session.access_token == request.rejected_access_token
+        return left < min_left or self._is_rejected(stored, session, request)
 
-    def _is_good(self, session: Session, request: LeaseRequest) -> bool:
+    def _is_rejected(
+        self, stored: StoredConnection, session: Session, request: LeaseRequest
+    ) -> bool:
+        """Return whether the token that was rejected is of *session*."""
+        if not request.rejected_access_token:
+            return False
+        platform = self._sessions.platform(stored)
+        if isinstance(platform, TokenSigner):
+            return platform.was_lent(session, request.rejected_access_token)
+        return session.access_token == request.rejected_access_token
+
+    def _is_good(self, stored: StoredConnection, session: Session, request: LeaseRequest) -> bool:
         """Return whether a token that could not be renewed may be lent."""
-        if session.access_token == request.rejected_access_token:
+        if self._is_rejected(stored, session, request):
             return False
         return session.expires_at - self._clock.now() >= MIN_LEFT_UNRENEWED

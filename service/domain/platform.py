@@ -34,7 +34,8 @@ class CredentialPlatform(Protocol):
     """A platform to which the owner of an account connects with credentials.
 
     A platform whose accounts can move or be renamed is a Directory too; one that states display
-    names without a login is a DisplayNames.
+    names without a login is a DisplayNames; one whose access tokens are signed here is a
+    TokenSigner.
 
     Every async method may raise PlatformUnavailable (the answer proves nothing) and
     PlatformRateLimited. No method retries a login. Credentials and tokens are sent to the given
@@ -138,3 +139,11 @@ class DisplayNames(Protocol):
 
     async def display_name(self, account: Account) -> str | None:
         """Return the account's display name, if its server states it."""
+
+
+@runtime_checkable
+class TokenSigner(Protocol):
+    """A platform whose access tokens are signed here: `lend` returns a new one each time."""
+
+    def was_lent(self, session: Session, token: str) -> bool:
+        """Whether *token* was lent of *session* and has not expired. Makes no call."""
