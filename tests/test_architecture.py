@@ -133,7 +133,7 @@ def test_the_environment_is_read_in_one_place() -> None:
 def test_a_platform_is_named_in_its_own_place_alone() -> None:
     """Outside its folder and the sandbox, only in what registers, sets or demonstrates it."""
     platforms = [adapter.card.platform for adapter in ADAPTERS]  # type: ignore[attr-defined]
-    names = re.compile("|".join([*platforms, "atproto"]), re.IGNORECASE)
+    names = re.compile(f"(?<![a-z])({'|'.join([*platforms, 'atproto'])})", re.IGNORECASE)
     places = {("platforms", platform) for platform in platforms}
     for file in SERVICE.rglob("*.py"):
         where = file.relative_to(SERVICE)
