@@ -8,8 +8,12 @@ from service.domain.model import AuthMethod, PlatformCard
 from service.domain.platform import CredentialPlatform
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.egress.context import EgressContext
+from service.platforms.ghost.adapter import GhostPlatform
 
-ADAPTERS: tuple[Callable[[EgressContext], CredentialPlatform], ...] = (BlueskyPlatform,)
+ADAPTERS: tuple[Callable[[EgressContext], CredentialPlatform], ...] = (
+    BlueskyPlatform,
+    GhostPlatform,
+)
 """The platforms that connect by credentials. Add a new adapter's class here."""
 
 OAUTH = MappingProxyType(

@@ -60,7 +60,7 @@ CASES = {
     "an unknown platform": Case(
         connect("myspace"),
         "UNSUPPORTED_PLATFORM",
-        metadata={"platform": "myspace", "supported": "bluesky"},
+        metadata={"platform": "myspace", "supported": "bluesky,ghost"},
     ),
     "a platform in capitals": Case(connect("Bluesky"), "UNSUPPORTED_PLATFORM"),
     "a platform with a space": Case(connect("bluesky "), "UNSUPPORTED_PLATFORM"),

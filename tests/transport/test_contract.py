@@ -129,6 +129,7 @@ async def test_platforms_are_listed_with_their_forms(
     assert methods == {
         "bluesky": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
         "facebook": platform_service_pb2.AUTH_METHOD_OAUTH,
+        "ghost": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
         "instagram": platform_service_pb2.AUTH_METHOD_OAUTH,
         "linkedin": platform_service_pb2.AUTH_METHOD_OAUTH,
         "twitter": platform_service_pb2.AUTH_METHOD_OAUTH,

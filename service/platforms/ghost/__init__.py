@@ -1,0 +1,1 @@
+"""Ghost: connects by a site and an Admin API key."""
