@@ -9,6 +9,7 @@ import pytest
 FIXTURES = {
     "pds": "real",
     "strict_pds": "real",
+    "real_ghost": "real",
     "postgres_programs": "postgres",
     "chromium": "browser",
     "grpcurl": "process",

@@ -93,7 +93,7 @@ class Ghost(Site):
             Route(f"{API}/site/", self._site),
             Route(f"{API}/users/", self._users),
             Route(f"{API}/posts/", self._post, methods=["POST"]),
-            Route(f"{API}/{{path:path}}", self._other),
+            Route("/ghost/api/{path:path}", self._other),
             Route("/{path:path}", _page),
         ]
 
