@@ -58,8 +58,19 @@ class EgressContext:
     ) -> httpx.Response:
         """Return the complete response of an account's server, with any status.
 
-        Redirects are not followed. *json*: the body, if not None. Raises PlatformUnavailable.
+        A redirect is an error. *json*: the body, if not None. Raises PlatformUnavailable.
         """
+        return await self._call(method, url, headers, json)
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        *,
+        takes_redirects: bool = False,
+    ) -> httpx.Response:
         parsed = httpx.URL(url)
         origin = origin_of(parsed)
         content = b"" if json is None else dumps(json).encode()
@@ -69,6 +80,7 @@ class EgressContext:
         # httpx decodes an xn-- host to write this header, and fails on an emoji's
         sent["host"] = str(origin).partition("://")[2]
         transport = self.egress.transport(origin, trusted=origin in self.account_servers)
+        transport.takes_redirects = takes_redirects
         request = httpx.Request(method, parsed, headers=sent, content=content or None)
         try:
             return await transport.handle_async_request(request)
@@ -82,7 +94,7 @@ class EgressContext:
         hop is held to the rules of `call`. Raises PlatformUnavailable.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self.call("GET", url)
+            response = await self._call("GET", url, takes_redirects=True)
             location = response.headers.get("location")
             if response.status_code not in REDIRECTS or location is None:
                 return url, response

@@ -98,7 +98,7 @@ class Egress:
         url = httpx.URL(f"{origin}{path}")
         for _ in range(MAX_REDIRECTS + 1):
             transport = self.transport(origin_of(url))
-            transport.prefix_only = True
+            transport.prefix_only = transport.takes_redirects = True
             answer = await _get(transport, url)
             location = answer.headers.get("location")
             if answer.status_code not in REDIRECTS or location is None:

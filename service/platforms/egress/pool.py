@@ -77,12 +77,18 @@ class Pool(httpcore.AsyncConnectionPool):
         self._large = asyncio.Semaphore(MAX_LARGE_BODIES)
 
     async def exchange(
-        self, origin: Origin, request: httpcore.Request, received: Received, *, prefix_only: bool
+        self,
+        origin: Origin,
+        request: httpcore.Request,
+        received: Received,
+        *,
+        prefix_only: bool,
+        takes_redirects: bool,
     ) -> None:
         """Send *request* to *origin* and write the response to *received* as it arrives.
 
-        *prefix_only*: read only the first 8 KiB of the body, and return redirects. Otherwise a
-        redirect is an error. Raises PlatformUnavailable or NameNotFound.
+        *prefix_only*: read only the first 8 KiB of the body. *takes_redirects*: return a redirect;
+        otherwise it is an error. Raises PlatformUnavailable or NameNotFound.
         """
         request.extensions["timeout"] = {
             "connect": CONNECT_SECONDS,
@@ -96,6 +102,7 @@ class Pool(httpcore.AsyncConnectionPool):
                 response = await self.handle_async_request(request)
                 try:
                     received.status, received.headers = response.status, response.headers
+                    _check_head(response, prefix_only, takes_redirects)
                     await self._read_body(response, received.body, prefix_only)
                 finally:
                     await response.aclose()
@@ -111,7 +118,6 @@ class Pool(httpcore.AsyncConnectionPool):
 
         Raises PlatformUnavailable at a limit.
         """
-        _check_head(response, prefix_only)
         # twice the limit of the body: the chunk headers may be as large as the body
         response.extensions["network_stream"].left = 2 * MAX_BODY_BYTES
         pieces = 0
@@ -182,10 +188,11 @@ def _cause(error: Exception) -> PlatformUnavailableCause:
     return PlatformUnavailableCause.SERVER_UNREACHABLE
 
 
-def _check_head(response: httpcore.Response, prefix_only: bool) -> None:
-    """Raise PlatformUnavailable for a redirect, a compressed body, and one announced too large."""
+def _check_head(response: httpcore.Response, prefix_only: bool, takes_redirects: bool) -> None:
+    """Raise PlatformUnavailable for a compressed body, one announced too large, and a redirect
+    unless *takes_redirects*."""
     why = ""
-    if 300 <= response.status < 400 and not prefix_only:
+    if 300 <= response.status < 400 and not takes_redirects:
         why = "redirect"
     for name, value in response.headers:
         if name.lower() == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):

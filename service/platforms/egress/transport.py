@@ -19,7 +19,9 @@ class OriginTransport(httpx.AsyncBaseTransport):
         self._pool = pool
         self.origin = origin
         self.prefix_only = False
-        """Read only the first 8 KiB of each response, and return redirects."""
+        """Read only the first 8 KiB of each response."""
+        self.takes_redirects = False
+        """Return redirects, which are errors otherwise. For requests without secrets only."""
         self.received = Received()
         """The latest response, as far as it has arrived."""
 
@@ -49,7 +51,13 @@ class OriginTransport(httpx.AsyncBaseTransport):
             content=await request.aread(),
         )
         self.received = received = Received()
-        await self._pool.exchange(self.origin, outbound, received, prefix_only=self.prefix_only)
+        await self._pool.exchange(
+            self.origin,
+            outbound,
+            received,
+            prefix_only=self.prefix_only,
+            takes_redirects=self.takes_redirects,
+        )
         kept = [item for item in received.headers if item[0].lower() != b"set-cookie"]
         return httpx.Response(
             received.status, headers=kept, content=bytes(received.body), request=request
