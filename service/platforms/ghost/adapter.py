@@ -87,7 +87,8 @@ class GhostPlatform:
                 raise unexpected("no_site") from None
             if not site.is_of(account.account_id):
                 raise unexpected("another_site")
-            return replace(account, username=await self._username(site), origin=site.home.origin)
+            username = await self._username(site) or account.username
+            return replace(account, username=username, origin=site.home.origin)
 
     def may_share_credentials(self, origin: str, other: str) -> bool:
         return origin == other
