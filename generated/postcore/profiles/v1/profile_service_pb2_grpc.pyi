@@ -97,7 +97,7 @@ class ProfileServiceStub:
 
     The app passwords themselves stay valid at the platform until their owners revoke them there.
     Sessions are ended at the platform, so that what was leased ends too; a credential that was
-    leased (LENT_CREDENTIAL) stays good.
+    leased (LENT_CREDENTIAL) stays good, and a Ghost access token for the rest of its 5 minutes.
 
     Fails with INVALID_REQUEST or PROFILE_NOT_FOUND, also when it is deleted already; and as any
     call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
@@ -270,7 +270,7 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The app passwords themselves stay valid at the platform until their owners revoke them there.
         Sessions are ended at the platform, so that what was leased ends too; a credential that was
-        leased (LENT_CREDENTIAL) stays good.
+        leased (LENT_CREDENTIAL) stays good, and a Ghost access token for the rest of its 5 minutes.
 
         Fails with INVALID_REQUEST or PROFILE_NOT_FOUND, also when it is deleted already; and as any
         call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,

@@ -55,9 +55,10 @@ class SessionServiceServicer:
         which no API key has unless it was made with it. Platform.lends says which of the two it is.
 
         Lease before every piece of work rather than keep an access token: as long as the stored one
-        has 10 minutes left (for Ghost 2) it is returned at once, without a call to the platform. Else the session
-        is refreshed once for all callers, and only a session that cannot be refreshed any more costs
-        a login.
+        has 10 minutes left it is returned at once, without a call to the platform. Else the session is
+        refreshed once for all callers, and only a session that cannot be refreshed any more costs a
+        login. For Ghost each lease signs an access token of 5 minutes, without a call; a disconnect
+        cannot end one that was leased before.
 
         Fails with INVALID_REQUEST, PROFILE_NOT_FOUND, PLATFORM_NOT_CONNECTED, NEEDS_RECONNECT,
         ACCOUNT_INACTIVE, RATE_LIMIT_EXCEEDED (also where the account's login budget is spent),
