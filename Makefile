@@ -50,8 +50,9 @@ generate: .venv/dev ## write generated/ from protos/
 released: .venv/dev ## take the contract as it is now for what later ones must stay compatible with
 	cd protos && $(BUF) build --exclude-source-info -o released.binpb
 
-tools: ## install the real Bluesky server and grpcurl for the tests, in a cache of the user's
+tools: ## install the real servers and grpcurl for the tests, in a cache of the user's
 	tests/pds/install
+	tests/ghost/install
 	tests/tools/install-grpcurl
 
 audit: build/audit/tools build/audit/service ## known vulnerabilities, licences, bill of materials of what runs
