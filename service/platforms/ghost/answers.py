@@ -5,6 +5,7 @@ An error is `{"errors": [{"message", "code", …}]}`. Seen on Ghost 6.65.0.
 
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
@@ -85,7 +86,7 @@ def clock_ahead(response: httpx.Response, now: Micros) -> Micros:
     try:
         # the last one is the site's own
         date = parsedate_to_datetime(response.headers.get_list("date")[-1])
-        ahead = int(date.timestamp()) * SECOND - now
+        ahead = int(date.replace(tzinfo=date.tzinfo or UTC).timestamp()) * SECOND - now
     except (IndexError, TypeError, ValueError, OverflowError):
         return 0
     return min(max(ahead, 0), MAX_CLOCK_AHEAD)
