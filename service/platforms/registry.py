@@ -9,10 +9,12 @@ from service.domain.platform import CredentialPlatform
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.egress.context import EgressContext
 from service.platforms.ghost.adapter import GhostPlatform
+from service.platforms.wordpress.adapter import WordPressPlatform
 
 ADAPTERS: tuple[Callable[[EgressContext], CredentialPlatform], ...] = (
     BlueskyPlatform,
     GhostPlatform,
+    WordPressPlatform,
 )
 """The platforms that connect by credentials. Add a new adapter's class here."""
 

@@ -133,6 +133,7 @@ async def test_platforms_are_listed_with_their_forms(
         "instagram": platform_service_pb2.AUTH_METHOD_OAUTH,
         "linkedin": platform_service_pb2.AUTH_METHOD_OAUTH,
         "twitter": platform_service_pb2.AUTH_METHOD_OAUTH,
+        "wordpress": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
     }
     assert list(methods) == sorted(methods)
     bluesky = reply.platforms[0]

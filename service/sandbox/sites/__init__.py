@@ -2,6 +2,7 @@
 
 from service.sandbox.sites.ghost import Ghost
 from service.sandbox.sites.site import Site
+from service.sandbox.sites.wordpress import WordPressSite
 
-SITES: tuple[type[Site], ...] = (Ghost,)
+SITES: tuple[type[Site], ...] = (Ghost, WordPressSite)
 """The stand-ins. Add a new one's class here."""

@@ -1,0 +1,1 @@
+"""WordPress: connects by a site, a login name and an application password."""

@@ -1,0 +1,145 @@
+"""Addresses: of WordPress sites, as people type them and as a site states its own.
+
+A site is known by the address of its front page, without a slash at the end: `https://example.com`
+or `https://example.com/blog`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+
+from service.platforms.egress.origin import Origin
+
+MAX_LENGTH = 300
+TYPED = re.compile(r"(?:https?://)?([^\s/?#@:]+(?::[0-9]{1,5})?)([^?#]*)(?:[?#].*)?", re.I | re.S)
+PATH = re.compile(r"(/[A-Za-z0-9._~%!$&'()*+,;=-]+)*", re.ASCII)
+OWN_PATHS = re.compile(
+    r"/(wp-admin|wp-json|wp-login\.php|wp-signup\.php|xmlrpc\.php|index\.php)(/.*)?$", re.S
+)
+"""Paths of WordPress's own below the front page, with what follows."""
+PRETTY, PLAIN = "/wp-json", "/?rest_route="
+"""The root of the API below the front page. Every site has the second."""
+AUTHOR, AUTHOR_NAME = "/?author=", "/?author_name="
+"""WordPress's own addresses of a user, below the front page."""
+
+
+def trimmed(text: str) -> str:
+    """Return *text* without white space and invisible marks at its ends."""
+    start, end = 0, len(text)
+    while start < end and _is_blank(text[start]):
+        start += 1
+    while start < end and _is_blank(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def without_spaces(text: str) -> str:
+    """Return *text* without white space and invisible marks anywhere."""
+    return "".join(each for each in text if not _is_blank(each))
+
+
+def tidy_site(typed: str, origin_of_host: Callable[[str], Origin]) -> str:
+    """Return the address in *typed*, with the origin that *origin_of_host* gives.
+
+    Removes the scheme, the query and WordPress's own paths. Raises ValueError if it is none.
+    """
+    match = TYPED.fullmatch(typed)
+    if match is None or len(typed) > MAX_LENGTH:
+        raise ValueError("not an address")
+    host, path = match.groups()
+    if not host.isascii():
+        host = httpx.URL(f"https://{host}").netloc.decode()
+    path = OWN_PATHS.sub("", re.sub("/{2,}", "/", path)).rstrip("/")
+    if not PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        raise ValueError("not a path")
+    return f"{origin_of_host(host.removesuffix('.'))}{path}"
+
+
+def stated_site(home: object) -> str | None:
+    """Return the address that a site states as its own; None if that is no address."""
+    if not isinstance(home, str) or len(home) > MAX_LENGTH or not home.isascii():
+        return None
+    try:
+        parsed = httpx.URL(home)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    if parsed.scheme not in ("http", "https") or parsed.userinfo or not parsed.host:
+        return None
+    return _address(parsed, parsed.path.rstrip("/"))
+
+
+def is_same_site(site: str, other: str) -> bool:
+    """Whether both are the same site. One behind a proxy may state http for what is https."""
+    return site.partition("://")[2] == other.partition("://")[2]
+
+
+def _is_blank(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) == "Cf"
+
+
+def _address(url: httpx.URL, path: str) -> str | None:
+    if not PATH.fullmatch(path):
+        return None
+    # raw: httpx's plain host is the decoded form of an xn-- name
+    return f"{url.scheme}://{url.netloc.decode().lower()}{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site, by the address of its front page. *is_plain*: its permalinks are plain."""
+
+    home: str
+    is_plain: bool = False
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        scheme, _, rest = self.home.partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}"
+
+    @property
+    def host(self) -> str:
+        return self.origin.partition("://")[2]
+
+    @property
+    def endpoint(self) -> str:
+        """The root of the API, to which a route is appended."""
+        return self.home + (PLAIN if self.is_plain else PRETTY)
+
+    def url(self, route: str, **params: str) -> str:
+        """Return the URL of *route* (`/wp/v2/users/me`) with *params*."""
+        mark = "&" if self.is_plain else "?"
+        query = "&".join(f"{name}={quote(value, safe=',')}" for name, value in params.items())
+        return f"{self.endpoint}{route}" + (f"{mark}{query}" if query else "")
+
+    def account_id(self, user_id: int) -> str:
+        return f"{self.home}{AUTHOR}{user_id}"
+
+    def provisional_id(self, username: str) -> str:
+        """Return what stands for the user until a login returns the id.
+
+        It holds the kind of permalinks, for the login.
+        """
+        plain = "rest_route=&" if self.is_plain else ""
+        return f"{self.home}/?{plain}{AUTHOR_NAME[2:]}{quote(username.lower(), safe='')}"
+
+    @classmethod
+    def of_root(cls, url: str) -> "Site | None":
+        """Return the site whose API's root is at *url*; None if it is no such root."""
+        parsed = httpx.URL(url)
+        path, is_plain = parsed.path.rstrip("/"), "rest_route" in parsed.params
+        if not is_plain and not path.endswith(PRETTY):
+            return None
+        path = path.removesuffix("" if is_plain else PRETTY).removesuffix("/index.php")
+        home = _address(parsed, path.rstrip("/"))
+        return None if home is None else cls(home, is_plain)
+
+    @classmethod
+    def of_account(cls, account_id: str) -> "Site":
+        """Return the site of an id from this class. A user's id does not tell its permalinks."""
+        home, _, query = account_id.partition("/?")
+        return cls(home, query.startswith("rest_route="))
