@@ -1,0 +1,1 @@
+"""WordPress: the adapter and its stand-in, beside a real site."""

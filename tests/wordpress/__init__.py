@@ -1,0 +1,1 @@
+"""A real WordPress for tests, from Debian's packages."""
