@@ -5,17 +5,15 @@ be lent, and deleted again, without the owner's. While it works, the site states
 pasted one still exists, which no answer to the pasted one itself can tell.
 """
 
-import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 
 import httpx
 
 from service.domain.errors import InvalidCredentials, PlatformUnavailable, ServiceError
-from service.domain.logout import LOGOUT_TIMEOUT_SECONDS, end_session
+from service.domain.logout import end_session
 from service.domain.model import (
     Account,
     AccountStatus,
@@ -162,11 +160,12 @@ class WordPressPlatform:
                 raise PermissionLost
             if session.expires_at - self._now >= SESSION_LIFE // 2:
                 return Refreshed(session)
+            # first, so that what cuts this short leaves nothing behind
+            await self._delete_leftovers(call, tokens)
             made = await self._mint(call)
-        self._context.spawn(self._delete_leftovers(call, tokens, made))
-        # what was lent of this session has not expired, and the next one may fail to be saved
-        tokens = replace(tokens, password=made.password, minted=made.uuid, former=tokens.minted)
-        return Refreshed(tokens.session(self._now))
+        # keep the former one: what was lent of it has not expired, and the save may fail
+        following = replace(tokens, password=made.password, minted=made.uuid, former=tokens.minted)
+        return Refreshed(following.session(self._now))
 
     async def resolve_account(self, account: Account) -> Account:
         known = Site.of_account(account.account_id)
@@ -277,21 +276,21 @@ class WordPressPlatform:
     async def _mint(self, call: Call) -> Minted:
         # older versions reject a name that the user already has (409)
         new = {"name": f"{APP_NAME} {secrets.token_hex(4)}", "app_id": APP_ID}
-        made = await call("POST", APP_PASSWORDS, new, _fields="uuid,password,created")
+        made = await call("POST", APP_PASSWORDS, new, _fields="uuid,password")
         return answers.minted(made, self._now)
 
     async def _delete(self, call: Call, uuid: str) -> httpx.Response:
         return await call("DELETE", f"{APP_PASSWORDS}/{uuid}", _fields="deleted")
 
-    async def _delete_leftovers(self, call: Call, tokens: Tokens, made: Minted) -> None:
-        """Delete the session before *tokens*, and what a crash has left. Best effort."""
-        with suppress(PlatformUnavailable, TimeoutError):
-            async with asyncio.timeout(LOGOUT_TIMEOUT_SECONDS):
-                if tokens.former:
-                    await self._delete(call, tokens.former)
-                listed = await call("GET", APP_PASSWORDS, _fields="uuid,app_id,created")
-                for uuid in answers.leftovers(listed, APP_ID, made)[:MAX_LEFTOVERS_DELETED]:
-                    await self._delete(call, uuid)
+    async def _delete_leftovers(self, call: Call, tokens: Tokens) -> None:
+        """Delete the session before *tokens*, and what a crash has left.
+
+        One after the other, as WordPress keeps all of a user's in one value, and loses changes that
+        are made at the same time.
+        """
+        listed = await call("GET", APP_PASSWORDS, _fields="uuid,app_id,created")
+        for uuid in answers.leftovers(listed, APP_ID, tokens)[:MAX_LEFTOVERS_DELETED]:
+            await self._delete(call, uuid)
 
 
 def _is_named(user: User, typed: str) -> bool:

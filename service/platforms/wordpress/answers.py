@@ -24,6 +24,7 @@ from service.domain.platform import CredentialRevoked, SessionEnded
 from service.platforms.unavailable import bad_status, json_object, unexpected
 from service.platforms.wordpress.address import is_same_site, stated_site
 from service.platforms.wordpress.card import CARD
+from service.platforms.wordpress.sessions import Tokens
 
 REFUSED = frozenset(("rest_not_logged_in", "invalid_username", "invalid_email"))
 WRONG_PASSWORD = "incorrect_password"  # noqa: S105 - a code, no password
@@ -63,11 +64,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Minted:
-    """A new application password. *created*: by the site's clock."""
+    """A new application password."""
 
     uuid: str
     password: str = field(repr=False)
-    created: str
 
 
 def code_of(response: httpx.Response) -> str:
@@ -194,26 +194,27 @@ def minted(response: httpx.Response, now: Micros) -> Minted:
     if response.status_code != 201:
         raise bad_status(response.status_code, response.headers, now)
     made = json_object(response.content)
-    created = made.get("created")
     # WordPress groups the signs for people, and ignores the spaces
     password = _text(made, "password", PASSWORD).replace(" ", "")
-    return Minted(_text(made, "uuid", UUID), password, created if isinstance(created, str) else "")
+    return Minted(_text(made, "uuid", UUID), password)
 
 
-def leftovers(response: httpx.Response, app_id: str, latest: Minted) -> list[str]:
-    """Return the ids of application passwords with *app_id* that no session is any more.
+def leftovers(response: httpx.Response, app_id: str, tokens: Tokens) -> list[str]:
+    """Return the ids of application passwords with *app_id* that are to be deleted.
 
-    *response*: a list of them. By the site's clock, they are a day older than *latest*.
+    *response*: a list of all. They are the one before *tokens*, and those that were a day old by
+    the site's clock when the latest was made.
     """
     try:
         # the parser of objects also takes a list in one
         entries = json_object(b'{"entries":' + response.content + b"}")["entries"]
-        before = datetime.fromisoformat(latest.created) - LEFTOVER_AGE
-        ours = [each for each in entries if each["app_id"] == app_id]
-        old = [each for each in ours if datetime.fromisoformat(each["created"]) < before]
-        return [each["uuid"] for each in old if UUID.fullmatch(each["uuid"])]
+        made = {each["uuid"]: datetime.fromisoformat(each["created"]) for each in entries}
+        ours = [each["uuid"] for each in entries if each["app_id"] == app_id]
+        before = max(made.values()) - LEFTOVER_AGE
     except (PlatformUnavailable, KeyError, TypeError, ValueError, OverflowError):
         return []
+    old = [uuid for uuid in ours if uuid == tokens.former or made[uuid] < before]
+    return [uuid for uuid in old if uuid != tokens.minted and UUID.fullmatch(uuid)]
 
 
 def _text(stated: dict[str, Any], name: str, pattern: re.Pattern[str]) -> str:

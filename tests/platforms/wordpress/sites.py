@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 import httpx
@@ -34,8 +35,11 @@ class Person:
 class AnySite(Protocol):
     """The operations of both. What a plugin does is in `RealWordPress.PLUGINS`, by name."""
 
-    home: str
-    origin: str
+    @property
+    def home(self) -> str: ...
+
+    @property
+    def origin(self) -> str: ...
 
     async def person(self, role: str = "author") -> Person: ...
 
@@ -84,7 +88,7 @@ class StandIn:
 
     async def person(self, role: str = "author") -> Person:
         login = f"u{secrets.token_hex(4)}"
-        user = User(len(self.site.users) + 1, login, login.title(), role, MAIN_PASSWORD)
+        user = User(len(self.site.users) + 1, login, login.capitalize(), role, MAIN_PASSWORD)
         self.site.users[login] = user
         password, uuid = await self.mint(login, "pasted")
         return Person(login, user.user_id, password, uuid)
@@ -104,8 +108,6 @@ class StandIn:
         self.site.users[person.login].revoke_minted()
 
     async def age(self, login: str, uuid: str, seconds: int) -> None:
-        from datetime import timedelta
-
         self.site.users[login].app_passwords[uuid].created -= timedelta(seconds=seconds)
 
     async def set_role(self, person: Person, role: str) -> None:

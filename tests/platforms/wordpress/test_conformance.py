@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import pytest
 
-from .sites import APP_PASSWORDS, INTROSPECT, MAIN_PASSWORD, ME, Person, AnySite, ask
+from .sites import APP_PASSWORDS, INTROSPECT, MAIN_PASSWORD, ME, AnySite, Person, ask
 
 ANY_UUID = "00000000-0000-4000-8000-000000000000"
 OURS = "11111111-0000-4000-8000-000000000000"
