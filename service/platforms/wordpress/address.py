@@ -15,8 +15,11 @@ import httpx
 from service.platforms.egress.origin import Origin
 
 MAX_LENGTH = 300
-TYPED = re.compile(r"(?:https?://)?([^\s/?#@:]+(?::[0-9]{1,5})?)([^?#]*)(?:[?#].*)?", re.I | re.S)
-PATH = re.compile(r"(/[A-Za-z0-9._~%!$&'()*+,;=-]+)*", re.ASCII)
+TYPED = re.compile(
+    r"(?:https?://)?([^\s/?#@:]+(?::[0-9]{1,5})?)((?:/[^\s?#<>]*)?)(?:[?#].*)?", re.I | re.S
+)
+STATED = re.compile(r"(https?)://([^\s?#@]+)")
+PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*", re.ASCII)
 OWN_PATHS = re.compile(
     r"/(wp-admin|wp-json|wp-login\.php|wp-signup\.php|xmlrpc\.php|index\.php)(/.*)?$", re.S
 )
@@ -50,26 +53,21 @@ def tidy_site(typed: str, origin_of_host: Callable[[str], Origin]) -> str:
     match = TYPED.fullmatch(typed)
     if match is None or len(typed) > MAX_LENGTH:
         raise ValueError("not an address")
-    host, path = match.groups()
-    if not host.isascii():
-        host = httpx.URL(f"https://{host}").netloc.decode()
-    path = OWN_PATHS.sub("", re.sub("/{2,}", "/", path)).rstrip("/")
-    if not PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise ValueError("not a path")
-    return f"{origin_of_host(host.removesuffix('.'))}{path}"
+    path = OWN_PATHS.sub("", re.sub("/{2,}", "/", match[2])).rstrip("/")
+    host, path = _encoded(f"https://{match[1]}{path}")
+    return f"{origin_of_host(host)}{path}"
 
 
 def stated_site(home: object) -> str | None:
     """Return the address that a site states as its own; None if that is no address."""
-    if not isinstance(home, str) or len(home) > MAX_LENGTH or not home.isascii():
+    match = STATED.fullmatch(home) if isinstance(home, str) and len(home) <= MAX_LENGTH else None
+    if match is None:
         return None
     try:
-        parsed = httpx.URL(home)
-    except (httpx.InvalidURL, ValueError):
+        host, path = _encoded(f"{match[1]}://{match[2]}")
+    except ValueError:
         return None
-    if parsed.scheme not in ("http", "https") or parsed.userinfo or not parsed.host:
-        return None
-    return _address(parsed, parsed.path.rstrip("/"))
+    return f"{match[1]}://{host}{path}"
 
 
 def is_same_site(site: str, other: str) -> bool:
@@ -81,11 +79,19 @@ def _is_blank(character: str) -> bool:
     return character.isspace() or unicodedata.category(character) == "Cf"
 
 
-def _address(url: httpx.URL, path: str) -> str | None:
-    if not PATH.fullmatch(path):
-        return None
-    # raw: httpx's plain host is the decoded form of an xn-- name
-    return f"{url.scheme}://{url.netloc.decode().lower()}{path}"
+def _encoded(url: str) -> tuple[str, str]:
+    """Return host, with a port that is not the scheme's, and path of *url*, in ASCII.
+
+    The path ends in no slash. Raises ValueError if either is not one.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError("not a URL") from None
+    path = parsed.raw_path.decode().rstrip("/")
+    if parsed.userinfo or not parsed.host or not PATH.fullmatch(path):
+        raise ValueError("not a URL")
+    return parsed.netloc.decode().lower().removesuffix("."), path
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +136,12 @@ class Site:
     @classmethod
     def of_root(cls, url: str) -> "Site | None":
         """Return the site whose API's root is at *url*; None if it is no such root."""
-        parsed = httpx.URL(url)
-        path, is_plain = parsed.path.rstrip("/"), "rest_route" in parsed.params
-        if not is_plain and not path.endswith(PRETTY):
+        root, _, query = url.partition("?")
+        root, is_plain = root.rstrip("/"), "rest_route=" in query
+        if not is_plain and not root.endswith(PRETTY):
             return None
-        path = path.removesuffix("" if is_plain else PRETTY).removesuffix("/index.php")
-        home = _address(parsed, path.rstrip("/"))
+        root = root.removesuffix("" if is_plain else PRETTY).removesuffix("/index.php")
+        home = stated_site(root)
         return None if home is None else cls(home, is_plain)
 
     @classmethod
