@@ -60,7 +60,7 @@ CASES = {
     "an unknown platform": Case(
         connect("myspace"),
         "UNSUPPORTED_PLATFORM",
-        metadata={"platform": "myspace", "supported": "bluesky,ghost"},
+        metadata={"platform": "myspace", "supported": "bluesky,ghost,mastodon,wordpress"},
     ),
     "a platform in capitals": Case(connect("Bluesky"), "UNSUPPORTED_PLATFORM"),
     "a platform with a space": Case(connect("bluesky "), "UNSUPPORTED_PLATFORM"),
