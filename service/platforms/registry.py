@@ -9,11 +9,13 @@ from service.domain.platform import CredentialPlatform
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.egress.context import EgressContext
 from service.platforms.ghost.adapter import GhostPlatform
+from service.platforms.mastodon.adapter import MastodonPlatform
 from service.platforms.wordpress.adapter import WordPressPlatform
 
 ADAPTERS: tuple[Callable[[EgressContext], CredentialPlatform], ...] = (
     BlueskyPlatform,
     GhostPlatform,
+    MastodonPlatform,
     WordPressPlatform,
 )
 """The platforms that connect by credentials. Add a new adapter's class here."""

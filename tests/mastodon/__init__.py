@@ -1,0 +1,1 @@
+"""snac, a real server that speaks Mastodon's API."""

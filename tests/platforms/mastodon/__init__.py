@@ -1,0 +1,1 @@
+"""Mastodon's adapter and stand-in."""
