@@ -10,7 +10,7 @@ import structlog
 
 from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
-from service.domain.model import Micros
+from service.domain.model import Lent, Micros
 from service.domain.records import AuditedLease
 from service.domain.store import LeaseAuditStore
 from service.runtime.log import Frequent
@@ -48,7 +48,8 @@ class Audit:
             profile=lease.profile_key,
             platform=lease.platform,
             account=lease.account_id,
-            expires_at=lease.expires_at,
+            expires_at=None if lease.lent is Lent.CREDENTIAL else lease.expires_at,
+            lent=lease.lent.value,
         )
 
     async def run(self) -> None:

@@ -79,6 +79,7 @@ async def test_every_lease_has_a_row_and_a_line(bluesky: Bluesky, database: Path
         "platform": "bluesky",
         "account": person.did,
         "expires_at": ends,
+        "lent": "SESSION",
     }
     assert service.session().access_token not in repr(lines)
     assert person.app_password not in repr(lines)
