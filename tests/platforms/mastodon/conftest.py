@@ -70,3 +70,14 @@ async def connected(service: Running, mastodon: StandIn, clock: MovedClock) -> C
     connected = Connected(service, mastodon, clock, await mastodon.person())
     await connected.connect()
     return connected
+
+
+@pytest.fixture
+async def elsewhere(
+    server: AnyServer, database: Path, clock: MovedClock
+) -> AsyncIterator[Connected]:
+    """A connection at `server`, which speaks as snac does."""
+    async with running(database, settings(server.origin), clock) as started:
+        connected = Connected(started, server, clock, await server.person())
+        await connected.connect()
+        yield connected
