@@ -53,7 +53,9 @@ def tidy_handle(typed: str) -> str:
     Removes white space and invisible marks at the ends, one `@` or `acct:`, and the URL of a
     profile around the handle.
     """
-    text = trimmed(typed)[: MAX_LENGTH + 1]
+    text = trimmed(typed)
+    if len(text) > MAX_LENGTH:
+        return text
     bare = trimmed(text.removeprefix("@"))
     if link := PROFILE_LINK.fullmatch(bare):
         host, user, elsewhere = link.groups()

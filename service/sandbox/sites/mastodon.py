@@ -92,7 +92,8 @@ class MastodonSite(Site):
         self.webfinger_at = ""
         """The origin to which webfinger is redirected, if any."""
         self.stated: dict[str, str] = {}
-        """What webfinger states instead: `subject`, `self`."""
+        """What is stated instead of the truth: `subject` and `self` by webfinger, `id` and
+        `preferredUsername` by the actor."""
         self.has_uri = True
         """Whether accounts have a `uri`: since Mastodon 4.2."""
 
@@ -172,8 +173,8 @@ class MastodonSite(Site):
             return self._not_found()
         if user.is_gone:
             return Response(status_code=410)
-        links = [{"rel": "self", "type": ACTIVITY, "href": self.stated.get("self", "")}]
-        links[0]["href"] = links[0]["href"] or self.actor(user)
+        href = self.stated.get("self", self.actor(user))
+        links = [{"rel": "self", "type": ACTIVITY, "href": href}]
         page = {"rel": "http://webfinger.net/rel/profile-page", "type": "text/html"}
         described = {
             "subject": self.stated.get("subject", f"acct:{user.name}@{self.domain}"),
@@ -227,6 +228,7 @@ class MastodonSite(Site):
             "url": self._page_of(user),
             "inbox": f"{uri}/inbox",
             "outbox": f"{uri}/outbox",
+            **{key: value for key, value in self.stated.items() if key not in ("subject", "self")},
         }
         kind = 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"'
         return _json(200, described, kind if self._is_snac else f"{ACTIVITY}; charset=utf-8")
