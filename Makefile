@@ -53,6 +53,7 @@ released: .venv/dev ## take the contract as it is now for what later ones must s
 tools: ## install the real servers and grpcurl for the tests, in a cache of the user's
 	tests/pds/install
 	tests/ghost/install
+	tests/mastodon/install
 	tests/tools/install-grpcurl
 
 audit: build/audit/tools build/audit/service ## known vulnerabilities, licences, bill of materials of what runs

@@ -10,6 +10,7 @@ FIXTURES = {
     "pds": "real",
     "strict_pds": "real",
     "real_ghost": "real",
+    "real_snac": "real",
     "postgres_programs": "postgres",
     "chromium": "browser",
     "grpcurl": "process",
