@@ -4,6 +4,7 @@ The API has no sessions: the token itself is what is stored, proved again and le
 could end it.
 """
 
+import asyncio
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -35,6 +36,8 @@ from service.platforms.mastodon.identity import Identity, NoSuchAccount
 ACCESS_TOKEN = re.compile(CARD.field("accessToken").pattern, re.ASCII)
 VERIFY = "/api/v1/accounts/verify_credentials"
 VERIFY_APPLICATION = "/api/v1/apps/verify_credentials"
+MAX_APPLICATION_SECONDS = 2.0
+"""Time limit for what is asked of the application: a connect works without an answer."""
 
 
 class MastodonPlatform:
@@ -148,11 +151,11 @@ class MastodonPlatform:
 
     async def _may_publish(self, token: str, account: Account) -> bool:
         """Whether the application has the scope to publish, as far as the server states it."""
-        with suppress(PlatformUnavailable):
-            url = f"{account.origin}{VERIFY_APPLICATION}"
-            return not answers.lacks_write(
-                await self._context.call("GET", url, headers=_headers(token))
-            )
+        url = f"{account.origin}{VERIFY_APPLICATION}"
+        with suppress(PlatformUnavailable, TimeoutError):
+            async with asyncio.timeout(MAX_APPLICATION_SECONDS):
+                response = await self._context.call("GET", url, headers=_headers(token))
+            return not answers.lacks_write(response)
         return True
 
     async def _is_revoked(self, token: str, account: Account) -> bool:

@@ -91,6 +91,8 @@ class MastodonSite(Site):
         """The domain of the handles, if it is not the server's."""
         self.webfinger_at = ""
         """The origin to which webfinger is redirected, if any."""
+        self.api_at = ""
+        """The origin to which the API is redirected, if any."""
         self.stated: dict[str, str] = {}
         """What is stated instead of the truth: `subject` and `self` by webfinger, `id` and
         `preferredUsername` by the actor."""
@@ -184,6 +186,8 @@ class MastodonSite(Site):
 
     async def _answer(self, request: Request) -> Response:
         path = request.url.path
+        if self.api_at and path.startswith("/api/"):
+            return RedirectResponse(f"{self.api_at}{path}")
         # snac looks for an actor where one is asked for, and for nothing else
         if request.method == "GET" and (
             not self._is_snac or request.headers.get("accept", "") == ACTIVITY

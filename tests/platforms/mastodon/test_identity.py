@@ -224,3 +224,12 @@ async def test_another_account_under_the_same_handle(
     for _ in range(3):
         assert await connected.verdict(25 * 60 * MINUTE) == UNVERIFIED
     assert mastodon.site.counts[f"GET {VERIFY}"] <= 8
+
+
+async def test_an_api_that_redirects(both: Running, mastodon: StandIn, other: StandIn) -> None:
+    """A token follows no redirect."""
+    person = await mastodon.person()
+    mastodon.site.api_at = other.origin
+    refusal = await refused(both, person.handle, person.token)
+    assert (refusal.reason, refusal.metadata["step"]) == ("PLATFORM_UNAVAILABLE", "SERVER")
+    assert other.site.counts.total() == 0

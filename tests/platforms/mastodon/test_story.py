@@ -1,10 +1,15 @@
 """The whole story of a connection, by gRPC."""
 
+import asyncio
+
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1.platform_service_pb2 import LENT_CREDENTIAL
-from service.domain.model import SECOND
+from service.domain.model import SECOND, Account
+from service.platforms.egress.context import EgressContext
+from service.platforms.mastodon import adapter
+from service.platforms.mastodon.adapter import MastodonPlatform
 from service.sandbox.sites.mastodon import Token
 from tests.support.running import Running
 
@@ -106,6 +111,59 @@ async def test_a_token_that_is_unknown_takes_two_refusals(connected: Connected) 
     assert await connected.verdict(MINUTE) == UNVERIFIED
     assert await connected.verdict(30 * MINUTE) == UNVERIFIED
     assert await connected.verdict(31 * MINUTE) == REVOKED
+
+
+async def test_a_revoked_token_of_an_account_that_is_not_shown(connected: Connected) -> None:
+    """No proof while webfinger is away or the actor is hidden: the words alone are not enough."""
+    assert isinstance(connected.server, StandIn)
+    site, name = connected.server.site, connected.person.name
+    site.change("revoke", name)
+    site.webfinger_at = "http://127.0.0.1:1"
+    assert await connected.verdict(3 * HOUR) == UNVERIFIED
+    site.webfinger_at = ""
+    site.change("hide", name)
+    for _ in range(3):
+        assert await connected.verdict(3 * HOUR) == UNVERIFIED
+    site.change("show", name)
+    assert await connected.verdict(25 * HOUR) == REVOKED
+
+
+async def test_a_token_that_lost_its_scope(connected: Connected) -> None:
+    """PERMISSION_LOST, which recovers by itself."""
+    assert isinstance(connected.server, StandIn)
+    [token] = [t for t in connected.server.site.tokens if t.value == connected.person.token]
+    token.scopes = ("write",)
+    assert await connected.verdict() == ("BROKEN", "PERMISSION_LOST")
+    token.scopes = ("profile", "write")
+    assert await connected.verdict() == HEALTHY
+
+
+async def test_a_token_of_another_account(connected: Connected) -> None:
+    """As after a server was restored: a refusal, and the second one is proof."""
+    assert isinstance(connected.server, StandIn)
+    [token] = [t for t in connected.server.site.tokens if t.value == connected.person.token]
+    token.user = "alice"
+    assert await connected.verdict() == UNVERIFIED
+    assert await connected.verdict() == REVOKED
+
+
+async def test_a_server_that_hangs_when_asked_for_scopes(
+    service: Running, mastodon: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connect does without the answer."""
+
+    async def hang(self: MastodonPlatform, token: str, account: Account) -> bool:
+        monkeypatch.undo()
+        monkeypatch.setattr(adapter, "MAX_APPLICATION_SECONDS", 0.01)
+        monkeypatch.setattr(EgressContext, "call", never)
+        return await self._may_publish(token, account)
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    person = await mastodon.person()
+    monkeypatch.setattr(MastodonPlatform, "_may_publish", hang)
+    assert (await connect(service, person.handle, person.token)).username == person.handle
 
 
 async def test_a_header_that_was_dropped_for_a_while(connected: Connected) -> None:
