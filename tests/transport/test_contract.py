@@ -132,6 +132,7 @@ async def test_platforms_are_listed_with_their_forms(
         "ghost": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
         "instagram": platform_service_pb2.AUTH_METHOD_OAUTH,
         "linkedin": platform_service_pb2.AUTH_METHOD_OAUTH,
+        "mastodon": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
         "twitter": platform_service_pb2.AUTH_METHOD_OAUTH,
         "wordpress": platform_service_pb2.AUTH_METHOD_CREDENTIALS,
     }

@@ -57,7 +57,7 @@ class _Error(Exception):
         self.fields = {"message": message, "context": context, "type": kind, "code": code}
 
 
-class Ghost(Site):
+class GhostSite(Site):
     """A site whose integration's Admin API key is `KEY_ID:SECRET`."""
 
     platform = "ghost"
@@ -150,7 +150,7 @@ class Ghost(Site):
             raise _Error(403, "Authorization failed", kind="NoPermissionError", context=NO_ACCESS)
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "ghost":
-            words = 'Authorization header format is "Authorization: Ghost [token]"'
+            words = 'Authorization header format is "Authorization: GhostSite [token]"'
             raise _Error(401, words, "INVALID_AUTH_HEADER")
         signed, _, signature = token.rpartition(".")
         try:

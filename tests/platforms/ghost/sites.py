@@ -15,7 +15,7 @@ from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.domain.clock import SystemClock
 from service.domain.model import Micros
 from service.platforms.ghost.keys import AdminKey
-from service.sandbox.sites.ghost import KEY_ID, REGENERATED, SECRET, Ghost
+from service.sandbox.sites.ghost import KEY_ID, REGENERATED, SECRET, GhostSite
 from tests.ghost.server import Integration, RealGhost
 from tests.support.running import Refusal, Running, refusal_of
 
@@ -46,7 +46,7 @@ class Site(Protocol):
 class SandboxSite:
     """The stand-in, with direct access to it."""
 
-    ghost: Ghost
+    ghost: GhostSite
     api_key: str = field(default=f"{KEY_ID}:{SECRET}", repr=False)
 
     @property
@@ -97,7 +97,7 @@ class RealSite:
 
 @asynccontextmanager
 async def started_stand_in() -> Any:
-    ghost = Ghost()
+    ghost = GhostSite()
     await ghost.start()
     try:
         yield SandboxSite(ghost)
