@@ -54,6 +54,7 @@ tools: ## install the real servers and grpcurl for the tests, in a cache of the 
 	tests/pds/install
 	tests/ghost/install
 	tests/mastodon/install
+	tests/wordpress/install
 	tests/tools/install-grpcurl
 
 audit: build/audit/tools build/audit/service ## known vulnerabilities, licences, bill of materials of what runs

@@ -150,7 +150,7 @@ class GhostSite(Site):
             raise _Error(403, "Authorization failed", kind="NoPermissionError", context=NO_ACCESS)
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "ghost":
-            words = 'Authorization header format is "Authorization: GhostSite [token]"'
+            words = 'Authorization header format is "Authorization: Ghost [token]"'
             raise _Error(401, words, "INVALID_AUTH_HEADER")
         signed, _, signature = token.rpartition(".")
         try:

@@ -98,7 +98,7 @@ ROWS = {
         lambda _: {"authorization": "Bearer x"},
         401,
         "INVALID_AUTH_HEADER",
-        'Authorization header format is "Authorization: GhostSite [token]"',
+        'Authorization header format is "Authorization: Ghost [token]"',
     ),
 }
 
