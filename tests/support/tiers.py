@@ -11,6 +11,7 @@ FIXTURES = {
     "strict_pds": "real",
     "real_ghost": "real",
     "real_snac": "real",
+    "real_wordpress": "real",
     "postgres_programs": "postgres",
     "chromium": "browser",
     "grpcurl": "process",

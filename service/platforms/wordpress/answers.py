@@ -176,6 +176,7 @@ def user(response: httpx.Response, now: Micros) -> User:
     capabilities = stated.get("capabilities")
     if (
         not isinstance(user_id, int)
+        or isinstance(user_id, bool)
         or not 0 < user_id < 2**63
         or not isinstance(username, str)
         or not 0 < len(username) <= 100

@@ -225,7 +225,9 @@ async def test_minting_that_is_refused(site: AnySite) -> None:
     async def minted(new: object, auth: tuple[str, str] = person.as_header) -> Case:
         return await case(site, APP_PASSWORDS, auth, method="POST", json=new)
 
-    assert await minted({"name": "pasted"}) == (409, "application_password_duplicate_name")
+    # 6.8 and later accept it: the adapter never sends the same name twice
+    again = await minted({"name": "pasted"})
+    assert again in {(409, "application_password_duplicate_name"), (201, "")}
     assert await minted({}) == (400, "rest_missing_callback_param")
     assert await minted({"name": "x", "app_id": "x"}) == (400, "rest_invalid_param")
     assert await minted({"name": "x"}, (person.login, WRONG)) == NOT_LOGGED_IN

@@ -2,14 +2,18 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1.platform_service_pb2 import LENT_SESSION
 from service.domain.model import SECOND
-from tests.support.running import MovedClock, Running
+from tests.conftest import tool
+from tests.support.running import MovedClock, Running, running
+from tests.wordpress.server import RealWordPress
 
+from .conftest import settings
 from .connected import (
     HEALTHY,
     HOUR,
@@ -22,7 +26,7 @@ from .connected import (
     publish,
     refused,
 )
-from .sites import MAIN_PASSWORD, AnySite
+from .sites import MAIN_PASSWORD, AnySite, Real
 
 WRONG = "wrongWRONG01234567890123"
 
@@ -206,6 +210,43 @@ async def test_outages_prove_nothing(connected: Connected, plugin: str, has_sess
     await connected.site.set_maintenance(False)
     assert await connected.verdict(25 * HOUR) == HEALTHY
     assert (await publish(await connected.lease(), "Back")).status_code == 201
+
+
+async def test_a_database_that_is_away(
+    real_wordpress: RealWordPress, database: Path, clock: MovedClock
+) -> None:
+    """Of the real one alone: pages with status 500."""
+    site = Real(real_wordpress)
+    async with running(database, settings(site.origin), clock) as service:
+        connected = Connected(service, site, clock, await site.person())
+        await connected.connect()
+        real_wordpress.set_database(False)
+        try:
+            for _ in range(3):
+                assert await connected.verdict(7 * HOUR) == UNVERIFIED
+        finally:
+            real_wordpress.set_database(True)
+        assert await connected.verdict(25 * HOUR) == HEALTHY
+
+
+@pytest.mark.real
+async def test_a_real_site_in_a_folder(database: Path, clock: MovedClock) -> None:
+    """The folder is part of the account and of the endpoint."""
+    with RealWordPress.started(tool("tests/wordpress/install"), "/blog") as installed:
+        site = Real(installed)
+        person = await site.person()
+        async with running(database, settings(site.origin), clock) as service:
+            elsewhere = f"{site.home}/2026/a-post/"
+            refusal = await refused(service, elsewhere, person.login, person.app_password)
+            assert refusal.metadata["redirectsTo"] == site.home
+            connected = Connected(service, site, clock, person)
+            await connected.connect()
+            lease = await connected.lease()
+            assert lease.service_endpoint == f"{site.home}/wp-json"
+            assert (await publish(lease, "In a folder")).status_code == 201
+            assert await connected.verdict() == HEALTHY
+            await connected.disconnect()
+            await connected.until_ours(0)
 
 
 async def test_an_api_that_is_closed_to_strangers(connected: Connected) -> None:
