@@ -59,6 +59,9 @@ class EgressContext:
         """Return the complete response of an account's server, with any status.
 
         A redirect is an error. *json*: the body, if not None. Raises PlatformUnavailable.
+
+        Each call has a connection of its own. Some servers close a connection after a response
+        without saying so; a call that was sent on it would fail, since no call is sent twice.
         """
         return await self._call(method, url, headers, json)
 
@@ -74,7 +77,7 @@ class EgressContext:
         parsed = httpx.URL(url)
         origin = origin_of(parsed)
         content = b"" if json is None else dumps(json).encode()
-        sent = {**DEFAULT_HEADERS, **(headers or {})}
+        sent = {**DEFAULT_HEADERS, "connection": "close", **(headers or {})}
         if content:
             sent["content-type"] = "application/json"
         # httpx decodes an xn-- host to write this header, and fails on an emoji's
