@@ -1,6 +1,7 @@
 """Runs a real Ghost site for tests, and does there what its owner does."""
 
 import asyncio
+import getpass
 import json
 import os
 import shutil
@@ -141,8 +142,7 @@ class RealGhost:
             except httpx.TransportError:
                 pass
             time.sleep(0.1)
-        output.seek(0)
-        raise RealGhostError(f"it did not start: {output.read()[-3000:].decode(errors='replace')}")
+        raise RealGhostError(f"it did not start: {_last_words(output)}")
 
     def _set_up(self) -> None:
         owner = {
@@ -187,20 +187,22 @@ def _settings(url: str, port: int, database: Path, content: Path) -> dict[str, o
 def _start_database(
     work: Path, database: Path, output: IO[bytes], resources: ExitStack, deadline: float
 ) -> None:
-    data, user = work / "data", f"--user={os.environ.get('USER', 'root')}"
-    make = ["mariadb-install-db", DATABASE_SWITCHES[0], f"--datadir={data}", user]
+    data, user = work / "data", f"--user={getpass.getuser()}"
+    # not /tmp: a server that starts removes the temporary tables that others have there
+    own = [f"--datadir={data}", user, f"--tmpdir={work}"]
+    make = ["mariadb-install-db", DATABASE_SWITCHES[0], *own]
     make += ["--auth-root-authentication-method=normal", "--skip-test-db", DATABASE_SWITCHES[1]]
     _run(make, work, output)
-    serve = ["mariadbd", *DATABASE_SWITCHES, f"--datadir={data}", user, "--skip-networking"]
+    serve = ["mariadbd", *DATABASE_SWITCHES, *own, "--skip-networking"]
     serve += [f"--socket={database}", f"--pid-file={work / 'pid'}"]
     _spawn(serve, work, output, resources)
     ask = ["mariadb", "--no-defaults", f"--socket={database}", "--user=root", "-e"]
     while True:
         try:
             _run([*ask, "CREATE DATABASE IF NOT EXISTS ghost"], work, output)
-        except subprocess.CalledProcessError:
+        except RealGhostError:
             if time.monotonic() > deadline:
-                raise RealGhostError("MariaDB did not start") from None
+                raise
             time.sleep(0.1)
         else:
             return
@@ -219,9 +221,17 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def _run(command: Sequence[str], work: Path, output: IO[bytes]) -> None:
-    subprocess.run(
-        command, cwd=work, env=_environment({}), stdout=output, stderr=output, check=True
+    """Run *command*; raise RealGhostError with its last words if it fails."""
+    done = subprocess.run(
+        command, cwd=work, env=_environment({}), stdout=output, stderr=output, check=False
     )
+    if done.returncode:
+        raise RealGhostError(f"{command[0]} ended with {done.returncode}: {_last_words(output)}")
+
+
+def _last_words(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read()[-3000:].decode(errors="replace")
 
 
 def _spawn(
