@@ -103,6 +103,8 @@ class RealWordPress:
                 *("--skip-networking", f"--pid-file={self._folder / 'pid'}"),
                 *("--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M"),
                 *("--innodb-flush-log-at-trx-commit=0", f"--user={_user()}"),
+                # not /tmp: a server that starts removes the temporary tables that others have there
+                f"--tmpdir={self._folder}",
             ],
             [
                 *("php", "-d", "opcache.revalidate_freq=0", "-d", "realpath_cache_ttl=0"),
