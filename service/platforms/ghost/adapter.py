@@ -25,10 +25,11 @@ from service.domain.platform import CredentialRevoked
 from service.domain.steps import at_step
 from service.platforms.egress.context import EgressContext
 from service.platforms.ghost import answers
-from service.platforms.ghost.address import SITE, Home, tidy_site, trimmed
+from service.platforms.ghost.address import SITE, Home, tidy_site
 from service.platforms.ghost.answers import Site
 from service.platforms.ghost.card import CARD
 from service.platforms.ghost.keys import AdminKey
+from service.platforms.typed import trimmed
 from service.platforms.unavailable import bad_status, unexpected
 
 API_KEY = re.compile(CARD.field("apiKey").pattern, re.ASCII)

@@ -5,7 +5,6 @@ A site's home is the address that its Admin API is under, without a slash at the
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,16 +19,6 @@ OWN_PATHS = re.compile(r"/ghost(/.*)?$", re.S)
 """The dashboard's path below the home, with what follows."""
 API = "/ghost/api/admin"
 SITE = f"{API}/site/"
-
-
-def trimmed(text: str) -> str:
-    """Return *text* without white space and invisible marks at its ends."""
-    start, end = 0, len(text)
-    while start < end and _is_blank(text[start]):
-        start += 1
-    while start < end and _is_blank(text[end - 1]):
-        end -= 1
-    return text[start:end]
 
 
 def tidy_site(typed: str, origin_of_host: Callable[[str], Origin]) -> str:
@@ -99,7 +88,3 @@ class Home:
         if found is None or not f"{found.path}/".endswith(SITE):
             return None
         return cls(found.origin, found.path.removesuffix(SITE.rstrip("/")))
-
-
-def _is_blank(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) == "Cf"

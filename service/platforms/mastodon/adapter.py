@@ -30,8 +30,9 @@ from service.platforms.limits import pause_until
 from service.platforms.mastodon import answers
 from service.platforms.mastodon.answers import Rejected, Verified
 from service.platforms.mastodon.card import CARD
-from service.platforms.mastodon.handles import tidy_handle, trimmed
+from service.platforms.mastodon.handles import tidy_handle
 from service.platforms.mastodon.identity import Identity, NoSuchAccount
+from service.platforms.typed import trimmed
 
 ACCESS_TOKEN = re.compile(CARD.field("accessToken").pattern, re.ASCII)
 VERIFY = "/api/v1/accounts/verify_credentials"

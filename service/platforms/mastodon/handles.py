@@ -1,7 +1,6 @@
 """Handles: tidying of typed handles, `alice@example.social` in lower case."""
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +8,7 @@ from typing import Self
 import httpx
 
 from service.platforms.egress.origin import Origin
+from service.platforms.typed import trimmed
 
 MAX_LENGTH = 500
 USER = r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_])?"
@@ -61,17 +61,3 @@ def tidy_handle(typed: str) -> str:
         host, user, elsewhere = link.groups()
         return f"{user}{elsewhere or f'@{host}'}"
     return bare[5:] if bare[:5].lower() == "acct:" else bare
-
-
-def trimmed(text: str) -> str:
-    """Return *text* without white space and invisible marks at its ends."""
-    start, end = 0, len(text)
-    while start < end and _is_blank(text[start]):
-        start += 1
-    while start < end and _is_blank(text[end - 1]):
-        end -= 1
-    return text[start:end]
-
-
-def _is_blank(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) == "Cf"

@@ -30,14 +30,13 @@ from service.domain.platform import CredentialRevoked, PermissionLost, SessionEn
 from service.domain.steps import at_step
 from service.platforms.egress.context import EgressContext
 from service.platforms.limits import pause_until
+from service.platforms.typed import trimmed, without_spaces
 from service.platforms.unavailable import bad_status, unexpected
 from service.platforms.wordpress import answers
 from service.platforms.wordpress.address import (
     Site,
     is_same_site,
     tidy_site,
-    trimmed,
-    without_spaces,
 )
 from service.platforms.wordpress.answers import Index, Minted, User
 from service.platforms.wordpress.card import CARD

@@ -5,7 +5,6 @@ or `https://example.com/blog`.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -28,21 +27,6 @@ PRETTY, PLAIN = "/wp-json", "/?rest_route="
 """The root of the API below the front page. Every site has the second."""
 AUTHOR, AUTHOR_NAME = "/?author=", "/?author_name="
 """WordPress's own addresses of a user, below the front page."""
-
-
-def trimmed(text: str) -> str:
-    """Return *text* without white space and invisible marks at its ends."""
-    start, end = 0, len(text)
-    while start < end and _is_blank(text[start]):
-        start += 1
-    while start < end and _is_blank(text[end - 1]):
-        end -= 1
-    return text[start:end]
-
-
-def without_spaces(text: str) -> str:
-    """Return *text* without white space and invisible marks anywhere."""
-    return "".join(each for each in text if not _is_blank(each))
 
 
 def tidy_site(typed: str, origin_of_host: Callable[[str], Origin]) -> str:
@@ -73,10 +57,6 @@ def stated_site(home: object) -> str | None:
 def is_same_site(site: str, other: str) -> bool:
     """Whether both are the same site. One behind a proxy may state http for what is https."""
     return site.partition("://")[2] == other.partition("://")[2]
-
-
-def _is_blank(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) == "Cf"
 
 
 def _encoded(url: str) -> tuple[str, str]:

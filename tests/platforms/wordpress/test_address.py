@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.platforms.egress.origin import Origin
-from service.platforms.wordpress.address import (
-    Site,
-    is_same_site,
-    stated_site,
-    tidy_site,
-    trimmed,
-    without_spaces,
-)
+from service.platforms.typed import trimmed, without_spaces
+from service.platforms.wordpress.address import Site, is_same_site, stated_site, tidy_site
 from service.platforms.wordpress.card import CARD
 
 SITE, USERNAME, APP_PASSWORD = (re.compile(field.pattern) for field in CARD.fields)
