@@ -5,12 +5,9 @@ import re
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -30,9 +27,7 @@ class RealSnac:
             password = snac.create("alice")
             token = snac.token("alice", password)
 
-    Behind a proxy, as snac demands: it closes each connection without a word, which a client that
-    keeps connections finds out too late. It is tied to no event loop: tests that each have their
-    own can share one server.
+    It is tied to no event loop: tests that each have their own can share one server.
     """
 
     def __init__(self, program: Path, folder: Path, port: int) -> None:
@@ -43,29 +38,34 @@ class RealSnac:
     @classmethod
     @contextmanager
     def started(cls, installed: Path) -> Iterator[Self]:
-        with ExitStack() as resources:
-            temporary = Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="snac-")))
-            folder = temporary / "data"
+        with tempfile.TemporaryDirectory(prefix="snac-") as temporary:
+            folder = Path(temporary) / "data"
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-            front = resources.enter_context(_proxy(port))
-            snac = cls(installed / "usr/bin/snac", folder, front)
+            snac = cls(installed / "usr/bin/snac", folder, port)
             snac._command("init", typed=f"127.0.0.1\n{port}\n{snac.host}\n\n\n")
             settings = json.loads((folder / "server.json").read_text())
             (folder / "server.json").write_text(json.dumps({**settings, "protocol": "http"}))
-            output = resources.enter_context((temporary / "log").open("wb"))
-            process = subprocess.Popen(
-                [snac._program, "httpd", folder],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={},
-                start_new_session=True,
-            )
-            resources.callback(_end, process)
-            snac._wait(process)
-            yield snac
+            with (Path(temporary) / "log").open("wb") as output:
+                process = subprocess.Popen(
+                    [snac._program, "httpd", folder],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={},
+                    start_new_session=True,
+                )
+            try:
+                snac._wait(process)
+                yield snac
+            finally:
+                process.terminate()
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def create(self, name: str) -> str:
         """Create a user; return the password."""
@@ -119,57 +119,6 @@ class RealSnac:
                         return
                 except httpx.TransportError:
                     pass
-                # until then the proxy answers 502
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RealSnacError("it was not ready in time")
                 time.sleep(0.05)
-
-
-@contextmanager
-def _proxy(port: int) -> Iterator[int]:
-    """Pass requests on to *port*; yield the port where they are taken."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-            behind = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
-            try:
-                behind.request(self.command, self.path, body or None, dict(self.headers))
-                answer = behind.getresponse()
-                status, headers, content = answer.status, answer.getheaders(), answer.read()
-            except OSError:
-                status, headers, content = 502, [], b""
-            finally:
-                behind.close()
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "connection"):
-                    self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.send_header("connection", "close")
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = answer  # noqa: N815 - the names of the library
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
