@@ -15,7 +15,8 @@ from service.transport.http.routes import METHODS
 
 Fields = dict[str, Any]
 HARMLESS = {
-    *("platform", "handle", "app_password", "profile_name"),
+    *("platform", "handle", "app_password", "site", "username", "access_token", "api_key"),
+    "profile_name",
     *("page_size", "needs_reconnect_only", "from_oldest"),
 }
 """Fields that name no tenant's resources."""
