@@ -97,7 +97,7 @@ async def build(
         tasks = OwnedTasks()
 
         # platforms
-        egress = egress_context(settings, clock, tasks.spawn)
+        egress = egress_context(settings, clock, tasks.spawn, only_trusted=mode == "sandbox")
         adapters = tuple(make(egress) for make in ADAPTERS)
         registry = Registry(adapters)
 

@@ -118,17 +118,22 @@ def certificates(settings: Settings) -> Certificates | None:
 
 
 def egress_context(
-    settings: Settings, clock: Clock, spawn: Callable[[Coroutine[Any, Any, object]], None]
+    settings: Settings,
+    clock: Clock,
+    spawn: Callable[[Coroutine[Any, Any, object]], None],
+    *,
+    only_trusted: bool = False,
 ) -> EgressContext:
     """Return what adapters make outbound calls with; raises StartError on bad root certificates.
 
-    *spawn* runs work of theirs that outlives a call, such as the end of a session.
+    *spawn* runs work of theirs that outlives a call, such as the end of a session. *only_trusted*:
+    reach trusted origins only.
     """
     names = Resolver()
     public = frozenset({Origin.parse(PUBLIC_DIRECTORY)})
     roots = Roots(settings.egress_ca_file, settings.egress_proxy_ca_file, public)
     try:
-        egress = Egress(names, roots)
+        egress = Egress(names, roots, only_trusted=only_trusted)
     except OSError:
         raise StartError(_bad_roots(settings)) from None
     return EgressContext(

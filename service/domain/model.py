@@ -209,7 +209,8 @@ class PlatformCard:
     """A platform: how accounts join it, the form for their credentials, and its numbers.
 
     *refusals_for_proof*: how many rejected logins in a row, at least *refusal_interval*
-    microseconds apart, prove that a credential was revoked. *max_logins*: the platform's own limits
+    microseconds apart, prove that a credential was revoked. The waits after a rejection (1, 6 and
+    24 hours) apply as well; the interval is a day at most. *max_logins*: the platform's own limits
     on the logins of one account, in five minutes and in a day; the settings may set lower ones.
     *min_lease_left*: a session with less time left, in microseconds, is renewed before it is lent.
     """
@@ -225,6 +226,10 @@ class PlatformCard:
     refusal_interval: Micros = 3600 * SECOND
     max_logins: tuple[int, int] | None = None
     min_lease_left: Micros = 600 * SECOND
+
+    def __post_init__(self) -> None:
+        if self.refusal_interval > DAY:
+            raise ValueError("the interval of refusals is a day at most")
 
     def field(self, name: str) -> CredentialField:
         """Return the field of that JSON name; raise KeyError if there is none."""

@@ -6,10 +6,11 @@ import dns.name
 import pytest
 
 from service.domain.errors import PlatformUnavailable
+from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress import dns as names
 from service.platforms.egress import race
 from service.platforms.egress.dns import NameNotFound, NameNotPublic
-from service.platforms.egress.egress import Egress
+from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
 from service.platforms.egress.pool import dial
 
@@ -142,6 +143,18 @@ async def test_only_roots_that_the_operator_named_are_added(internet: Internet) 
     with pytest.raises(PlatformUnavailable):
         await plain.get(Origin("https", HOST, 443), "/")
     await plain.close()
+    assert internet.web.requests == []
+
+
+async def test_a_sandbox_reaches_trusted_origins_only(internet: Internet) -> None:
+    """No public name is looked up or connected to."""
+    internet.site(HOST, "/", HELLO)
+    closed = Egress(internet.names, Roots(proxy=internet.authority.roots), internet.dial, only_trusted=True)
+    with pytest.raises(PlatformUnavailable) as caught:
+        await closed.get(Origin("https", HOST, 443), "/")
+    assert caught.value.cause is PlatformUnavailableCause.ADDRESS_NOT_ALLOWED
+    await closed.close()
+    assert internet.dns.times_asked(HOST) == 0
     assert internet.web.requests == []
 
 

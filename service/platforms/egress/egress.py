@@ -49,11 +49,20 @@ class Egress:
     Every failure raises PlatformUnavailable with a word on why, with one exception: NameNotFound,
     for a host name that does not exist or leads to an address that is not public.
 
-    *dial* opens connections, after the address check; tests replace it. The constructor raises
-    OSError if a file of *roots* cannot be read or holds no certificates.
+    *only_trusted*, for a sandbox: reach trusted origins only, so that no credential leaves this
+    machine. *dial* opens connections, after the address check; tests replace it. The constructor
+    raises OSError if a file of *roots* cannot be read or holds no certificates.
     """
 
-    def __init__(self, names: Resolver, roots: Roots = Roots(), dial: Dial = dial) -> None:
+    def __init__(
+        self,
+        names: Resolver,
+        roots: Roots = Roots(),
+        dial: Dial = dial,
+        *,
+        only_trusted: bool = False,
+    ) -> None:
+        self._only_trusted = only_trusted
         context = _tls_context(roots.proxy)
         private = context if roots.private is None else _tls_context(roots.proxy, roots.private)
         # separate pools: a connection that was made to a trusted origin is never reused for the
@@ -68,7 +77,7 @@ class Egress:
 
         Raises PlatformUnavailable if *origin* may not be reached.
         """
-        if not trusted and not origin.is_public_https:
+        if not trusted and (self._only_trusted or not origin.is_public_https):
             raise PlatformUnavailable(
                 PlatformUnavailableCause.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
             )
