@@ -149,7 +149,9 @@ async def test_only_roots_that_the_operator_named_are_added(internet: Internet) 
 async def test_a_sandbox_reaches_trusted_origins_only(internet: Internet) -> None:
     """No public name is looked up or connected to."""
     internet.site(HOST, "/", HELLO)
-    closed = Egress(internet.names, Roots(proxy=internet.authority.roots), internet.dial, only_trusted=True)
+    closed = Egress(
+        internet.names, Roots(proxy=internet.authority.roots), internet.dial, only_trusted=True
+    )
     with pytest.raises(PlatformUnavailable) as caught:
         await closed.get(Origin("https", HOST, 443), "/")
     assert caught.value.cause is PlatformUnavailableCause.ADDRESS_NOT_ALLOWED

@@ -111,7 +111,9 @@ async def _file(ground: Ground, part: float) -> list[Figure]:
     assert await asyncio.to_thread(migrate_apart, f"sqlite:///{other}")
 
     def immutable(sign: str) -> None:
-        files = (str(each) for each in folder.glob("postcore.db*") if each.suffix != ".serve")
+        # not the -shm file, which SQLite maps: the kernel answers a write to a page of it that was
+        # synced before with SIGBUS, which ends the process
+        files = (str(each) for each in (file, file.with_name(f"{file.name}-wal")))
         subprocess.run(("chattr", f"{sign}i", *files), check=True, capture_output=True)
 
     def put_in_place() -> None:
