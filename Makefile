@@ -20,7 +20,7 @@ test: .venv/dev ## run the quick tests; T=tests/path and K=expression run all th
 	@GRPC_VERBOSITY=NONE $(PY) -m pytest -q -n 3 --dist worksteal $(if $(T)$(K),$(T) $(if $(K),-k '$(K)'),-m quick)
 
 check: .venv/dev lint types contract generated tools ## everything that CI runs; no test is skipped
-	$(PY) -m pytest -n 4 --dist worksteal --nothing-left-out
+	$(PY) -m pytest -n 3 --dist worksteal --nothing-left-out
 
 bench: .venv/dev tools ## measure speed, size and growth beside their targets; eight minutes
 	@$(PY) -m tests.bench

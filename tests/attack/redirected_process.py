@@ -20,8 +20,8 @@ def redirect(dns_port: int, web_port: int) -> None:
     async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
         return await pool.dial("127.0.0.1", web_port, seconds)
 
-    def redirected(names: Resolver, roots: Roots) -> Egress:
-        return Egress(names, roots, dial)
+    def redirected(names: Resolver, roots: Roots, *, only_trusted: bool) -> Egress:
+        return Egress(names, roots, dial, only_trusted=only_trusted)
 
     vars(opening).update(Resolver=lambda: Resolver(["127.0.0.1"], dns_port), Egress=redirected)
 

@@ -126,7 +126,7 @@ class Trial:
         with listening() as sink:
             async with Storm.started(authority, AT_ONCE) as storm:
                 patch.setattr(
-                    app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave)
+                    app, "egress_context", lambda _, clock, leave, **__: storm.outside(clock, leave)
                 )
                 # a pause that the platform requested ends by the moved clock
                 patch.setattr(failures, "monotonic", lambda: clock.now() / SECOND)

@@ -47,7 +47,7 @@ async def service(
     internet.handle("web.example.com", f"did:web:{NAME}")
     internet.handle(HANDLE, DID)
     internet.document(DID, HANDLE, f"https://{NAME}")
-    monkeypatch.setattr(app, "egress_context", lambda *_: internet.context())
+    monkeypatch.setattr(app, "egress_context", lambda *_, **__: internet.context())
     async with running(database, dict.fromkeys(BUDGETS, "1000,1000")) as started:
         yield started
 

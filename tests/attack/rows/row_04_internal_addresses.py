@@ -62,7 +62,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         ):
             sockets.known |= {resolver.port}
             ways_out = iter((field.context(), field.context(resolver=resolver)))
-            patch.setattr(app, "egress_context", lambda *_: next(ways_out))
+            patch.setattr(app, "egress_context", lambda *_, **__: next(ways_out))
             async with (
                 _service(ground.folder / "one.db", clock) as service,
                 _service(ground.folder / "two.db", clock) as resolving,

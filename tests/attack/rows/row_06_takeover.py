@@ -53,7 +53,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         trial = Trial(MovedClock())
         async with _world(ground, len(TAKEOVERS) * len(WAYS) * rounds) as storm:
             patch.setattr(
-                app, "egress_context", lambda _, clock, leave: storm.outside(clock, leave)
+                app, "egress_context", lambda _, clock, leave, **__: storm.outside(clock, leave)
             )
             database = ground.folder / "postcore.db"
             assert migrate_apart(f"sqlite:///{database}")

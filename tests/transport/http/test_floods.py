@@ -20,7 +20,7 @@ from tests.transport.http.flood import KINDS
 
 pytestmark = pytest.mark.process
 
-ROUNDS, CALLS = 3, 100
+ROUNDS, MAX_ROUNDS, CALLS = 3, 8, 100
 SLACK_SECONDS = (0.001, 0.025)
 """For half and for 99 of 100 calls: the machine is busy with other tests, too."""
 CONNECTIONS = 5000
@@ -74,18 +74,23 @@ async def test_a_flood_does_not_slow_other_callers(home: Home, api_key: str, kin
     without the flood."""
     with home.serve(CALLS_PER_SECOND="100000") as server:
         await taken(server, api_key)
-        alone, beside = [], []
-        for _ in range(ROUNDS):
+        alone: list[list[float]] = []
+        beside: list[list[float]] = []
+        too_slow = True
+        # more rounds only if others of the machine's users slowed down all before: a flood that
+        # slows callers down does so in every round
+        while len(alone) < ROUNDS or (too_slow and len(alone) < MAX_ROUNDS):
             alone.append(await taken(server, api_key))
             with flooded(server, kind):
                 await asyncio.sleep(0.3)
                 beside.append(await taken(server, api_key))
-        usual, slower = (
-            [min(each) for each in zip(*all_, strict=True)] for all_ in (alone, beside)
-        )
-        print(kind, *(f"{1000 * each:.2f}" for each in (*usual, *slower)))  # noqa: T201
-        for before, now, slack in zip(usual, slower, 2 * SLACK_SECONDS, strict=True):
-            assert now < 3 * before + slack
+            usual, slower = (
+                [min(each) for each in zip(*all_, strict=True)] for all_ in (alone, beside)
+            )
+            compared = zip(usual, slower, 2 * SLACK_SECONDS, strict=True)
+            too_slow = any(now >= 3 * before + slack for before, now, slack in compared)
+        figures = (f"{1000 * each:.2f}" for each in (*usual, *slower))
+        assert not too_slow, " ".join((kind, *figures))
         assert "failed" not in server.errors
 
 
