@@ -4,7 +4,8 @@ Source: the AT Protocol specifications "Handle" and "DID".
 """
 
 import re
-import unicodedata
+
+from service.platforms.typed import trimmed
 
 HANDLE = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII
@@ -31,15 +32,15 @@ def tidy_handle(typed: str) -> str:
     Removes white space, invisible characters and bidi marks at the ends, one `@` or `at://`, and
     the URL of a profile page around the handle.
     """
-    handle = _trim(typed)
-    bare = _trim(handle[1:]) if handle.startswith("@") else handle
+    handle = trimmed(typed)
+    bare = trimmed(handle[1:]) if handle.startswith("@") else handle
     if link := PROFILE_LINK.fullmatch(bare):
-        handle = _trim(link[1]).removeprefix("@")
+        handle = trimmed(link[1]).removeprefix("@")
     elif handle.lower().startswith("at://"):
         handle = handle[5:]
     else:
         handle = bare
-    return _ascii_lower(_trim(handle))
+    return _ascii_lower(trimmed(handle))
 
 
 def is_handle(text: str, *, test_names: bool = False) -> bool:
@@ -59,19 +60,6 @@ def web_host(did: str) -> str | None:
 def is_did(text: str) -> bool:
     """Whether *text* is a did:plc, or a did:web without path and port."""
     return bool(DID_PLC.fullmatch(text)) or web_host(text) is not None
-
-
-def _trim(text: str) -> str:
-    start, end = 0, len(text)
-    while start < end and _is_blank(text[start]):
-        start += 1
-    while start < end and _is_blank(text[end - 1]):
-        end -= 1
-    return text[start:end]
-
-
-def _is_blank(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) == "Cf"
 
 
 def _ascii_lower(text: str) -> str:
