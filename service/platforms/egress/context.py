@@ -8,14 +8,11 @@ from typing import Any
 import httpx
 
 from service.domain.clock import Clock
-from service.domain.errors import PlatformUnavailable
-from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress.dns import NameNotFound, Resolver
 from service.platforms.egress.egress import (
     DEFAULT_HEADERS,
-    MAX_REDIRECTS,
-    REDIRECTS,
     Egress,
+    follow,
     origin_of,
 )
 from service.platforms.egress.origin import Origin
@@ -96,15 +93,9 @@ class EgressContext:
         Return the URL that the last response came from, and that response, with any status. Each
         hop is held to the rules of `call`. Raises PlatformUnavailable.
         """
-        for _ in range(MAX_REDIRECTS + 1):
-            response = await self._call("GET", url, takes_redirects=True)
-            location = response.headers.get("location")
-            if response.status_code not in REDIRECTS or location is None:
-                return url, response
-            try:
-                url = str(httpx.URL(url).join(location))
-            except (httpx.InvalidURL, ValueError):
-                break
-        raise PlatformUnavailable(
-            PlatformUnavailableCause.UNEXPECTED_ANSWER, "redirect", retry_after=None
-        )
+
+        async def get(each: httpx.URL) -> httpx.Response:
+            return await self._call("GET", str(each), takes_redirects=True)
+
+        found, response = await follow(httpx.URL(url), get)
+        return str(found), response

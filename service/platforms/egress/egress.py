@@ -8,7 +8,7 @@ follow up to three, each under the same rules.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,25 +104,38 @@ class Egress:
 
         Use it only for requests that carry no secret.
         """
-        url = httpx.URL(f"{origin}{path}")
-        for _ in range(MAX_REDIRECTS + 1):
+
+        async def get(url: httpx.URL) -> Answer:
             transport = self.transport(origin_of(url))
             transport.prefix_only = transport.takes_redirects = True
-            answer = await _get(transport, url)
-            location = answer.headers.get("location")
-            if answer.status_code not in REDIRECTS or location is None:
-                return answer
-            try:
-                url = url.join(location)
-            except (httpx.InvalidURL, ValueError):
-                break
-        raise PlatformUnavailable(
-            PlatformUnavailableCause.UNEXPECTED_ANSWER, "redirect", retry_after=None
-        )
+            return await _get(transport, url)
+
+        return (await follow(httpx.URL(f"{origin}{path}"), get))[1]
 
     async def close(self) -> None:
         for pool in (self._guarded, self._trusted, self._public):
             await pool.aclose()
+
+
+async def follow(
+    url: httpx.URL, get: Callable[[httpx.URL], Awaitable[Answer]]
+) -> tuple[httpx.URL, Answer]:
+    """Return the last response of *get*, and its URL, after at most three redirects from *url*.
+
+    Raises PlatformUnavailable for more redirects, or for one that names no URL.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        answer = await get(url)
+        location = answer.headers.get("location")
+        if answer.status_code not in REDIRECTS or location is None:
+            return url, answer
+        try:
+            url = url.join(location)
+        except (httpx.InvalidURL, ValueError):
+            break
+    raise PlatformUnavailable(
+        PlatformUnavailableCause.UNEXPECTED_ANSWER, "redirect", retry_after=None
+    )
 
 
 async def _get(transport: OriginTransport, url: httpx.URL) -> Answer:
