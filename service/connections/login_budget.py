@@ -19,6 +19,8 @@ FIRST_AFTER: Micros = 20 * 3600 * SECOND
 """A connect counts as a first if the tenant's previous connect to the account is at least this old.
 Less than a day: one connect a day, at about the same hour, always counts as a first."""
 MAX_PAUSE: Micros = DAY
+REJECTION_WINDOW: Micros = 3600 * SECOND
+"""In which `max_rejections` of a card counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,21 @@ class Budget:
     def wait(self, spent: Iterable[Micros], now: Micros) -> Micros:
         """Return how long until one more login fits; 0 if it fits now."""
         times = sorted(spent)
-        longest = 0
-        for limit, window in ((self.in_5_minutes, BURST_WINDOW), (self.a_day, DAY)):
-            recent = [at for at in times if at > now - window]
-            if len(recent) >= limit:
-                # a budget of 0 waits as long as the window
-                frees = recent[-limit] if limit else now
-                longest = max(longest, frees + window - now)
-        return longest
+        limits = ((self.in_5_minutes, BURST_WINDOW), (self.a_day, DAY))
+        return max(_wait(times, limit, window, now) for limit, window in limits)
 
     def without(self, part: "Budget") -> "Budget":
         """Return this budget less *part*."""
         return Budget(self.in_5_minutes - part.in_5_minutes, self.a_day - part.a_day)
+
+
+def _wait(times: Sequence[Micros], limit: int, window: Micros, now: Micros) -> Micros:
+    """Return how long until fewer than *limit* of the sorted *times* are in the *window*."""
+    recent = [at for at in times if at > now - window]
+    if len(recent) < limit:
+        return 0
+    # a limit of 0 waits as long as the window
+    return (recent[-limit] if limit else now) + window - now
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +132,34 @@ class LoginBudget:
         Raises RateLimitExceeded or PlatformRateLimited if none may be made.
         """
         now = self._clock.now()
+        # of connects alone: no tenant's guesses delay the upkeep of another's connection
+        if card.max_rejections and purpose is LoginPurpose.CONNECT:
+            await self._check_rejections(tenant_id, account.origin, card.max_rejections, now)
         debit = Debit(account.account_id, account.origin, tenant_id, purpose, now)
         await self._store.debit(debit, self._rule(card, debit))
+
+    async def note_rejection(
+        self, tenant_id: str, card: PlatformCard, account: Account, purpose: LoginPurpose
+    ) -> None:
+        """Record a rejected login, if the platform's sites limit these."""
+        if card.max_rejections:
+            origin, now = account.origin, self._clock.now()
+            await self._store.add_rejection(Debit(origin, origin, tenant_id, purpose, now))
+
+    async def _check_rejections(self, tenant_id: str, origin: str, most: int, now: Micros) -> None:
+        """Raise RateLimitExceeded if the site *origin* has rejected *most* logins in an hour.
+
+        One tenant may use up all but one. One later than now is of a clock that was set back.
+        """
+        rejected = await self._store.rejections(origin, now - REJECTION_WINDOW)
+        rejected = sorted((each for each in rejected if each.at <= now), key=lambda each: each.at)
+        own = [each.at for each in rejected if each.tenant_id == tenant_id]
+        wait = max(
+            _wait([each.at for each in rejected], most, REJECTION_WINDOW, now),
+            _wait(own, max(1, most - 1), REJECTION_WINDOW, now),
+        )
+        if wait:
+            raise RateLimitExceeded(wait / SECOND)
 
     async def pause(self, account: Account, until: Micros) -> None:
         """Block logins of this account until *until*, at most MAX_PAUSE from now."""

@@ -7,8 +7,13 @@ import structlog
 
 from service.connections.login_budget import LoginBudget
 from service.domain.clock import Clock
-from service.domain.errors import PlatformRateLimited, ServiceError, ServiceUnavailable
-from service.domain.model import SECOND, Account, Credentials, Login
+from service.domain.errors import (
+    InvalidCredentials,
+    PlatformRateLimited,
+    ServiceError,
+    ServiceUnavailable,
+)
+from service.domain.model import SECOND, Account, Credentials, InvalidCredentialsCause, Login
 from service.domain.platform import CredentialPlatform
 from service.domain.records import LoginPurpose
 from service.domain.steps import PlatformDeadline, platform_timeout
@@ -90,8 +95,18 @@ class Logins:
             if isinstance(error, PlatformRateLimited):
                 pause = int((error.retry_after or 0) * SECOND)
                 await self._budget.pause(account, self._clock.now() + pause)
-            elif error.pause_until is not None:
+            else:
                 # the caller gets the platform's answer even if the store is unavailable
                 with suppress(ServiceUnavailable):
-                    await self._budget.pause(account, error.pause_until)
+                    if error.pause_until is not None:
+                        await self._budget.pause(account, error.pause_until)
+                    if is_rejection(error):
+                        card = platform.card
+                        await self._budget.note_rejection(tenant_id, card, account, purpose)
             raise
+
+
+def is_rejection(error: ServiceError) -> bool:
+    """Whether the platform rejected the credential itself, which plugins of sites count."""
+    rejected = InvalidCredentialsCause.REJECTED_BY_PLATFORM
+    return isinstance(error, InvalidCredentials) and error.cause is rejected

@@ -212,6 +212,8 @@ class PlatformCard:
     microseconds apart, prove that a credential was revoked. The waits after a rejection (1, 6 and
     24 hours) apply as well; the interval is a day at most. *max_logins*: the platform's own limits
     on the logins of one account, in five minutes and in a day; the settings may set lower ones.
+    *max_rejections*: how many logins of connects one site may reject in an hour, of all accounts;
+    then it may lock out this service's address. 0: there is no such limit.
     *min_lease_left*: a session with less time left, in microseconds, is renewed before it is lent.
     """
 
@@ -225,6 +227,7 @@ class PlatformCard:
     refusals_for_proof: int = 1
     refusal_interval: Micros = 3600 * SECOND
     max_logins: tuple[int, int] | None = None
+    max_rejections: int = 0
     min_lease_left: Micros = 600 * SECOND
 
     def __post_init__(self) -> None:

@@ -249,6 +249,12 @@ class LoginBudgetStore(Protocol):
         the end of its pause, and whether the tenant is connected to it.
         """
 
+    async def add_rejection(self, rejection: Debit) -> None:
+        """Record that the site *rejection.origin* rejected a login, of any of its accounts."""
+
+    async def rejections(self, origin: str, since: Micros) -> list[Debit]:
+        """Return the rejections at the site *origin* after *since*."""
+
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         """Record that the platform accepts no login of this account until then."""
 

@@ -47,6 +47,25 @@ class SqlLoginBudget:
         if (refusal := await self._engine.write(job)) is not None:
             raise refusal
 
+    async def add_rejection(self, rejection: Debit) -> None:
+        async def job(transaction: Transaction) -> None:
+            await transaction.run(
+                sql.ADD_DEBIT,
+                *_of_site(rejection.origin),
+                rejection.tenant_id,
+                rejection.purpose.value,
+                rejection.at,
+            )
+
+        await self._engine.write(job)
+
+    async def rejections(self, origin: str, since: Micros) -> list[Debit]:
+        site = _of_site(origin)
+        rows = await self._engine.read(sql.DEBITS, *site, since)
+        return [
+            Debit(*site, row["tenant_id"], login_purpose(row["purpose"]), row["at"]) for row in rows
+        ]
+
     async def pause_logins(self, account_id: str, origin: str, until: Micros) -> None:
         async def job(transaction: Transaction) -> None:
             await transaction.run(sql.SAVE_PAUSE, account_id, origin, until, until + MAX_PAUSE)
@@ -63,3 +82,8 @@ class SqlLoginBudget:
             return max(map(len, changed)) >= BATCH
 
         return await self._engine.write(job)
+
+
+def _of_site(origin: str) -> tuple[str, str]:
+    """Return the key of a site's rejections. No account's id is an origin alone."""
+    return origin, origin

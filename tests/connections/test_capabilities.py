@@ -11,11 +11,12 @@ import pytest
 
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from service.connections import backoff
-from service.domain.errors import PlatformUnavailable
+from service.domain.errors import InvalidCredentials, PlatformUnavailable, ServiceError
 from service.domain.model import (
     NEVER,
     SECOND,
     AccountStatus,
+    InvalidCredentialsCause,
     Lent,
     PlatformCard,
     PlatformUnavailableCause,
@@ -330,6 +331,47 @@ async def test_a_platforms_own_limit_on_logins(
     assert toy.counts["logins"] == 3
     clock.ahead += 24 * HOUR
     assert await connect() == "connected"
+
+
+@pytest.mark.parametrize("card", [replace(CARD, max_rejections=3)], ids=["few"])
+async def test_the_rejections_of_a_site(service: Running, toy: Toy, clock: MovedClock) -> None:
+    """Of all names together; one tenant leaves one to the others, and upkeep is not limited."""
+    key = (await service.connect("held", "word", platform="toy")).profile_key
+    toy.is_provisional, toy.login_error = True, REJECTED
+
+    async def reason(name: str, api_key: str | None = None) -> str:
+        return (await service.refused(name, "word", platform="toy", api_key=api_key)).reason
+
+    rejected, limited = "INVALID_CREDENTIALS", "RATE_LIMIT_EXCEEDED"
+    assert [await reason(name) for name in ("one", "two", "three")] == [rejected] * 2 + [limited]
+    other = (await service.new_key(tenant_id=await service.new_tenant()))[0]
+    assert [await reason(name, other) for name in ("one", "two")] == [rejected, limited]
+    assert toy.counts["logins"] == 4
+    toy.login_error = None
+    assert await reason("one", other) == limited
+    toy.refresh_error = SessionEnded()
+    assert status_of(await service.verify(key, platform="toy")) == HEALTHY
+    clock.ahead += HOUR
+    toy.login_error = REJECTED
+    assert await reason("one", other) == rejected
+
+
+@pytest.mark.parametrize("card", [replace(CARD, max_rejections=3)], ids=["few"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidCredentials(CARD, InvalidCredentialsCause.NOT_PERMITTED),
+        PlatformUnavailable(PlatformUnavailableCause.TIMEOUT, "timeout"),
+    ],
+    ids=["not permitted", "outage"],
+)
+async def test_what_is_no_rejection_of_a_site(
+    service: Running, toy: Toy, error: ServiceError
+) -> None:
+    """No plugin counts it."""
+    toy.login_error = error
+    for name in ("one", "two", "three"):
+        assert (await service.refused(name, "word", platform="toy")).reason != "RATE_LIMIT_EXCEEDED"
 
 
 LENDS = replace(CARD, lends=Lent.CREDENTIAL)

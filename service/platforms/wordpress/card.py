@@ -49,4 +49,6 @@ CARD = PlatformCard(
     ),
     refusals_for_proof=2,
     max_logins=(3, 20),
+    # a common plugin locks an address out after four
+    max_rejections=3,
 )
