@@ -1,9 +1,18 @@
 """Finding a site: redirects are followed without a credential, and by no other call."""
 
+from collections.abc import Callable
+
 import pytest
 
-from service.domain.errors import PlatformUnavailable
+from service.domain.errors import InvalidCredentials, PlatformUnavailable
+from service.domain.model import Credentials, InvalidCredentialsCause, PlatformUnavailableCause
+from service.domain.platform import CredentialPlatform
+from service.platforms.egress.context import EgressContext
+from service.platforms.ghost.adapter import GhostPlatform
+from service.platforms.mastodon.adapter import MastodonPlatform
+from service.platforms.wordpress.adapter import WordPressPlatform
 
+from .dns_server import SERVFAIL
 from .internet import Internet
 from .raw import RawServer, respond
 
@@ -42,6 +51,50 @@ async def test_a_redirect_that_is_not_allowed(internet: Internet, target: str) -
     with pytest.raises(PlatformUnavailable):
         await internet.context().find("https://a.example.com/")
     assert internet.web.times("/") == 1
+
+
+CREDENTIALS = Credentials(
+    site="a.example.com",
+    handle="@alice@a.example.com",
+    username="alice",
+    appPassword="x" * 24,
+    accessToken="x" * 43,
+    apiKey=f"{'0' * 24}:{'0' * 64}",
+)
+
+
+@pytest.mark.parametrize("is_private", [False, True], ids=["unknown", "private"])
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (WordPressPlatform, InvalidCredentialsCause.SITE_NOT_FOUND),
+        (GhostPlatform, InvalidCredentialsCause.SITE_NOT_FOUND),
+        (MastodonPlatform, InvalidCredentialsCause.HANDLE_NOT_FOUND),
+    ],
+)
+async def test_a_name_that_does_not_exist(
+    internet: Internet,
+    make: Callable[[EgressContext], CredentialPlatform],
+    cause: InvalidCredentialsCause,
+    is_private: bool,
+) -> None:
+    """Is a mistake of the person's. A private name has the same error: it reveals nothing."""
+    if is_private:
+        internet.dns.say("a.example.com", "A", "10.0.0.1")
+    platform = make(internet.context())
+    with pytest.raises(InvalidCredentials) as caught:
+        await platform.identify(platform.tidy(CREDENTIALS))
+    assert caught.value.cause is cause
+    assert internet.dialled == []
+
+
+async def test_name_servers_that_fail(internet: Internet) -> None:
+    """Prove nothing of a site."""
+    internet.dns.say("a.example.com", "A", SERVFAIL)
+    platform = WordPressPlatform(internet.context())
+    with pytest.raises(PlatformUnavailable) as caught:
+        await platform.identify(platform.tidy(CREDENTIALS))
+    assert caught.value.cause is PlatformUnavailableCause.DNS_FAILURE
 
 
 async def test_a_call_follows_none(internet: Internet, trap: RawServer) -> None:

@@ -60,7 +60,10 @@ class EgressContext:
         Each call has a connection of its own. Some servers close a connection after a response
         without saying so; a call that was sent on it would fail, since no call is sent twice.
         """
-        return await self._call(method, url, headers, json)
+        try:
+            return await self._call(method, url, headers, json)
+        except NameNotFound as error:
+            raise error.unavailable() from None
 
     async def _call(
         self,
@@ -82,16 +85,14 @@ class EgressContext:
         transport = self.egress.transport(origin, trusted=origin in self.account_servers)
         transport.takes_redirects = takes_redirects
         request = httpx.Request(method, parsed, headers=sent, content=content or None)
-        try:
-            return await transport.handle_async_request(request)
-        except NameNotFound as error:
-            raise error.unavailable() from None
+        return await transport.handle_async_request(request)
 
     async def find(self, url: str) -> tuple[str, httpx.Response]:
         """GET *url* without a credential; follow at most three redirects.
 
         Return the URL that the last response came from, and that response, with any status. Each
-        hop is held to the rules of `call`. Raises PlatformUnavailable.
+        hop is held to the rules of `call`. Raises NameNotFound if a host does not exist or is not
+        public, and PlatformUnavailable.
         """
 
         async def get(each: httpx.URL) -> httpx.Response:

@@ -24,6 +24,7 @@ from service.domain.model import (
 from service.domain.platform import CredentialRevoked
 from service.domain.steps import at_step
 from service.platforms.egress.context import EgressContext
+from service.platforms.egress.dns import NameNotFound
 from service.platforms.ghost import answers
 from service.platforms.ghost.address import SITE, Home, tidy_site
 from service.platforms.ghost.answers import Site
@@ -62,7 +63,10 @@ class GhostPlatform:
 
     async def identify(self, credentials: Credentials) -> Account:
         with at_step(PlatformUnavailableStep.SERVER):
-            site = await self._find(credentials["site"])
+            try:
+                site = await self._find(credentials["site"])
+            except NameNotFound:
+                raise InvalidCredentials(CARD, InvalidCredentialsCause.SITE_NOT_FOUND) from None
             username = await self._username(site) or site.home.host
             return Account(site.account_id, username, site.home.origin)
 
@@ -86,6 +90,8 @@ class GhostPlatform:
                 site = await self._find(str(_home(account)))
             except InvalidCredentials:
                 raise unexpected("no_site") from None
+            except NameNotFound as error:
+                raise error.unavailable() from None
             if not site.is_of(account.account_id):
                 raise unexpected("another_site")
             username = await self._username(site) or account.username
@@ -125,7 +131,7 @@ class GhostPlatform:
     async def _find(self, address: str) -> Site:
         """Return the site that *address* leads to, without a credential.
 
-        Raises InvalidCredentials if there is none of Ghost's.
+        Raises InvalidCredentials if there is none of Ghost's, and NameNotFound.
         """
         url, response = await self._context.find(f"{address}{SITE}")
         home = Home.of_site(url)
@@ -148,7 +154,7 @@ class GhostPlatform:
             named = await self._find(str(public))
         except InvalidCredentials:
             return site.home.host
-        except PlatformUnavailable:
+        except (PlatformUnavailable, NameNotFound):
             return ""
         is_proved = (named.home, named.uuid) == (site.home, site.uuid)
         return public.host if is_proved else site.home.host

@@ -16,6 +16,7 @@ from service.domain.errors import PlatformUnavailable
 from service.domain.model import PlatformUnavailableCause, PlatformUnavailableStep
 from service.domain.steps import at_step
 from service.platforms.egress.context import EgressContext
+from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.egress import origin_of
 from service.platforms.egress.origin import Origin
 from service.platforms.mastodon.handles import Handle
@@ -102,9 +103,12 @@ class Identity:
         """Return what a domain's webfinger states of *handle*; default: the handle's own domain."""
         origin = asked_at or handle.origin
         with at_step(PlatformUnavailableStep.HANDLE):
-            url, response = await self._context.find(
-                f"{origin}/.well-known/webfinger?resource=acct:{handle}"
-            )
+            try:
+                url, response = await self._context.find(
+                    f"{origin}/.well-known/webfinger?resource=acct:{handle}"
+                )
+            except NameNotFound:
+                raise NoSuchAccount from None
             if response.status_code in NONE_THERE:
                 raise NoSuchAccount(is_gone=_is_gone(response))
             if response.status_code != 200:

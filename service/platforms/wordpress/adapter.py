@@ -29,6 +29,7 @@ from service.domain.model import (
 from service.domain.platform import CredentialRevoked, PermissionLost, SessionEnded
 from service.domain.steps import at_step
 from service.platforms.egress.context import EgressContext
+from service.platforms.egress.dns import NameNotFound
 from service.platforms.limits import pause_until
 from service.platforms.typed import trimmed, without_spaces
 from service.platforms.unavailable import bad_status, unexpected
@@ -172,7 +173,7 @@ class WordPressPlatform:
             try:
                 _, index = await self._find(known.home)
             except (PlatformUnavailable, InvalidCredentials) as error:
-                # an index that is closed to strangers names no other address
+                # an answer that waiting does not change names no other address
                 if isinstance(error, PlatformUnavailable) and not answers.says_nothing(error):
                     raise
                 return account
@@ -254,6 +255,8 @@ class WordPressPlatform:
             url = Site(home, is_plain).url("/", _fields=INDEX_FIELDS)
             try:
                 url, response = await self._context.find(url)
+            except NameNotFound:
+                break
             except PlatformUnavailable as error:
                 # of plain permalinks it may be a page, of any size
                 if is_plain or not answers.says_nothing(error):
@@ -263,6 +266,9 @@ class WordPressPlatform:
             if site is not None and index is not None:
                 return site, index
             answers.raise_outage(response, self._now)
+            if site is not None and (stated := answers.home_of_closed(response)) is not None:
+                # whether it takes application passwords is known when one was tried
+                return site, Index(stated, has_app_passwords=True)
             if response.status_code in answers.BLOCKED:
                 blocked = response
         if blocked is not None:

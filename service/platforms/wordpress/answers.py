@@ -22,7 +22,7 @@ from service.domain.model import (
 )
 from service.domain.platform import CredentialRevoked, SessionEnded
 from service.platforms.unavailable import bad_status, json_object, unexpected
-from service.platforms.wordpress.address import is_same_site, stated_site
+from service.platforms.wordpress.address import Site, is_same_site, stated_site
 from service.platforms.wordpress.card import CARD
 from service.platforms.wordpress.sessions import Tokens
 
@@ -33,6 +33,7 @@ SWITCHED_OFF = frozenset(
 )
 NO_APP_PASSWORD = "rest_no_authenticated_app_password"  # noqa: S105 - a code, no password
 NOT_FOUND = "rest_application_password_not_found"
+API_RELATION = "https://api.w.org/"
 BLOCKED = frozenset((401, 403))
 """The index is closed to strangers, or a firewall answers instead."""
 PERMISSION = "publish_posts"
@@ -92,6 +93,17 @@ def index(response: httpx.Response) -> Index | None:
         return None
     methods = stated.get("authentication")
     return Index(home, isinstance(methods, dict) and "application-passwords" in methods)
+
+
+def home_of_closed(response: httpx.Response) -> str | None:
+    """Return the address of a site whose API is closed to strangers; None if it is no such answer.
+
+    WordPress names its API's root in a header of each answer of the API, of rejections too.
+    """
+    if response.status_code not in BLOCKED or not code_of(response):
+        return None
+    root = Site.of_root(response.links.get(API_RELATION, {}).get("url", ""))
+    return None if root is None else root.home
 
 
 def account_status(index: Index, home: str) -> AccountStatus:

@@ -188,7 +188,6 @@ async def test_answers_that_are_too_large_or_go_in_circles(
         "https://localhost/ghost/api/admin/site/",
         "https://admin.example.net:8443/ghost/api/admin/site/",
         "https://user:pass@admin.example.net/ghost/api/admin/site/",
-        "https://inside.example.net/ghost/api/admin/site/",
         "file:///etc/passwd",
         "https://",
     ],
@@ -197,13 +196,21 @@ async def test_a_redirect_is_held_to_the_rules(
     internet: Internet, ghost: GhostPlatform, to: str
 ) -> None:
     """To what is not https on port 443 of a public address: refused, and not connected to."""
-    internet.dns.say("inside.example.net", "A", "10.0.0.1")
     internet.dns.say(ADMIN, "A", "93.184.216.34")
     internet.site(BLOG, SITE, moved(to))
     assert await outage(ghost, BLOG) in (
         PlatformUnavailableCause.ADDRESS_NOT_ALLOWED,
         PlatformUnavailableCause.UNEXPECTED_ANSWER,
     )
+    assert set(internet.dialled) == {("93.184.216.34", 443)}
+
+
+async def test_a_redirect_to_a_private_name(internet: Internet, ghost: GhostPlatform) -> None:
+    """Has the same error as one to a name that does not exist."""
+    internet.dns.say("inside.example.net", "A", "10.0.0.1")
+    for name in ("inside.example.net", "unknown.example.net"):
+        internet.site(BLOG, SITE, moved(f"https://{name}{SITE}"))
+        assert await refusal(ghost, BLOG) is InvalidCredentialsCause.SITE_NOT_FOUND
     assert set(internet.dialled) == {("93.184.216.34", 443)}
 
 

@@ -130,6 +130,28 @@ async def test_private_addresses(both: Running, typed: str) -> None:
     assert refusal.metadata["cause"] == "ADDRESS_NOT_ALLOWED", refusal
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_closed_api_that_names_another_site(
+    both: Running, odd: OddSite, status: int
+) -> None:
+    """The error names that one; nothing is sent to either."""
+    answer = in_json({"code": "rest_not_logged_in", "message": "", "data": {}}, status)
+    answer.headers["link"] = '<https://blog.example.com/wp-json/>; rel="https://api.w.org/"'
+    odd.answer = lambda _: answer
+    refusal = await refused(both, odd.origin, "alice", PASSWORD)
+    assert refusal.metadata["cause"] == "SITE_NOT_FOUND"
+    assert refusal.metadata["redirectsTo"] == "https://blog.example.com"
+
+
+@pytest.mark.parametrize("link", ["", "<nothing>; rel=x", '<https://[>; rel="https://api.w.org/"'])
+async def test_a_closed_api_that_names_no_site(both: Running, odd: OddSite, link: str) -> None:
+    answer = in_json({"code": "rest_forbidden"}, 403)
+    answer.headers["link"] = link
+    odd.answer = lambda _: answer
+    refusal = await refused(both, odd.origin, "alice", PASSWORD)
+    assert refusal.metadata["cause"] == "UNEXPECTED_ANSWER"
+
+
 async def test_another_name_of_the_site(both: Running, stand_in: StandIn) -> None:
     """The error names the right one, which then works; the credential was sent nowhere."""
     stand_in.site.stated_home = "https://blog.example.com"

@@ -131,6 +131,7 @@ async def test_the_index(site: AnySite, plugin: str) -> None:
     answer = await ask(f"{site.home}/wp-json{INDEX}", auth=(person.login, WRONG))
     if plugin == "closed":
         assert (answer.status_code, answer.json()["code"]) == NOT_LOGGED_IN
+        assert answer.links["https://api.w.org/"]["url"] == f"{site.home}/wp-json/"
         return
     stated = answer.json()
     assert (answer.status_code, stated["home"], stated["url"]) == (200, site.home, site.home)
