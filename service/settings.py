@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -49,9 +49,17 @@ class ConfigError(Exception):
         self.faults = faults
 
 
-def _comma_separated(value: object) -> object:
+def _comma_separated(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _by_name(value: object) -> object:
+    """Return the values of `name=value,…` by name."""
+    if isinstance(value, str):
+        pairs = [part.partition("=") for part in _comma_separated(value)]
+        return {name.strip(): origin.strip() for name, _, origin in pairs}
     return value
 
 
@@ -123,6 +131,8 @@ class Settings(BaseModel):
     """Origin of a server that resolves handles; default: DNS and the handle's own host."""
     trusted_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
     """Origins, separated by commas, that may be called although they are private or plain HTTP."""
+    platform_origins: Annotated[dict[str, str], BeforeValidator(_by_name)] = {}
+    """`platform=origin`, separated by commas: called instead of the platform's one host."""
     egress_ca_file: Path | None = None
     """PEM file of root certificates for private servers: used for trusted origins, and for no
     public name."""
@@ -200,6 +210,11 @@ class Settings(BaseModel):
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in value)
+
+    @field_validator("platform_origins")
+    @classmethod
+    def _check_platform_origins(cls, value: dict[str, str]) -> dict[str, str]:
+        return {name: _origin(origin) for name, origin in value.items()}
 
     @field_validator("database_url")
     @classmethod

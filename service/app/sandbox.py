@@ -57,6 +57,7 @@ async def open_sandbox(settings: Settings) -> AsyncIterator[Settings]:
                 "plc_url": origins[0],
                 "handle_resolver_url": origins[0],
                 "trusted_origins": (*origins, *sites.values()),
+                "platform_origins": sites,
             }
         )
     finally:

@@ -144,6 +144,7 @@ def egress_context(
         Origin.parse(settings.handle_resolver_url) if settings.handle_resolver_url else None,
         frozenset(map(Origin.parse, settings.trusted_origins)),
         spawn,
+        {name: Origin.parse(origin) for name, origin in settings.platform_origins.items()},
     )
 
 

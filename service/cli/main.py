@@ -63,6 +63,8 @@ def check_config() -> None:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return ",".join(f"{name}={each}" for name, each in value.items())
     return "" if value is None else str(value)
 
 

@@ -105,7 +105,8 @@ class CredentialPlatform(Protocol):
         """Return the status that the account's server states without authentication.
 
         NOT_FOUND if the server does not know the account, UNKNOWN if it states nothing. With
-        UNKNOWN no refusal proves that a credential was revoked.
+        UNKNOWN no refusal proves that a credential was revoked. A platform whose API states nothing
+        of any account returns ACTIVE when it answers, and its card requires more refusals.
         """
 
     def lend(self, session: Session, account: Account) -> Lease:

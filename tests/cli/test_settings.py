@@ -58,6 +58,7 @@ def test_the_settings_in_force_are_shown(empty_home: Home) -> None:
         "check",
         DATABASE_URL="sqlite:///a:hunter2@b/postcore.db",
         TRUSTED_ORIGINS=" https://one.example/ ,, http://two.example:8080",
+        PLATFORM_ORIGINS=" one = http://127.0.0.1:8080/ ,two=https://b.example",
         KEYRING_FILE="",
         API_KEY="pc_live_hunter2",
     )
@@ -65,6 +66,8 @@ def test_the_settings_in_force_are_shown(empty_home: Home) -> None:
     lines = shown.err.splitlines()
     assert "POSTCORE_DATABASE_URL=set" in lines
     assert "POSTCORE_TRUSTED_ORIGINS=https://one.example,http://two.example:8080" in lines
+    origins = "one=http://127.0.0.1:8080,two=https://b.example"
+    assert f"POSTCORE_PLATFORM_ORIGINS={origins}" in lines
     assert "POSTCORE_KEYRING_FILE=data/keyring.json" in lines
     assert len(lines) == len(Settings.model_fields)
     assert "hunter2" not in shown.err

@@ -18,7 +18,7 @@ FILE_VARIABLE = "POSTCORE_DATABASE_URL_FILE"
 
 def default(value: Any) -> str:
     """A default as a user would type it."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | dict):
         return ",".join(map(str, value))
     if value is None:
         return ""

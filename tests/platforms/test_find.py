@@ -1,6 +1,7 @@
 """Finding a site: redirects are followed without a credential, and by no other call."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from service.domain.errors import InvalidCredentials, PlatformUnavailable
 from service.domain.model import Credentials, InvalidCredentialsCause, PlatformUnavailableCause
 from service.domain.platform import CredentialPlatform
 from service.platforms.egress.context import EgressContext
+from service.platforms.egress.origin import Origin
 from service.platforms.ghost.adapter import GhostPlatform
 from service.platforms.mastodon.adapter import MastodonPlatform
 from service.platforms.wordpress.adapter import WordPressPlatform
@@ -104,3 +106,16 @@ async def test_a_call_follows_none(internet: Internet, trap: RawServer) -> None:
     with pytest.raises(PlatformUnavailable) as caught:
         await context.call("GET", "https://a.example.com/", headers={"authorization": "Basic x"})
     assert caught.value.why == "redirect"
+
+
+async def test_a_platform_with_one_host(internet: Internet, raw: RawServer) -> None:
+    """Its stand-in is reached instead, if one is set; no other platform's requests go there."""
+    raw.on("/me", respond({"here": True}))
+    origins = {"one": Origin.parse(raw.origin)}
+    context = replace(internet.context(), platform_origins=origins)
+    assert context.fixed_origin("two", "https://two.example") == "https://two.example"
+    origin = context.fixed_origin("one", "https://one.example")
+    assert origin == raw.origin
+    assert (await context.call("GET", f"{origin}/me")).json() == {"here": True}
+    with pytest.raises(PlatformUnavailable):
+        await internet.context().call("GET", f"{origin}/me")

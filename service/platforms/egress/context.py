@@ -1,7 +1,7 @@
 """EgressContext: the dependencies with which an adapter reaches its platform's servers."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import dumps
 from typing import Any
 
@@ -33,6 +33,13 @@ class EgressContext:
     """Trusted as account servers only."""
     spawn: Callable[[Coroutine[Any, Any, object]], None]
     """Runs work in the background. The work must have a time limit of its own."""
+    platform_origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Trusted instead of the one host of a platform, by its id: a stand-in's."""
+
+    def fixed_origin(self, platform: str, public: str) -> str:
+        """Return the origin of a platform that has one for all accounts: *public*, or its
+        stand-in's."""
+        return str(self.platform_origins.get(platform, public))
 
     def origin_of_host(self, host: str) -> Origin:
         """Return the origin of *host* (`example.com`, or HOST:PORT): https, unless it is trusted.
@@ -82,7 +89,8 @@ class EgressContext:
             sent["content-type"] = "application/json"
         # httpx decodes an xn-- host to write this header, and fails on an emoji's
         sent["host"] = str(origin).partition("://")[2]
-        transport = self.egress.transport(origin, trusted=origin in self.account_servers)
+        is_trusted = origin in self.account_servers or origin in self.platform_origins.values()
+        transport = self.egress.transport(origin, trusted=is_trusted)
         transport.takes_redirects = takes_redirects
         request = httpx.Request(method, parsed, headers=sent, content=content or None)
         return await transport.handle_async_request(request)
