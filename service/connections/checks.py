@@ -211,7 +211,7 @@ class Check:
             return result
         self.upkeep = self.upkeep._replace(rejections=self.upkeep.rejections + 1)
         if self.upkeep.rejections < self._platform.card.refusals_for_proof:
-            return CheckResult(doubt="refused_once")
+            return CheckResult(doubt="too_few_rejections")
         return result
 
     async def _read_document(self) -> None:

@@ -11,7 +11,7 @@ from service.access.idempotency import Idempotency, check_idempotency_key
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
-from service.connections.lookup_limits import LookupLimits
+from service.connections.lookup_limits import LookupLimits, domain_of
 from service.connections.schedule import Schedule
 from service.connections.timeouts import Timeouts
 from service.crypto.vault import Vault
@@ -152,7 +152,8 @@ class Connect:
         Raises ProfileAlreadyExists if the profile is connected to another account.
         """
         platform = attempt.platform
-        self._lookups.take(attempt.caller.tenant_id, platform.asked_host(attempt.credentials))
+        domain = domain_of(platform.asked_host(attempt.credentials))
+        self._lookups.take(attempt.caller.tenant_id, domain)
         async with platform_timeout(attempt.deadline):
             account = await platform.identify(attempt.credentials)
         is_other = attempt.connected_to not in (None, account.account_id)

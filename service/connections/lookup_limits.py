@@ -14,6 +14,15 @@ EXEMPT_PART = 0.5
 have used up."""
 
 
+def domain_of(host: str) -> str:
+    """Return the last two labels of *host*: all names below them may be on the same servers.
+
+    Under a public suffix of two labels, unrelated names share a limit; tenants that make few
+    look-ups still pass.
+    """
+    return ".".join(host.split(".")[-2:])
+
+
 class LookupLimits:
     """Limits look-ups a second: by tenant, and of all tenants together by host."""
 

@@ -65,8 +65,8 @@ class CredentialPlatform(Protocol):
     def asked_host(self, credentials: Credentials) -> str:
         """Return the host or domain that `identify` queries for tidied *credentials*.
 
-        It is the key of the limit on lookups per host. One constant is fine for a platform with one
-        server: tenants that ask little are not limited by what others ask.
+        Its last two labels are the key of the limit on look-ups. One constant is fine for a
+        platform with one server: tenants that ask little are not limited by what others ask.
         """
 
     async def identify(self, credentials: Credentials) -> Account:

@@ -84,10 +84,7 @@ class BlueskyPlatform:
         return Credentials(handle=handle, appPassword=app_password)
 
     def asked_host(self, credentials: Credentials) -> str:
-        # the last two labels: all names below them may be on the same servers. Under a public
-        # suffix of two labels, unrelated names share a budget; tenants that make few lookups still
-        # pass
-        return ".".join(credentials["handle"].split(".")[-2:])
+        return credentials["handle"]
 
     async def identify(self, credentials: Credentials) -> Account:
         try:

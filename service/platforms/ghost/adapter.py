@@ -57,9 +57,7 @@ class GhostPlatform:
         return Credentials(site=site, apiKey=api_key.lower())
 
     def asked_host(self, credentials: Credentials) -> str:
-        # the last two labels: all names below them may be on the same servers
-        host = credentials["site"].partition("://")[2].partition("/")[0]
-        return ".".join(host.split(".")[-2:])
+        return credentials["site"].partition("://")[2].partition("/")[0]
 
     async def identify(self, credentials: Credentials) -> Account:
         with at_step(PlatformUnavailableStep.SERVER):

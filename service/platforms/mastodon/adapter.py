@@ -64,9 +64,7 @@ class MastodonPlatform:
         return Credentials(handle=str(handle), accessToken=access_token)
 
     def asked_host(self, credentials: Credentials) -> str:
-        # the last two labels: all names below them may be on the same servers
-        domain = credentials["handle"].partition("@")[2]
-        return ".".join(domain.split(".")[-2:])
+        return credentials["handle"].partition("@")[2]
 
     async def identify(self, credentials: Credentials) -> Account:
         try:

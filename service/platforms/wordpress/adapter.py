@@ -29,7 +29,6 @@ from service.domain.model import (
 from service.domain.platform import CredentialRevoked, PermissionLost, SessionEnded
 from service.domain.steps import at_step
 from service.platforms.egress.context import EgressContext
-from service.platforms.egress.dns import NameNotFound
 from service.platforms.limits import pause_until
 from service.platforms.typed import trimmed, without_spaces
 from service.platforms.unavailable import bad_status, unexpected
@@ -39,9 +38,10 @@ from service.platforms.wordpress.address import (
     is_same_site,
     tidy_site,
 )
-from service.platforms.wordpress.answers import Index, Minted, User
+from service.platforms.wordpress.answers import Minted, User
 from service.platforms.wordpress.card import CARD
 from service.platforms.wordpress.sessions import SESSION_LIFE, Credential, Tokens
+from service.platforms.wordpress.sites import Sites
 
 USERNAME, APP_PASSWORD = (
     re.compile(CARD.field(name).pattern, re.ASCII) for name in ("username", "appPassword")
@@ -55,8 +55,6 @@ MAX_LEFTOVERS_DELETED = 20
 APP_PASSWORDS = "/wp/v2/users/me/application-passwords"
 ME = "/wp/v2/users/me"
 USER_FIELDS = "id,username,name,capabilities"
-INDEX_FIELDS = "name,home,url,authentication,namespaces"
-"""The bare index has 160 KB and more."""
 
 Call = Callable[..., Awaitable[httpx.Response]]
 """Calls a route of one site as one user: method, route, and parameters by name."""
@@ -69,6 +67,7 @@ class WordPressPlatform:
 
     def __init__(self, context: EgressContext) -> None:
         self._context = context
+        self._sites = Sites(context)
 
     async def warm_up(self) -> None: ...
 
@@ -86,12 +85,11 @@ class WordPressPlatform:
         return Credentials(site=site, username=username, appPassword=app_password)
 
     def asked_host(self, credentials: Credentials) -> str:
-        # the last two labels: all names below them may be on the same servers
-        return ".".join(Site(credentials["site"]).host.split(".")[-2:])
+        return Site(credentials["site"]).host
 
     async def identify(self, credentials: Credentials) -> Account:
         with at_step(PlatformUnavailableStep.SERVER):
-            site, index = await self._find(credentials["site"])
+            site, index = await self._sites.find(credentials["site"])
         if not is_same_site(index.home, site.home):
             cause = InvalidCredentialsCause.SITE_NOT_FOUND
             raise InvalidCredentials(CARD, cause, redirects_to=index.home)
@@ -171,7 +169,7 @@ class WordPressPlatform:
         known = Site.of_account(account.account_id)
         with at_step(PlatformUnavailableStep.SERVER):
             try:
-                _, index = await self._find(known.home)
+                _, index = await self._sites.find(known.home)
             except (PlatformUnavailable, InvalidCredentials) as error:
                 # an answer that waiting does not change names no other address
                 if isinstance(error, PlatformUnavailable) and not answers.says_nothing(error):
@@ -187,18 +185,8 @@ class WordPressPlatform:
     async def account_status(self, account: Account) -> AccountStatus:
         home = Site.of_account(account.account_id).home
         with at_step(PlatformUnavailableStep.SERVER):
-            for is_plain in (False, True):
-                url = Site(home, is_plain).url("/", _fields=INDEX_FIELDS)
-                try:
-                    response = await self._context.call("GET", url)
-                except PlatformUnavailable as error:
-                    if not answers.says_nothing(error):
-                        raise
-                    continue
-                if (index := answers.index(response)) is not None:
-                    return answers.account_status(index, home)
-                answers.raise_outage(response, self._now)
-        return AccountStatus.UNKNOWN
+            index = await self._sites.index(home)
+        return AccountStatus.UNKNOWN if index is None else answers.account_status(index, home)
 
     def lend(self, session: Session, account: Account) -> Lease:
         tokens = self._tokens(session, account)
@@ -244,36 +232,6 @@ class WordPressPlatform:
             )
 
         return call
-
-    async def _find(self, home: str) -> tuple[Site, Index]:
-        """Return the site that *home* leads to, without a credential, and its index.
-
-        Raises InvalidCredentials if there is none of WordPress's.
-        """
-        blocked: httpx.Response | None = None
-        for is_plain in (False, True):
-            url = Site(home, is_plain).url("/", _fields=INDEX_FIELDS)
-            try:
-                url, response = await self._context.find(url)
-            except NameNotFound:
-                break
-            except PlatformUnavailable as error:
-                # of plain permalinks it may be a page, of any size
-                if is_plain or not answers.says_nothing(error):
-                    raise
-                continue
-            site, index = Site.of_root(url), answers.index(response)
-            if site is not None and index is not None:
-                return site, index
-            answers.raise_outage(response, self._now)
-            if site is not None and (stated := answers.home_of_closed(response)) is not None:
-                # whether it takes application passwords is known when one was tried
-                return site, Index(stated, has_app_passwords=True)
-            if response.status_code in answers.BLOCKED:
-                blocked = response
-        if blocked is not None:
-            raise bad_status(blocked.status_code, blocked.headers, self._now)
-        raise InvalidCredentials(CARD, InvalidCredentialsCause.SITE_NOT_FOUND)
 
     async def _user(self, call: Call) -> User:
         return answers.user(await call("GET", ME, context="edit", _fields=USER_FIELDS), self._now)
