@@ -137,7 +137,9 @@ class Identity:
         with at_step(PlatformUnavailableStep.SERVER):
             response = await self._get_actor(finger.actor)
             status = response.status_code
-            if status in NONE_THERE or status in (UNSIGNED, FORBIDDEN):
+            if status in NONE_THERE or status == FORBIDDEN:
+                return status
+            if status == UNSIGNED and not _is_page(response):
                 return status
             if status != 200:
                 raise self._bad_status(response)
@@ -158,8 +160,12 @@ class Identity:
 
 
 def _is_gone(response: httpx.Response) -> bool:
-    # not a web page, which also a parked domain or a proxy answers
-    return response.status_code == 410 and "html" not in response.headers.get("content-type", "")
+    return response.status_code == 410 and not _is_page(response)
+
+
+def _is_page(response: httpx.Response) -> bool:
+    """Whether it is a web page, which also a parked domain or a proxy answers."""
+    return "html" in response.headers.get("content-type", "")
 
 
 def _self_link(described: Mapping[str, Any]) -> str | None:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from starlette.responses import HTMLResponse
 
 from service.domain.model import DAY, SECOND
 from tests.support.running import MovedClock, Running, running
 
 from .conftest import settings, standing_in
-from .connected import HEALTHY, MINUTE, UNVERIFIED, Connected, cause, connect, refused
+from .connected import HEALTHY, HOUR, MINUTE, UNVERIFIED, Connected, cause, connect, refused
 from .servers import STATUSES, VERIFY, Person, StandIn
 
 
@@ -183,6 +184,23 @@ async def test_a_server_that_shows_actors_to_servers_alone(
     connected = Connected(service, mastodon, clock, person, reply.profile_key)
     mastodon.site.change("revoke", person.name)
     assert await connected.verdict() == ("BROKEN", "APP_PASSWORD_REVOKED")
+
+
+async def test_a_proxys_page_instead_of_an_actor(
+    service: Running, mastodon: StandIn, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the status of a server that wants signatures: it does not show that the account is
+    active."""
+    person = await mastodon.person()
+    reply = await connect(service, person.handle, person.token)
+    connected = Connected(service, mastodon, clock, person, reply.profile_key)
+    mastodon.site.change("revoke", person.name)
+    page = HTMLResponse("<title>Please log in</title>", 401)
+    monkeypatch.setattr(mastodon.site, "_actor_of", lambda _: page)
+    for _ in range(3):
+        assert await connected.verdict(25 * HOUR) == UNVERIFIED
+    monkeypatch.undo()
+    assert await connected.verdict(25 * HOUR) == ("BROKEN", "APP_PASSWORD_REVOKED")
 
 
 async def test_a_server_whose_accounts_state_no_uri(service: Running, mastodon: StandIn) -> None:
