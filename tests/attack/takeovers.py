@@ -10,7 +10,8 @@ from typing import cast
 import httpcore
 
 from service.platforms.egress import pool
-from tests.figures.storm import CLOSE, Site, Storm
+from tests.figures.bluesky_storm import Site, Storm
+from tests.figures.storm import CLOSE
 from tests.platforms.bluesky_login import OTHER_DID, jwt, xrpc
 from tests.platforms.dns_server import DnsServer, text
 from tests.platforms.internet import WEB, document

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import tool
+from tests.figures import site_leases
 from tests.figures.leases import life, speed
+from tests.figures.site_leases import WAYS
 from tests.pds.server import RealServer
 from tests.support.bluesky import RealBluesky
 
@@ -22,3 +24,21 @@ async def test_a_lease_is_many_times_faster_than_a_login(database: Path) -> None
     folder = tool("tests/pds/install")
     async with await RealServer.start(folder, app_view=True) as server:
         assert (await speed(RealBluesky(server), database, logins=5)).ratio >= 10
+
+
+@pytest.mark.parametrize(
+    ("platform", "way"), [(platform, way) for platform, ways in WAYS.items() for way in ways]
+)
+async def test_a_renewal_uses_the_credential_once_at_most(
+    platform: str, way: str, database: Path
+) -> None:
+    """At a stand-in: without a fault never, but where the credential itself is lent."""
+    spent = await site_leases.life(platform, way, database, leases=70, expiries=6)
+    is_renewed = platform == "wordpress" or way == site_leases.REJECTED
+    assert spent.renewals == (6 if is_renewed else 0)
+    renewals_with_it = {
+        site_leases.PLAIN: 0,
+        site_leases.REJECTED: 0 if platform == "wordpress" else 6,
+        site_leases.DELETED: 3,
+    }
+    assert spent.uses == 1 + renewals_with_it[way]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -24,14 +25,22 @@ from service.connections.timeouts import TIMEOUTS
 from service.domain.model import SECOND, Micros
 from service.storage.migrations import migrate_apart
 from tests.platforms.web import Authority
-from tests.support.running import MovedClock, Running, running
+from tests.support.running import PATIENT, MovedClock, Running, running
 
-from .kinds import KINDS, Kind
-from .storm import DIRECTORY, LOGIN, STANDING, STANDING_AGAIN, Site, Storm
+from .bluesky_storm import Storm as BlueskyStorm
+from .connecting import connect
+from .kinds import Kind
+from .site_storm import GhostStorm, MastodonStorm, WordPressStorm
+from .storm import Account, Storm
 
-AT_ONCE = 25
+ACCOUNTS = 25
+AT_ONCE = 5
+"""Of outages that a check need not wait for: each has little time to connect."""
 LATE_SECONDS = 4.0
-"""Instead of a check's nine: enough to reach the outage on a busy machine."""
+"""Of a check that only its time limit ends: enough to reach the outage on a busy machine."""
+STORMS: dict[str, type[Storm[Any, Any]]] = {
+    storm.platform: storm for storm in (BlueskyStorm, WordPressStorm, MastodonStorm, GhostStorm)
+}
 NEXT_DAY: Micros = 26 * 3600 * SECOND
 """Between two checks of a connection: longer than every login wait and every document's
 lifetime."""
@@ -41,17 +50,19 @@ lifetime."""
 class Figures:
     """The figures of one kind. *met*: checks that ran into it. *flags*: those that raised one.
 
-    *logins*: spent at the servers, and *most_logins*, if each outage costs at most one.
+    *recovered*: of the *mended* connections, those that the next check found healthy. *logins*:
+    spent at the servers, and *max_logins* that may be.
     """
 
-    kind: str
-    late: bool = False
+    kind: Kind
     outages: int = 0
     met: int = 0
     unverified: int = 0
     flags: int = 0
+    mended: int = 0
+    recovered: int = 0
     logins: int = 0
-    most_logins: int = 0
+    max_logins: int = 0
     leaks: int = 0
 
 
@@ -104,7 +115,7 @@ class Trial:
 
     def __init__(
         self,
-        storm: Storm,
+        storm: Storm[Any, Any],
         service: Running,
         clock: MovedClock,
         sink: Sink,
@@ -120,11 +131,11 @@ class Trial:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, database: Path, authority: Authority, patch: pytest.MonkeyPatch
+        cls, platform: str, database: Path, authority: Authority, patch: pytest.MonkeyPatch
     ) -> AsyncIterator["Trial"]:
         clock = MovedClock()
         with listening() as sink:
-            async with Storm.started(authority, AT_ONCE) as storm:
+            async with STORMS[platform].started(authority, ACCOUNTS) as storm:
                 patch.setattr(
                     app, "egress_context", lambda _, clock, leave, **__: storm.outside(clock, leave)
                 )
@@ -139,82 +150,93 @@ class Trial:
                 patch.setattr(app, "Health", health)
                 # no checks except the counted ones
                 patch.setattr(Monitor, "run", _rest)
-                async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
+                async with running(database, {"CHECK_HOURS": "24"}, clock, PATIENT) as service:
                     trial = cls(storm, service, clock, sink, built)
                     for site in storm.sites.values():
-                        reply = await service.connect(site.handle, site.password)
+                        reply = await connect(service, platform, site.credentials)
                         trial._keys[site.host] = reply.profile_key
                         site.logins = 0
                     yield trial
                 await storm.all_hung_up()
 
     async def run(self, kind: Kind, count: int, patch: pytest.MonkeyPatch) -> Figures:
-        """Run *count* outages of that kind, AT_ONCE at a time."""
-        figures = Figures(kind.name, kind.late)
-        plights = islice(cycle(product(kind.answers, kind.places)), count)
-        with patch.context() as patched:
-            if kind.late:
-                hurried = replace(TIMEOUTS, check=LATE_SECONDS)
-                patched.setattr(self._health[0], "timeouts", hurried)
-            while some := list(islice(plights, AT_ONCE)):
-                self._clock.ahead += NEXT_DAY
-                sites = list(islice(self._storm.sites.values(), len(some)))
-                for site, (answer, place) in zip(sites, some, strict=True):
-                    self._storm.set(site, place, answer)
-                costly = (LOGIN, STANDING_AGAIN, *([STANDING] if kind.answered else []))
-                await asyncio.gather(*(self._meet(site, figures, costly) for site in sites))
+        """Run *count* outages of that kind, a few at a time."""
+        figures, storm = Figures(kind), self._storm
+        # few outages of each kind still begin at every place
+        first = count * list(storm.kinds).index(kind)
+        plights = islice(cycle(product(kind.answers, storm.places(kind))), first, first + count)
+        await storm.begin(kind)
+        accounts = cycle(storm.sites.values())
+        while some := list(islice(plights, ACCOUNTS if kind.late else AT_ONCE)):
+            self._clock.ahead += NEXT_DAY
+            sites = list(islice(accounts, len(some)))
+            for site, (answer, place) in zip(sites, some, strict=True):
+                storm.set(site, place, answer)
+                figures.max_logins += storm.max_logins(kind, place)
+            with patch.context() as patched:
+                if kind.late:
+                    hurried = replace(TIMEOUTS, check=LATE_SECONDS)
+                    patched.setattr(self._health[0], "timeouts", hurried)
+                await asyncio.gather(*(self._meet(site, figures) for site in sites))
+            if kind.harmless:
+                # without a check between them, outages in a row look like one
+                await self._recover(sites, figures)
+        if not kind.harmless and not kind.lasting:
+            await self._recover(list(storm.sites.values())[:count], figures)
         figures.leaks += self._sink.leaks(
-            [secret for site in self._storm.sites.values() for secret in site.secrets]
+            [secret for site in storm.sites.values() for secret in site.secrets]
         )
         return figures
 
-    async def directory_down(self, count: int, patch: pytest.MonkeyPatch) -> Figures:
-        """Run the last kind: the directory stays down."""
-        await self._storm.close_directory()
-        down = Kind("PLC down", ["closed"], (DIRECTORY,))
-        figures = await self.run(down, count, patch)
-        # the closed port cannot count them
-        figures.met = figures.unverified
-        return figures
-
-    async def _meet(self, site: Site, figures: Figures, costly: Sequence[int]) -> None:
-        """*costly*: the requests at which an outage costs a login."""
+    async def _meet(self, site: Account, figures: Figures) -> None:
         before = site.logins
-        try:
-            connection = await self._service.verify(self._keys[site.host])
-        except grpc.aio.AioRpcError as error:
-            self._sink.lines.append(repr(error) + repr(error.trailing_metadata()))
-            raise
-        self._sink.lines.append(str(connection))
+        connection = await self._verify(site)
         figures.outages += 1
         figures.met += site.met
         figures.unverified += connection.state == profile_pb2.CONNECTION_STATE_UNVERIFIED
         figures.flags += connection.needs_reconnect
         figures.logins += site.logins - before
-        figures.most_logins += site.begins_at in costly
+
+    async def _recover(self, sites: Sequence[Account], figures: Figures) -> None:
+        self._clock.ahead += NEXT_DAY
+        for site in sites:
+            self._storm.mend(site)
+            connection = await self._verify(site)
+            figures.mended += 1
+            figures.recovered += connection.state == profile_pb2.CONNECTION_STATE_HEALTHY
+
+    async def _verify(self, site: Account) -> profile_pb2.Connection:
+        try:
+            connection = await self._service.verify(
+                self._keys[site.host], platform=self._storm.platform, timeout=PATIENT.call
+            )
+        except grpc.aio.AioRpcError as error:
+            self._sink.lines.append(repr(error) + repr(error.trailing_metadata()))
+            raise
+        self._sink.lines.append(str(connection))
+        return connection
 
 
-async def run_all(
-    database: Path, authority: Authority, count: int, patch: pytest.MonkeyPatch
-) -> list[Figures]:
-    """Run *count* outages of each kind."""
-    async with Trial.open(database, authority, patch) as trial:
-        figures = [await trial.run(kind, count, patch) for kind in KINDS]
-        return [*figures, await trial.directory_down(count, patch)]
+async def run_each(
+    platform: str, database: Path, authority: Authority, count: int, patch: pytest.MonkeyPatch
+) -> AsyncIterator[Figures]:
+    """Run *count* outages of each kind, and yield its figures."""
+    async with Trial.open(platform, database, authority, patch) as trial:
+        for kind in STORMS[platform].kinds:
+            yield await trial.run(kind, count, patch)
 
 
-async def table(count: int = 500) -> bool:
+async def table(platform: str = "bluesky", count: int = 500) -> bool:
     """Print a table of *count* outages per kind; return whether none raised a flag or leaked."""
+    names = ("outages", "met", "flags", "recovered", "logins", "leaks")
+    click.echo(f"{'kind':<26}" + "".join(f"{name:>10}" for name in names))
+    total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         database = Path(folder) / "postcore.db"
         assert migrate_apart(f"sqlite:///{database}")
-        rows = await run_all(database, Authority(Path(folder)), count, patch)
-    lines = [f"{'kind':<20}{'outages':>8}{'met':>7}{'flags':>7}{'logins':>8}{'leaks':>7}"]
-    lines += [
-        f"{row.kind:<20}{row.outages:>8}{row.met:>7}{row.flags:>7}{row.logins:>8}{row.leaks:>7}"
-        for row in rows
-    ]
-    total = sum(row.outages for row in rows), sum(row.flags for row in rows)
-    lines.append(f"{total[0]} outages, {total[1]} flags raised")
-    click.echo("\n".join(lines))
-    return not any(row.flags or row.leaks for row in rows)
+        async for row in run_each(platform, database, Authority(Path(folder)), count, patch):
+            total += Counter({name: getattr(row, name) for name in names})
+            cells = "".join(f"{getattr(row, name):>10}" for name in names)
+            click.echo(f"{row.kind.name:<26}{cells}")
+    click.echo(f"{platform}: {total['outages']} outages, {total['flags']} flags raised")
+    return not (total["flags"] or total["leaks"])

@@ -168,12 +168,16 @@ class Running:
         return refusal_of(caught.value)
 
     async def verify(
-        self, profile_key: str, *, platform: str = "bluesky"
+        self,
+        profile_key: str,
+        *,
+        platform: str = "bluesky",
+        timeout: float = 15,  # noqa: ASYNC109 - grpc's own
     ) -> profile_pb2.Connection:
         reply = await self.profiles.VerifyConnection(
             pb.VerifyConnectionRequest(profile_key=profile_key, platform=platform),
             metadata=self.metadata(),
-            timeout=15,
+            timeout=timeout,
         )
         return reply.connection
 
