@@ -75,6 +75,7 @@ class RawServer:
         self.requests: list[Request] = []
         self._context = context
         self._answers: dict[str, list[Answer]] = {}
+        self._hosts: dict[str, Callable[[Request], Answer]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._arrival = asyncio.Condition()
 
@@ -107,6 +108,10 @@ class RawServer:
     def on(self, where: str, *answers: Answer) -> None:
         """Answer requests to *where* (a path, or a host and a path) with *answers* in turn."""
         self._answers[where] = list(answers)
+
+    def serve(self, host: str, answer: Callable[[Request], Answer]) -> None:
+        """Answer requests to *host* with *answer*, except those that `on` answers."""
+        self._hosts[host] = answer
 
     def times(self, path: str) -> int:
         """Return the number of calls of *path*."""
@@ -167,6 +172,8 @@ class RawServer:
         for where in (f"{request.host}{request.path}", request.path):
             if answers := self._answers.get(where):
                 return answers.pop(0) if len(answers) > 1 else answers[0]
+        if (answer := self._hosts.get(request.host)) is not None:
+            return answer(request)
         return respond(b"no such page", 404)
 
     async def _read(self, reader: asyncio.StreamReader) -> Request:

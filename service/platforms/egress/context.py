@@ -14,6 +14,7 @@ from service.platforms.egress.egress import (
     Egress,
     follow,
     origin_of,
+    url_of,
 )
 from service.platforms.egress.origin import Origin
 
@@ -81,7 +82,7 @@ class EgressContext:
         *,
         takes_redirects: bool = False,
     ) -> httpx.Response:
-        parsed = httpx.URL(url)
+        parsed = url_of(url)
         origin = origin_of(parsed)
         content = b"" if json is None else dumps(json).encode()
         sent = {**DEFAULT_HEADERS, "connection": "close", **(headers or {})}
@@ -106,5 +107,5 @@ class EgressContext:
         async def get(each: httpx.URL) -> httpx.Response:
             return await self._call("GET", str(each), takes_redirects=True)
 
-        found, response = await follow(httpx.URL(url), get)
+        found, response = await follow(url_of(url), get)
         return str(found), response

@@ -145,6 +145,16 @@ async def _get(transport: OriginTransport, url: httpx.URL) -> Answer:
     return await transport.handle_async_request(httpx.Request("GET", url, headers=headers))
 
 
+def url_of(text: str) -> httpx.URL:
+    """Parse a URL whose host may be any text; raise PlatformUnavailable if it is none."""
+    try:
+        return httpx.URL(text)
+    except httpx.InvalidURL:  # also for what only some take for an IPv4 address: 0177.0.0.1
+        raise PlatformUnavailable(
+            PlatformUnavailableCause.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
+        ) from None
+
+
 def origin_of(url: httpx.URL) -> Origin:
     """Return the origin of *url*; raise PlatformUnavailable if it has user information."""
     if url.userinfo:

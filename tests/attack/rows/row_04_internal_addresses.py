@@ -6,46 +6,51 @@ audit hook counts every connection of this process's sockets below that.
 """
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from functools import cache
-from itertools import count, product
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
-import httpcore
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app import build as app
 from service.connections.monitor import Monitor
-from service.domain.model import SECOND
-from service.platforms.egress import pool
+from service.domain.model import SECOND, Scope
+from service.sandbox.sites import SITES
 from service.storage.migrations import migrate_apart
 from tests.attack.address_spellings import ADDRESSES, HOSTS, INNER_NAMES, URLS
+from tests.attack.field import Field, listening
+from tests.attack.hosted_sites import STEPS as SITE_STEPS
+from tests.attack.hosted_sites import WAYS as SITE_WAYS
+from tests.attack.hosted_sites import Entry, Step, entry, fresh, hops, new_site, served, site_at
 from tests.attack.row import Figure, Ground
 from tests.platforms.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
-from tests.platforms.dns_server import DnsServer, Reply
-from tests.platforms.internet import UNREACHABLE, WEB, Internet
-from tests.platforms.raw import RawServer, respond
+from tests.platforms.dns_server import Reply
+from tests.platforms.internet import UNREACHABLE, WEB
+from tests.platforms.raw import Answer, RawServer, Request, respond
 from tests.platforms.web import Authority
-from tests.support.running import MovedClock, Running, refusal_of, running
+from tests.support.running import MovedClock, Refusal, Running, refusal_of, running
 
-GOOD = "good.example.com"
 TARGET = "target.example.com"
 RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
 REFRESH = "/xrpc/com.atproto.server.refreshSession"
 STANDING = "/xrpc/com.atproto.sync.getRepoStatus"
 RECORD = "/xrpc/com.atproto.repo.getRecord"
-WAYS = ("handle", "did:web", "endpoint", "redirect")
+WAYS = (*product(["bluesky"], ("handle", "did:web", "endpoint", "redirect")), *SITE_WAYS)
+"""How a host comes to be named, by platform."""
 FOLLOWED = "followed.example.com"
 STATUSES = (301, 302, 303, 307, 308)
-STEPS = (
+Way = tuple[str, str]
+STEPS: tuple[str | Step, ...] = (
     *("well-known", "did:web", "directory", "directory's log", "resolver"),
     *("login", "display name", "refresh", "standing", "log-out"),
+    *SITE_STEPS,
 )
+"""Bluesky's by name."""
 REFUSALS = {"INVALID_CREDENTIALS", "PLATFORM_UNAVAILABLE"}
 PAUSE = 120 * SECOND
 """The time after which a session may be refreshed, and a connection checked, again."""
@@ -69,13 +74,14 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             ):
                 attacker = Attacker(field, service, clock)
                 ground.say("forms of addresses and names")
-                figures.append(await attacker.forms(part))
+                figures += await attacker.forms(part)
                 ground.say("answers of DNS that change")
                 figures.append(await attacker.rebinding(part))
                 ground.say("redirects")
                 figures.append(
                     await attacker.redirects(Attacker(field, resolving, clock), resolver, part)
                 )
+                figures.append(await attacker.hops())
                 ground.say("trusted origins in wrong roles")
                 figures.append(
                     await attacker.wrong_roles(Attacker(field, resolving, clock), resolver)
@@ -98,77 +104,9 @@ async def _rest(_: Monitor) -> None:
 async def _service(database: Path, clock: MovedClock) -> AsyncIterator[Running]:
     assert migrate_apart(f"sqlite:///{database}")
     async with running(database, {"CHECK_HOURS": "24"}, clock) as service:
-        await service.lease_refused("prof_none")  # creates the key for leases
+        scopes = Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE
+        service.leasing_key, _ = await service.new_key(*scopes)
         yield service
-
-
-class Sockets:
-    """Counts socket connections of this process, and those to a port of loopback that is not
-    *known*."""
-
-    def __init__(self) -> None:
-        self.known: set[int] = set()
-        self.seen = 0
-        self.strange: list[Any] = []
-
-    def note(self, address: Any) -> None:
-        self.seen += 1
-        if not (
-            isinstance(address, tuple) and address[0] == "127.0.0.1" and address[1] in self.known
-        ):
-            self.strange.append(address)
-
-
-_listening: list[Sockets] = []
-
-
-def _record(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect":
-        for sockets in _listening:
-            sockets.note(arguments[1])
-
-
-@cache
-def _install_hook() -> None:
-    """Install the audit hook that sees every connection; a hook cannot be removed."""
-    sys.addaudithook(_record)
-
-
-@contextmanager
-def listening() -> Iterator[Sockets]:
-    """Yield the socket connections of the block."""
-    _install_hook()
-    sockets = Sockets()
-    _listening.append(sockets)
-    try:
-        yield sockets
-    finally:
-        _listening.remove(sockets)
-
-
-class Field(Internet):
-    """An internet in which every dialled address except the web's is forbidden."""
-
-    def __init__(self, dns: DnsServer, web: RawServer, plc: RawServer, roots: Authority) -> None:
-        super().__init__(dns, web, plc, roots)
-        self.forbidden: list[str] = []
-
-    @classmethod
-    @asynccontextmanager
-    async def started(cls, roots: Authority, sockets: Sockets) -> AsyncIterator["Field"]:  # type: ignore[override]
-        async with super().started(roots) as field:
-            sockets.known |= {field.dns.port, field.web.port, field.plc.port}
-            field.site(GOOD, "/", respond("hello"))
-            for name, address in INNER_NAMES.items():
-                field.dns.say(name, "A", address)
-            yield field
-
-    async def dial(self, address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
-        if (address, port) != (WEB, 443):
-            if address != UNREACHABLE:
-                self.forbidden.append(f"{address}:{port}")
-            raise httpcore.ConnectError
-        return await pool.dial("127.0.0.1", self.web.port, seconds)
 
 
 class Attacker:
@@ -179,13 +117,13 @@ class Attacker:
         self.service = service
         self._clock = clock
 
-    async def forms(self, part: float) -> Figure:
-        """Try each form at each entry point."""
+    async def forms(self, part: float) -> list[Figure]:
+        """Try each form at each entry point; compare the replies with those for missing names."""
         named = [*_spread(list(product(WAYS, ADDRESSES, ("alone", "mixed", "alias"))), part)]
         spelt = [*_spread(list(product(WAYS, HOSTS)), part), *_spread(list(enumerate(URLS)), part)]
         passed: list[str] = []
         for way, address, answer in named:
-            host = f"{_fresh()}.example.com"
+            host = f"{fresh()}.example.com"
             kind = "AAAA" if ":" in address else "A"
             if answer == "mixed":
                 # the second choice, tried if the first does not answer
@@ -199,26 +137,58 @@ class Attacker:
         for way, form in spelt:
             if isinstance(way, int):
                 passed += await self._refused(self._document(form))
+                for platform, named_by in SITE_WAYS:
+                    passed += await self._by((platform, named_by), form)
             else:
                 passed += await self._by(way, form)
         forms = len({address for _, address, _ in named}) + len({form for _, form in spelt})
-        return self._judged(
-            f"connects by {forms} forms of addresses and names, at each entry point",
-            len(named) + len(spelt),
-            passed,
-        )
+        tries = len(named) + len(spelt) + len(SITE_WAYS) * len(_spread(URLS, part))
+        inner = [*_spread(list(product(WAYS, INNER_NAMES)), part)]
+        told = [
+            f"{way}: {name}"
+            for way, name in inner
+            if await self._reply(way, name) != await self._reply(way, f"zz{name}")
+        ]
+        told += [
+            f"{way}: {address}"
+            for way, address in _spread(list(product(WAYS, ADDRESSES)), part)
+            if await self._reply(way, self._inner(address))
+            != await self._reply(way, f"{fresh()}.example.com")
+        ]
+        return [
+            self._judged(
+                f"connects by {forms} forms of addresses and names, at each of {len(WAYS)} entry "
+                "points of 4 platforms",
+                tries,
+                passed,
+            ),
+            self._judged(
+                "replies that tell a name inside the network from one that does not exist",
+                2 * (len(inner) + len(_spread(list(product(WAYS, ADDRESSES)), part))),
+                told,
+            ),
+        ]
+
+    def _inner(self, address: str) -> str:
+        """Return a name of *address*."""
+        host = f"{fresh()}.example.com"
+        self.field.dns.say(host, "AAAA" if ":" in address else "A", address)
+        return host
 
     async def rebinding(self, part: float) -> Figure:
         """Let a resolver return a public address first and another one next."""
         tries, passed = 0, []
         for way, address in _spread(list(product(WAYS, ADDRESSES)), part):
-            host = f"{_fresh()}.example.com"
+            host = f"{fresh()}.example.com"
             kind = "AAAA" if ":" in address else "A"
             if kind == "AAAA":
                 self.field.dns.say(host, "A", WEB)
                 self.field.dns.say(host, "AAAA", *([Reply(), Reply((address,))] * 20))
             else:
                 self.field.dns.say(host, "A", *([WEB, address] * 20))
+            if way[0] != "bluesky":
+                site = site_at(way[0], host)
+                self.field.web.serve(host, served(site))
             # each answer closes its connection, so that the next request resolves again
             for path in ("/.well-known/atproto-did", "/.well-known/did.json", CREATE):
                 self.field.web.on(f"{host}{path}", respond("", 500, connection="close"))
@@ -227,7 +197,9 @@ class Attacker:
                 passed += await self._by(way, host)
         for address in _spread(list(ADDRESSES), part):
             # of a connected account whose server's name now resolves elsewhere
-            tries += 2
+            tries += 2 + 2 * len(SITES)
+            for platform in (each.platform for each in SITES):
+                passed += await self._rebound(platform, address)
             host, did, handle = self._account()
             key = (await self.service.connect(handle, PASSWORD)).profile_key
             for kind in ("A", "AAAA"):
@@ -239,22 +211,65 @@ class Attacker:
             await self.service.verify(key)
         return self._judged("connects, leases and checks while DNS answers changed", tries, passed)
 
+    async def _rebound(self, platform: str, address: str) -> list[str]:
+        """Lead the name of a connected site to *address*; renew and check."""
+        site = new_site(self.field, platform)
+        host = site.origin.partition("://")[2]
+        key = await self._connected(entry(site))
+        lease = await self.service.lease(key, platform=platform)
+        for kind in ("A", "AAAA"):
+            is_kind = (kind == "AAAA") == (":" in address)
+            self.field.dns.say(host, kind, Reply((address,) if is_kind else ()))
+        self._clock.ahead += PAUSE
+        rejected = lease.access_token
+        refusal = await self.service.lease_refused(key, platform=platform, rejected=rejected)
+        await self.service.verify(key, platform=platform)
+        return [] if refusal.reason in REFUSALS else [f"{platform}: {refusal.reason}"]
+
+    async def _connected(self, named: Entry) -> str:
+        reply = await self.service.profiles.ConnectProfile(
+            pb.ConnectProfileRequest(platform=named.platform, credentials=named.credentials),
+            metadata=self.service.metadata(),
+            timeout=20,
+        )
+        return reply.profile_key
+
+    async def hops(self) -> Figure:
+        """Redirect each look-up of a site more often than is allowed, and in a circle."""
+        passed: list[str] = []
+        numbers = range(1, 8)
+        for platform, number in product((each.platform for each in SITES), numbers):
+            named, hosts = hops(self.field, platform, number)
+            passed += await self._refused(named)
+            asked = [request.host for request in self.field.web.requests]
+            # WordPress's API is looked for at two paths
+            times = 2 if platform == "wordpress" else 1
+            passed += [host for host in hosts[3:] if host in asked]
+            passed += [host for host in hosts if asked.count(host) > 3 * times]
+        return self._judged("look-ups that are redirected 2 to 8 times, or in a circle", 21, passed)
+
     async def redirects(self, resolving: "Attacker", resolver: RawServer, part: float) -> Figure:
         """Answer with a redirect at each step that sends a request."""
         async with RawServer.started() as trap:
             for name in (TARGET, FOLLOWED):
                 self.field.dns.say(name, "A", WEB)
             self.field.web.on(TARGET, respond("hello"))
-            places = (f"https://{TARGET}/", f"{trap.origin}/", f"//{TARGET}/", "/elsewhere")
+            places = (
+                *(f"https://{TARGET}/", f"{trap.origin}/", f"//{TARGET}/", "/elsewhere"),
+                *(f"http://{TARGET}/", "https://10.0.0.1/"),
+            )
             tried = [*_spread(list(product(STEPS, STATUSES, places)), part)]
             for step, status, named in tried:
                 place = named
-                if step == "well-known":  # followed, within the rules: counted separately
+                if step == "well-known" or (isinstance(step, Step) and step.is_found):
+                    # followed, within the rules: counted separately
                     place = place.replace(TARGET, FOLLOWED).replace("elsewhere", "followed")
                 redirect = respond("", status, location=place, connection="close")
-                if step == "resolver":
+                if isinstance(step, Step):
+                    await self._redirected_site(step, redirect)
+                elif step == "resolver":
                     resolver.on(RESOLVE, redirect)
-                    await resolving._refused(f"{_fresh()}.example.com")
+                    await resolving._refused(f"{fresh()}.example.com")
                 else:
                     await self._redirected(step, redirect)
             there = sum(
@@ -263,7 +278,7 @@ class Attacker:
                 for request in server.requests
             )
             there += sum(
-                request.host == FOLLOWED
+                (request.host == FOLLOWED or request.path == "/followed")
                 and (
                     request.method != "GET" or bool(request.body or request.values("authorization"))
                 )
@@ -276,8 +291,40 @@ class Attacker:
                 not (trap.received or trap.connections or there or self._forbidden()),
             )
 
+    async def _redirected_site(self, step: Step, redirect: bytes) -> None:
+        """Answer with *redirect* at one step of a connection's life at a site."""
+        field, platform = self.field, step.platform
+        site = new_site(field, platform)
+        host, good = site.origin.partition("://")[2], served(site)
+        met = asyncio.Event()
+
+        def serve(request: Request) -> Answer:
+            if not step.matches(request):
+                return good(request)
+            met.set()
+            return redirect
+
+        if step.at == "connect":
+            field.web.serve(host, serve)
+            await self._reply_of(entry(site))
+        else:
+            key = await self._connected(entry(site))
+            lease = await self.service.lease(key, platform=platform)
+            field.web.serve(host, serve)
+            self._clock.ahead += PAUSE
+            if step.at == "renew":
+                rejected = lease.access_token
+                await self.service.lease_refused(key, platform=platform, rejected=rejected)
+                await self.service.verify(key, platform=platform)
+            else:
+                await self.service.profiles.DeleteProfile(
+                    pb.DeleteProfileRequest(profile_key=key), metadata=self.service.metadata()
+                )
+        async with asyncio.timeout(20):
+            await met.wait()
+
     async def _redirected(self, step: str, redirect: bytes) -> None:
-        field, number = self.field, _fresh()
+        field, number = self.field, fresh()
         match step:
             case "well-known":
                 field.site(f"{number}.example.com", "/.well-known/atproto-did", redirect)
@@ -285,7 +332,7 @@ class Attacker:
                 return
             case "did:web":
                 field.site(f"{number}.example.com", "/.well-known/did.json", redirect)
-                await self._by("did:web", f"{number}.example.com")
+                await self._by(("bluesky", "did:web"), f"{number}.example.com")
                 return
             case "directory" | "directory's log":
                 handle, did = f"{number}.example.net", _did(number)
@@ -327,9 +374,12 @@ class Attacker:
         for port in (self.field.plc.port, resolver.port):
             passed += await self._refused(self._document(f"http://127.0.0.1:{port}"))
             passed += await self._refused(self._document(f"https://127.0.0.1:{port}"))
-            passed += await self._by("did:web", f"127.0.0.1%3A{port}")
-            did = _did(_fresh())
-            handle = f"{_fresh()}.example.com"
+            passed += await self._by(("bluesky", "did:web"), f"127.0.0.1%3A{port}")
+            for way in SITE_WAYS:
+                for form in (f"127.0.0.1:{port}", f"http://127.0.0.1:{port}"):
+                    passed += await self._by(way, form)
+            did = _did(fresh())
+            handle = f"{fresh()}.example.com"
             resolver.on(RESOLVE, respond({"did": did}))
             self.field.document(did, handle, f"http://127.0.0.1:{port}")
             passed += await resolving._refused(handle)
@@ -341,39 +391,65 @@ class Attacker:
         logins = [
             request
             for request in asked
-            if request.method != "GET" or PASSWORD.encode() in request.body
+            if request.method != "GET"
+            or PASSWORD.encode() in request.body
+            or request.path.startswith(("/wp-json", "/ghost", "/users/", "/.well-known/webfinger"))
         ]
         return self._judged(
-            "logins at trusted origins in the wrong role", 8, [*passed, *map(str, logins)]
+            "logins at trusted origins in the wrong role",
+            8 + 4 * len(SITE_WAYS),
+            [*passed, *map(str, logins)],
         )
 
-    async def _by(self, way: str, host: str) -> list[str]:
+    async def _by(self, way: Way, host: str) -> list[str]:
         """Try *host* by *way*; return a description of each connection that was let through."""
-        if way == "handle":
-            return await self._refused(host)
-        if way == "endpoint":
-            return await self._refused(self._document(f"https://{host}"))
-        handle = f"{_fresh()}.example.net"
-        if way == "redirect":
+        return await self._refused(self._entry(way, host))
+
+    def _entry(self, way: Way, host: str) -> Entry:
+        """Return the credentials of a connect that names *host* by *way*."""
+        if way in SITE_WAYS:
+            return SITE_WAYS[way](self.field, host)
+        match way[1]:
+            case "handle":
+                return _of_handle(host)
+            case "endpoint":
+                return _of_handle(self._document(f"https://{host}"))
+        handle = f"{fresh()}.example.net"
+        if way[1] == "redirect":
             place = "".join(one for one in host if " " < one <= "~")
             redirect = respond("", 302, location=f"https://{place}/did", connection="close")
             self.field.site(handle, "/.well-known/atproto-did", redirect)
-            return await self._refused(handle)
+            return _of_handle(handle)
         # the characters that a text record can hold
         printable = "".join(one for one in host if one.isprintable() and one not in '"\\')
         self.field.handle(handle, f"did:web:{printable}")
-        return await self._refused(handle)
+        return _of_handle(handle)
+
+    async def _reply(self, way: Way, host: str) -> Refusal | None:
+        """Return the refusal of a connect that names *host* by *way*, without that name."""
+        refusal = await self._reply_of(self._entry(way, host))
+        if refusal is None:
+            return None
+        shown = {name: value.replace(host, "HOST") for name, value in refusal.metadata.items()}
+        return replace(refusal, message=refusal.message.replace(host, "HOST"), metadata=shown)
+
+    async def _reply_of(self, named: Entry) -> Refusal | None:
+        try:
+            await self._connected(named)
+        except grpc.aio.AioRpcError as error:
+            return refusal_of(error)
+        return None
 
     def _document(self, endpoint: str) -> str:
         """Return a handle whose document names *endpoint*."""
-        handle, did = f"{_fresh()}.example.net", _did(_fresh())
+        handle, did = f"{fresh()}.example.net", _did(fresh())
         self.field.handle(handle, did)
         self.field.document(did, handle, endpoint)
         return handle
 
     def _account(self) -> tuple[str, str, str]:
         """Return the host, the DID and the handle of an account without faults."""
-        number = _fresh()
+        number = fresh()
         host, did, handle = f"{number}.example.com", _did(number), f"{number}.example.net"
         self.field.handle(handle, did)
         self.field.document(did, handle, f"https://{host}")
@@ -383,13 +459,13 @@ class Attacker:
             self.field.web.on(f"{host}{path}", respond(answer, connection="close"))
         return host, did, handle
 
-    async def _refused(self, handle: str) -> list[str]:
-        try:
-            await self.service.connect(handle, PASSWORD)
-        except grpc.aio.AioRpcError as error:
-            reason = refusal_of(error).reason
-            return [] if reason in REFUSALS else [f"{handle}: {reason}"]
-        return [f"{handle}: connected"]
+    async def _refused(self, named: Entry | str) -> list[str]:
+        """Connect by *named*, or by a handle; return what is unexpected of the reply."""
+        named = _of_handle(named) if isinstance(named, str) else named
+        refusal = await self._reply_of(named)
+        if refusal is None:
+            return [f"{named.platform}: connected"]
+        return [] if refusal.reason in REFUSALS else [f"{named.platform}: {refusal.reason}"]
 
     async def _lease_refused(self, key: str, did: str) -> list[str]:
         """Reject its token, which forces a renewal; no reachable server can renew it."""
@@ -410,11 +486,8 @@ class Attacker:
         )
 
 
-_numbers = count()
-
-
-def _fresh() -> str:
-    return f"n{next(_numbers)}"
+def _of_handle(handle: str) -> Entry:
+    return Entry("bluesky", pb.Credentials(handle=handle, app_password=PASSWORD))
 
 
 def _did(number: str) -> str:
