@@ -119,3 +119,16 @@ async def test_a_platform_with_one_host(internet: Internet, raw: RawServer) -> N
     assert (await context.call("GET", f"{origin}/me")).json() == {"here": True}
     with pytest.raises(PlatformUnavailable):
         await internet.context().call("GET", f"{origin}/me")
+
+
+@pytest.mark.parametrize("host", ["0177.0.0.1", "127.1127.1.9"])
+@pytest.mark.parametrize("make", [WordPressPlatform, GhostPlatform])
+async def test_a_host_that_only_looks_like_an_address(
+    internet: Internet, make: Callable[[EgressContext], CredentialPlatform], host: str
+) -> None:
+    """Is not reached, as an address is not; also if only a dot at its end makes it a name."""
+    platform = make(internet.context())
+    for site in (host, f"{host}."):
+        with pytest.raises((PlatformUnavailable, InvalidCredentials)):
+            await platform.identify(platform.tidy(Credentials({**CREDENTIALS, "site": site})))
+    assert internet.dialled == []
