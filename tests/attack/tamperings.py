@@ -1,15 +1,17 @@
 """Tamperings: every change that a database writer can make to a sealed secret or its row."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any, Self
 
 from service.crypto.keyring import KeyPurpose, Keyring
 from service.domain.records import Purpose
 from tests.support.running import Running
 
+SECOND = "second"
+"""Begins the id of a second platform with the same adapter."""
 Statement = tuple[str, tuple[object, ...]]
 SECRETS = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}
 BOTH = frozenset(SECRETS)
@@ -43,20 +45,28 @@ COLUMNS = (
 class Victim:
     """A connection as created: its rows by table. *elsewhere*: an origin of the attacker's.
 
-    *spare*: the key of a profile that does not exist. *peer*: another connection's rows.
+    *spare*: the key of a profile that does not exist. *peer*: the rows of another connection to the
+    same platform; *foreign*: of one to *other_platform*.
     """
 
     tenant_id: str
     profile_key: str
     rows: dict[str, dict[str, Any]]
     peer: dict[str, dict[str, Any]]
+    foreign: dict[str, dict[str, Any]]
     other_tenant: str
     elsewhere: str
     keyring: Keyring
 
     @classmethod
     def read(
-        cls, service: Running, profile_key: str, peer: str, other_tenant: str, elsewhere: str
+        cls,
+        service: Running,
+        profile_key: str,
+        peer: str,
+        foreign: str,
+        other_tenant: str,
+        elsewhere: str,
     ) -> Self:
         def rows(key: str) -> dict[str, dict[str, Any]]:
             return {
@@ -69,6 +79,7 @@ class Victim:
             profile_key,
             rows(profile_key),
             rows(peer),
+            rows(foreign),
             other_tenant,
             elsewhere,
             Keyring(service.settings.keyring_file),
@@ -76,7 +87,15 @@ class Victim:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        return self.tenant_id, self.profile_key, "bluesky"
+        return self.tenant_id, self.profile_key, self.platform
+
+    @property
+    def platform(self) -> str:
+        return str(self.rows["connections"]["platform"])
+
+    @property
+    def other_platform(self) -> str:
+        return str(self.foreign["connections"]["platform"])
 
     @property
     def spare(self) -> str:
@@ -93,29 +112,43 @@ class Change:
     """A change of a row.
 
     *touched*: the secrets that must not open afterwards. *edit*: its statements. *asked*: the
-    tenant, profile and platform of the connection after the change.
+    tenant, profile and platform of the connection after the change. *platform*: of the connections
+    that it is made to.
     """
 
     kind: str
     touched: frozenset[Purpose]
     edit: Callable[[Victim], Sequence[Statement]]
     asked: Callable[[Victim], tuple[str, str, str]] = lambda victim: victim.place
+    platform: str = ""
 
 
-def every(part: float, example: Victim) -> list[Change]:
-    """Return every tampering; of single-byte flips, that part.
+def every(part: float, examples: Sequence[Victim]) -> list[Change]:
+    """Return every tampering, at each platform; of single-byte flips, that part.
 
-    *example* gives the lengths of envelopes.
+    A part below 1 has each other tampering at one platform only. *examples*, one of each platform,
+    give the lengths of envelopes.
     """
     step = max(1, round(1 / part))
-    changes = [*_anothers(), *_edited(), *_swapped(), *_moved()]
-    for purpose in SECRETS:
-        length = len(example.rows[SECRETS[purpose]]["envelope"])
-        # from the format's byte to the last byte of the tag
-        for place in {*range(0, length, step), length - 1}:
-            changes.append(_envelope(FLIPPED, purpose, partial(_flipped, place=place)))
-            changes.append(_envelope(CUT, purpose, partial(_cut, length=place)))
-        changes += [_envelope(LONGER, purpose, longer) for longer in LONGER_BY]
+    common = [*_anothers(), *_edited(), *_swapped(), *_moved()]
+    common += [_envelope(LONGER, purpose, longer) for purpose in SECRETS for longer in LONGER_BY]
+    changes = []
+    for number, example in enumerate(examples):
+        changes += [
+            replace(change, platform=example.platform)
+            for turn, change in enumerate(common)
+            if part == 1 or turn % len(examples) == number
+        ]
+        for purpose in SECRETS:
+            length = len(example.rows[SECRETS[purpose]]["envelope"])
+            # from the format's byte to the last byte of the tag, by turns of the platforms
+            for place in {*range(number * step, length, len(examples) * step), length - 1}:
+                for kind, make in (
+                    (FLIPPED, partial(_flipped, place=place)),
+                    (CUT, partial(_cut, length=place)),
+                ):
+                    change = _envelope(kind, purpose, make)
+                    changes.append(replace(change, platform=example.platform))
     return changes
 
 
@@ -139,13 +172,20 @@ def _envelope(kind: str, purpose: Purpose, make: Callable[[bytes], bytes]) -> Ch
 
 
 def _anothers() -> Iterator[Change]:
-    """Yield swaps with the envelope of another connection or of the other purpose.
+    """Yield swaps with the envelope of another connection, of another platform's too, or of the
+    other purpose.
 
     Each comes without and with the key's id, and with all other columns of that row.
     """
     for purpose, table in SECRETS.items():
         [other] = [name for name in SECRETS.values() if name != table]
-        for whose, source in (("peer", table), ("peer", other), ("rows", other)):
+        for whose, source in (
+            ("peer", table),
+            ("peer", other),
+            ("rows", other),
+            ("foreign", table),
+            ("foreign", other),
+        ):
             for columns in (
                 ("envelope",),
                 ("envelope", "ring_key_id"),
@@ -166,14 +206,15 @@ def _anothers() -> Iterator[Change]:
 
                 yield Change(ANOTHERS, frozenset({purpose}), edit)
 
-    def all_but_the_place(victim: Victim) -> list[Statement]:
+    def all_but_the_place(victim: Victim, whose: str) -> list[Statement]:
         names = ("account_id", "origin", "generation", "ring_key_id", "envelope")
         return [
             victim.put(table, **{name: row[name] for name in names if name in row})
-            for table, row in victim.peer.items()
+            for table, row in getattr(victim, whose).items()
         ]
 
-    yield Change(ANOTHERS, BOTH, all_but_the_place)
+    for whose in ("peer", "foreign"):
+        yield Change(ANOTHERS, BOTH, partial(all_but_the_place, whose=whose))
 
 
 def _edited() -> Iterator[Change]:
@@ -258,14 +299,17 @@ def _swapped() -> Iterator[Change]:
 
 
 def _moved() -> Iterator[Change]:
-    """Yield moves to another tenant, profile or platform, in all tables."""
+    """Yield moves to another tenant, profile or platform, in all tables.
 
-    def to(tenant: bool, profile: bool, platform: bool) -> Change:
+    The other platform has either the same adapter or an adapter of its own.
+    """
+
+    def to(tenant: bool, profile: bool, platform: str) -> Change:
         def there(victim: Victim) -> tuple[str, str, str]:
             return (
                 victim.other_tenant if tenant else victim.tenant_id,
                 victim.spare if profile else victim.profile_key,
-                "second" if platform else "bluesky",
+                platform.format(own=victim.platform, other=victim.other_platform),
             )
 
         def edit(victim: Victim) -> list[Statement]:
@@ -278,5 +322,6 @@ def _moved() -> Iterator[Change]:
 
         return Change(MOVED, BOTH, edit, there)
 
-    for where in range(1, 8):
-        yield to(bool(where & 1), bool(where & 2), bool(where & 4))
+    places = product((False, True), (False, True), ("{own}", SECOND + "{own}", "{other}"))
+    for place in list(places)[1:]:
+        yield to(*place)

@@ -9,11 +9,10 @@ trusts, so that only the vault keeps a secret from it.
 import asyncio
 import contextlib
 import sqlite3
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import grpc.aio
@@ -30,11 +29,14 @@ from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, Scope
 from service.domain.records import Envelope, Purpose, SecretAddress
-from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.registry import ADAPTERS
+from service.sandbox.sites import SITES
+from service.sandbox.sites.ghost import GhostSite
+from service.sandbox.sites.site import Site
 from service.storage.migrations import migrate_apart
+from tests.attack.hosted_sites import entry
 from tests.attack.row import Figure, Ground
-from tests.attack.tamperings import KINDS, SECRETS, Change, Victim, every
+from tests.attack.tamperings import KINDS, SECOND, SECRETS, Change, Victim, every
 from tests.platforms.raw import RawServer
 from tests.support.bluesky import SandboxBluesky
 from tests.support.live_changes import done, people
@@ -44,21 +46,24 @@ Opened = tuple[Purpose, str, bytes]
 """An opened secret: its purpose, profile and envelope."""
 Place = tuple[str, str, str]
 
+PLATFORMS = 4
 CONNECTIONS = 16
-"""Connections at a time; the monitor delays more than these at one host."""
+"""Connections at a time, by turns of the platforms; the monitor delays more than these at one
+host."""
 WAYS = ("lease", "verify", "monitor")
 TABLES = ("profiles", "connections", "credentials", "sessions")
 ALARMING = ("error", "critical")
 CHECK_TIMEOUT_SECONDS = 60
+LEASING = Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE
 UNLIMITED = dict.fromkeys(
     ("LOGIN_BUDGET", "CONNECT_LOGIN_BUDGET", "TENANT_LOGIN_BUDGET"), "1000000,1000000"
 )
 
 
-class Second(BlueskyPlatform):
-    """A second platform of the same kind, as the target of moved connections."""
-
-    card = replace(BlueskyPlatform.card, platform="second")
+def _second(adapter: Any) -> Any:
+    """Return a second platform of the same kind, as the target of moved connections."""
+    card = replace(adapter.card, platform=f"{SECOND}{adapter.card.platform}")
+    return type("Second", (adapter,), {"card": card})
 
 
 class There:
@@ -104,35 +109,84 @@ class Watched:
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitor, "MAX_REST_SECONDS", 0.05)
-        patch.setattr("service.app.build.ADAPTERS", (*ADAPTERS, Second))
+        patch.setattr("service.app.build.ADAPTERS", (*ADAPTERS, *map(_second, ADAPTERS)))
         watched = Watched(patch)
         async with _trial(ground, watched) as trial:
-            changes = every(part, trial.victims[0])
+            changes = every(part, trial.victims[:PLATFORMS])
             for kind in KINDS:
-                some = iter([change for change in changes if change.kind == kind])
-                while batch := list(islice(some, CONNECTIONS)):
+                some = [change for change in changes if change.kind == kind]
+                for batch in _batches(some, trial.victims):
                     for way in WAYS:
                         await trial.apply(batch, way)
                 ground.say(f"{kind}: {trial.tried[kind]}")
             return trial.figures()
 
 
+def _batches(
+    changes: Sequence[Change], victims: Sequence[Victim]
+) -> Iterator[list[tuple[Victim, Change]]]:
+    """Yield each change once, with a connection to its platform."""
+    waiting = {victim.platform: deque[Change]() for victim in victims}
+    for change in changes:
+        waiting[change.platform].append(change)
+    while any(waiting.values()):
+        yield [
+            (victim, waiting[victim.platform].popleft())
+            for victim in victims
+            if waiting[victim.platform]
+        ]
+
+
 @asynccontextmanager
 async def _trial(ground: Ground, watched: Watched) -> AsyncIterator["Trial"]:
     database = ground.folder / "postcore.db"
     assert migrate_apart(f"sqlite:///{database}")
-    async with SandboxBluesky.started() as sandbox, RawServer.started() as listener:
+    async with (
+        SandboxBluesky.started() as sandbox,
+        RawServer.started() as listener,
+        AsyncExitStack() as stack,
+    ):
+        sites = [await _started(kind, stack) for kind in SITES * (CONNECTIONS // PLATFORMS)]
+        origins = sandbox.origin, listener.origin, *(site.origin for site in sites)
         settings = {
             **sandbox.settings(),
             **UNLIMITED,
-            "TRUSTED_ORIGINS": f"{sandbox.origin},{listener.origin}",
+            "TRUSTED_ORIGINS": ",".join(origins),
             "CHECKS_PER_SECOND": "1000",
             "AT_ONCE_PER_TENANT": "1000",
             "CHECK_HOURS": "24",
         }
         with capture_logs() as lines:
             async with running(database, settings) as service:
-                yield await Trial.of(service, sandbox, listener, watched, lines)
+                keyed = await _connected(service, sandbox, sites)
+                yield await Trial.of(service, keyed, listener, watched, lines)
+
+
+async def _started(kind: type[Site], stack: AsyncExitStack) -> Site:
+    """Start a stand-in whose account is no other's."""
+    site = kind()
+    await site.start()
+    stack.push_async_callback(site.stop)
+    if isinstance(site, GhostSite):
+        site.uuid = f"site-{site.origin.rpartition(':')[2]}"
+    return site
+
+
+async def _connected(service: Running, sandbox: SandboxBluesky, sites: Sequence[Site]) -> list[str]:
+    """Return the profiles of CONNECTIONS accounts, by turns of the platforms."""
+    profiles = []
+    waiting = iter(sites)
+    for _ in range(CONNECTIONS // PLATFORMS):
+        profiles += list(await people(service, sandbox, 1))
+        for _ in range(PLATFORMS - 1):
+            named = entry(next(waiting))
+            reply = await service.profiles.ConnectProfile(
+                pb.ConnectProfileRequest(platform=named.platform, credentials=named.credentials),
+                metadata=service.metadata(),
+                timeout=20,
+            )
+            profiles.append(reply.profile_key)
+    return profiles
 
 
 class Trial:
@@ -162,14 +216,13 @@ class Trial:
     async def of(
         cls,
         service: Running,
-        sandbox: SandboxBluesky,
+        keyed: Sequence[str],
         listener: RawServer,
         watched: Watched,
         lines: Sequence[Any],
     ) -> "Trial":
         """Create the connections; their sessions and passwords use different keys of the
         keyring."""
-        keyed = list(await people(service, sandbox, CONNECTIONS))
         added = await done(service, "keyring", "add")
         await done(service, "keyring", "activate", added, "--at-once")
         vault = Vault(Keyring(service.settings.keyring_file))
@@ -182,19 +235,20 @@ class Trial:
         keys = {
             tenant: (
                 (await service.new_key(tenant_id=tenant))[0],
-                (await service.new_key(Scope.SESSIONS_LEASE, tenant_id=tenant))[0],
+                (await service.new_key(*LEASING, tenant_id=tenant))[0],
             )
             for tenant in (service.tenant_id, other)
         }
         victims = [
-            Victim.read(service, key, keyed[number - 1], other, listener.origin)
+            Victim.read(
+                service, key, keyed[number - PLATFORMS], keyed[number - 1], other, listener.origin
+            )
             for number, key in enumerate(keyed)
         ]
         return cls(service, listener, watched, lines, victims, keys)
 
-    async def apply(self, changes: Sequence[Change], way: str) -> None:
-        """Apply each change to a connection of its own, then use the connection by *way*."""
-        tampered = list(zip(self.victims, changes, strict=False))
+    async def apply(self, tampered: Sequence[tuple[Victim, Change]], way: str) -> None:
+        """Apply each change to its connection, then use the connection by *way*."""
         sealed = await asyncio.to_thread(self._tamper, tampered, way)
         self._watched.opened.clear()
         before = len(self._lines)
