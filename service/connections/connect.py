@@ -25,6 +25,7 @@ from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddre
 from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
+from service.platforms.unavailable import unexpected
 from service.runtime.tasks import OwnedTasks
 
 DISPLAY_NAME_SECONDS = 5.0
@@ -173,6 +174,9 @@ class Connect:
         """Save the login in one transaction. If that fails, end its session."""
         caller, platform = attempt.caller, attempt.platform
         try:
+            account = login.account
+            if _repeats_secret(f"{account.account_id} {account.username}", attempt, login):
+                raise unexpected("repeats_secret")
             await self._logins.note_pause(login)
             await self._api_keys.require_valid(caller.key_id, MAX_KEY_AGE_SECONDS)
             write = self._sealed(attempt, login)
@@ -183,7 +187,7 @@ class Connect:
             raise
         if replaced is not None:
             self._logouts.later(replaced)
-        self._tasks.spawn(self._learn_display_name(platform, login, write.address))
+        self._tasks.spawn(self._learn_display_name(attempt, login, write.address))
         return Connected(write.address.profile_key, platform.card.platform, write.username)
 
     def _sealed(self, attempt: _Attempt, login: Login) -> LoginWrite:
@@ -210,17 +214,27 @@ class Connect:
         )
 
     async def _learn_display_name(
-        self, platform: CredentialPlatform, login: Login, address: SecretAddress
+        self, attempt: _Attempt, login: Login, address: SecretAddress
     ) -> None:
+        platform = attempt.platform
         display_name: str | None = login.display_name
         try:
             if not display_name and isinstance(platform, DisplayNames):
                 async with asyncio.timeout(DISPLAY_NAME_SECONDS):
                     display_name = await platform.display_name(login.account)
-            if display_name:
+            if display_name and not _repeats_secret(display_name, attempt, login):
                 await self._store.save_display_name(address, display_name)
         except (ServiceError, TimeoutError) as error:
             log.info("display name not learnt", exception=type(error).__name__)
+
+
+def _repeats_secret(stated: str, attempt: _Attempt, login: Login) -> bool:
+    """Whether a server states, as a name, a secret of the login: names are stored as plain text."""
+    fields = attempt.platform.card.fields
+    known = [attempt.credentials[each.name] for each in fields if each.secret]
+    known.append(login.session.access_token)
+    bare = "".join(stated.split()).casefold()
+    return any(secret and secret.casefold() in bare for secret in known)
 
 
 def _check_fields(platform: CredentialPlatform, credentials: Credentials) -> None:

@@ -11,6 +11,11 @@ from tests.platforms.raw import Answer, RawServer, Request, hang, respond
 
 SESSION = "/xrpc/com.atproto.server."
 LETTERS = str.maketrans("0123456789", "abcdefghij")
+FIELDS = ("accessJwt", "refreshJwt", "did", "handle", "status", "email")
+SITE_FIELDS = (
+    *("uuid", "password", "code", "id", "username", "name", "acct", "uri", "url", "display_name"),
+    *("home", "errors", "users", "scopes"),
+)
 Echo = Callable[[str], Answer]
 SHAPES: dict[str, Callable[[str, int], Answer]] = {
     "error": lambda said, status: respond({"error": said, "message": said}, status),
@@ -22,9 +27,7 @@ SHAPES: dict[str, Callable[[str, int], Answer]] = {
     "header": lambda said, status: respond(
         {}, status, www_authenticate=said, ratelimit_reset=said, location=f"https://a.test/{said}"
     ),
-    "fields": lambda said, status: respond(
-        dict.fromkeys(("accessJwt", "refreshJwt", "did", "handle", "status", "email"), said), status
-    ),
+    "fields": lambda said, status: respond(dict.fromkeys((*FIELDS, *SITE_FIELDS), said), status),
     "wrong shape": lambda said, status: respond(
         {"accessJwt": {said: said}, "refreshJwt": [said], "did": said, "handle": 5}, status
     ),

@@ -14,6 +14,7 @@ import inspect
 import json
 import sys
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.platforms.bluesky.identity import Identity
 from service.platforms.egress.egress import Egress
 from service.platforms.egress.transport import OriginTransport
+from service.platforms.ghost.adapter import GhostPlatform
+from service.platforms.mastodon.adapter import MastodonPlatform
+from service.platforms.mastodon.identity import Identity as MastodonIdentity
+from service.platforms.wordpress.adapter import WordPressPlatform
 from service.storage.connections import SqlConnections
 from service.storage.idempotency import SqlIdempotency
 from service.storage.login_budget import SqlLoginBudget
@@ -62,6 +67,33 @@ VERIFY = (
     *((Health, "verify"), (Health, "check"), (Sessions, "open_credential"), (Vault, "open")),
     (SqlConnections, "save_verdict"),
 )
+_SITES = {
+    "ghost": (GhostPlatform, (GhostPlatform, "_prove"), (GhostPlatform, "_find")),
+    "mastodon": (MastodonPlatform, (MastodonPlatform, "_verify"), (MastodonIdentity, "find")),
+    "wordpress": (WordPressPlatform, (WordPressPlatform, "_mint"), (WordPressPlatform, "_user")),
+}
+SITE_CONNECT = {
+    platform: (
+        *((adapter, name) for name in ("tidy", "identify", "log_in", "log_in_again")),
+        *own,
+        *((OriginTransport, "handle_async_request"), (LoginBudget, "spend")),
+        *((Vault, "seal"), (Vault, "seal_session"), (SqlConnections, "save_login")),
+    )
+    for platform, (adapter, *own) in _SITES.items()
+}
+SITE_LEASE = {
+    platform: (
+        *((Leases, "lease"), (Vault, "open_session"), (Health, "renew"), (Sessions, "seal")),
+        *((adapter, name) for name in ("refresh", "lend", "account_status")),
+        (SqlConnections, "save_session"),
+    )
+    for platform, (adapter, *_) in _SITES.items()
+}
+SITE_VERIFY = {
+    platform: ((Health, "check"), (Vault, "open"), (adapter, "resolve_account"))
+    for platform, (adapter, *_) in _SITES.items()
+}
+"""Seams on the way of a call about an account at a site, by platform."""
 ERRORS = {
     error.__name__: error
     for error in (ValueError, KeyError, OSError, RuntimeError, TimeoutError, UnicodeError)
@@ -137,7 +169,8 @@ def wrap_seam(orders: Orders, seam: tuple[type, str]) -> None:
 def main() -> None:
     orders = Orders(Path(sys.argv[1]), Path(sys.argv[2]))
     del sys.argv[1:3]
-    for seam in (*CONNECT, *LEASE, *VERIFY):
+    sites = [*SITE_CONNECT.values(), *SITE_LEASE.values(), *SITE_VERIFY.values()]
+    for seam in dict.fromkeys((*CONNECT, *LEASE, *VERIFY, *chain.from_iterable(sites))):
         wrap_seam(orders, seam)
     now = SystemClock.now
     SystemClock.now = lambda self: now(self) + orders.read()["ahead"] * SECOND  # type: ignore[method-assign]

@@ -17,6 +17,12 @@ from tests.platforms.internet import WEB, Internet
 from tests.platforms.raw import Answer, Request, Wire, respond
 
 Serve = Callable[[Request], Answer]
+NAMES_IN_CONTRACT = {
+    "appPassword": "app_password",
+    "accessToken": "access_token",
+    "apiKey": "api_key",
+}
+"""Names of credentials in `Credentials`, by their JSON names."""
 _numbers = count()
 
 
@@ -38,9 +44,10 @@ def new_host() -> str:
 
 
 def site_at(platform: str, host: str) -> Site:
-    """Return a new stand-in of *platform* that states `https://HOST` as its address."""
+    """Return a new stand-in of *platform* that states `https://HOST`, or an origin, as its
+    address."""
     [kind] = [each for each in SITES if each.platform == platform]
-    there = property(lambda _: f"https://{host}")
+    there = property(lambda _: host if "://" in host else f"https://{host}")
     made: Site = type(kind.__name__, (kind,), {"origin": there})()
     return made
 
@@ -73,7 +80,7 @@ def served(site: Site) -> Serve:
 
 def entry(site: Site, /, **other: str) -> Entry:
     """Return the sample account's credentials at *site*, with *other* values by JSON name."""
-    names = {"appPassword": "app_password", "accessToken": "access_token", "apiKey": "api_key"}
+    names = NAMES_IN_CONTRACT
     given = {**site.credentials(), **other}
     return Entry(
         site.platform,

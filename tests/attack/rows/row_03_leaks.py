@@ -27,10 +27,15 @@ from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
+from tests.attack import echo_sites
+from tests.attack.echo_cases import cases as site_cases
 from tests.attack.echo_server import SHAPES, STATUSES, EchoServer, handle_of, silent
+from tests.attack.echo_sites import EchoSite
 from tests.attack.failing_process import CONNECT, ERRORS, LEASE, VERIFY, name_of
 from tests.attack.row import Figure, Ground
+from tests.attack.rows.row_01_theft import KEPT_FOR_A_WHILE, TABLES
 from tests.support.bluesky import some_password
+from tests.support.engines import rows
 from tests.support.leasing import ROOT, environ_of
 from tests.support.postgres import Cluster
 from tests.support.running import Running
@@ -47,8 +52,9 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
         for form in FORMS:
             ground.say(f"log as {form}")
             (ground.folder / form).mkdir()
-            async with EchoServer.started() as echo_server:
-                trial = await _tried(ground.folder / form, cluster, echo_server, form, part)
+            async with EchoServer.started() as echo_server, echo_sites.started() as sites:
+                servers = Servers(echo_server, sites)
+                trial = await _tried(ground.folder / form, cluster, servers, form, part)
             trials.append(trial)
             ground.say(f"{trial.failed} calls failed")
     finally:
@@ -61,8 +67,9 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
     dumps = [word for trial in trials for word in trial.dumps]
     return [
         Figure(
-            f"secrets in logs, statuses, trailers, bodies, headers and reprs of {objects} objects, "
-            f"after {failed} calls that failed, at {spilt} of them with secrets in an error's text",
+            "secrets in logs, statuses, trailers, bodies, headers, the database and reprs of "
+            f"{objects} objects, after {failed} calls that failed, at {spilt} of them with secrets "
+            "in an error's text",
             f"{len(leaks)} in {looked / 1e6:.1f} MB {' '.join(sorted(set(leaks))[:9])}".strip(),
             not leaks and failed >= 200 * part and spilt > 0 and objects > 0,
         ),
@@ -72,6 +79,14 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             set(dumps) == {"limit 0 0", "dumpable 0"},
         ),
     ]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Bluesky, and one site of each other platform."""
+
+    bluesky: EchoServer
+    sites: list[EchoSite]
 
 
 @dataclass
@@ -113,7 +128,9 @@ class Trial:
             found += [
                 (sink, re.sub(r" \d+$", "", what))
                 for sink, text in self.sinks.items()
-                if any(form in text for form in shown)
+                # a caller's name for a request, which is stored as it is
+                if not (sink == "database" and what.startswith("idempotency key"))
+                and any(form in text for form in shown)
             ]
         return found
 
@@ -195,9 +212,9 @@ def _order(orders: Path, seam: str = "", error: str = "", text: str = "", ahead:
     draft.rename(orders)
 
 
-async def _tried(
-    folder: Path, cluster: Cluster, echo_server: EchoServer, form: str, part: float
-) -> Trial:
+async def _tried(folder: Path, cluster: Cluster, servers: Servers, form: str, part: float) -> Trial:
+    echo_server = servers.bluesky
+    origins = echo_server.origin, *(site.origin for site in servers.sites)
     url = cluster.url(await cluster.new_database())
     assert await asyncio.to_thread(migrate_apart, url)
     create_keyring(folder / "keyring.json", new_keys("test"))
@@ -211,7 +228,7 @@ async def _tried(
             "POSTCORE_LOG_LEVEL": "debug",
             "POSTCORE_PLC_URL": echo_server.origin,
             "POSTCORE_HANDLE_RESOLVER_URL": echo_server.origin,
-            "POSTCORE_TRUSTED_ORIGINS": echo_server.origin,
+            "POSTCORE_TRUSTED_ORIGINS": ",".join(origins),
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
             "POSTCORE_DRAIN_SECONDS": "3",
         }
@@ -225,11 +242,15 @@ async def _tried(
     ):
         trial = Trial(Running(read, address, channel, http=http), echo_server, orders, client)
         await _prepare(trial, url)
-        for case in _spread(list(_cases(trial)), part):
+        for case in _spread([*_cases(trial), *site_cases(trial, servers.sites)], part):
             echo_server.how.clear()
+            for site in servers.sites:
+                site.reset()
             trial.order()
             await case()
         echo_server.how.clear()
+        for site in servers.sites:
+            site.reset()
         trial.order()
         await _without_store(trial, cluster)
         trial.dumps.append(_limit(pid))
@@ -239,7 +260,15 @@ async def _tried(
     trial.spilt = len(re.findall(r"^objects ", seen, re.MULTILINE))
     for token in echo_server.tokens:
         trial.secret("token", token.rpartition(".")[2])
+    for site in servers.sites:
+        for text in site.seen:
+            trial.secret(f"credential at {site.platform}", text)
+    stored = [
+        repr(await asyncio.to_thread(rows, url, f"SELECT * FROM {table}"))
+        for table in (*TABLES, *KEPT_FOR_A_WHILE)
+    ]
     trial.sinks = {
+        "database": "\n".join(stored),
         "reprs": seen,
         "callers": "\n".join(trial.replies),
         **{name: (folder / name).read_text() for name in ("stdout", "stderr")},
@@ -252,7 +281,8 @@ async def _prepare(trial: Trial, url: str) -> None:
     service = trial.service
     service.tenant_id = await service.new_tenant()
     service.api_key, _ = await service.new_key(Scope.PROFILES_READ, Scope.PROFILES_WRITE)
-    service.leasing_key, _ = await service.new_key(Scope.SESSIONS_LEASE)
+    scopes = Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE
+    service.leasing_key, _ = await service.new_key(*scopes)
     for key in (service.api_key, service.leasing_key):
         # the key's id stands before it and is no secret
         trial.secret("API key", key.rpartition("_")[2])
