@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 
 from service.domain.ids import random_id
+from service.sandbox.sites import SITES
 from service.transport.http.routes import METHODS
 
 Fields = dict[str, Any]
@@ -21,6 +22,8 @@ HARMLESS = {
 }
 """Fields that name no tenant's resources."""
 NAME = "mine"
+ALSO_CONNECTED = tuple(each.platform for each in SITES)
+"""The platforms to which an owner's first profile is connected, besides Bluesky."""
 ALSO: Mapping[str, Fields] = {
     "ConnectProfile": {
         "platform": "bluesky",
@@ -72,7 +75,8 @@ def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
                 case "profile_key":
                     for theirs_ in theirs.profiles:
                         for missing in (f"prof_{random_id()}", "prof_Ill-Formed"):
-                            yield Reach(method.name, name, theirs_, missing, {})
+                            for beside in _platforms(method.name):
+                                yield Reach(method.name, name, theirs_, missing, beside)
                 case "page_token":
                     for to_reconnect in (False, True):
                         listed = {"needsReconnectOnly": to_reconnect}
@@ -86,6 +90,13 @@ def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
                     yield Reach(method.name, name, theirs.access_token, random_id(64), own)
                 case _ if name not in HARMLESS:
                     raise AssertionError(f"{method.name}.{name}: list it in HARMLESS or as a reach")
+
+
+def _platforms(method: str) -> Iterator[Fields]:
+    """Yield further fields of a request: of one that names a platform, each of them."""
+    yield {}
+    if "platform" in ALSO.get(method, {}):
+        yield from ({"platform": platform} for platform in ALSO_CONNECTED)
 
 
 def _fields(kind: Descriptor) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 from urllib.parse import quote
 
@@ -15,14 +17,19 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from service.connections.lease_audit import WRITE_EVERY_SECONDS
 from service.domain.ids import random_id
 from service.domain.model import Scope
+from service.sandbox.sites import SITES
+from service.sandbox.sites.mastodon import ACCESS_TOKEN
+from service.sandbox.sites.site import Site
 from service.storage.migrations import migrate_apart
 from service.transport.http.routes import METHODS, ROUTES
 from tests.attack.foreign_resources import NAME, Fields, Owner, Reach, reaches
+from tests.attack.hosted_sites import entry
 from tests.attack.row import Figure, Ground, share
-from tests.support.bluesky import SESSION, Person, SandboxBluesky
+from tests.support.bluesky import SESSION, SandboxBluesky
 from tests.support.postgres import Cluster
 from tests.support.running import Running, running
 from tests.support.watcher import DEADLINE
@@ -34,6 +41,12 @@ TABLES = (
 SCOPES = tuple(
     some for count in (1, 2, 3) for some in combinations(sorted(Scope), count)
 )  # a key has at least one scope
+SPELLINGS = ("mastodon", "Mastodon", "mastodon ", "mastodon\u200b", "mastodon\0")
+SIGNED = (
+    *("GET /wp-json/wp", "POST /wp-json/wp", "DELETE /wp-json/wp", "GET /api/v1"),
+    "GET /ghost/api/admin/users",
+)
+"""Requests with a credential, by their beginning."""
 ROUNDS = 10
 CLOCKS = {"date", "x-request-id", "x-ratelimit-remaining", "x-ratelimit-reset"}
 """Headers and trailers that differ for each call: they depend on the clock or are a request id.
@@ -57,20 +70,46 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             ground.say(engine)
             assert migrate_apart(url)
             sandbox = await stack.enter_async_context(SandboxBluesky.started())
-            settings = {**sandbox.settings(), "DATABASE_URL": url, "CALLS_PER_SECOND": "1000000"}
+            sites = [await _started(kind, stack) for kind in SITES]
+            origins = sandbox.origin, *(site.origin for site in sites)
+            settings = {
+                **sandbox.settings(),
+                "DATABASE_URL": url,
+                "CALLS_PER_SECOND": "1000000",
+                "TRUSTED_ORIGINS": ",".join(origins),
+            }
             async with running(ground.folder / "postcore.db", settings) as service:
-                figures += await _reach(engine, service, sandbox, share(ROUNDS, part))
+                platforms = Platforms(sandbox, sites)
+                figures += await _reach(engine, service, platforms, share(ROUNDS, part))
     return figures
 
 
-async def _reach(
-    engine: str, service: Running, sandbox: SandboxBluesky, rounds: int
-) -> list[Figure]:
-    theirs = await _owner(service, await sandbox.person())
-    ours = await _owner(service, await sandbox.person())
+async def _started(kind: type[Site], stack: AsyncExitStack) -> Site:
+    site = kind()
+    await site.start()
+    stack.push_async_callback(site.stop)
+    return site
+
+
+@dataclass(frozen=True)
+class Platforms:
+    """Bluesky, and a site of each other platform."""
+
+    bluesky: SandboxBluesky
+    sites: Sequence[Site]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The requests to all of them, by path."""
+        return sum((site.counts for site in self.sites), Counter(self.bluesky.server.counts))
+
+
+async def _reach(engine: str, service: Running, platforms: Platforms, rounds: int) -> list[Figure]:
+    theirs = await _owner(service, platforms)
+    ours = await _owner(service, platforms)
     keys = [(await service.new_key(*some, tenant_id=ours.tenant_id))[0] for some in SCOPES]
     await _settled(service)
-    before, asked = _rows(service, theirs.tenant_id), sandbox.server.counts.copy()
+    before, asked = _rows(service, theirs.tenant_id), platforms.counts
     replies, equal = {"gRPC": 0, "HTTP": 0}, {"gRPC": 0, "HTTP": 0}
     unequal: dict[str, set[str]] = {"gRPC": set(), "HTTP": set()}
     async with _http(service) as http:
@@ -87,8 +126,10 @@ async def _reach(
                     if reply != absent:
                         unequal[way].add(f"{reach.method}.{reach.field}")
     await _settled(service)
-    after, asked_since = _rows(service, theirs.tenant_id), sandbox.server.counts - asked
-    sessions_asked = sum(count for path, count in asked_since.items() if SESSION in path)
+    after, asked_since = _rows(service, theirs.tenant_id), platforms.counts - asked
+    sessions_asked = sum(
+        count for path, count in asked_since.items() if SESSION in path or path.startswith(SIGNED)
+    )
     return [
         *(
             Figure(
@@ -108,11 +149,41 @@ async def _reach(
             before == after,
         ),
         Figure(
-            f"{engine}: logins and refreshes at the platform caused by it",
+            f"{engine}: logins and refreshes at the platforms caused by it",
             f"{sessions_asked}",
             sessions_asked == 0,
         ),
+        await _lent(engine, service, ours, theirs),
     ]
+
+
+async def _lent(engine: str, service: Running, ours: Owner, theirs: Owner) -> Figure:
+    """Ask for Mastodon's token by every set of scopes, spelling and pair of keys."""
+    full, _ = await service.new_key(*Scope, tenant_id=theirs.tenant_id)
+    needed = {Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE}
+    lent = permitted = tries = 0
+    for scopes in SCOPES:
+        key, _ = await service.new_key(*scopes, tenant_id=ours.tenant_id)
+        for headers in ((key,), (key, full), (full, key)):
+            for platform, rejected in product(SPELLINGS, ("", ACCESS_TOKEN, "x")):
+                is_permitted = needed <= set(scopes)
+                request = sessions_pb.LeaseSessionRequest(
+                    profile_key=ours.profiles[0], platform=platform, rejected_access_token=rejected
+                )
+                metadata = tuple(("x-api-key", each) for each in headers)
+                tries += 1
+                with suppress(grpc.aio.AioRpcError):
+                    reply = await service.sessions.LeaseSession(
+                        request, metadata=metadata, timeout=DEADLINE
+                    )
+                    assert ACCESS_TOKEN in reply.authorization
+                    lent, permitted = lent + (not is_permitted), permitted + is_permitted
+    return Figure(
+        f"{engine}: Mastodon's token lent to a key without sessions:lease and credentials:lease, "
+        f"by {len(SCOPES)} sets of scopes, {len(SPELLINGS)} spellings and another tenant's key",
+        f"{lent} of {tries}; to keys with both: {permitted}",
+        lent == 0 < permitted,
+    )
 
 
 async def _over_grpc(service: Running, reach: Reach, value: str, key: str) -> Reply:
@@ -174,13 +245,22 @@ async def _http(service: Running) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def _owner(service: Running, person: Person) -> Owner:
+async def _owner(service: Running, platforms: Platforms) -> Owner:
+    person = await platforms.bluesky.person()
     tenant_id = await service.new_tenant()
     key, _ = await service.new_key(*Scope, tenant_id=tenant_id)
     metadata, idempotency_key = service.metadata(key), random_id()
     connected = await service.connect(
         person.handle, person.app_password, api_key=key, idempotency_key=idempotency_key
     )
+    for site in platforms.sites:
+        named = entry(site)
+        request = pb.ConnectProfileRequest(
+            profile_key=connected.profile_key,
+            platform=named.platform,
+            credentials=named.credentials,
+        )
+        await service.profiles.ConnectProfile(request, metadata=metadata, timeout=DEADLINE)
     created = await service.profiles.CreateProfile(
         pb.CreateProfileRequest(profile_name=NAME, idempotency_key=idempotency_key),
         metadata=metadata,

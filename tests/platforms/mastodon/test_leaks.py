@@ -1,5 +1,8 @@
 """No secret in any error, log line or repr."""
 
+import asyncio
+
+from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.domain.model import NEVER, Account, Login, Session
 from service.platforms.mastodon.adapter import MastodonPlatform
 from service.sandbox.sites.mastodon import Token, User
@@ -46,6 +49,27 @@ async def test_nothing_secret_is_logged(connected: Connected, watch: Watch) -> N
         for refusal in refusals:
             assert secret not in repr(refusal)
             assert secret.encode() not in refusal.wire
+
+
+async def test_a_token_is_no_display_name(connected: Connected) -> None:
+    """A server that states it as the name does not make it public, nor stored as plain text."""
+    assert isinstance(connected.server, StandIn)
+    site, service, person = connected.server.site, connected.service, connected.person
+
+    async def name_of(key: str) -> str:
+        request = pb.GetProfileRequest(profile_key=key)
+        profile = await service.profiles.GetProfile(request, metadata=service.metadata())
+        return profile.profile.connected_platforms[0].display_name
+
+    keys = []
+    for name in (f"I am {person.token}", "Alice"):
+        site.users[person.name].display_name = name
+        keys.append((await connect(service, person.handle, person.token)).profile_key)
+    async with asyncio.timeout(10):
+        # names are saved in the background, one after the other
+        while await name_of(keys[1]) != "Alice":
+            await asyncio.sleep(0.02)
+    assert await name_of(keys[0]) == person.handle.removeprefix("@")
 
 
 def test_reprs_hide_the_token() -> None:

@@ -18,7 +18,7 @@ from tests.platforms.watch import Watch
 from tests.support.running import MovedClock, running
 
 from .conftest import settings
-from .connected import HEALTHY, HOUR, UNVERIFIED, Connected, broken, connect
+from .connected import HEALTHY, HOUR, UNVERIFIED, Connected, broken, connect, refused, until
 from .sites import Person, StandIn
 
 
@@ -91,6 +91,30 @@ async def test_nothing_secret_is_logged(database: Path, clock: MovedClock, watch
             assert watch.finds(secrets, error) == []
         stored = b"".join(each.read_bytes() for each in database.parent.glob("postcore.db*"))
         assert not [form for form in secrets if form.encode() in stored]
+    finally:
+        await site.stop()
+
+
+async def test_a_password_is_no_username(database: Path, clock: MovedClock) -> None:
+    """A site that states it as the login name of an e-mail address gets no connection."""
+    site = WordPressSite()
+    await site.start()
+    try:
+        user = site.users["alice"]
+        async with running(database, settings(site.origin), clock) as service:
+            site.users = {"alice": user}
+            user.login = APP_PASSWORD.lower()
+            refusal = await refused(service, site.home, user.email, APP_PASSWORD)
+            assert (refusal.reason, refusal.metadata["cause"]) == (
+                "PLATFORM_UNAVAILABLE",
+                "UNEXPECTED_ANSWER",
+            )
+            assert service.rows("SELECT * FROM connections") == []
+
+            async def is_ended() -> bool:
+                return [each.name for each in user.app_passwords.values()] == ["postcore"]
+
+            await until(is_ended)
     finally:
         await site.stop()
 
