@@ -8,7 +8,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from tests.attack.echo_server import SHAPES, STATUSES, silent
 from tests.attack.echo_sites import EchoSite
 from tests.attack.failing_process import ERRORS, SITE_CONNECT, SITE_LEASE, SITE_VERIFY, name_of
-from tests.attack.hosted_sites import NAMES_IN_CONTRACT
+from tests.attack.hosted_sites import as_entry, connected
 from tests.platforms.raw import Request
 
 if TYPE_CHECKING:
@@ -32,12 +32,9 @@ class AtSite:
             self.trial.secret("credential", secret)
         key = self.trial.secret("idempotency key")
         if transport == "grpc":
-            names = NAMES_IN_CONTRACT
-            given = {names.get(name, name): value for name, value in account.credentials.items()}
+            named = as_entry(account.platform, account.credentials)
             request = pb.ConnectProfileRequest(
-                platform=account.platform,
-                credentials=pb.Credentials(**given),
-                idempotency_key=key,
+                platform=named.platform, credentials=named.credentials, idempotency_key=key
             )
             connect = self.trial.service.profiles.ConnectProfile
             metadata = self.trial.service.metadata()
@@ -55,19 +52,11 @@ class AtSite:
         account = self.site.account()
         for secret in account.secrets:
             self.trial.secret("credential", secret)
-        names = NAMES_IN_CONTRACT
-        given = {names.get(name, name): value for name, value in account.credentials.items()}
         service = self.trial.service
-        reply = await service.profiles.ConnectProfile(
-            pb.ConnectProfileRequest(
-                platform=account.platform, credentials=pb.Credentials(**given)
-            ),
-            metadata=service.metadata(),
-            timeout=20,
-        )
-        lease = await service.lease(reply.profile_key, platform=account.platform, timeout=20)
+        profile = await connected(service, as_entry(account.platform, account.credentials))
+        lease = await service.lease(profile, platform=account.platform, timeout=20)
         self.site.seen.add(lease.access_token.rpartition(".")[2])
-        return reply.profile_key, lease.access_token
+        return profile, lease.access_token
 
     async def use(self, how: str, profile: str, token: str) -> None:
         """Renew, check or delete a connection two minutes later."""

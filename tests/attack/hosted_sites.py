@@ -3,7 +3,8 @@
 A site is at `https://HOST`, with the accounts of its stand-in. An attacker's site lies at one step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -15,6 +16,7 @@ from service.sandbox.sites import SITES
 from service.sandbox.sites.site import Site
 from tests.platforms.internet import WEB, Internet
 from tests.platforms.raw import Answer, Request, Wire, respond
+from tests.support.running import Running
 
 Serve = Callable[[Request], Answer]
 NAMES_IN_CONTRACT = {
@@ -80,12 +82,36 @@ def served(site: Site) -> Serve:
 
 def entry(site: Site, /, **other: str) -> Entry:
     """Return the sample account's credentials at *site*, with *other* values by JSON name."""
+    return as_entry(site.platform, {**site.credentials(), **other})
+
+
+def as_entry(platform: str, credentials: Mapping[str, str]) -> Entry:
+    """Return *credentials*, by JSON name, as the contract has them."""
     names = NAMES_IN_CONTRACT
-    given = {**site.credentials(), **other}
-    return Entry(
-        site.platform,
-        pb.Credentials(**{names.get(name, name): value for name, value in given.items()}),
+    given = {names.get(name, name): value for name, value in credentials.items()}
+    return Entry(platform, pb.Credentials(**given))
+
+
+async def connected(
+    service: Running, named: Entry, *, profile_key: str | None = None, api_key: str | None = None
+) -> str:
+    """Connect by *named*; return the profile's key."""
+    reply = await service.profiles.ConnectProfile(
+        pb.ConnectProfileRequest(
+            profile_key=profile_key, platform=named.platform, credentials=named.credentials
+        ),
+        metadata=service.metadata(api_key),
+        timeout=20,
     )
+    return reply.profile_key
+
+
+async def started(kind: type[Site], stack: AsyncExitStack) -> Site:
+    """Start a stand-in on a port of its own, until *stack* ends."""
+    site = kind()
+    await site.start()
+    stack.push_async_callback(site.stop)
+    return site
 
 
 def put(internet: Internet, site: Site) -> str:

@@ -22,29 +22,26 @@ from structlog.testing import capture_logs
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app.startup import open_store
 from service.connections import monitor
-from service.connections.monitor import Monitor
 from service.crypto.keyring import Keyring
 from service.crypto.rewrap import FIRST
 from service.crypto.vault import Vault
 from service.domain.clock import SystemClock
 from service.domain.model import DAY, Scope
-from service.domain.records import Envelope, Purpose, SecretAddress
+from service.domain.records import Purpose
 from service.platforms.registry import ADAPTERS
 from service.sandbox.sites import SITES
 from service.sandbox.sites.ghost import GhostSite
 from service.sandbox.sites.site import Site
 from service.storage.migrations import migrate_apart
-from tests.attack.hosted_sites import entry
+from tests.attack.hosted_sites import connected, entry, started
+from tests.attack.opened_secrets import Place, There, Watched
 from tests.attack.row import Figure, Ground
-from tests.attack.tamperings import KINDS, SECOND, SECRETS, Change, Victim, every
+from tests.attack.tamperings import KINDS, SECOND, Change, every
+from tests.attack.victim import SECRETS, Victim
 from tests.platforms.raw import RawServer
 from tests.support.bluesky import SandboxBluesky
 from tests.support.live_changes import done, people
 from tests.support.running import Running, running
-
-Opened = tuple[Purpose, str, bytes]
-"""An opened secret: its purpose, profile and envelope."""
-Place = tuple[str, str, str]
 
 PLATFORMS = 4
 CONNECTIONS = 16
@@ -64,46 +61,6 @@ def _second(adapter: Any) -> Any:
     """Return a second platform of the same kind, as the target of moved connections."""
     card = replace(adapter.card, platform=f"{SECOND}{adapter.card.platform}")
     return type("Second", (adapter,), {"card": card})
-
-
-class There:
-    """A connection's place, and the envelopes and key ids that must not open there."""
-
-    def __init__(self, place: Place, found: Sequence[tuple[Purpose, bytes, str]]) -> None:
-        self._place = place
-        self._purposes = {purpose for purpose, _, _ in found}
-        self._key_ids = {key_id for _, _, key_id in found}
-        self.sealed = {(purpose, place[1], envelope) for purpose, envelope, _ in found}
-
-    def is_alarm(self, line: Any) -> bool:
-        """Return whether the log line is an alarm about this connection."""
-        if line["event"] == "key not in the keyring":
-            return line["key_id"] in self._key_ids
-        place = line.get("tenant"), line.get("profile"), line.get("platform")
-        return place == self._place and line.get("purpose") in self._purposes
-
-
-class Watched:
-    """Records the secrets that the vault opens, and counts the monitor's finished checks."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.opened: set[Opened] = set()
-        self.ended = asyncio.Semaphore(0)
-        open_, done_ = Vault.open, Monitor._done
-
-        def opening(
-            vault: Vault, sealed: Envelope, purpose: Purpose, address: SecretAddress
-        ) -> str:
-            secret = open_(vault, sealed, purpose, address)
-            self.opened.add((purpose, address.profile_key, sealed.envelope))
-            return secret
-
-        def ending(monitor: Monitor, task: asyncio.Task[None]) -> None:
-            done_(monitor, task)
-            self.ended.release()
-
-        patch.setattr(Vault, "open", opening)
-        patch.setattr(Monitor, "_done", ending)
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
@@ -146,7 +103,7 @@ async def _trial(ground: Ground, watched: Watched) -> AsyncIterator["Trial"]:
         RawServer.started() as listener,
         AsyncExitStack() as stack,
     ):
-        sites = [await _started(kind, stack) for kind in SITES * (CONNECTIONS // PLATFORMS)]
+        sites = [await _own(kind, stack) for kind in SITES * (CONNECTIONS // PLATFORMS)]
         origins = sandbox.origin, listener.origin, *(site.origin for site in sites)
         settings = {
             **sandbox.settings(),
@@ -162,11 +119,9 @@ async def _trial(ground: Ground, watched: Watched) -> AsyncIterator["Trial"]:
                 yield await Trial.of(service, keyed, listener, watched, lines)
 
 
-async def _started(kind: type[Site], stack: AsyncExitStack) -> Site:
+async def _own(kind: type[Site], stack: AsyncExitStack) -> Site:
     """Start a stand-in whose account is no other's."""
-    site = kind()
-    await site.start()
-    stack.push_async_callback(site.stop)
+    site = await started(kind, stack)
     if isinstance(site, GhostSite):
         site.uuid = f"site-{site.origin.rpartition(':')[2]}"
     return site
@@ -179,13 +134,7 @@ async def _connected(service: Running, sandbox: SandboxBluesky, sites: Sequence[
     for _ in range(CONNECTIONS // PLATFORMS):
         profiles += list(await people(service, sandbox, 1))
         for _ in range(PLATFORMS - 1):
-            named = entry(next(waiting))
-            reply = await service.profiles.ConnectProfile(
-                pb.ConnectProfileRequest(platform=named.platform, credentials=named.credentials),
-                metadata=service.metadata(),
-                timeout=20,
-            )
-            profiles.append(reply.profile_key)
+            profiles.append(await connected(service, entry(next(waiting))))
     return profiles
 
 

@@ -7,34 +7,33 @@ audit hook counts every connection of this process's sockets below that.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.app import build as app
 from service.connections.monitor import Monitor
-from service.domain.model import SECOND, Scope
+from service.domain.model import Scope
 from service.sandbox.sites import SITES
-from service.sandbox.sites.site import Site
 from service.storage.migrations import migrate_apart
 from tests.attack.address_spellings import ADDRESSES, HOSTS, INNER_NAMES, URLS
 from tests.attack.field import Field, listening
 from tests.attack.hosted_sites import STEPS as SITE_STEPS
 from tests.attack.hosted_sites import WAYS as SITE_WAYS
-from tests.attack.hosted_sites import Entry, Step, entry, fresh, hops, new_site, served, site_at
+from tests.attack.hosted_sites import Entry, Step, fresh, served, site_at
 from tests.attack.row import Figure, Ground
+from tests.attack.site_attacker import PAUSE, REFUSALS, TRIES, SiteAttacker, of_handle
 from tests.platforms.bluesky_login import CREATE, DELETE, PASSWORD, session, xrpc
 from tests.platforms.dns_server import NODATA, NXDOMAIN, Reply
 from tests.platforms.internet import UNREACHABLE, WEB
-from tests.platforms.raw import Answer, RawServer, Request, respond
+from tests.platforms.raw import RawServer, respond
 from tests.platforms.web import Authority
-from tests.support.running import MovedClock, Refusal, Running, refusal_of, running
+from tests.support.running import MovedClock, Refusal, Running, running
 
 TARGET = "target.example.com"
 RESOLVE = "/xrpc/com.atproto.identity.resolveHandle"
@@ -52,11 +51,6 @@ STEPS: tuple[str | Step, ...] = (
     *SITE_STEPS,
 )
 """Bluesky's by name."""
-TRIES = 3
-"""Of what can fail because an answer is late on a busy machine."""
-REFUSALS = {"INVALID_CREDENTIALS", "PLATFORM_UNAVAILABLE"}
-PAUSE = 120 * SECOND
-"""The time after which a session may be refreshed, and a connection checked, again."""
 
 
 async def attack(ground: Ground, part: float) -> Sequence[Figure]:
@@ -112,13 +106,8 @@ async def _service(database: Path, clock: MovedClock) -> AsyncIterator[Running]:
         yield service
 
 
-class Attacker:
-    """Points *service* at chosen targets."""
-
-    def __init__(self, field: Field, service: Running, clock: MovedClock) -> None:
-        self.field = field
-        self.service = service
-        self._clock = clock
+class Attacker(SiteAttacker):
+    """Names targets at every entry point of every platform."""
 
     async def forms(self, part: float) -> list[Figure]:
         """Try each form at each entry point; compare the replies with those for missing names."""
@@ -211,54 +200,10 @@ class Attacker:
                 self.field.dns.say(
                     host, kind, Reply((address,) if (kind == "AAAA") == (":" in address) else ())
                 )
-            self._clock.ahead += PAUSE
+            self.clock.ahead += PAUSE
             passed += await self._lease_refused(key, did)
             await self.service.verify(key)
         return self._judged("connects, leases and checks while DNS answers changed", tries, passed)
-
-    async def _rebound(self, platform: str, address: str) -> list[str]:
-        """Lead the name of a connected site to *address*; renew and check."""
-        site = new_site(self.field, platform)
-        host = site.origin.partition("://")[2]
-        key = await self._connected_to(site)
-        lease = await self.service.lease(key, platform=platform)
-        for kind in ("A", "AAAA"):
-            is_kind = (kind == "AAAA") == (":" in address)
-            self.field.dns.say(host, kind, Reply((address,) if is_kind else ()))
-        self._clock.ahead += PAUSE
-        rejected = lease.access_token
-        refusal = await self.service.lease_refused(key, platform=platform, rejected=rejected)
-        await self.service.verify(key, platform=platform)
-        return [] if refusal.reason in REFUSALS else [f"{platform}: {refusal.reason}"]
-
-    async def _connected(self, named: Entry) -> str:
-        reply = await self.service.profiles.ConnectProfile(
-            pb.ConnectProfileRequest(platform=named.platform, credentials=named.credentials),
-            metadata=self.service.metadata(),
-            timeout=20,
-        )
-        return reply.profile_key
-
-    async def _connected_to(self, site: Site) -> str:
-        """Connect the account of *site*, which can be late on a busy machine."""
-        for _ in range(TRIES - 1):
-            with suppress(grpc.aio.AioRpcError):
-                return await self._connected(entry(site))
-        return await self._connected(entry(site))
-
-    async def hops(self) -> Figure:
-        """Redirect each look-up of a site more often than is allowed, and in a circle."""
-        passed: list[str] = []
-        numbers = range(1, 8)
-        for platform, number in product((each.platform for each in SITES), numbers):
-            named, hosts = hops(self.field, platform, number)
-            passed += await self._refused(named)
-            asked = [request.host for request in self.field.web.requests]
-            # WordPress's API is looked for at two paths
-            times = 2 if platform == "wordpress" else 1
-            passed += [host for host in hosts[3:] if host in asked]
-            passed += [host for host in hosts if asked.count(host) > 3 * times]
-        return self._judged("look-ups that are redirected 2 to 8 times, or in a circle", 21, passed)
 
     async def redirects(self, resolving: "Attacker", resolver: RawServer, part: float) -> Figure:
         """Answer with a redirect at each step that sends a request."""
@@ -303,38 +248,6 @@ class Attacker:
                 not (trap.received or trap.connections or there or self._forbidden()),
             )
 
-    async def _redirected_site(self, step: Step, redirect: bytes) -> None:
-        """Answer with *redirect* at one step of a connection's life at a site."""
-        field, platform = self.field, step.platform
-        site = new_site(field, platform)
-        host, good = site.origin.partition("://")[2], served(site)
-        met = asyncio.Event()
-
-        def serve(request: Request) -> Answer:
-            if not step.matches(request):
-                return good(request)
-            met.set()
-            return redirect
-
-        if step.at == "connect":
-            field.web.serve(host, serve)
-            await self._reply_of(entry(site))
-        else:
-            key = await self._connected_to(site)
-            lease = await self.service.lease(key, platform=platform)
-            field.web.serve(host, serve)
-            self._clock.ahead += PAUSE
-            if step.at == "renew":
-                rejected = lease.access_token
-                await self.service.lease_refused(key, platform=platform, rejected=rejected)
-                await self.service.verify(key, platform=platform)
-            else:
-                await self.service.profiles.DeleteProfile(
-                    pb.DeleteProfileRequest(profile_key=key), metadata=self.service.metadata()
-                )
-        async with asyncio.timeout(20):
-            await met.wait()
-
     async def _redirected(self, step: str, redirect: bytes) -> None:
         field, number = self.field, fresh()
         match step:
@@ -362,7 +275,7 @@ class Attacker:
             await self._refused(handle)
             return
         key = (await self.service.connect(handle, PASSWORD)).profile_key
-        self._clock.ahead += PAUSE
+        self.clock.ahead += PAUSE
         if step == "refresh":
             await self._lease_refused(key, did)
         elif step == "standing":
@@ -423,19 +336,19 @@ class Attacker:
             return SITE_WAYS[way](self.field, host)
         match way[1]:
             case "handle":
-                return _of_handle(host)
+                return of_handle(host)
             case "endpoint":
-                return _of_handle(self._document(f"https://{host}"))
+                return of_handle(self._document(f"https://{host}"))
         handle = f"{fresh()}.example.net"
         if way[1] == "redirect":
             place = "".join(one for one in host if " " < one <= "~")
             redirect = respond("", 302, location=f"https://{place}/did", connection="close")
             self.field.site(handle, "/.well-known/atproto-did", redirect)
-            return _of_handle(handle)
+            return of_handle(handle)
         # the characters that a text record can hold
         printable = "".join(one for one in host if one.isprintable() and one not in '"\\')
         self.field.handle(handle, f"did:web:{printable}")
-        return _of_handle(handle)
+        return of_handle(handle)
 
     async def _reply(self, way: Way, host: str) -> Refusal | None:
         """Return the refusal of a connect that names *host* by *way*, without that name."""
@@ -445,13 +358,6 @@ class Attacker:
         shown = {name: value.replace(host, "HOST") for name, value in refusal.metadata.items()}
         message = refusal.message.replace(host, "HOST")
         return replace(refusal, message=message, metadata=shown)
-
-    async def _reply_of(self, named: Entry) -> Refusal | None:
-        try:
-            await self._connected(named)
-        except grpc.aio.AioRpcError as error:
-            return refusal_of(error)
-        return None
 
     def _document(self, endpoint: str) -> str:
         """Return a handle whose document names *endpoint*."""
@@ -472,35 +378,11 @@ class Attacker:
             self.field.web.on(f"{host}{path}", respond(answer, connection="close"))
         return host, did, handle
 
-    async def _refused(self, named: Entry | str) -> list[str]:
-        """Connect by *named*, or by a handle; return what is unexpected of the reply."""
-        named = _of_handle(named) if isinstance(named, str) else named
-        refusal = await self._reply_of(named)
-        if refusal is None:
-            return [f"{named.platform}: connected"]
-        return [] if refusal.reason in REFUSALS else [f"{named.platform}: {refusal.reason}"]
-
     async def _lease_refused(self, key: str, did: str) -> list[str]:
         """Reject its token, which forces a renewal; no reachable server can renew it."""
         token = self.service.session(key).access_token
         refusal = await self.service.lease_refused(key, rejected=token)
         return [] if refusal.reason in REFUSALS else [f"{did}: {refusal.reason}"]
-
-    def _forbidden(self) -> int:
-        count, self.field.forbidden = len(self.field.forbidden), []
-        return count
-
-    def _judged(self, what: str, tries: int, passed: list[str]) -> Figure:
-        forbidden = self._forbidden()
-        return Figure(
-            f"{what}: connections to forbidden addresses, or unexpected replies",
-            f"{forbidden} and {len(passed)} of {tries}",
-            not forbidden and not passed and tries > 0,
-        )
-
-
-def _of_handle(handle: str) -> Entry:
-    return Entry("bluesky", pb.Credentials(handle=handle, app_password=PASSWORD))
 
 
 def _did(number: str) -> str:

@@ -27,7 +27,8 @@ from service.sandbox.sites.site import Site
 from service.storage.migrations import migrate_apart
 from service.transport.http.routes import METHODS, ROUTES
 from tests.attack.foreign_resources import NAME, Fields, Owner, Reach, reaches
-from tests.attack.hosted_sites import entry
+from tests.attack.hosted_sites import connected as connected_by
+from tests.attack.hosted_sites import entry, started
 from tests.attack.row import Figure, Ground, share
 from tests.support.bluesky import SESSION, SandboxBluesky
 from tests.support.postgres import Cluster
@@ -70,7 +71,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
             ground.say(engine)
             assert migrate_apart(url)
             sandbox = await stack.enter_async_context(SandboxBluesky.started())
-            sites = [await _started(kind, stack) for kind in SITES]
+            sites = [await started(kind, stack) for kind in SITES]
             origins = sandbox.origin, *(site.origin for site in sites)
             settings = {
                 **sandbox.settings(),
@@ -82,13 +83,6 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                 platforms = Platforms(sandbox, sites)
                 figures += await _reach(engine, service, platforms, share(ROUNDS, part))
     return figures
-
-
-async def _started(kind: type[Site], stack: AsyncExitStack) -> Site:
-    site = kind()
-    await site.start()
-    stack.push_async_callback(site.stop)
-    return site
 
 
 @dataclass(frozen=True)
@@ -254,13 +248,7 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
         person.handle, person.app_password, api_key=key, idempotency_key=idempotency_key
     )
     for site in platforms.sites:
-        named = entry(site)
-        request = pb.ConnectProfileRequest(
-            profile_key=connected.profile_key,
-            platform=named.platform,
-            credentials=named.credentials,
-        )
-        await service.profiles.ConnectProfile(request, metadata=metadata, timeout=DEADLINE)
+        await connected_by(service, entry(site), profile_key=connected.profile_key, api_key=key)
     created = await service.profiles.CreateProfile(
         pb.CreateProfileRequest(profile_name=NAME, idempotency_key=idempotency_key),
         metadata=metadata,
