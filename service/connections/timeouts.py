@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.domain.steps import REPLY_SECONDS
+from service.domain.steps import MAX_REPLY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Timeouts:
     call: float = 10.0
     write: float = 10.0
     connect: float = 15.0
-    check: float = 9.0
+    check: float = 8.5
     reservation: float = 45.0
     claim: float = 40.0
     claim_wait: float = 45.0
@@ -36,7 +36,7 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         minimums = {
-            "call": self.check + REPLY_SECONDS,
+            "call": self.check + MAX_REPLY_SECONDS,
             "reservation": self.connect + 3 * self.write,
             "claim": self.check + 3 * self.write,
             "claim_wait": self.claim,

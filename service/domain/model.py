@@ -161,15 +161,16 @@ class ApiKey:
 
 
 class Caller(NamedTuple):
-    """An authenticated caller. *deadline*: of the call, in seconds of event-loop time.
+    """An authenticated caller.
 
+    *platform_deadline*: until when platforms may answer, in seconds of event-loop time.
     *has_own_deadline*: whether the caller set the deadline; otherwise it is our default.
     """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[Scope]
-    deadline: float
+    platform_deadline: float
     has_own_deadline: bool = False
 
 

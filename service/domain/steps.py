@@ -10,8 +10,8 @@ from typing import Self
 from service.domain.errors import DeadlineExceeded, PlatformUnavailable
 from service.domain.model import Caller, PlatformUnavailableCause, PlatformUnavailableStep
 
-REPLY_SECONDS = 0.2
-"""How long before the caller's deadline platforms time out, so that the error arrives in time."""
+MAX_REPLY_SECONDS = 1.0
+"""Maximum part of a call's time that its platforms leave to the rest of the call and its reply."""
 
 _step: ContextVar[PlatformUnavailableStep | None] = ContextVar("step", default=None)
 
@@ -35,6 +35,11 @@ def at_step(step: PlatformUnavailableStep) -> Iterator[None]:
     # a cancelled block leaves its step set: the time was spent on it
 
 
+def reply_seconds(seconds: float) -> float:
+    """Return how long before the end of a call of *seconds* its platforms time out."""
+    return min(MAX_REPLY_SECONDS, seconds / 5)
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformDeadline:
     """Until when (event-loop time) a platform may answer."""
@@ -46,9 +51,8 @@ class PlatformDeadline:
     @classmethod
     def of(cls, caller: Caller, seconds: float) -> Self:
         """Return the deadline *seconds* from now, or earlier if *caller* has less time."""
-        ours = asyncio.get_running_loop().time() + seconds
-        theirs = caller.deadline - REPLY_SECONDS
-        return cls(ours) if ours <= theirs else cls(theirs, caller.has_own_deadline)
+        ours, callers = asyncio.get_running_loop().time() + seconds, caller.platform_deadline
+        return cls(ours) if ours <= callers else cls(callers, caller.has_own_deadline)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from service.domain.errors import (
     ServiceError,
 )
 from service.domain.model import Caller, Scope
+from service.domain.steps import reply_seconds
 from service.runtime.log import Frequent
 from service.transport.admission import Admission
 from service.transport.deadline import Deadline
@@ -117,13 +118,17 @@ class Boundary:
         started = perf_counter()
         caller: Caller | None = None
         outcome, why, step = "ok", "", None
-        ends_at = inf if call.seconds is None else asyncio.get_running_loop().time() + call.seconds
-        deadline = Deadline(ends_at)
+        ends_at, reply = inf, 0.0
+        if call.seconds is not None:
+            ends_at = asyncio.get_running_loop().time() + call.seconds
+            reply = reply_seconds(call.seconds)
+        # earlier than the caller's own deadline: a client that times out by itself gets no reason
+        deadline = Deadline(ends_at - reply / 2)
         try:
             with deadline:
                 key = await self._api_keys.check(call.api_key)
                 caller = Caller(
-                    key.tenant_id, key.key_id, key.scopes, ends_at, call.has_own_deadline
+                    key.tenant_id, key.key_id, key.scopes, ends_at - reply, call.has_own_deadline
                 )
                 try:
                     self._limits.take(key.key_id)

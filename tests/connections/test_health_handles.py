@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 
+from service.connections import checks
 from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.domain.model import SECOND
 from service.sandbox.faults import AnotherEndpoint, AnotherHandle, AnyStatus, Fault, Hang
@@ -129,13 +130,16 @@ async def test_a_failed_document_read_costs_no_verdict_and_no_lease(
     assert await sandboxed.spent() == 0
 
 
-async def test_a_lease_does_not_wait_for_the_document(sandboxed: Watched) -> None:
+async def test_a_lease_does_not_wait_for_the_document(
+    sandboxed: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The session is stored first: a caller with a short deadline gets it while the read hangs."""
+    monkeypatch.setattr(checks, "RENEWAL_DOCUMENT_SECONDS", 60.0)
     await renamed(sandboxed)
     hang = breakages(sandboxed).add(Hang(), method="plc")
     sandboxed.clock.ahead = EXPIRING
     stored = sandboxed.service.session()
-    lease = await sandboxed.service.lease(sandboxed.key, timeout=1)
+    lease = await sandboxed.service.lease(sandboxed.key, timeout=4)
     assert (hang.held_up, sandboxed.service.session() != stored) == (1, True)
     assert lease.access_token == sandboxed.service.session().access_token
     hang.mend()

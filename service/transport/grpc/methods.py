@@ -36,9 +36,6 @@ MAX_SECONDS = 60.0
 """Maximum deadline of a unary call. A later deadline that the caller sets is reduced to it."""
 MAX_STREAM_TIMER_SECONDS = 3600.0
 """If a stream has a later deadline, the boundary sets no timer; grpc alone ends the stream."""
-REPLY_SECONDS = 0.2
-"""Part of a caller's deadline that is left to the reply, a tenth of it at most: a client that times
-out by itself gets no reason."""
 STATUS_SECONDS = 1.0
 """Time to send the status of a stream whose caller does not read its messages."""
 
@@ -181,8 +178,6 @@ def _call(
     metadata = _metadata(context)
     seconds: float | None = context.time_remaining()
     has_own_deadline = seconds is not None
-    if seconds is not None:
-        seconds -= min(REPLY_SECONDS, seconds / 10)
     if seconds is None:
         seconds = default_seconds
     elif max_seconds is not None:
