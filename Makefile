@@ -73,7 +73,7 @@ build/audit/tools build/audit/service build/fuzz: | .venv/bin/python
 
 lock: ## write requirements*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements.txt
-	uv pip compile pyproject.toml --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
+	uv pip compile pyproject.toml --extra otel --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
 	uv pip compile --group audit $(LOCK) -c requirements.txt -c requirements-dev.txt -o requirements-audit.txt
 	uv pip compile pyproject.toml --group fuzz $(LOCK) -c requirements-dev.txt -o requirements-fuzz.txt
 LOCK = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
