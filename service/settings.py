@@ -29,6 +29,8 @@ PROTECTION = frozenset(
     | {"allow_unverified_database"}
 )
 """Settings: how those addresses, and the connection to the database, are protected."""
+OFF = "off"
+"""The value of `admin_address` that starts no server of probes and metrics."""
 ADDRESS = re.compile(
     r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9.-]+):(?P<port>0|[1-9][0-9]{0,4})", re.ASCII | re.IGNORECASE
 )
@@ -78,6 +80,19 @@ def _is_host(host: str) -> bool:
         return HOST_NAME.fullmatch(host) is not None and not host.rpartition(".")[2].isdigit()
 
 
+def traces_wanted(environ: Mapping[str, str] | None = None) -> bool:
+    """Return whether the standard OTEL_… variables in *environ* ask for traces.
+
+    They do where they name an endpoint, or `otlp` as the exporter.
+    """
+    environ = os.environ if environ is None else environ
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "")
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return exporter == "otlp" or (not exporter and any(environ.get(name) for name in names))
+
+
 def is_loopback(address: str) -> bool:
     """Return whether *address* (HOST:PORT) can be reached only from this machine."""
     host = address.rpartition(":")[0].strip("[]")
@@ -109,6 +124,8 @@ class Settings(BaseModel):
     """HOST:PORT of the gRPC server; port 0 means any free port."""
     http_address: str = "127.0.0.1:8080"
     """HOST:PORT of the HTTP server; port 0 means any free port."""
+    admin_address: str = "127.0.0.1:9090"
+    """HOST:PORT of probes and metrics, in plain text; port 0 means any free port, `off` none."""
     http_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
     """Origins, separated by commas, whose pages may call the HTTP server from a browser."""
     max_http_connections: int = Field(500, ge=1)
@@ -200,6 +217,11 @@ class Settings(BaseModel):
     @classmethod
     def _check_address(cls, value: str) -> str:
         return _address(value)
+
+    @field_validator("admin_address")
+    @classmethod
+    def _check_admin_address(cls, value: str) -> str:
+        return value if value == OFF else _address(value)
 
     @field_validator("plc_url", "handle_resolver_url")
     @classmethod

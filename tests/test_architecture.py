@@ -35,6 +35,8 @@ ONLY = {
     "click": {"cli", "sandbox"},
     "pydantic": {"settings"},
     "orjson": {"runtime", "crypto"},
+    "prometheus_client": {"runtime"},
+    "opentelemetry": {"runtime", "app", "transport", "platforms"},
 }
 
 

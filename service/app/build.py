@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
+from opentelemetry.trace import Tracer
 
+from service import __version__
 from service.access.api_keys import ApiKeys
 from service.access.idempotency import Idempotency
 from service.access.rate_limits import CallLimits
+from service.app.gauges import Gauges, show_counts
 from service.app.startup import (
     claim_mode,
     egress_context,
@@ -28,6 +31,7 @@ from service.connections.logins import Logins
 from service.connections.logouts import Logouts
 from service.connections.lookup_limits import LookupLimits
 from service.connections.monitor import Monitor
+from service.connections.platform_calls import PlatformCalls
 from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions
 from service.connections.timeouts import TIMEOUTS, Timeouts
@@ -41,11 +45,13 @@ from service.events.retention import Retention
 from service.events.watch import Watch
 from service.platforms.registry import ADAPTERS, Registry
 from service.profiles.profiles import Profiles
+from service.runtime.metrics import Metrics
 from service.runtime.tasks import OwnedTasks
 from service.settings import Settings
 from service.storage.store import SqlStore
 from service.transport.admission import Admission
 from service.transport.boundary import Boundary
+from service.transport.call_metrics import CallMetrics
 
 SYSTEM_CLOCK = SystemClock()
 
@@ -72,6 +78,8 @@ class Application:
     profiles: Profiles
     latest_events: LatestEvents
     watch: Watch
+    metrics: Metrics
+    gauges: Gauges
     retention: Retention
 
 
@@ -81,23 +89,34 @@ async def build(
     mode: str = "",
     clock: Clock = SYSTEM_CLOCK,
     timeouts: Timeouts = TIMEOUTS,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[Application]:
     """Open the store and the keyring, and build the application; drain its tasks at the end.
 
     A server passes its *mode*: `live` or `sandbox`. A command that runs beside a server passes
-    none, and accepts a store of either mode. Raises StartError, StoreError or KeyringError.
+    none, and accepts a store of either mode. *tracer* makes the spans of calls; without it there
+    are none. Raises StartError, StoreError or KeyringError.
     """
+    metrics = Metrics(__version__)
     keyring = Keyring(settings.keyring_file)
-    async with open_store(settings) as store:
+    async with open_store(settings, metrics) as store:
         if mode:
             await claim_mode(store, mode)
-        vault = await open_vault(store, keyring)
+        vault = await open_vault(
+            store, keyring, lambda why: metrics.secret_failures.labels(why).inc()
+        )
         if mode:
             warn_of_old_key(keyring, datetime.now(UTC))
         tasks = OwnedTasks()
 
         # platforms
-        egress = egress_context(settings, clock, tasks.spawn, only_trusted=mode == "sandbox")
+        egress = egress_context(
+            settings,
+            clock,
+            tasks.spawn,
+            only_trusted=mode == "sandbox",
+            note=lambda outcome: metrics.egress.labels(outcome).inc(),
+        )
         adapters = tuple(make(egress) for make in ADAPTERS)
         registry = Registry(adapters)
 
@@ -125,7 +144,9 @@ async def build(
         schedule = Schedule(int(settings.check_hours * 3600 * SECOND))
         sandbox_servers = frozenset(map(str, egress.account_servers)) if mode == "sandbox" else None
         logouts = Logouts(registry, vault, tasks, sandbox_servers)
-        logins = Logins(LoginBudget(store.login_budget, clock, login_budgets(settings)), clock)
+        calls = PlatformCalls(metrics)
+        budget = LoginBudget(store.login_budget, clock, login_budgets(settings))
+        logins = Logins(budget, clock, calls, metrics)
         sessions = Sessions(store.connections, registry, vault, logouts, clock, timeouts)
         health = Health(
             store.connections,
@@ -137,6 +158,8 @@ async def build(
             tasks,
             check_lookups,
             timeouts,
+            calls,
+            metrics,
         )
         audit = Audit(store.lease_audit, clock, settings.lease_audit_days * DAY)
         connect = Connect(
@@ -153,8 +176,11 @@ async def build(
             api_keys,
             connect_lookups,
             timeouts,
+            calls,
         )
         latest_events = LatestEvents(store.events)
+        watch = Watch(store.events, tokens, latest_events)
+        show_counts(metrics, admission, watch, keyring, store)
 
         try:
             yield Application(
@@ -163,12 +189,19 @@ async def build(
                 tasks=tasks,
                 api_keys=api_keys,
                 admission=admission,
-                boundary=Boundary(api_keys, CallLimits(settings.calls_per_second), admission),
+                metrics=metrics,
+                boundary=Boundary(
+                    api_keys,
+                    CallLimits(settings.calls_per_second),
+                    admission,
+                    CallMetrics(metrics),
+                    tracer,
+                ),
                 adapters=adapters,
                 registry=registry,
                 connect=connect,
                 health=health,
-                leases=Leases(store.connections, sessions, health, audit, clock),
+                leases=Leases(store.connections, sessions, health, audit, clock, metrics),
                 audit=audit,
                 monitor=Monitor(
                     store.checks,
@@ -177,6 +210,7 @@ async def build(
                     clock,
                     settings.checks_per_second,
                     timeouts,
+                    metrics,
                 ),
                 profiles=Profiles(
                     store.profiles,
@@ -189,7 +223,8 @@ async def build(
                     tasks,
                 ),
                 latest_events=latest_events,
-                watch=Watch(store.events, tokens, latest_events),
+                watch=watch,
+                gauges=Gauges(metrics, store, keyring, clock),
                 retention=Retention(
                     store.events, store.login_budget, clock, settings.event_retention_days
                 ),

@@ -1,11 +1,12 @@
 """Readiness: health checks report the service as not serving while the store is unavailable."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import structlog
 
+from service.crypto.keyring import Keyring
 from service.domain.errors import ServiceUnavailable
 from service.domain.store import FactStore
 
@@ -13,6 +14,14 @@ INTERVAL_SECONDS = 1.0
 STORE_TIMEOUT_SECONDS = 3.0
 
 log = structlog.get_logger()
+
+
+def checks(readiness: "Readiness", keyring: Keyring) -> dict[str, Callable[[], str]]:
+    """Return, by dependency, what says why it does not work: a word, empty if it works."""
+    return {
+        "store": lambda: "unavailable" if readiness.fault else "",
+        "keyring": lambda: "" if keyring.is_readable else "unreadable",
+    }
 
 
 class Server(Protocol):
@@ -27,13 +36,15 @@ class Readiness:
     def __init__(self, facts: FactStore, servers: Iterable[Server]) -> None:
         self._facts = facts
         self._servers = tuple(servers)
+        self.fault = ""
+        """Why the store does not answer; empty if it does."""
 
     async def run(self) -> None:
         """Update the servers whenever the store's availability changes, until cancelled."""
         was_available = True
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            why = await self._probe()
+            why = self.fault = await self._probe()
             is_available = not why
             if is_available == was_available:
                 continue

@@ -8,27 +8,36 @@ from typing import Any
 
 from service.app.build import SYSTEM_CLOCK, build
 from service.app.descriptors import connection_limits, raise_descriptor_limit
-from service.app.readiness import Readiness
+from service.app.gauges import show_certificate
+from service.app.readiness import Readiness, checks
 from service.app.sandbox import open_sandbox, seed
 from service.app.startup import certificates, owned_database
+from service.app.tracing import tracing
 from service.connections.timeouts import TIMEOUTS, Timeouts
 from service.crypto.keyring import read_keys
 from service.domain.clock import Clock
 from service.runtime.tasks import run_in_background
-from service.settings import Settings
+from service.settings import OFF, Settings, traces_wanted
 from service.transport import servers
 from service.transport.grpc.server import GrpcServer
+from service.transport.http.admin import AdminEdge
 from service.transport.http.edge import HttpEdge
 from service.transport.http.server import HttpServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 
+MAX_ADMIN_CONNECTIONS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where a service takes calls (HOST:PORT); *warm* is done once adapters have loaded."""
+    """Where a service takes calls (HOST:PORT); *admin* is empty if there is no such server.
+
+    *warm* is done once adapters have loaded.
+    """
 
     grpc: str
     http: str
+    admin: str
     warm: asyncio.Future[list[BaseException | None]]
 
 
@@ -60,7 +69,8 @@ async def serving(
         if sandbox:
             settings = await stack.enter_async_context(open_sandbox(settings))
         mode = "sandbox" if sandbox else "live"
-        built = await stack.enter_async_context(build(settings, mode, clock, timeouts))
+        tracer = await stack.enter_async_context(tracing(is_wanted=traces_wanted()))
+        built = await stack.enter_async_context(build(settings, mode, clock, timeouts, tracer))
         if sandbox:
             await seed(built.store, clock)
         if not settings.is_postgres:
@@ -69,6 +79,8 @@ async def serving(
             await built.store.idempotency.release_all()
         await background(built.keyring.follow, built.audit.run, built.admission.run)
         await background(built.latest_events.run, built.retention.run)
+        gauges = built.gauges
+        await background(gauges.follow_lag, gauges.count_rows, gauges.follow_loop)
 
         # the servers, which stop before the loops above do
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
@@ -81,21 +93,34 @@ async def serving(
             max_connections=limits.grpc,
             credentials=tls.grpc_server() if tls else None,
         )
+        edge = HttpEdge(built.boundary, profiles, platforms)
+        built.metrics.http_active.set_function(lambda: edge.active)
         http = HttpServer(
-            HttpEdge(built.boundary, profiles, platforms),
+            edge,
             max_connections=limits.http,
             origins=settings.http_cors_origins,
             tls=tls.http_server if tls else None,
         )
+        readiness = Readiness(built.store.facts, (grpc, http))
+        if tls is not None:
+            show_certificate(built.metrics, tls)
+        admin = AdminEdge(built.metrics, checks(readiness, built.keyring))
+        admin_server = HttpServer(admin, max_connections=MAX_ADMIN_CONNECTIONS)
         pauses = settings.drain_pause_seconds, settings.drain_seconds
+        # probes are answered until all calls have ended, and show the drain meanwhile
+        stack.push_async_callback(admin_server.stop, 0)
         stack.push_async_callback(servers.stop, (grpc, http), built.admission, *pauses)
+        stack.callback(setattr, admin, "draining", True)
+        admin_address = ""
+        if settings.admin_address != OFF:
+            admin_address = await servers.start(admin_server, settings.admin_address)
         grpc_address = await servers.start(grpc, settings.grpc_address)
         await background(grpc.trim_connections)
         http_address = await servers.start(http, settings.http_address)
 
         # the loops below stop before the servers; warm-ups end later, when *tasks* is drained
-        await background(Readiness(built.store.facts, (grpc, http)).run)
+        await background(readiness.run)
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)
         await background(built.monitor.run)
-        yield Serving(grpc_address, http_address, warm)
+        yield Serving(grpc_address, http_address, admin_address, warm)

@@ -18,8 +18,11 @@ from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
+from service.platforms.egress.transport import Note, ignore
+from service.runtime.metrics import Metrics
 from service.settings import PUBLIC_DIRECTORY, Settings
 from service.storage.engine import StoreError
+from service.storage.measured import MeasuredEngine
 from service.storage.opening import open_engine
 from service.storage.sqlite_file import Ownership, make_folder
 from service.storage.store import SqlStore
@@ -60,9 +63,13 @@ def owned_database(settings: Settings) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[SqlStore]:
-    """Open the store, migrated to the present schema; raises StoreError."""
-    store = SqlStore(await open_engine(settings.database_url, settings.database_pool_size))
+async def open_store(settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[SqlStore]:
+    """Open the store, migrated to the present schema; raises StoreError.
+
+    Measure it in *metrics*, if given.
+    """
+    engine = await open_engine(settings.database_url, settings.database_pool_size)
+    store = SqlStore(engine if metrics is None else MeasuredEngine(engine, metrics))
     try:
         yield store
     finally:
@@ -79,9 +86,14 @@ async def claim_mode(store: SqlStore, mode: str) -> None:
         )
 
 
-async def open_vault(store: SqlStore, keyring: Keyring) -> Vault:
-    """Open the vault; raises StartError unless the canary proves that *keyring* is the store's."""
-    vault = Vault(keyring)
+async def open_vault(
+    store: SqlStore, keyring: Keyring, note_failure: Callable[[str], None] = ignore
+) -> Vault:
+    """Open the vault; raises StartError unless the canary proves that *keyring* is the store's.
+
+    *note_failure*: see Vault.
+    """
+    vault = Vault(keyring, note_failure)
     try:
         await canary.prove(store.facts, vault, keyring)
     except (UnknownKey, Unreadable, ValueError):
@@ -123,17 +135,18 @@ def egress_context(
     spawn: Callable[[Coroutine[Any, Any, object]], None],
     *,
     only_trusted: bool = False,
+    note: Note = ignore,
 ) -> EgressContext:
     """Return what adapters make outbound calls with; raises StartError on bad root certificates.
 
     *spawn* runs work of theirs that outlives a call, such as the end of a session. *only_trusted*:
-    reach trusted origins only.
+    reach trusted origins only. *note* counts the outcomes of requests.
     """
     names = Resolver()
     public = frozenset({Origin.parse(PUBLIC_DIRECTORY)})
     roots = Roots(settings.egress_ca_file, settings.egress_proxy_ca_file, public)
     try:
-        egress = Egress(names, roots, only_trusted=only_trusted)
+        egress = Egress(names, roots, only_trusted=only_trusted, note=note)
     except OSError:
         raise StartError(_bad_roots(settings)) from None
     return EgressContext(

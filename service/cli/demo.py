@@ -93,10 +93,15 @@ def show(environ: Mapping[str, str]) -> int:
 
 
 def _addresses(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return IPv6 addresses in place of the defaults if this machine has no IPv4 loopback."""
+    """Return addresses in place of the defaults, where *environ* names none.
+
+    IPv6 ones if this machine has no IPv4 loopback. Any free port for probes and metrics: a
+    developer's own Prometheus has the default.
+    """
+    admin = "POSTCORE_ADMIN_ADDRESS"
     if _is_available(socket.AF_INET, "127.0.0.1") or not _is_available(socket.AF_INET6, "::1"):
-        return {}
-    addresses = {}
+        return {} if environ.get(admin) else {admin: "127.0.0.1:0"}
+    addresses = {admin: "[::1]:0"}
     for name in ADDRESSES:
         usual = Settings.model_fields[name].default
         addresses[f"{PREFIX}{name.upper()}"] = usual.replace("127.0.0.1", "[::1]")

@@ -22,7 +22,7 @@ HEALTH_RETRIES = """
 def serve(sandbox: bool) -> None:
     """Take calls until SIGTERM, SIGINT or SIGHUP, then drain.
 
-    Prints one line when it takes calls: ready grpc=HOST:PORT http=HOST:PORT
+    Prints one line when it takes calls: ready grpc=HOST:PORT http=HOST:PORT admin=HOST:PORT
 
     A signal during the start ends it at once. A second one during the drain has no effect: the
     drain ends after POSTCORE_DRAIN_SECONDS at most.
@@ -33,7 +33,8 @@ def serve(sandbox: bool) -> None:
 
     async def work() -> None:
         async with serving(read, sandbox=sandbox) as running:
-            _print_ready(f"ready grpc={running.grpc} http={running.http}")
+            admin = f" admin={running.admin}" if running.admin else ""
+            _print_ready(f"ready grpc={running.grpc} http={running.http}{admin}")
             running.warm.add_done_callback(_freeze_garbage_collection)
             await until_stop_signal()
 

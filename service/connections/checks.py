@@ -19,6 +19,7 @@ from service.connections.check_results import (
     rejected_login,
 )
 from service.connections.logins import Logins
+from service.connections.platform_calls import PlatformCall, PlatformCalls
 from service.connections.schedule import Schedule
 from service.connections.sessions import Sessions, account_of
 from service.crypto.vault import Unreadable
@@ -47,7 +48,7 @@ from service.domain.platform import (
     SessionEnded,
 )
 from service.domain.records import NewSession, StoredConnection
-from service.domain.steps import PlatformDeadline, platform_timeout
+from service.domain.steps import PlatformDeadline
 
 MIN_MOVED: Micros = 10 * 60 * SECOND
 """The document must name another server for this long to prove that the account moved there."""
@@ -86,6 +87,7 @@ class Check:
         sessions: Sessions,
         logins: Logins,
         clock: Clock,
+        calls: PlatformCalls,
         seconds: float,
     ) -> None:
         self.held = held
@@ -97,6 +99,7 @@ class Check:
         self._sessions = sessions
         self._logins = logins
         self._clock = clock
+        self._calls = calls
         now = asyncio.get_running_loop().time()
         self._deadline = now + seconds
         # a server that hangs must not use up the time to read the document
@@ -223,7 +226,9 @@ class Check:
             return
         await self._save_session()
         account = account_of(self.held)
-        async with platform_timeout(PlatformDeadline(self._deadline)):
+        async with self._calls.within(
+            PlatformDeadline(self._deadline), self._platform, PlatformCall.DOCUMENT
+        ):
             named = await platform.resolve_account(account)
         self._is_document_read = True
         self.username = named.username
@@ -249,13 +254,17 @@ class Check:
 
     async def _account_status(self) -> AccountStatus:
         await self._save_session()
-        async with platform_timeout(PlatformDeadline(self._deadline)):
+        async with self._calls.within(
+            PlatformDeadline(self._deadline), self._platform, PlatformCall.ACCOUNT_STATUS
+        ):
             return await self._platform.account_status(account_of(self.held))
 
     async def _refresh(self) -> bool:
         """Return whether the session works, for an account that is active."""
         try:
-            async with platform_timeout(PlatformDeadline(self._refresh_deadline)):
+            async with self._calls.within(
+                PlatformDeadline(self._refresh_deadline), self._platform, PlatformCall.REFRESH
+            ):
                 refreshed = await self._platform.refresh(
                     self._sessions.open(self.held), account_of(self.held)
                 )

@@ -12,6 +12,7 @@ from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
 from service.connections.lookup_limits import LookupLimits, domain_of
+from service.connections.platform_calls import PlatformCall, PlatformCalls
 from service.connections.schedule import Schedule
 from service.connections.timeouts import Timeouts
 from service.crypto.vault import Vault
@@ -22,7 +23,7 @@ from service.domain.model import Account, Caller, Connected, Credentials, Login
 from service.domain.names import required_platform_id, well_formed_profile_key
 from service.domain.platform import CredentialPlatform, DisplayNames
 from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddress
-from service.domain.steps import PlatformDeadline, platform_timeout
+from service.domain.steps import PlatformDeadline
 from service.domain.store import ConnectionStore
 from service.platforms.registry import Registry
 from service.platforms.unavailable import unexpected
@@ -81,7 +82,9 @@ class Connect:
         api_keys: ApiKeys,
         lookups: LookupLimits,
         timeouts: Timeouts,
+        calls: PlatformCalls,
     ) -> None:
+        self._calls = calls
         self._store = store
         self._registry = registry
         self._vault = vault
@@ -155,7 +158,7 @@ class Connect:
         platform = attempt.platform
         domain = domain_of(platform.asked_host(attempt.credentials))
         self._lookups.take(attempt.caller.tenant_id, domain)
-        async with platform_timeout(attempt.deadline):
+        async with self._calls.within(attempt.deadline, platform, PlatformCall.IDENTIFY):
             account = await platform.identify(attempt.credentials)
         is_other = attempt.connected_to not in (None, account.account_id)
         if is_other and not account.is_provisional:

@@ -7,6 +7,7 @@ it. A check goes to its end even if its callers have left.
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -17,6 +18,7 @@ from service.connections.checks import Check
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.logins import Logins
 from service.connections.lookup_limits import LookupLimits
+from service.connections.platform_calls import PlatformCalls
 from service.connections.schedule import Schedule
 from service.connections.sessions import Overtaken, Sessions
 from service.connections.timeouts import Timeouts
@@ -38,6 +40,7 @@ from service.domain.model import (
 )
 from service.domain.records import ConnectionKey, StoredConnection
 from service.domain.store import ConnectionStore
+from service.runtime.metrics import Metrics
 from service.runtime.tasks import OwnedTasks
 
 T = TypeVar("T")
@@ -55,11 +58,20 @@ class Checked:
     is_unavailable: bool = False
 
 
+class LeaseCost(StrEnum):
+    """What a leased token cost: nothing (it was stored), a refresh, or a login."""
+
+    STORED = "stored"
+    REFRESHED = "refreshed"
+    LOGIN = "login"
+
+
 class Renewed(NamedTuple):
-    """A connection after a renewal, and its session."""
+    """A connection after a renewal, its session, and what that cost."""
 
     stored: StoredConnection
     session: Session
+    cost: LeaseCost
 
 
 class Health:
@@ -76,7 +88,11 @@ class Health:
         tasks: OwnedTasks,
         lookups: LookupLimits,
         timeouts: Timeouts,
+        calls: PlatformCalls,
+        metrics: Metrics,
     ) -> None:
+        self._calls = calls
+        self._metrics = metrics
         self._store = store
         self._sessions = sessions
         self._logins = logins
@@ -161,7 +177,7 @@ class Health:
         return Checked(now.connection)
 
     async def _renew(self, stored: StoredConnection) -> Renewed:
-        renewed = stored
+        renewed, cost = stored, LeaseCost.STORED
         try:
             async with self._sessions.claimed(stored.address) as held:
                 needs_reconnect = held.connection.reconnect_reason is not None
@@ -180,6 +196,7 @@ class Health:
                         connection = await self._save(check, result)
                         found = check.held._replace(connection=connection)
                     session = check.session
+                    cost = LeaseCost.REFRESHED if check.is_refreshed else LeaseCost.LOGIN
             if found.connection.reconnect_reason is not None:
                 raise NeedsReconnect(found.address.platform, found.connection.reconnect_reason)
             if session is None:
@@ -198,16 +215,20 @@ class Health:
                 PlatformUnavailableCause.BUSY, "overtaken", retry_after=1
             ) from None
         self._backoff.clear(renewed)
-        return Renewed(renewed, session)
+        return Renewed(renewed, session, cost)
 
     def _new_check(self, held: StoredConnection) -> Check:
-        return Check(held, self._sessions, self._logins, self._clock, self.timeouts.check)
+        return Check(
+            held, self._sessions, self._logins, self._clock, self._calls, self.timeouts.check
+        )
 
     async def _save(self, check: Check, result: CheckResult) -> Connection:
         """Save the verdict, and release the claim. Raises Overtaken."""
         held = check.held
         verdict = apply_result(check, result, self._schedule, self._clock.now())
         await self._sessions.save_verdict(held, verdict)
+        state, reason = verdict.connection.state.value, verdict.connection.reconnect_reason or ""
+        self._metrics.verdicts.labels(held.address.platform, state, str(reason)).inc()
         log.info(
             "verdict",
             tenant=held.address.tenant_id,

@@ -8,7 +8,7 @@ microseconds.
 from dataclasses import dataclass, field
 from math import inf
 
-from service.connections.health import Health
+from service.connections.health import Health, LeaseCost
 from service.connections.lease_audit import Audit
 from service.connections.sessions import Sessions, account_of
 from service.crypto.vault import Unreadable
@@ -29,6 +29,7 @@ from service.domain.platform import TokenSigner
 from service.domain.records import AuditedLease, StoredConnection
 from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
+from service.runtime.metrics import Metrics
 
 MIN_LEFT_UNRENEWED: Micros = 60 * SECOND
 """A token that cannot be renewed is lent with at least as much time left."""
@@ -58,8 +59,15 @@ class Leases:
     """Lends sessions. Ten thousand leases cost one login."""
 
     def __init__(
-        self, store: ConnectionStore, sessions: Sessions, health: Health, audit: Audit, clock: Clock
+        self,
+        store: ConnectionStore,
+        sessions: Sessions,
+        health: Health,
+        audit: Audit,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._store = store
         self._sessions = sessions
         self._health = health
@@ -81,16 +89,18 @@ class Leases:
         is_permitted = Scope.CREDENTIALS_LEASE in caller.scopes
         if platform.card.lends is Lent.CREDENTIAL and not is_permitted:
             raise InsufficientScope(Scope.CREDENTIALS_LEASE)
+        cost = LeaseCost.STORED
         if session is None or self._is_due(stored, session, request):
             try:
                 async with platform_timeout(PlatformDeadline.of(caller, inf)):
-                    stored, session = await self._health.renew(stored)
+                    stored, session, cost = await self._health.renew(stored)
             except TOLERATED as error:
                 # the connection may have ended meanwhile, or another process renewed it
                 stored, session = await self._stored(caller, request)
                 if session is None or not self._is_good(stored, session, request):
                     raise error from None
         lease = platform.lend(session, account_of(stored))
+        self._metrics.leases.labels(stored.address.platform, cost.value).inc()
         self._audit.note(
             AuditedLease(
                 self._clock.now(),

@@ -27,6 +27,7 @@ from service.domain.errors import (
 from service.domain.model import DAY, SECOND, Micros
 from service.domain.records import Due
 from service.domain.store import CheckQueue, ConnectionStore
+from service.runtime.metrics import Metrics
 
 MAX_CHECKS = 32
 MAX_CHECKS_AT_HOST = 4
@@ -66,7 +67,10 @@ class Monitor:
         clock: Clock,
         per_second: float,
         timeouts: Timeouts,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
+        metrics.monitor_running.set_function(lambda: len(self._running))
         self._queue = queue
         self._store = store
         self._health = health
@@ -97,6 +101,7 @@ class Monitor:
 
     async def _take_some(self) -> bool:
         """Start or postpone checks that are due. Return whether there were any."""
+        self._metrics.monitor_rounds.inc()
         now = self._clock.now()
         limit = min(MAX_PICKED, MAX_CHECKS - len(self._running))
         picked = await self._queue.pick_due(now, now + self._again_after, limit, self._last_tenant)
@@ -104,6 +109,7 @@ class Monitor:
             host = self._host(due.origin)
             wait = self._wait(host)
             if wait:
+                self._count("postponed")
                 await self._queue.put_off(due, self._clock.now() + int(wait * SECOND))
             elif host.running < MAX_CHECKS_AT_HOST:
                 self._start(due, host)
@@ -153,15 +159,18 @@ class Monitor:
             stored = await self._store.connection(due.tenant_id, due.profile_key, due.platform)
             checked = await self._health.check(stored)
         except (ProfileNotFound, PlatformNotConnected):
-            return  # the connection ended meanwhile
+            self._count("gone")  # the connection ended meanwhile
+            return
         except (ServiceUnavailable, UnknownKey, RateLimitExceeded) as error:
             # it is due again soon; the limit is of a caller who shared the check
+            self._count("unfinished")
             log.warning("check not finished", exception=type(error).__name__)
             return
         finally:
             host.running -= 1
             if host.waiting:
                 self._start(host.waiting.popleft(), host)
+        self._count("unavailable" if checked.is_unavailable else "checked")
         if not checked.is_unavailable:
             host.failures = 0
             return
@@ -170,6 +179,9 @@ class Monitor:
             pause = MIN_PAUSE_SECONDS * 2.0 ** min(host.failures - MAX_FAILURES, 10)
             host.paused_until = monotonic() + min(pause, MAX_PAUSE_SECONDS)
             host.waiting.clear()  # they are due again soon, and postponed then
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.monitor_checks.labels(outcome).inc()
 
     def _host(self, origin: str) -> _Host:
         host = self._hosts.get(origin)

@@ -101,6 +101,8 @@ class Keyring:
         self._removed: dict[tuple[KeyPurpose, str], tuple[float, Key]] = {}
         self._identity: tuple[int, int, int] | None = None
         self._checked_at = monotonic()
+        self.is_readable = True
+        """Whether the file could be read when it was last looked at."""
         self._install(read_keys(path))
         self._identity = _identity(path)
 
@@ -153,7 +155,9 @@ class Keyring:
                     "keyring loaded",
                     keys={key.key_id: key.state.value for key in self._keys.values()},
                 )
+            self.is_readable = True
         except (OSError, KeyringError):
+            self.is_readable = False
             log.exception("keyring cannot be read again; the loaded keys stay in use")
 
     def _check_related(self, keys: Sequence[Key]) -> None:

@@ -16,14 +16,14 @@ salt. The keyring's key is uniformly random, so HKDF's extract step is omitted (
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import orjson
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from service.crypto.keyring import Key, KeyPurpose, Keyring, Wrap
+from service.crypto.keyring import Key, KeyPurpose, Keyring, UnknownKey, Wrap
 from service.domain.model import Session
 from service.domain.records import Envelope, Purpose, SecretAddress, SessionEnvelope
 
@@ -38,14 +38,22 @@ WRAPPING_LABEL = b"postcore wrapping key"
 log = structlog.get_logger()
 
 
+def _ignore(_: str) -> None:
+    """Note nothing."""
+
+
 class Unreadable(Exception):
     """An envelope does not open with its key: it was cut, moved or edited."""
 
 
 class Vault:
-    """Seals and opens secrets with the keys of *keyring*."""
+    """Seals and opens secrets with the keys of *keyring*.
 
-    def __init__(self, keyring: Keyring) -> None:
+    *note_failure* is called with `key_missing` or `unreadable` for each secret that does not open.
+    """
+
+    def __init__(self, keyring: Keyring, note_failure: Callable[[str], None] = _ignore) -> None:
+        self._note_failure = note_failure
         self._keyring = keyring
 
     def seal(self, secret: str, purpose: Purpose, address: SecretAddress) -> Envelope:
@@ -87,10 +95,15 @@ class Vault:
         Raises UnknownKey if the keyring lacks the key, which proves nothing about the envelope, and
         Unreadable if the envelope does not open with its key. Both are logged as errors.
         """
-        key = self._keyring.key(KeyPurpose.SEAL, sealed.ring_key_id)
+        try:
+            key = self._keyring.key(KeyPurpose.SEAL, sealed.ring_key_id)
+        except UnknownKey:
+            self._note_failure("key_missing")
+            raise
         try:
             return _opened(key, sealed.envelope, purpose, address)
         except Unreadable:
+            self._note_failure("unreadable")
             log.error(
                 "secret does not open",
                 purpose=purpose.value,

@@ -148,6 +148,18 @@ class NewSession:
     at: Micros
 
 
+class Surveyed(NamedTuple):
+    """A connection, as a survey of the whole store sees it: its state, and the ids of the keys of
+    its credential and its session."""
+
+    tenant_id: str
+    profile_key: str
+    platform: str
+    state: str
+    credential_key_id: str
+    session_key_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """A connection that is due for a check, and its server."""

@@ -1,8 +1,8 @@
 """Steps: which of a platform's servers is asked, and the time limit of all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Self
@@ -13,7 +13,11 @@ from service.domain.model import Caller, PlatformUnavailableCause, PlatformUnava
 MAX_REPLY_SECONDS = 1.0
 """Maximum part of a call's time that its platforms leave to the rest of the call and its reply."""
 
+Observer = Callable[[PlatformUnavailableStep], AbstractContextManager[None]]
+"""Wraps each step of the block that it is set for, to measure it."""
+
 _step: ContextVar[PlatformUnavailableStep | None] = ContextVar("step", default=None)
+step_observer: ContextVar[Observer | None] = ContextVar("step_observer", default=None)
 
 
 @contextmanager
@@ -21,8 +25,10 @@ def at_step(step: PlatformUnavailableStep) -> Iterator[None]:
     """Name *step* in every PlatformUnavailable of the block, and in its time-out."""
     before = _step.get()
     _step.set(step)
+    observe = step_observer.get()
     try:
-        yield
+        with nullcontext() if observe is None else observe(step):
+            yield
     except PlatformUnavailable as error:
         _step.set(before)
         error.at(step)

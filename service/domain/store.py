@@ -33,6 +33,7 @@ from service.domain.records import (
     SecretRow,
     SessionEnvelope,
     StoredConnection,
+    Surveyed,
     VerdictWrite,
 )
 
@@ -103,6 +104,12 @@ class ConnectionStore(Protocol):
 
     The holder of a claim may replace the session and write a verdict until another claim is made.
     """
+
+    async def survey(self, after: tuple[str, str, str], limit: int) -> list[Surveyed]:
+        """Return at most *limit* connections of all tenants after a place, in order.
+
+        A place is a tenant's id, a profile key and a platform.
+        """
 
     async def connected_account(
         self, tenant_id: str, profile_key: str, platform: str

@@ -8,7 +8,7 @@ from service.domain.errors import CursorExpired, InvalidApiKey, InvalidRequest
 from service.domain.model import Caller, ConnectionEvent
 from service.domain.records import EventsKept
 from service.domain.store import EventStore
-from service.events.latest_events import LatestEvents
+from service.events.latest_events import LatestEvent, LatestEvents
 
 MAX_EVENTS_PER_MESSAGE = 100
 HEARTBEAT_SECONDS = 25.0
@@ -30,6 +30,18 @@ class Watch:
         self._store = store
         self._tokens = tokens
         self._latest_events = latest_events
+        self._positions: dict[object, tuple[LatestEvent, int]] = {}
+
+    @property
+    def open(self) -> int:
+        """How many watches are open."""
+        return len(self._positions)
+
+    @property
+    def lag(self) -> int:
+        """How many events the slowest watch has not been sent."""
+        behind = (each.number - sent for each, sent in self._positions.values())
+        return max(0, *behind, 0)
 
     async def batches(
         self, caller: Caller, cursor: str, *, from_oldest: bool
@@ -47,12 +59,19 @@ class Watch:
             position = self._number(caller, cursor, kept) if cursor else latest_number
             if from_oldest and not cursor:
                 position = kept.last_pruned
-            while True:
-                events = await self._next(tenant_id, position) if position < latest_number else []
-                position += len(events)
-                yield EventBatch(events, self._tokens.cursor(position, *_bound_to(caller)))
-                if position >= latest_number:
-                    latest_number = await latest.after(position, HEARTBEAT_SECONDS)
+            mark = object()
+            try:
+                while True:
+                    self._positions[mark] = latest, position
+                    is_behind = position < latest_number
+                    events = await self._next(tenant_id, position) if is_behind else []
+                    position += len(events)
+                    yield EventBatch(events, self._tokens.cursor(position, *_bound_to(caller)))
+                    self._positions[mark] = latest, position
+                    if position >= latest_number:
+                        latest_number = await latest.after(position, HEARTBEAT_SECONDS)
+            finally:
+                del self._positions[mark]
 
     def _number(self, caller: Caller, cursor: str, kept: EventsKept) -> int:
         try:

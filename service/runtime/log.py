@@ -20,6 +20,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from service.runtime import tracing
+
 Format = Literal["json", "console"]
 OCCASIONAL_INTERVAL_SECONDS = 60.0
 
@@ -36,6 +38,7 @@ def configure(log_format: Format, level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             exception_type,
+            trace_ids,
             *tail,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -172,6 +175,12 @@ def exception_type(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if isinstance(error, BaseException):
         event["exception"] = type(error).__name__
         event["through"] = through(error)
+    return event
+
+
+def trace_ids(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the ids of the present trace and span, if there is one."""
+    event.update(tracing.ids())
     return event
 
 

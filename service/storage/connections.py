@@ -11,6 +11,7 @@ from service.domain.records import (
     SecretAddress,
     SessionEnvelope,
     StoredConnection,
+    Surveyed,
     VerdictWrite,
 )
 from service.storage.engine import Engine, Row, Transaction
@@ -27,6 +28,9 @@ class SqlConnections:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    async def survey(self, after: tuple[str, str, str], limit: int) -> list[Surveyed]:
+        return [Surveyed(*row) for row in await self._engine.read(sql.SURVEY, *after, limit)]
 
     async def connected_account(
         self, tenant_id: str, profile_key: str, platform: str

@@ -1,7 +1,7 @@
 """The port of a database: reads, and serializable writes."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 Row = Any
@@ -10,6 +10,18 @@ Row = Any
 
 class StoreError(Exception):
     """The database cannot be used. Its text is a sentence for the operator."""
+
+
+class Usage(NamedTuple):
+    """The use of a database now.
+
+    *waiting*: transactions that wait for their turn. *conflicts*: transactions that were begun
+    again, since the start. *pool*: connections by state (used, idle, max), if there is a pool.
+    """
+
+    waiting: int = 0
+    conflicts: int = 0
+    pool: Mapping[str, int] = {}
 
 
 class Transaction(Protocol):
@@ -37,5 +49,8 @@ class Engine(Protocol):
 
     def on_commit(self, call: Callable[[], None]) -> None:
         """Call *call* after every commit of `write`."""
+
+    def usage(self) -> Usage:
+        """Return the use of the database; waits for nothing and never raises."""
 
     async def close(self) -> None: ...

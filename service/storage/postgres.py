@@ -11,7 +11,7 @@ import structlog
 
 from service.domain.errors import ServiceUnavailable
 from service.runtime import pauses
-from service.storage.engine import Row, StoreError, Transaction
+from service.storage.engine import Row, StoreError, Transaction, Usage
 from service.storage.migrations import known
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class PostgresEngine:
     def __init__(self, pool: "asyncpg.Pool", size: int) -> None:
         self._pool = pool
         self._after_commit: list[Callable[[], None]] = []
-        self._asked = 0
+        self._asked = self._conflicts = 0
         # the other half of the connections is left for reads
         self._writers = asyncio.Semaphore(max(1, size // 2))
         self._one_by_one = asyncio.Lock()
@@ -160,6 +160,13 @@ class PostgresEngine:
     def on_commit(self, call: Callable[[], None]) -> None:
         self._after_commit.append(call)
 
+    def usage(self) -> Usage:
+        pool = self._pool
+        is_open = not pool.is_closing()
+        size, idle = (pool.get_size(), pool.get_idle_size()) if is_open else (0, 0)
+        states = {"used": size - idle, "idle": idle, "max": pool.get_max_size()}
+        return Usage(conflicts=self._conflicts, pool=states)
+
     async def close(self) -> None:
         try:
             await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)
@@ -168,6 +175,7 @@ class PostgresEngine:
 
     async def _repeat(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
         violations = 0
+        self._conflicts += 1
         # one at a time, so that retried writes of this process have no conflict with each other
         async with self._one_by_one:
             retries = pauses.doubling(MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS, min_share=0)
@@ -175,7 +183,7 @@ class PostgresEngine:
                 try:
                     return await self._attempt(job)
                 except _CONFLICT:
-                    pass
+                    self._conflicts += 1
                 except asyncpg.IntegrityConstraintViolationError as error:
                     violations += 1
                     if violations == MAX_VIOLATIONS:

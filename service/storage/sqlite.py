@@ -17,7 +17,7 @@ import aiosqlite
 import structlog
 
 from service.domain.errors import ServiceUnavailable
-from service.storage.engine import Row, StoreError, Transaction
+from service.storage.engine import Row, StoreError, Transaction, Usage
 from service.storage.sqlite_file import identity
 
 T = TypeVar("T")
@@ -127,6 +127,9 @@ class SqliteEngine:
 
     def on_commit(self, call: Callable[[], None]) -> None:
         self._after_commit.append(call)
+
+    def usage(self) -> Usage:
+        return Usage(self._waiting.qsize())
 
     async def close(self) -> None:
         await self._waiting.put(None)

@@ -3,7 +3,7 @@
 from service.storage.api_keys import SqlApiKeys
 from service.storage.checks import SqlCheckQueue
 from service.storage.connections import SqlConnections
-from service.storage.engine import Engine
+from service.storage.engine import Engine, Usage
 from service.storage.events import SqlEvents
 from service.storage.facts import SqlFacts
 from service.storage.idempotency import SqlIdempotency
@@ -30,6 +30,10 @@ class SqlStore:
         self.idempotency = SqlIdempotency(engine)
         self.facts = SqlFacts(engine)
         self.secrets = SqlSecrets(engine)
+
+    def usage(self) -> Usage:
+        """Return the use of the database now."""
+        return self._engine.usage()
 
     async def close(self) -> None:
         await self._engine.close()

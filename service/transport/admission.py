@@ -41,7 +41,7 @@ class CallSlots:
 
     def __init__(self, kind: str, max_calls: int, max_per_tenant: int, retry_seconds: int) -> None:
         self._kind = kind
-        self._max_calls = max_calls
+        self.max_calls = max_calls
         self._max_with_reserve = max_calls + int(max_calls * RESERVE_FRACTION)
         self._max_per_tenant = max_per_tenant
         self._retry_seconds = retry_seconds
@@ -54,7 +54,7 @@ class CallSlots:
         total, of_tenant = len(self.key_ids), self._by_tenant[key.tenant_id]
         if of_tenant >= self._max_per_tenant:
             self._reject("tenant")
-        if total >= self._max_calls and (
+        if total >= self.max_calls and (
             of_tenant >= MAX_TENANT_CALLS_WITH_RESERVE or total >= self._max_with_reserve
         ):
             self._reject("service")
@@ -90,6 +90,8 @@ class Admission:
         self._api_keys = api_keys
         self._calls = CallSlots("call", max_calls, max_calls_per_tenant, 1)
         self._streams = CallSlots("stream", max_streams, max_streams_per_tenant, 10)
+        self.kinds = {"call": self._calls, "stream": self._streams}
+        """The slots, by kind of call."""
         self._is_closed = False
 
     def slots(self, *, stream: bool) -> CallSlots:

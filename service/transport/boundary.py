@@ -6,7 +6,7 @@ exception into a ServiceError, and logs one line per call.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import inf
@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import TypeVar
 
 import structlog
+from opentelemetry.trace import Tracer
 
 from service.access.api_keys import ApiKeys, require
 from service.access.rate_limits import Allowance, CallLimits
@@ -27,8 +28,10 @@ from service.domain.errors import (
 )
 from service.domain.model import Caller, Scope
 from service.domain.steps import reply_seconds
+from service.runtime import tracing
 from service.runtime.log import Frequent
 from service.transport.admission import Admission
+from service.transport.call_metrics import CallMetrics
 from service.transport.deadline import Deadline
 from service.transport.status import STATUS
 
@@ -56,6 +59,10 @@ class Call:
     seconds: float | None = DEFAULT_SECONDS
     has_own_deadline: bool = False
     """Whether the caller set a deadline. *seconds* may differ from it."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the caller sent, with the context of its trace, if any."""
+    route: str = ""
+    """VERB PATH, over HTTP."""
 
 
 def request_id(given: str | None) -> str:
@@ -69,10 +76,19 @@ def request_id(given: str | None) -> str:
 class Boundary:
     """Runs calls. It returns a result, or raises ServiceError or CancelledError, nothing else."""
 
-    def __init__(self, api_keys: ApiKeys, limits: CallLimits, admission: Admission) -> None:
+    def __init__(
+        self,
+        api_keys: ApiKeys,
+        limits: CallLimits,
+        admission: Admission,
+        metrics: CallMetrics,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._api_keys = api_keys
         self._limits = limits
         self._admission = admission
+        self.metrics = metrics
+        self._tracer = tracer
 
     async def may_have_valid_key(self, call: Call) -> bool:
         """Return False only if `run` would certainly reject the key of *call*."""
@@ -118,6 +134,9 @@ class Boundary:
         started = perf_counter()
         caller: Caller | None = None
         outcome, why, step = "ok", "", None
+        refusal: ServiceError | None = None
+        self.metrics.begin(call.transport, call.method)
+        span = None if self._tracer is None else self._span(self._tracer, call)
         ends_at, reply = inf, 0.0
         if call.seconds is not None:
             ends_at = asyncio.get_running_loop().time() + call.seconds
@@ -152,6 +171,13 @@ class Boundary:
             # from None: a cause may contain credentials
             raise refusal from None
         finally:
+            seconds = perf_counter() - started
+            is_ok = outcome == "ok"
+            self.metrics.end(call.transport, call.method, refusal, seconds, ok=is_ok)
+            ids: dict[str, str] = {}
+            if span is not None:
+                ids = tracing.ids()
+                span.end(_status(call, refusal), "" if is_ok else outcome)
             call_log.info(
                 "call",
                 method=call.method,
@@ -162,8 +188,29 @@ class Boundary:
                 outcome=outcome,
                 why=why or None,
                 step=step,
-                ms=round((perf_counter() - started) * 1000, 2),
+                ms=round(seconds * 1000, 2),
+                **ids,
             )
+
+    def _span(self, tracer: Tracer, call: Call) -> tracing.CallSpan:
+        """Begin the span of *call*, with attributes named by OpenTelemetry's conventions."""
+        attributes = {"postcore.request_id": call.request_id, "rpc.method": call.method}
+        verb, _, path = call.route.partition(" ")
+        if call.route:
+            attributes |= {"http.request.method": verb, "http.route": path}
+        else:
+            attributes["rpc.system"] = "grpc"
+        name = call.route or "/".join(self.metrics.labels[call.method][1:])
+        return tracing.CallSpan(tracer, name, call.headers, attributes)
+
+
+def _status(call: Call, refusal: ServiceError | None) -> dict[str, str | int]:
+    """Return the attributes of the span of *call* that say how it ended."""
+    if refusal is None:
+        return {}
+    if call.route:
+        return {"http.response.status_code": STATUS[type(refusal)].http}
+    return {"rpc.grpc.status_code": STATUS[type(refusal)].code.value[0]}
 
 
 def _refusal(error: Exception, deadline: Deadline, call: Call) -> ServiceError:

@@ -10,7 +10,7 @@ class PortTaken(Exception):
     def __init__(self, address: str) -> None:
         super().__init__(
             f"cannot listen on {address}; is the port taken? "
-            "POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
+            "POSTCORE_GRPC_ADDRESS, POSTCORE_HTTP_ADDRESS and POSTCORE_ADMIN_ADDRESS name others"
         )
 
 

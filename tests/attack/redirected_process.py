@@ -6,6 +6,7 @@ The name server's answers are checked as usual; every public address then leads 
 """
 
 import sys
+from typing import Any
 
 import httpcore
 
@@ -20,8 +21,8 @@ def redirect(dns_port: int, web_port: int) -> None:
     async def dial(address: str, port: int, seconds: float) -> httpcore.AsyncNetworkStream:
         return await pool.dial("127.0.0.1", web_port, seconds)
 
-    def redirected(names: Resolver, roots: Roots, *, only_trusted: bool) -> Egress:
-        return Egress(names, roots, dial, only_trusted=only_trusted)
+    def redirected(names: Resolver, roots: Roots, **more: Any) -> Egress:
+        return Egress(names, roots, dial, **more)
 
     vars(opening).update(Resolver=lambda: Resolver(["127.0.0.1"], dns_port), Egress=redirected)
 

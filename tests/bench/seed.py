@@ -52,6 +52,7 @@ def settings(
             "POSTCORE_KEYRING_FILE": str(keyring),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0",
             "POSTCORE_PLC_URL": NOWHERE,
             "POSTCORE_HANDLE_RESOLVER_URL": NOWHERE,
             "POSTCORE_CALLS_PER_SECOND": "1000000",

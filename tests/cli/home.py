@@ -47,6 +47,8 @@ class Started:
     """Where it takes calls, if it is a server."""
     http: str
     """The same over HTTP."""
+    admin: str
+    """Where it answers probes and scrapes."""
 
     def __init__(self, command: Sequence[str | Path], errors: Path, **options: Any) -> None:
         self._errors = errors
@@ -120,6 +122,7 @@ class Home:
         settings = {
             "GRPC_ADDRESS": "127.0.0.1:0",
             "HTTP_ADDRESS": "127.0.0.1:0",
+            "ADMIN_ADDRESS": "127.0.0.1:0",
             "SANDBOX_ADDRESS": "127.0.0.1:0",
             "DRAIN_PAUSE_SECONDS": "0",
             **settings,
@@ -179,6 +182,6 @@ class Home:
         """Start a server through *by*; its `address` takes calls."""
         with self.started("serve", *arguments, by=by, **settings) as server:
             ready = server.line()
-            [addresses] = re.findall(r"^ready grpc=(\S+) http=(\S+)$", ready)
-            server.address, server.http = addresses
+            [addresses] = re.findall(r"^ready grpc=(\S+) http=(\S+) admin=(\S+)$", ready)
+            server.address, server.http, server.admin = addresses
             yield server

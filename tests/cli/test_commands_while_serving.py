@@ -51,7 +51,7 @@ def test_a_second_server_is_rejected(home: Home, server: Started) -> None:
     shutil.copy(home.database, home.folder / "other.db")
     assert home.run("serve", "--sandbox", **other).sentence == (
         f"cannot listen on {server.address}; is the port taken? "
-        "POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
+        "POSTCORE_GRPC_ADDRESS, POSTCORE_HTTP_ADDRESS and POSTCORE_ADMIN_ADDRESS name others"
     )
     assert health(server.address) == "SERVING"
 

@@ -84,7 +84,9 @@ def demo(home: Home) -> Iterator[Demo]:
     address = free_address()
     with home.started("demo", GRPC_ADDRESS=address) as started:
         lines = started.until("ready ")
-        assert re.fullmatch(rf"ready grpc={address} http=127\.0\.0\.1:\d+", lines[-1])
+        assert re.fullmatch(
+            rf"ready grpc={address}( (http|admin)=127\.0\.0\.1:\d+){{2}}", lines[-1]
+        )
         yield Demo(started, address, "\n".join(lines))
 
 
@@ -156,7 +158,14 @@ def test_it_is_in_plain_text(empty_home: Home, empty_database: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "setting", ["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS", "SANDBOX_CONTROL_ADDRESS"]
+    "setting",
+    [
+        "GRPC_ADDRESS",
+        "HTTP_ADDRESS",
+        "ADMIN_ADDRESS",
+        "SANDBOX_ADDRESS",
+        "SANDBOX_CONTROL_ADDRESS",
+    ],
 )
 def test_a_taken_port_is_reported_as_a_sentence(
     empty_home: Home, empty_database: Path, setting: str
@@ -181,7 +190,8 @@ def test_it_runs_with_ipv6_only(empty_home: Home, empty_database: Path) -> None:
     in_a_network = network()
     empty_home.database.parent.mkdir()
     shutil.copy(empty_database, empty_home.folder / "data/sandbox.db")
-    usual = dict.fromkeys(["GRPC_ADDRESS", "HTTP_ADDRESS", "SANDBOX_ADDRESS"], "")
+    names = ["GRPC_ADDRESS", "HTTP_ADDRESS", "ADMIN_ADDRESS", "SANDBOX_ADDRESS"]
+    usual = dict.fromkeys(names, "")
     by = [*in_a_network, "sh", "-c", IPV6_ALONE, "sh"]
     with empty_home.started("demo", by=by, **usual) as started:
         try:
@@ -190,7 +200,7 @@ def test_it_runs_with_ipv6_only(empty_home: Home, empty_database: Path) -> None:
             if started.process.poll() == NO_IPV6:
                 pytest.skip("this machine has no IPv6")
             raise
-        assert lines[-1] == "ready grpc=[::1]:50051 http=[::1]:8080"
+        assert lines[-1].startswith("ready grpc=[::1]:50051 http=[::1]:8080 admin=[::1]:")
         assert '  "username": "user.bsky.social"' in lines
         Demo(started, "", "\n".join(lines)).end(signal.SIGINT, to_all=True)
 

@@ -187,9 +187,11 @@ async def test_a_taken_port_is_reported(home: Home) -> None:
     share the port; likewise for the sandbox."""
     with taken_port() as address:
         taken = f"cannot listen on {address}; is the port taken?"
-        sentence = f"{taken} POSTCORE_GRPC_ADDRESS and POSTCORE_HTTP_ADDRESS name others"
+        others = "POSTCORE_GRPC_ADDRESS, POSTCORE_HTTP_ADDRESS and POSTCORE_ADMIN_ADDRESS"
+        sentence = f"{taken} {others} name others"
         assert home.run("serve", GRPC_ADDRESS=address).sentence == sentence
         assert home.run("serve", HTTP_ADDRESS=address).sentence == sentence
+        assert home.run("serve", ADMIN_ADDRESS=address).sentence == sentence
         with pytest.raises(StartError) as caught:
             async with serving(home.settings(SANDBOX_ADDRESS=address), sandbox=True):
                 pass
@@ -227,6 +229,7 @@ async def test_a_start_that_fails_frees_what_it_took(home: Home) -> None:
         for settings, error in (
             (home.settings(GRPC_ADDRESS=address), PortTaken),
             (home.settings(HTTP_ADDRESS=address), PortTaken),
+            (home.settings(ADMIN_ADDRESS=address), PortTaken),
             (home.settings(EGRESS_CA_FILE="nothing"), StartError),
         ):
             with pytest.raises(error):

@@ -87,7 +87,7 @@ def test_one_command_gives_the_demonstration(environment: Path, tmp_path: Path) 
     try:
         lines = started.until("ready ")
         assert '  "username": "user.bsky.social"' in lines
-        http = lines[-1].rpartition("http=")[2]
+        [http] = re.findall(r"http=(\S+)", lines[-1])
         for path, part in (("docs", b"ConnectProfile"), ("docs/page.css", b"{")):
             with urllib.request.urlopen(f"http://{http}/{path}", timeout=DEADLINE) as page:
                 assert part in page.read()

@@ -142,7 +142,13 @@ async def test_two_monitors_check_nothing_twice(service: Running, sandbox: Sandb
         notings = [Noting(one), Noting(other)]
         monitors = [
             Monitor(
-                built.store.checks, built.store.connections, noting, SystemClock(), 1000, TIMEOUTS
+                built.store.checks,
+                built.store.connections,
+                noting,
+                SystemClock(),
+                1000,
+                TIMEOUTS,
+                built.metrics,
             )
             for built, noting in zip((one, other), notings, strict=True)
         ]

@@ -19,7 +19,7 @@ from tests.docs.page import NEW_FOLDER, ROOT, Block
 LINKED = ("protos", "generated")
 FREE = " ".join(
     f"POSTCORE_{name}_ADDRESS=127.0.0.1:0"
-    for name in ("GRPC", "HTTP", "SANDBOX", "SANDBOX_CONTROL")
+    for name in ("GRPC", "HTTP", "ADMIN", "SANDBOX", "SANDBOX_CONTROL")
 )
 # `serve` goes on in the background, and what only a user can have stands in for itself
 PRELUDE = """
@@ -143,6 +143,7 @@ def started(home: Path, empty_database: Path, grpcurl: Path) -> Iterator[Shell]:
         "POSTCORE_LOG_FORMAT": "json",
         "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
         "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+        "POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0",
         "POSTCORE_SANDBOX_ADDRESS": "127.0.0.1:0",
         "POSTCORE_SANDBOX_CONTROL_ADDRESS": "127.0.0.1:0",
         "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
@@ -168,6 +169,7 @@ def started(home: Path, empty_database: Path, grpcurl: Path) -> Iterator[Shell]:
             addresses = dict(part.split("=") for part in ready.split()[1:])
             environ["POSTCORE_GRPC_ADDRESS"] = addresses["grpc"]
             environ["POSTCORE_HTTP_ADDRESS"] = addresses["http"]
+            environ["POSTCORE_ADMIN_ADDRESS"] = addresses["admin"]
             environ["POSTCORE_SANDBOX_ADDRESS"] = opened["servers"][0].removeprefix("http://")
             environ["POSTCORE_SANDBOX_CONTROL_ADDRESS"] = opened["control"]
             key = subprocess.run(
@@ -185,6 +187,7 @@ def started(home: Path, empty_database: Path, grpcurl: Path) -> Iterator[Shell]:
                 {
                     "127.0.0.1:50051": addresses["grpc"],
                     "127.0.0.1:8080": addresses["http"],
+                    "127.0.0.1:9090": addresses["admin"],
                     "127.0.0.1:2581": opened["control"],
                 },
             )

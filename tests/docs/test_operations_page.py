@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from service.connections.timeouts import TIMEOUTS
+from service.runtime.metrics import Definition, Metrics
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,3 +36,15 @@ def test_log_lines_are_those_of_the_code() -> None:
     }
     assert len(logged) >= 7
     assert [event for event in logged if not re.search(rf'"{event}["; ]', code)] == []
+
+
+def test_every_metric_has_a_row() -> None:
+    """With its name, type, labels and text, in the order of the code."""
+    table = (ROOT / "docs/operations.md").read_text().partition("<!-- metrics -->")[2]
+    shown = re.findall(
+        r"^\| `(\w+)` \| (\w+) \|(.*?)\| (.+) \|$", table.partition("\n\n")[0], re.MULTILINE
+    )
+    assert [
+        Definition(name, kind, tuple(re.findall(r"`(\w+)`", labels)), text)
+        for name, kind, labels, text in shown
+    ] == Metrics().definitions

@@ -55,6 +55,7 @@ async def _measure(folder: Path, sandbox: SandboxBluesky, connections: int) -> b
         "POSTCORE_KEYRING_FILE": f"{folder}/keyring.json",
         "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
         "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+        "POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0",
         "POSTCORE_LOG_LEVEL": "warning",
         **{f"POSTCORE_{name}": value for name, value in sandbox.settings().items()},
     }

@@ -9,9 +9,11 @@ import pytest
 
 from service.connections.login_budget import Budget, LoginBudget, LoginBudgets
 from service.connections.logins import Logins
+from service.connections.platform_calls import PlatformCalls
 from service.domain.errors import PlatformRateLimited, PlatformUnavailable, ServiceError
 from service.domain.model import SECOND, Login, Micros
 from service.domain.steps import PlatformDeadline
+from service.runtime.metrics import Metrics
 from service.storage.store import SqlStore
 from tests.support.engines import opened
 
@@ -240,7 +242,10 @@ async def test_no_login_is_made_before_its_server_wants_it(
     """One of four connects reaches the server; the others fail with a time to wait."""
     clock = MovedClock()
     store = SqlStore(await opened(database_url))
-    logins = Logins(LoginBudget(store.login_budget, clock, BUDGETS), clock)
+    metrics = Metrics()
+    logins = Logins(
+        LoginBudget(store.login_budget, clock, BUDGETS), clock, PlatformCalls(metrics), metrics
+    )
     bluesky.server.on(CREATE, answer)
 
     async def connect() -> Login:

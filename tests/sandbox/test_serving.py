@@ -47,6 +47,7 @@ async def serving(database: Path, **given: str) -> AsyncIterator[tuple[Settings,
         "KEYRING_FILE": str(database.with_suffix(".keyring")),
         "GRPC_ADDRESS": "127.0.0.1:0",
         "HTTP_ADDRESS": "127.0.0.1:0",
+        "ADMIN_ADDRESS": "127.0.0.1:0",
         "SANDBOX_ADDRESS": "127.0.0.1:0",
         "DRAIN_PAUSE_SECONDS": "0",
     }

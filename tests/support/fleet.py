@@ -59,6 +59,11 @@ class Node:
         return out.decode().strip()
 
     @property
+    def _admin(self) -> dict[str, str]:
+        # an earlier program may have no such setting
+        return {"POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0"} if self.program == ROOT else {}
+
+    @property
     def last_line(self) -> str:
         return self._log.read_text().splitlines()[-1]
 
@@ -74,6 +79,7 @@ class Node:
                     **self._environ,
                     "PYTHONPATH": paths,
                     "POSTCORE_GRPC_ADDRESS": self.address,
+                    **self._admin,
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -98,6 +98,7 @@ class Running:
     api_key: str = field(default="", repr=False)
     leasing_key: str = field(default="", repr=False)
     http: str = ""
+    admin: str = ""
 
     def __post_init__(self) -> None:
         self.profiles = profiles_grpc.ProfileServiceStub(self.channel)
@@ -270,6 +271,7 @@ async def running(
             "POSTCORE_KEYRING_FILE": str(database.with_name("keyring.json")),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0",
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
             **{f"POSTCORE_{name}": value for name, value in {**FAST, **settings}.items()},
         }
@@ -280,7 +282,7 @@ async def running(
         serving(read, clock=clock or SystemClock(), timeouts=timeouts) as started,
         grpc.aio.insecure_channel(started.grpc) as channel,
     ):
-        service = Running(read, started.grpc, channel, http=started.http)
+        service = Running(read, started.grpc, channel, http=started.http, admin=started.admin)
         await service.become_a_tenant()
         await started.warm  # the first one loads the SDK, which would exceed a deadline
         yield service

@@ -46,7 +46,10 @@ class Shared:
         """Yield the service as a temporary tenant."""
         address = self.service.address
         async with grpc.aio.insecure_channel(address) as channel:
-            tenant = Running(self.service.settings, address, channel, http=self.service.http)
+            service = self.service
+            tenant = Running(
+                service.settings, address, channel, http=service.http, admin=service.admin
+            )
             await tenant.become_a_tenant()
             yield tenant
         # isolate the next test: wait for all tasks of this one, then empty the tables

@@ -74,7 +74,8 @@ async def test_the_default_deadline_is_the_services(
     """It holds for gRPC without a deadline, and for HTTP, which has none."""
     for module in (boundary, grpc_methods):
         monkeypatch.setattr(module, "DEFAULT_SECONDS", TIMEOUT_SECONDS, raising=False)
-    monkeypatch.setattr(boundary.Call.__init__, "__defaults__", (TIMEOUT_SECONDS, False))
+    _, *others = boundary.Call.__init__.__defaults__ or ()
+    monkeypatch.setattr(boundary.Call.__init__, "__defaults__", (TIMEOUT_SECONDS, *others))
     person = await sandbox.person()
     sandbox.server.breakages.add(Hang(), method="createSession")
     refusal = await service.refused(person.handle, person.app_password, timeout=None)

@@ -41,6 +41,7 @@ async def served(database: Path, **settings: object) -> AsyncIterator[str]:
             "POSTCORE_KEYRING_FILE": str(keyring),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0",
             "POSTCORE_DRAIN_PAUSE_SECONDS": "0",
             **{f"POSTCORE_{name}": str(value) for name, value in settings.items()},
         }

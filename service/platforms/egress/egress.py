@@ -21,7 +21,7 @@ from service.domain.model import PlatformUnavailableCause
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.origin import Origin
 from service.platforms.egress.pool import CheckedBackend, Dial, Pool, dial
-from service.platforms.egress.transport import OriginTransport
+from service.platforms.egress.transport import Note, OriginTransport, ignore
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -50,8 +50,9 @@ class Egress:
     for a host name that does not exist or leads to an address that is not public.
 
     *only_trusted*, for a sandbox: reach trusted origins only, so that no credential leaves this
-    machine. *dial* opens connections, after the address check; tests replace it. The constructor
-    raises OSError if a file of *roots* cannot be read or holds no certificates.
+    machine. *dial* opens connections, after the address check; tests replace it. *note* counts the
+    outcomes of requests. The constructor raises OSError if a file of *roots* cannot be read or
+    holds no certificates.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Egress:
         dial: Dial = dial,
         *,
         only_trusted: bool = False,
+        note: Note = ignore,
     ) -> None:
+        self._note = note
         self._only_trusted = only_trusted
         context = _tls_context(roots.proxy)
         private = context if roots.private is None else _tls_context(roots.proxy, roots.private)
@@ -82,9 +85,9 @@ class Egress:
                 PlatformUnavailableCause.ADDRESS_NOT_ALLOWED, "forbidden_origin", retry_after=None
             )
         if not trusted:
-            return OriginTransport(self._guarded, origin)
+            return OriginTransport(self._guarded, origin, self._note)
         pool = self._public if origin in self._roots.public else self._trusted
-        return OriginTransport(pool, origin)
+        return OriginTransport(pool, origin, self._note)
 
     async def get(
         self,

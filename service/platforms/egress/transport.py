@@ -1,12 +1,26 @@
 """OriginTransport: the httpx transport of one origin."""
 
+from collections.abc import Callable
+
 import httpcore
 import httpx
+from opentelemetry.trace import SpanKind
 
 from service.domain.errors import PlatformUnavailable
 from service.domain.model import PlatformUnavailableCause
+from service.platforms.egress.dns import NameNotFound
 from service.platforms.egress.origin import Origin
 from service.platforms.egress.pool import Pool, Received
+from service.runtime.tracing import span
+
+NAME_NOT_FOUND = "NAME_NOT_FOUND"
+"""The outcome of a request to a host that does not exist, or is not public."""
+Note = Callable[[str], None]
+"""Is called with the outcome of each request: the class of its status, or the cause of failure."""
+
+
+def ignore(_: str) -> None:
+    """Note nothing."""
 
 
 class OriginTransport(httpx.AsyncBaseTransport):
@@ -15,8 +29,9 @@ class OriginTransport(httpx.AsyncBaseTransport):
     Raises PlatformUnavailable or NameNotFound instead of httpx's errors.
     """
 
-    def __init__(self, pool: Pool, origin: Origin) -> None:
+    def __init__(self, pool: Pool, origin: Origin, note: Note = ignore) -> None:
         self._pool = pool
+        self._note = note
         self.origin = origin
         self.prefix_only = False
         """Read only the first 8 KiB of each response."""
@@ -51,13 +66,23 @@ class OriginTransport(httpx.AsyncBaseTransport):
             content=await request.aread(),
         )
         self.received = received = Received()
-        await self._pool.exchange(
-            self.origin,
-            outbound,
-            received,
-            prefix_only=self.prefix_only,
-            takes_redirects=self.takes_redirects,
-        )
+        try:
+            # the method alone: a path may name an account, and a host its owner
+            with span(request.method, SpanKind.CLIENT):
+                await self._pool.exchange(
+                    self.origin,
+                    outbound,
+                    received,
+                    prefix_only=self.prefix_only,
+                    takes_redirects=self.takes_redirects,
+                )
+        except PlatformUnavailable as error:
+            self._note(error.cause.value)
+            raise
+        except NameNotFound:
+            self._note(NAME_NOT_FOUND)
+            raise
+        self._note(f"{received.status // 100}xx")
         kept = [item for item in received.headers if item[0].lower() != b"set-cookie"]
         return httpx.Response(
             received.status, headers=kept, content=bytes(received.body), request=request

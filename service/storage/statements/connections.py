@@ -3,6 +3,17 @@
 from service.domain.records import MAX_CLAIM_SKEW
 from service.storage import rows
 
+# of all tenants, for the metrics alone: in pages, since a count would keep a connection for long
+SURVEY = """
+SELECT c.tenant_id, c.profile_key, c.platform, c.state, k.ring_key_id, s.ring_key_id
+FROM connections c
+JOIN credentials k
+  ON k.tenant_id = c.tenant_id AND k.profile_key = c.profile_key AND k.platform = c.platform
+JOIN sessions s
+  ON s.tenant_id = c.tenant_id AND s.profile_key = c.profile_key AND s.platform = c.platform
+WHERE (c.tenant_id, c.profile_key, c.platform) > ($1, $2, $3)
+ORDER BY c.tenant_id, c.profile_key, c.platform LIMIT $4
+"""
 CONNECTED_ACCOUNT = """
 SELECT p.profile_key, c.account_id
 FROM profiles p

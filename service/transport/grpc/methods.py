@@ -145,10 +145,15 @@ class Methods:
         return answer
 
 
-async def unknown(_: object, context: Context) -> None:
-    """Reject a call of a method that is not in this version of the contract."""
-    sent_id = request_id(_metadata(context).get("x-request-id"))
-    await _refuse(context, NotImplementedYet(), sent_id)
+def unknown(count: Callable[[], None]) -> Callable[[object, Context], Awaitable[None]]:
+    """Return what rejects a call of a method that is not in this version of the contract."""
+
+    async def reject(_: object, context: Context) -> None:
+        count()
+        sent_id = request_id(_metadata(context).get("x-request-id"))
+        await _refuse(context, NotImplementedYet(), sent_id)
+
+    return reject
 
 
 def _reader(method: MethodDescriptor) -> Read:
@@ -192,6 +197,7 @@ def _call(
         SCOPES[name],
         seconds,
         has_own_deadline,
+        metadata,
     )
 
 

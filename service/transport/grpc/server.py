@@ -68,7 +68,7 @@ class GrpcServer:
         self._credentials = credentials
         self._server = Server(
             (*OPTIONS, ("grpc.max_allowed_incoming_connections", max_connections)),
-            grpc.stream_unary_rpc_method_handler(unknown),
+            grpc.stream_unary_rpc_method_handler(unknown(boundary.metrics.unknown)),
         )
         self._connections = Connections(max_connections)
         self._port = 0

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ from service.domain.errors import (
     ServiceUnavailable,
 )
 from service.domain.model import Caller
+from service.runtime.tracing import TRACE_HEADERS
 from service.transport.boundary import Boundary, Call, request_id
 from service.transport.http import docs, json_form
 from service.transport.http import request as http_request
@@ -36,6 +38,8 @@ from service.transport.http.routes import HEALTH, OAUTH_ENTRANCE, ROUTES, Route
 from service.transport.servicers import SCOPES
 from service.transport.status import STATUS, seconds_to_wait
 
+CLIENT_CLOSED = 499
+"""The status, in the metrics alone, of a request whose client has gone."""
 Answer = Callable[[Request, str, dict[str, str]], Awaitable[Response]]
 
 log = structlog.get_logger()
@@ -46,6 +50,8 @@ class HttpEdge:
 
     def __init__(self, boundary: Boundary, *servicers: object) -> None:
         self._boundary = boundary
+        self.active = 0
+        """Requests in progress."""
         self.draining = False
         """Whether health checks are answered with 503."""
         answers: dict[str, dict[str, Answer]] = {}
@@ -62,16 +68,29 @@ class HttpEdge:
             answers[path] = {"GET": partial(self._docs, path)}
         # fixed paths first: `connect` is not a profile key
         self._answers = [
-            (compile_path(path)[0], answers[path]) for path in sorted(answers, key=_has_parameter)
+            (path, compile_path(path)[0], answers[path])
+            for path in sorted(answers, key=_has_parameter)
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, status = perf_counter(), CLIENT_CLOSED
+        self.active += 1
+        try:
+            status = await self._respond(scope, receive, send)
+        finally:
+            self.active -= 1
+            seconds = perf_counter() - started
+            route = scope.get("route", "")
+            self._boundary.metrics.request(scope["method"], route, status, seconds)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer the request; return the status, CLIENT_CLOSED if the client has gone."""
         request = Request(scope, receive)
         sent_id = request_id(header(request, "x-request-id"))
         try:
             response = await self._answer(request, sent_id)
         except ClientDisconnect:
-            return
+            return CLIENT_CLOSED
         except ServiceError as error:
             response = error_response(error)
         except Exception as error:
@@ -79,12 +98,14 @@ class HttpEdge:
             response = error_response(InternalError())
         response.headers.update(common_headers(sent_id))
         await response(scope, receive, send)
+        return response.status_code
 
     async def _answer(self, request: Request, sent_id: str) -> Response:
         # still percent-encoded: a decoded slash in a segment would look like a separator
         path = request.scope["raw_path"].decode()
-        for pattern, answers in self._answers:
+        for route, pattern, answers in self._answers:
             if found := pattern.fullmatch(path):
+                request.scope["route"] = route
                 answer = answers.get("GET" if request.method == "HEAD" else request.method)
                 if answer:
                     return await answer(request, sent_id, http_request.segments(found.groupdict()))
@@ -105,7 +126,15 @@ class HttpEdge:
         segments: dict[str, str],
     ) -> Response:
         call = Call(
-            route.method, "http", header(request, "x-api-key"), sent_id, SCOPES[route.method]
+            route.method,
+            "http",
+            header(request, "x-api-key"),
+            sent_id,
+            SCOPES[route.method],
+            headers={
+                name: sent for name in TRACE_HEADERS if (sent := header(request, name)) is not None
+            },
+            route=f"{route.verb} {route.path}",
         )
         body: bytes | ServiceError = http_request.NO_BODY
         # Read the body before the boundary, so that its deadline covers only the work. Without a

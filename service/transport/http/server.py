@@ -3,13 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import Protocol
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.transport.http.accept import Acceptor
 from service.transport.http.connection import Connections, HttpConnection
-from service.transport.http.edge import HttpEdge
 from service.transport.listening import PortTaken, listen
 
 BACKLOG = 256
@@ -24,8 +24,16 @@ RESPONSE_HEADERS = (
 )
 
 
+class Edge(Protocol):
+    """An application, with health checks that fail while *draining*."""
+
+    draining: bool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
 class HttpServer:
-    """Serves the edge over HTTP/1.1, on at most *max_connections*, and as many TLS handshakes.
+    """Serves an edge over HTTP/1.1, on at most *max_connections*, and as many TLS handshakes.
 
     Pages of *origins* may call it from a browser. *tls* returns the context for the next
     connection; without it the server speaks plain text.
@@ -33,7 +41,7 @@ class HttpServer:
 
     def __init__(
         self,
-        edge: HttpEdge,
+        edge: Edge,
         *,
         max_connections: int,
         origins: tuple[str, ...] = (),

@@ -224,6 +224,7 @@ async def _tried(folder: Path, cluster: Cluster, servers: Servers, form: str, pa
             "POSTCORE_KEYRING_FILE": str(folder / "keyring.json"),
             "POSTCORE_GRPC_ADDRESS": "127.0.0.1:0",
             "POSTCORE_HTTP_ADDRESS": "127.0.0.1:0",
+            "POSTCORE_ADMIN_ADDRESS": "127.0.0.1:0",
             "POSTCORE_LOG_FORMAT": form,
             "POSTCORE_LOG_LEVEL": "debug",
             "POSTCORE_PLC_URL": echo_server.origin,
@@ -318,7 +319,9 @@ async def _serve(
             assert process.stdout
             async with asyncio.timeout(60):
                 ready = (await process.stdout.readline()).decode()
-            [addresses] = re.findall(r"^ready grpc=(\S+) http=(\S+)$", ready, re.MULTILINE)
+            [addresses] = re.findall(
+                r"^ready grpc=(\S+) http=(\S+) admin=\S+$", ready, re.MULTILINE
+            )
             yield process.pid, *addresses
         finally:
             if process.returncode is None:
