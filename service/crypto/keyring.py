@@ -1,5 +1,8 @@
 """The keyring: the service's own keys, by purpose, in one file that only its owner may read.
 
+A file of root's may be readable by its group too (0440): a Secret that Kubernetes mounts for
+another user, or a credential of systemd. Its reader cannot own it.
+
 The file is JSON: `{"version": 2, "keys": [{id, purpose, state, created_at, since, key, wrap}]}`.
 *key* is 256 random bits in base64; *since* is the time of the last change of state. Each purpose
 has exactly one `active` key, which makes new secrets. `pending` keys are loaded but not yet used;
@@ -209,8 +212,10 @@ def keys_in(path: Path) -> list[Key]:
     """Return the keys in *path*, which may be less than a whole keyring; raise KeyringError."""
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
+            status = os.fstat(file.fileno())
+            mode = stat.S_IMODE(status.st_mode)
+            is_lent = status.st_uid == 0 != os.geteuid()  # root has given the group its access
+            if mode & (0o037 if is_lent else 0o077):
                 raise KeyringError(
                     f"the keyring {path} is open to others (mode {mode:04o}); run: chmod 600 {path}"
                 )
