@@ -56,6 +56,7 @@ tools: ## install the real servers and grpcurl for the tests, in a cache of the 
 	tests/mastodon/install
 	tests/wordpress/install
 	tests/tools/install-grpcurl
+	PYTHON=$(PY) tests/deploy/install
 
 audit: build/audit/tools build/audit/service ## known vulnerabilities, licences, bill of materials of what runs
 	@build/audit/tools/bin/python tests/tools/audit.py build/audit/service build/audit/bom.json
@@ -75,6 +76,7 @@ lock: ## write requirements*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements.txt
 	uv pip compile pyproject.toml --extra otel --group dev $(LOCK) -c requirements.txt -o requirements-dev.txt
 	uv pip compile --group audit $(LOCK) -c requirements.txt -c requirements-dev.txt -o requirements-audit.txt
+	uv pip compile --group manifests $(LOCK) -c requirements-dev.txt -o tests/deploy/requirements.txt
 	uv pip compile pyproject.toml --group fuzz $(LOCK) -c requirements-dev.txt -o requirements-fuzz.txt
 LOCK = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 

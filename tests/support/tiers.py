@@ -14,9 +14,11 @@ FIXTURES = {
     "real_wordpress": "real",
     "postgres_programs": "postgres",
     "chromium": "browser",
+    "deploy_tools": "process",
     "grpcurl": "process",
     "shop": "process",
     "h2load": "slow",
+    "image": "slow",
 }
 """The tier of a test that uses one of these fixtures, directly or through another."""
 

@@ -1,0 +1,1 @@
+"""deploy/: the image, the manifests and the unit, checked by the programs that read them."""
