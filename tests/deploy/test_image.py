@@ -13,7 +13,6 @@ from service import __version__
 from service.app.sandbox import SANDBOX_TENANT
 from service.cli.demo import METHOD, REQUEST
 from service.crypto.keyring import create_keyring, new_keys
-from service.settings import Settings
 from tests.deploy.image import Container, Containers, Image
 from tests.deploy.manifests import pods
 from tests.support.postgres import Cluster
@@ -114,8 +113,6 @@ def test_a_pod_writes_nowhere(
         [container] = pods()[name]["containers"]
         assert container["args"] == [command]
         settings = {each["name"]: each["value"] for each in container["env"]}
-        if "admin_address" not in Settings.model_fields:
-            settings.pop("POSTCORE_ADMIN_ADDRESS", None)
         settings["POSTCORE_DRAIN_PAUSE_SECONDS"] = "0"  # the test need not wait
         inner = {SOCKETS: sockets}
         containers = Containers(image, tmp_path / name, secrets=secrets | inner, settings=settings)
