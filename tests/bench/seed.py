@@ -64,14 +64,18 @@ def settings(
     )
 
 
-def login(vault: Vault, tenant_id: str, now: Micros) -> tuple[LoginWrite, str]:
+def login(
+    vault: Vault, tenant_id: str, now: Micros, origin: str = NOWHERE
+) -> tuple[LoginWrite, str]:
     """Return the login of a new account with its own profile, and its access token."""
     token = secrets.token_urlsafe(TOKEN * 3 // 4)
     account_id = f"did:plc:{random_id(24)}"
     address = SecretAddress(
-        tenant_id, new_profile_key(), "bluesky", account_id, NOWHERE, secrets.randbits(63)
+        tenant_id, new_profile_key(), "bluesky", account_id, origin, secrets.randbits(63)
     )
-    session = Session(token, secrets.token_urlsafe(TOKEN * 3 // 4), now + DAY)
+    # tests.support.instant reads the account from it
+    refresh = f"{secrets.token_urlsafe(TOKEN * 3 // 4)}.{account_id}"
+    session = Session(token, refresh, now + DAY)
     saved = LoginWrite(
         address,
         f"{random_id(10)}.bsky.social",

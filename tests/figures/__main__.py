@@ -7,19 +7,20 @@
     python -m tests.figures leases [PLATFORM]
     python -m tests.figures nodes [SECONDS]
     python -m tests.figures upgrade
+    python -m tests.figures capacity [ROUNDS] [SECONDS]
 
 PLATFORM is bluesky, wordpress, mastodon or ghost; Bluesky if it is left out. Figures of Bluesky use
 a real server, which needs `make tools`, except for outages; those of the others use the sandbox's
 stand-ins. The exit code is 1 if a target is missed.
 """
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
 import structlog
+import uvloop
 
-from . import breaks, guesses, leases, nodes, outages, rounds, upgrade
+from . import breaks, capacity, guesses, leases, nodes, outages, rounds, upgrade
 
 FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "outages": outages.table,
@@ -29,6 +30,7 @@ FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "leases": leases.table,
     "nodes": nodes.table,
     "upgrade": upgrade.table,
+    "capacity": capacity.table,
 }
 
 
@@ -40,7 +42,7 @@ def main(name: str = "", *arguments: str) -> None:
     if name not in FIGURES:
         sys.exit(__doc__)
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    if not asyncio.run(FIGURES[name](*map(_parsed, arguments))):  # type: ignore[arg-type]
+    if not uvloop.run(FIGURES[name](*map(_parsed, arguments))):  # type: ignore[arg-type]
         sys.exit(1)
 
 

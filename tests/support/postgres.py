@@ -117,10 +117,15 @@ class Cluster:
         """`fast` ends connections at once; `immediate` is a crash."""
         self._run("pg_ctl", "stop", "--wait", f"--pgdata={self._data}", f"--mode={mode}")
 
+    @property
+    def pid(self) -> int:
+        """The first of its processes."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
     def kill(self) -> None:
         """Kill the server and all its processes with SIGKILL."""
         pid_file = self._data / "postmaster.pid"
-        pid = int(pid_file.read_text().split()[0])
+        pid = self.pid
         killed = [pid, *(child for child, (parent, _) in _processes().items() if parent == pid)]
         for each in killed:
             os.kill(each, signal.SIGKILL)
@@ -170,6 +175,19 @@ class Cluster:
                 check=False,
             )
         assert done.returncode == 0, f"{done.returncode} {errors.read_text()}"
+
+
+def busy(pid: int) -> float:
+    """Return the CPU time, in seconds, of a process and its children, ended ones included."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(stat.parent.name) == pid:
+                ticks += sum(map(int, fields[11:15]))
+            elif int(fields[1]) == pid:
+                ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _unprivileged() -> str:

@@ -1,0 +1,58 @@
+"""Instant: an account server that answers every refresh at once, to measure what surrounds it.
+
+    python -m tests.support.instant HOSTS
+
+Listens on 127.0.0.1 to 127.0.0.HOSTS, prints its port, and ends with its input. It accepts any
+token, of which the account's DID is the last part, and logs nothing.
+"""
+
+import asyncio
+import json
+import secrets
+import sys
+
+TOKEN = 300
+"""The length of a token's random part in bytes; a real token has as many characters."""
+
+
+class _Answers(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (end := self._received.find(b"\r\n\r\n")) >= 0:
+            head, self._received = self._received[:end], self._received[end + 4 :]
+            _, _, token = head.lower().partition(b"authorization: bearer ")
+            did = token.partition(b"\r\n")[0].decode().rpartition(".")[2]
+            fresh = secrets.token_urlsafe(TOKEN)
+            body = json.dumps(
+                {
+                    "accessJwt": f"{fresh}.{did}",
+                    "refreshJwt": f"{fresh}.{did}",
+                    "did": did,
+                    "handle": "handle.invalid",
+                    "active": True,
+                }
+            ).encode()
+            self._transport.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                % len(body)
+                + body
+            )
+
+
+async def serve(hosts: int) -> None:
+    loop = asyncio.get_running_loop()
+    first = await loop.create_server(_Answers, "127.0.0.1", 0)
+    port = first.sockets[0].getsockname()[1]
+    for host in range(2, hosts + 1):
+        await loop.create_server(_Answers, f"127.0.0.{host}", port)
+    print(port, flush=True)  # noqa: T201
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))
