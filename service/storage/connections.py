@@ -16,9 +16,9 @@ from service.domain.records import (
 )
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import add_event
-from service.storage.idempotency import complete
+from service.storage.idempotency import completion
 from service.storage.profiles import add_profile
-from service.storage.rows import profiles_in, stored_connection, stored_session
+from service.storage.rows import connection_in, profiles_in, stored_connection, stored_session
 from service.storage.statements import connections as sql
 from service.storage.statements.profiles import PROFILE
 
@@ -48,53 +48,59 @@ class SqlConnections:
         of_connection = (address.tenant_id, address.profile_key, address.platform)
 
         async def job(transaction: Transaction) -> SessionEnvelope | None:
-            if saved.create_profile:
-                new = Profile(address.profile_key, None, saved.at)
-                await add_profile(transaction, address.tenant_id, new)
-            connection = await _connection(transaction, *of_connection)
-            if connection is not None and connection.account_id != address.account_id:
-                raise ProfileAlreadyExists(address.platform)
-            before = await transaction.run(sql.SESSION_OF_CONNECTION, *of_connection)
-            await transaction.run(
-                sql.SAVE_CONNECTION,
-                *of_connection,
-                address.account_id,
-                saved.username,
-                saved.username,
-                address.origin,
-                address.generation,
-                saved.at,
-                saved.next_check_at,
+            connection, before = None, None
+            new = Profile(address.profile_key, None, saved.at)
+            if not saved.create_profile or not await add_profile(
+                transaction, address.tenant_id, new
+            ):
+                connection = await _connection(transaction, *of_connection)
+                if connection is not None and connection.account_id != address.account_id:
+                    raise ProfileAlreadyExists(address.platform)
+                if rows := await transaction.run(sql.SESSION_OF_CONNECTION, *of_connection):
+                    before = stored_session(address.tenant_id, rows[0])
+            # a profile added here has no connection yet: reading none could only cause a conflict
+            [now] = await transaction.run_together(
+                (
+                    sql.SAVE_CONNECTION,
+                    *of_connection,
+                    address.account_id,
+                    saved.username,
+                    saved.username,
+                    address.origin,
+                    address.generation,
+                    saved.at,
+                    saved.next_check_at,
+                ),
+                (
+                    sql.SAVE_CREDENTIAL,
+                    *of_connection,
+                    address.generation,
+                    saved.credential.ring_key_id,
+                    saved.credential.envelope,
+                ),
+                (
+                    sql.SAVE_SESSION,
+                    *of_connection,
+                    address.generation,
+                    saved.session.ring_key_id,
+                    saved.session.envelope,
+                    saved.session_expires_at,
+                    saved.at,
+                ),
             )
-            await transaction.run(
-                sql.SAVE_CREDENTIAL,
-                *of_connection,
-                address.generation,
-                saved.credential.ring_key_id,
-                saved.credential.envelope,
-            )
-            await transaction.run(
-                sql.SAVE_SESSION,
-                *of_connection,
-                address.generation,
-                saved.session.ring_key_id,
-                saved.session.envelope,
-                saved.session_expires_at,
-                saved.at,
-            )
+            reply = (address.profile_key, address.platform, saved.username)
             await add_event(
                 transaction,
                 address.tenant_id,
                 address.profile_key,
                 EventKind.CONNECTED if connection is None else EventKind.RECONNECTED,
-                await _connection(transaction, *of_connection),
+                connection_in(now),
                 saved.at,
+                *completion(saved.reservation, address.profile_key, reply, saved.at),
             )
-            reply = (address.profile_key, address.platform, saved.username)
-            await complete(transaction, saved.reservation, address.profile_key, reply, saved.at)
-            return stored_session(address.tenant_id, before[0]) if before else None
+            return before
 
-        return await self._engine.write(job)
+        return await self._engine.write(job, turn=address.tenant_id)
 
     async def save_display_name(self, address: SecretAddress, display_name: str) -> None:
         async def job(transaction: Transaction) -> None:
@@ -125,7 +131,7 @@ class SqlConnections:
             )
             return stored_session(tenant_id, rows[0]) if rows else None
 
-        return await self._engine.write(job)
+        return await self._engine.write(job, turn=tenant_id)
 
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
         rows = await self._engine.get_by_key(
@@ -233,7 +239,7 @@ class SqlConnections:
                 )
             return True
 
-        return await self._engine.write(job)
+        return await self._engine.write(job, turn=address.tenant_id if verdict.events else "")
 
 
 async def _connection(

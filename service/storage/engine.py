@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 T = TypeVar("T")
 Row = Any
 """A row: its columns by name and by position."""
+Statement = tuple[str, *tuple[object, ...]]
+"""A statement and its parameters."""
 
 
 class StoreError(Exception):
@@ -30,6 +32,13 @@ class Transaction(Protocol):
     async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
         """Return the rows of *statement*."""
 
+    async def run_together(self, *statements: Statement) -> Sequence[Row]:
+        """Run writes to different tables in one round trip; return the rows of the first.
+
+        The first has RETURNING. None of them may depend on what another has written, except that
+        a row may refer to one that an earlier statement adds.
+        """
+
 
 class Engine(Protocol):
     """A database that runs the SQL of `statements`. Every method may raise ServiceUnavailable."""
@@ -40,11 +49,12 @@ class Engine(Protocol):
     async def get_by_key(self, statement: str, *parameters: object) -> Sequence[Row]:
         """Do the same for a query that finds a few rows by a key: the hot path."""
 
-    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
         """Run *job* in a transaction and return its result once the commit is durable.
 
         Serializable. A job that raises is rolled back. A job may be retried after a conflict, so
-        it must have no other side effects.
+        it must have no other side effects. Jobs of the same *turn*, if any, would conflict: they
+        run one after the other.
         """
 
     def on_commit(self, call: Callable[[], None]) -> None:

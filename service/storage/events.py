@@ -10,7 +10,7 @@ from service.domain.model import (
 )
 from service.domain.records import EventsKept
 from service.storage import decoding
-from service.storage.engine import Engine, Row, Transaction
+from service.storage.engine import Engine, Row, Statement, Transaction
 from service.storage.statements import events as sql
 
 BATCH = 500
@@ -24,13 +24,16 @@ async def add_event(
     kind: EventKind,
     connection: Connection | None = None,
     at: Micros | None = None,
+    *more: Statement,
 ) -> None:
-    """Add an event. Of a deleted profile, neither connection nor time is stored."""
+    """Add an event, and run *more*, which concerns other tables, together with it.
+
+    Of a deleted profile, neither connection nor time is stored.
+    """
     [counter] = await transaction.run(sql.NEXT_EVENT, tenant_id)
     written = None if connection is None else decoding.connection_to_json(connection)
-    await transaction.run(
-        sql.ADD_EVENT, tenant_id, counter["last_event"], kind.value, profile_key, written, at
-    )
+    numbered = (tenant_id, counter["last_event"], kind.value, profile_key, written, at)
+    await transaction.run_together((sql.ADD_EVENT, *numbered), *more)
 
 
 class SqlEvents:

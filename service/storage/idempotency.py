@@ -5,7 +5,7 @@ import json
 from service.domain.model import DAY, Micros
 from service.domain.records import EarlierRequest, Fingerprint, Reservation
 from service.storage.decoding import reply_from_json
-from service.storage.engine import Engine, Row, Transaction
+from service.storage.engine import Engine, Row, Statement, Transaction
 from service.storage.statements import idempotency as sql
 
 REPEATED_FOR: Micros = DAY
@@ -62,15 +62,18 @@ async def complete(
     at: Micros,
 ) -> None:
     """Write the reply, in the transaction of the work itself."""
-    if reservation is not None:
-        await transaction.run(
-            sql.COMPLETE,
-            *_of_request(reservation),
-            reservation.holder,
-            profile_key,
-            json.dumps(reply),
-            at + REPEATED_FOR,
-        )
+    for statement in completion(reservation, profile_key, reply, at):
+        await transaction.run(*statement)
+
+
+def completion(
+    reservation: Reservation | None, profile_key: str, reply: tuple[str | None, ...], at: Micros
+) -> list[Statement]:
+    """Return the statement of `complete`, if there is one."""
+    if reservation is None:
+        return []
+    of_request = (*_of_request(reservation), reservation.holder)
+    return [(sql.COMPLETE, *of_request, profile_key, json.dumps(reply), at + REPEATED_FOR)]
 
 
 def _of_request(reservation: Reservation) -> tuple[str, str, str]:

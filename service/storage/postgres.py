@@ -1,17 +1,20 @@
 """PostgreSQL: a pool of connections. Writes are serializable, and retried after a conflict."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
 
 from service.domain.errors import ServiceUnavailable
 from service.runtime import pauses
-from service.storage.engine import Row, StoreError, Transaction, Usage
+from service.storage.engine import Row, Statement, StoreError, Transaction, Usage
 from service.storage.migrations import known
 
 T = TypeVar("T")
@@ -81,6 +84,8 @@ _STALE = (
 # the driver may be left in the middle of a statement
 _CUT_SHORT = (asyncio.CancelledError, TimeoutError, asyncpg.DataError, asyncpg.InterfaceError)
 
+_PARAMETER = re.compile(r"\$([0-9]+)")
+
 log = structlog.get_logger()
 
 
@@ -118,6 +123,7 @@ class PostgresEngine:
         # the other half of the connections is left for reads
         self._writers = asyncio.Semaphore(max(1, size // 2))
         self._one_by_one = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @classmethod
     async def open(cls, url: str, size: int) -> "PostgresEngine":
@@ -146,9 +152,11 @@ class PostgresEngine:
 
     get_by_key = read
 
-    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
+        in_turn = self._turns.setdefault(turn, asyncio.Lock()) if turn else nullcontext()
         with self._under_way():
-            async with asyncio.timeout(WRITE_SECONDS), self._writers:
+            # the turn first: one that waits for it must not hold up other writers
+            async with asyncio.timeout(WRITE_SECONDS), in_turn, self._writers:
                 # the lock is held while a write is retried: wait for it
                 async with self._one_by_one:
                     pass
@@ -246,6 +254,27 @@ class _Statements:
     async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
         found: Sequence[Row] = await self._connection.fetch(statement, *parameters)
         return found
+
+    async def run_together(self, *statements: Statement) -> Sequence[Row]:
+        parameters = [value for _, *values in statements for value in values]
+        together = _together(tuple((text, len(values)) for text, *values in statements))
+        return await self.run(together, *parameters)
+
+
+@lru_cache(256)
+def _together(statements: tuple[tuple[str, int], ...]) -> str:
+    """Return one statement that runs all of *statements*, each with its number of parameters.
+
+    References are checked at its end, when all rows are there.
+    """
+    parts, before = [], 0
+    for number, (text, count) in enumerate(statements):
+        # split keeps the numbers of the parameters, at odd places
+        pieces = _PARAMETER.split(text)
+        pieces[1::2] = [f"${int(piece) + before}" for piece in pieces[1::2]]
+        parts.append(f"together{number} AS ({''.join(pieces)})")
+        before += count
+    return f"WITH {', '.join(parts)} SELECT * FROM together0"  # noqa: S608 - no values
 
 
 async def _no_reset(_: Any) -> None:

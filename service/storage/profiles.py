@@ -60,11 +60,11 @@ class SqlProfiles:
                 await add_event(transaction, tenant_id, profile_key, EventKind.DISCONNECTED)
             return [stored_session(tenant_id, row) for row in sessions]
 
-        return await self._engine.write(job)
+        return await self._engine.write(job, turn=tenant_id)
 
 
-async def add_profile(transaction: Transaction, tenant_id: str, profile: Profile) -> None:
-    """Add a profile, unless one of that key exists.
+async def add_profile(transaction: Transaction, tenant_id: str, profile: Profile) -> bool:
+    """Add a profile, unless one of that key exists. Return whether it was added.
 
     Raises InvalidApiKey if the tenant was deleted while its key was still in a cache.
     """
@@ -73,3 +73,4 @@ async def add_profile(transaction: Transaction, tenant_id: str, profile: Profile
     )
     if not added and not await transaction.run(TENANT_EXISTS, tenant_id):
         raise InvalidApiKey
+    return bool(added)

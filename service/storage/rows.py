@@ -20,6 +20,7 @@ RENAMED = {"answered_logins": "refusals"}
 """Columns whose name differs from their field's, by field."""
 # the columns of both, in the order of the fields
 CONNECTION = ", ".join(f"c.{name}" for name in Connection._fields)
+SAVED_CONNECTION = ", ".join(Connection._fields)
 UPKEEP = ", ".join(f"c.{RENAMED.get(name, name)}" for name in Upkeep._fields)
 
 
@@ -30,14 +31,14 @@ def profiles_in(rows: Sequence[Row]) -> list[Profile]:
         *of_connection, profile_key, profile_name, created_at = row
         connections: tuple[Connection, ...] = ()
         if of_connection[0] is not None:
-            connections = (_connection(of_connection),)
+            connections = (connection_in(of_connection),)
         if found and found[-1].profile_key == profile_key:
             connections = found.pop().connections + connections
         found.append(Profile(profile_key, profile_name, created_at, connections))
     return found
 
 
-def _connection(columns: Sequence[Any]) -> Connection:
+def connection_in(columns: Sequence[Any]) -> Connection:
     """Return the connection of *columns*, which are in the order of its fields."""
     platform, account_id, username, display_name, state, reason, *times = columns
     return Connection(
@@ -67,7 +68,7 @@ def stored_session(tenant_id: str, row: Row) -> SessionEnvelope:
 
 def stored_connection(tenant_id: str, row: Row) -> StoredConnection:
     """Return a connection with its sealed secrets."""
-    connection = _connection(row[:IN_CONNECTION])
+    connection = connection_in(row[:IN_CONNECTION])
     upkeep = Upkeep(*row[IN_CONNECTION : IN_CONNECTION + IN_UPKEEP])
     profile_key, origin, generation, *sealed, refreshed_at, fence = row[IN_CONNECTION + IN_UPKEEP :]
     address = SecretAddress(

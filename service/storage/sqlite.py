@@ -17,7 +17,7 @@ import aiosqlite
 import structlog
 
 from service.domain.errors import ServiceUnavailable
-from service.storage.engine import Row, StoreError, Transaction, Usage
+from service.storage.engine import Row, Statement, StoreError, Transaction, Usage
 from service.storage.sqlite_file import identity
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class SqliteEngine:
                     self._loop_reader.execute(_DROP_CACHE)
             return await self.read(statement, *parameters)
 
-    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
         waiting = _Job(job)
         try:
             self._waiting.put_nowait(waiting)
@@ -259,6 +259,10 @@ class _Statements:
 
     async def run(self, statement: str, *parameters: object) -> Sequence[Row]:
         return await _run(self._connection, statement, parameters)
+
+    async def run_together(self, *statements: Statement) -> Sequence[Row]:
+        first, *_ = [await self.run(*statement) for statement in statements]
+        return first
 
 
 async def _run(

@@ -14,6 +14,7 @@ from tests.bench.figure import Figure
 from tests.bench.load import WrongReplies
 from tests.bench.processes import started
 from tests.bench.seed import plant, settings
+from tests.bench.usual import MODULE, like
 from tests.support.bluesky import CREATE, Person, RealBluesky
 from tests.support.leasing import Counted
 from tests.support.running import Running
@@ -42,18 +43,25 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
     found: list[float] = []
     ours: list[float] = []
     lease: list[float] = []
+    usual: list[float] = []
+    more = await like(read, [owner])
     async with (
         started(("service", "serve"), read, "", folder / "log") as server,
+        started((*MODULE, bluesky.origin), read, "", folder / "log", more) as other,
+        grpc.aio.insecure_channel(other.address) as theirs,
         httpx.AsyncClient(trust_env=False, verify=False) as kept,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         service = Running(read, server.address, channel, owner.tenant_id)
         service.api_key, _ = await service.new_key()
+        beside = Running(read, other.address, theirs, owner.tenant_id)
+        beside.api_key = owner.keys[0]
         # once each, to load what only the first call loads
         key = (await service.connect(person.handle, person.app_password)).profile_key
         await _raw(kept, bluesky, person)
         await _sdk(bluesky, person)
         await _looked_up(kept, bluesky, person)
+        other_key = (await beside.connect(person.handle, person.app_password)).profile_key
         for _ in range(rounds):
             raw.append((await _timed(_raw(kept, bluesky, person)))[0])
             sdk.append((await _timed(_sdk(bluesky, person)))[0])
@@ -64,16 +72,23 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
             ours.append(took)
             if (reply.profile_key, reply.username) != (key, person.handle):
                 raise WrongReplies("a connect answered for another account")
+            took, reply = await _timed(
+                beside.connect(person.handle, person.app_password, profile_key=other_key)
+            )
+            usual.append(took)
+            if (reply.profile_key, reply.username) != (other_key, person.handle):
+                raise WrongReplies("the usual design answered for another account")
             stored = service.session(key).access_token
             leases = [await _timed(service.lease(key)) for _ in range(LEASES_A_LOGIN)]
             lease.append(median(took for took, _ in leases))
             if {lent.access_token for _, lent in leases} != {stored}:
                 raise WrongReplies("a lease returned another token than the stored one")
-    if await counted() != (3 * (rounds + 1), 0):
+    if await counted() != (4 * (rounds + 1), 0):
         raise WrongReplies("the server has counted another number of logins")
     return [
         Figure("ConnectProfile, over a raw createSession", "ms", _apart(ours, raw), most=5),
         Figure("ConnectProfile, beside the SDK's login()", "× SDK", _ratios(ours, sdk), most=1),
+        Figure("ConnectProfile, beside the usual", "× usual", _ratios(ours, usual)),
         Figure("leasing, as often as the SDK logs in once", "×", _ratios(sdk, lease), least=300),
         *(
             Figure(name, "ms", [second * 1000 for second in seconds])
@@ -82,6 +97,7 @@ async def logins(folder: Path, bluesky: RealBluesky, rounds: int) -> list[Figure
                 ("what a connect looks up before it, raw", found),
                 ("the SDK's login()", sdk),
                 ("ConnectProfile", ours),
+                ("the usual design's ConnectProfile", usual),
                 ("LeaseSession, one at a time", lease),
             )
         ),

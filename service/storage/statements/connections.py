@@ -21,7 +21,7 @@ LEFT JOIN connections c
   ON c.tenant_id = p.tenant_id AND c.profile_key = p.profile_key AND c.platform = $3
 WHERE p.tenant_id = $1 AND p.profile_key = $2
 """
-SAVE_CONNECTION = """
+SAVE_CONNECTION = f"""
 INSERT INTO connections (tenant_id, profile_key, platform, account_id, username, display_name,
     origin, generation, state, connected_at, last_verified_at, document_at, next_check_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'HEALTHY', $9, $9, $9, $10)
@@ -34,6 +34,7 @@ ON CONFLICT (tenant_id, profile_key, platform) DO UPDATE SET
     next_check_at = excluded.next_check_at,
     checked_at = NULL, moved_at = NULL, doubts = 0, refusals = 0, login_after = NULL,
     rejections = 0
+RETURNING {rows.SAVED_CONNECTION}
 """
 SAVE_CREDENTIAL = """
 INSERT INTO credentials (tenant_id, profile_key, platform, generation, ring_key_id, envelope)

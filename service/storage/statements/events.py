@@ -5,7 +5,7 @@ UPDATE tenants SET last_event = last_event + 1 WHERE tenant_id = $1 RETURNING la
 """
 ADD_EVENT = """
 INSERT INTO events (tenant_id, number, kind, profile_key, connection, occurred_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING number
 """
 # numbers have no gaps, so the oldest event shows which ones were pruned
 EVENTS_KEPT = """
