@@ -34,9 +34,9 @@ from tests.support.postgres import Cluster, binaries, busy
 AT_ONCE = 100
 TENANTS = 50
 HOSTS = 16
-CONNECTED = 2000
-"""Connections for the checks, on HOSTS servers."""
+"""Account servers: the monitor asks each of them a few things at once."""
 CHECK_HOURS = 6
+DRAIN_SECONDS = 10
 CONNECTS, CHECKS = "durable connects of many tenants", "checks of many tenants"
 LEAST_CONNECTS = 1000
 """Target: durable connects a second."""
@@ -141,24 +141,27 @@ async def _measured(
 
             async def checks() -> int:
                 now = clock.now()
-                await beside.execute("UPDATE connections SET next_check_at = $1", now)
                 monitor = asyncio.create_task(app.monitor.run())
                 await asyncio.sleep(seconds)
                 monitor.cancel()
                 await asyncio.gather(monitor, return_exceptions=True)
+                # checks in progress go to their end
+                await app.tasks.drain(DRAIN_SECONDS)
                 return int(
                     await beside.fetchval(
                         "SELECT COUNT(*) FROM connections WHERE last_verified_at >= $1", now
                     )
                 )
 
-            await connects()
-            while saved < CONNECTED:
-                await connects()
             found: dict[str, list[Cost]] = {CONNECTS: [], CHECKS: []}
-            for _ in range(rounds):
+            # the first round loads what only the first call loads
+            for number in range(rounds + 1):
                 for name, work in ((CONNECTS, connects), (CHECKS, checks)):
-                    found[name].append(await _cost(work, beside, cluster))
+                    await beside.execute("UPDATE connections SET next_check_at = 0")
+                    await beside.execute("VACUUM connections")
+                    cost = await _cost(work, beside, cluster)
+                    if number:
+                        found[name].append(cost)
             if await beside.fetchval("SELECT COUNT(*) FROM sessions") != saved:
                 raise WrongReplies("connects were acknowledged that are not in the store")
             return found
