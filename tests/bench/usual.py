@@ -38,7 +38,7 @@ from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
 from service.domain.ids import new_profile_key
 from service.settings import Settings
-from tests.bench.seed import Owner
+from tests.bench.seed import NOWHERE, Owner
 
 MODULE = ("tests.bench.usual",)
 PLATFORM = "bluesky"
@@ -102,7 +102,7 @@ async def like(read: Settings, owners: Sequence[Owner]) -> dict[str, str]:
             for api_key in owner.keys:
                 session.add(ApiKey(digest=_digest(api_key), tenant_id=owner.tenant_id))
             for number, (profile_key, token) in enumerate(owner.tokens.items()):
-                stored = Session(f"{number}.test", f"did:plc:{number}", token, token, None)
+                stored = Session(f"{number}.test", f"did:plc:{number}", token, token, NOWHERE)
                 its = [_connection(profile_key, fernet, "abcd-efgh-ijkl-mnop", stored)]
                 session.add(
                     Profile(profile_key=profile_key, tenant_id=owner.tenant_id, connections=its)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -23,7 +24,7 @@ import click
 
 from service.app.build import build
 from service.app.startup import open_vault
-from service.connections.monitor import MAX_CHECKS_AT_HOST
+from service.connections.monitor import MAX_CHECKS, MAX_CHECKS_AT_HOST
 from service.domain.clock import SystemClock
 from service.domain.model import Tenant
 from tests.bench.load import WrongReplies
@@ -42,6 +43,8 @@ LEAST_CONNECTS = 1000
 """Target: durable connects a second."""
 MILLION_CHECKS = 1_000_000 / (CHECK_HOURS * 3600)
 """Checks a second of a million connections."""
+CONNECTIONS = (10_000, 100_000, 1_000_000, 10_000_000)
+GIB = 2**30
 HALF = 0.5
 """Target: of a core, for as many checks."""
 
@@ -74,6 +77,16 @@ class State:
     wal: int
 
 
+@dataclass
+class Found:
+    """Costs by operation; bytes of a stored connection, and of a refresh by direction."""
+
+    costs: dict[str, list[Cost]]
+    stored: float = 0
+    received: float = 0
+    sent: float = 0
+
+
 async def table(rounds: int = 5, seconds: int = 4) -> bool:
     """Print the figures; return whether they meet their targets."""
     programs = binaries()
@@ -81,29 +94,48 @@ async def table(rounds: int = 5, seconds: int = 4) -> bool:
         sys.exit("PostgreSQL's server is not installed")
     click.echo(f"load average before: {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
-        measured = await costs(Path(folder), programs, rounds, seconds)
-    for name, found in measured.items():
-        click.echo(row(name, found))
-    return False
+        found = await measured(Path(folder), programs, rounds, seconds)
+    for name, costs in found.costs.items():
+        click.echo(row(name, costs))
+    click.echo("\n".join(outlook(found)))
+    rate = median(cost.rate for cost in found.costs[CONNECTS])
+    click.echo(f"connects a second: {rate:.0f} (target: at least {LEAST_CONNECTS})")
+    shares = [
+        MILLION_CHECKS * each(found.costs[CHECKS], of)
+        for of in (lambda cost: cost.own, lambda cost: cost.database)
+    ]
+    click.echo(
+        f"checks of a million: {shares[0]:.2f} of the process's core,"
+        f" {shares[1]:.2f} of PostgreSQL's (target: at most {HALF})"
+    )
+    return rate >= LEAST_CONNECTS and max(shares) <= HALF
 
 
-async def costs(folder: Path, programs: Path, rounds: int, seconds: float) -> dict[str, list[Cost]]:
+async def measured(folder: Path, programs: Path, rounds: int, seconds: float) -> Found:
     """Measure connects and checks in turns."""
     with load_on_one_core() as core:
         cluster = await asyncio.to_thread(Cluster.started, programs, durable=True)
         try:
-            async with _instant() as origins:
+            url = cluster.url(await cluster.new_database())
+            found = Found({CONNECTS: [], CHECKS: []})
+            async with _instant(found) as origins:
                 if core:
                     os.sched_setaffinity(0, {int(core)})
-                url = cluster.url(await cluster.new_database())
-                return await _measured(folder, cluster, url, origins, rounds, seconds)
+                await _measured(folder, cluster, url, origins, rounds, seconds, found)
+            return found
         finally:
             await asyncio.to_thread(cluster.remove)
 
 
 async def _measured(
-    folder: Path, cluster: Cluster, url: str, origins: list[str], rounds: int, seconds: float
-) -> dict[str, list[Cost]]:
+    folder: Path,
+    cluster: Cluster,
+    url: str,
+    origins: list[str],
+    rounds: int,
+    seconds: float,
+    found: Found,
+) -> None:
     more = {
         "TRUSTED_ORIGINS": ",".join(origins),
         "CHECKS_PER_SECOND": "1000",
@@ -153,7 +185,7 @@ async def _measured(
                     )
                 )
 
-            found: dict[str, list[Cost]] = {CONNECTS: [], CHECKS: []}
+            empty = await _size(beside)
             # the first round loads what only the first call loads
             for number in range(rounds + 1):
                 for name, work in ((CONNECTS, connects), (CHECKS, checks)):
@@ -161,10 +193,11 @@ async def _measured(
                     await beside.execute("VACUUM connections")
                     cost = await _cost(work, beside, cluster)
                     if number:
-                        found[name].append(cost)
+                        found.costs[name].append(cost)
+                    else:
+                        found.stored = (await _size(beside) - empty) / saved
             if await beside.fetchval("SELECT COUNT(*) FROM sessions") != saved:
                 raise WrongReplies("connects were acknowledged that are not in the store")
-            return found
     finally:
         await beside.close()
 
@@ -197,9 +230,13 @@ async def _state(beside: "asyncpg.Connection", cluster: Cluster) -> State:
     return State(perf_counter(), used.ru_utime + used.ru_stime, busy(cluster.pid), commits, wal)
 
 
+async def _size(beside: "asyncpg.Connection") -> int:
+    return int(await beside.fetchval("SELECT pg_database_size(current_database())"))
+
+
 @asynccontextmanager
-async def _instant() -> AsyncIterator[list[str]]:
-    """Start the account server; yield its origins."""
+async def _instant(found: Found) -> AsyncIterator[list[str]]:
+    """Start the account server; yield its origins. Add its counts to *found* at the end."""
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.support.instant", str(HOSTS)),
         stdin=asyncio.subprocess.PIPE,
@@ -209,24 +246,50 @@ async def _instant() -> AsyncIterator[list[str]]:
         assert server.stdout is not None
         port = int(await server.stdout.readline())
         yield [f"http://127.0.0.{host}:{port}" for host in range(1, HOSTS + 1)]
+        refreshes, *sizes = map(int, (await server.communicate(b""))[0].split())
+        found.received, found.sent = (size / refreshes for size in sizes)
     finally:
-        server.terminate()
+        if server.returncode is None:
+            server.terminate()
         await server.wait()
 
 
-def row(name: str, found: list[Cost]) -> str:
+def each(costs: list[Cost], of: Callable[[Cost], float]) -> float:
+    """Return the median of *of* for one operation."""
+    return median(of(cost) / cost.count for cost in costs)
+
+
+def row(name: str, costs: list[Cost]) -> str:
     """Return the medians as text."""
-
-    def each(of: Callable[[Cost], float]) -> float:
-        return median(of(cost) / cost.count for cost in found)
-
     return (
-        f"{name:34} {median(cost.rate for cost in found):7.1f} /s"
-        f"  process {each(lambda cost: cost.own) * 1e3:5.2f} ms"
-        f"  PostgreSQL {each(lambda cost: cost.database) * 1e3:5.2f} ms"
-        f"  {each(lambda cost: cost.commits):5.2f} commits"
-        f"  {each(lambda cost: cost.wal) / 1024:5.1f} KiB WAL"
+        f"{name:34} {median(cost.rate for cost in costs):7.1f} /s"
+        f"  process {each(costs, lambda cost: cost.own) * 1e3:5.2f} ms"
+        f"  PostgreSQL {each(costs, lambda cost: cost.database) * 1e3:5.2f} ms"
+        f"  {each(costs, lambda cost: cost.commits):5.2f} transactions"
+        f"  {each(costs, lambda cost: cost.wal) / 1024:5.1f} KiB WAL"
     )
 
 
-assert HOSTS * MAX_CHECKS_AT_HOST >= 32
+def outlook(found: Found) -> list[str]:
+    """Return the table of what more connections need, from the medians."""
+    checks = found.costs[CHECKS]
+    own = each(checks, lambda cost: cost.own)
+    database = each(checks, lambda cost: cost.database)
+    commits, wal = each(checks, lambda cost: cost.commits), each(checks, lambda cost: cost.wal)
+    rows = [
+        "connections  checks/s  processes  PostgreSQL's core  transactions/s  WAL a day"
+        "  data      out       in"
+    ]
+    for connections in CONNECTIONS:
+        rate = connections / (CHECK_HOURS * 3600)
+        rows.append(
+            f"{connections:11,}  {rate:8.1f}  {ceil(rate * own / HALF):9}"
+            f"  {rate * database:17.3f}  {rate * commits:14.1f}"
+            f"  {rate * wal * 86400 / GIB:5.1f} GiB  {connections * found.stored / GIB:5.1f} GiB"
+            f"  {rate * found.received * 8 / 1e6:5.2f} Mbit/s"
+            f"  {rate * found.sent * 8 / 1e6:5.2f} Mbit/s"
+        )
+    return rows
+
+
+assert HOSTS * MAX_CHECKS_AT_HOST >= MAX_CHECKS

@@ -2,7 +2,8 @@
 
     python -m tests.support.instant HOSTS
 
-Listens on 127.0.0.1 to 127.0.0.HOSTS, prints its port, and ends with its input. It accepts any
+Listens on 127.0.0.1 to 127.0.0.HOSTS, prints its port, and ends with its input; then it prints how
+many refreshes it has answered, and the bytes received and sent, headers included. It accepts any
 token, of which the account's DID is the last part, and logs nothing.
 """
 
@@ -10,9 +11,11 @@ import asyncio
 import json
 import secrets
 import sys
+from collections import Counter
 
 TOKEN = 300
 """The length of a token's random part in bytes; a real token has as many characters."""
+COUNTED: Counter[str] = Counter()
 
 
 class _Answers(asyncio.Protocol):
@@ -23,6 +26,7 @@ class _Answers(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        COUNTED["received"] += len(data)
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head, self._received = self._received[:end], self._received[end + 4 :]
             _, _, token = head.lower().partition(b"authorization: bearer ")
@@ -37,11 +41,14 @@ class _Answers(asyncio.Protocol):
                     "active": True,
                 }
             ).encode()
-            self._transport.write(
+            answer = (
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
                 % len(body)
                 + body
             )
+            self._transport.write(answer)
+            COUNTED["sent"] += len(answer)
+            COUNTED["refreshes"] += 1
 
 
 async def serve(hosts: int) -> None:
@@ -52,6 +59,7 @@ async def serve(hosts: int) -> None:
         await loop.create_server(_Answers, f"127.0.0.{host}", port)
     print(port, flush=True)  # noqa: T201
     await loop.run_in_executor(None, sys.stdin.read)
+    print(COUNTED["refreshes"], COUNTED["received"], COUNTED["sent"], flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
