@@ -17,6 +17,7 @@ from service.domain.model import DAY, Micros, Scope, Session, Tenant
 from service.domain.records import LoginWrite, Purpose, SecretAddress
 from service.settings import Settings
 from service.storage.migrations import migrate_apart
+from tests.support.instant import handle_of
 
 KEYS = 8
 """Of each tenant."""
@@ -73,12 +74,12 @@ def login(
     address = SecretAddress(
         tenant_id, new_profile_key(), "bluesky", account_id, origin, secrets.randbits(63)
     )
-    # tests.support.instant reads the account from it
+    # from which tests.support.instant reads the account
     refresh = f"{secrets.token_urlsafe(TOKEN * 3 // 4)}.{account_id}"
     session = Session(token, refresh, now + DAY)
     saved = LoginWrite(
         address,
-        f"{random_id(10)}.bsky.social",
+        handle_of(account_id),
         vault.seal("abcd-efgh-ijkl-mnop", Purpose.CREDENTIAL, address),
         vault.seal_session(session, address),
         session.expires_at,

@@ -18,6 +18,11 @@ TOKEN = 300
 COUNTED: Counter[str] = Counter()
 
 
+def handle_of(did: str) -> str:
+    """Return the handle of the account, which needs no list."""
+    return f"{did.rpartition(':')[2][:10]}.bsky.social"
+
+
 class _Answers(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -37,7 +42,7 @@ class _Answers(asyncio.Protocol):
                     "accessJwt": f"{fresh}.{did}",
                     "refreshJwt": f"{fresh}.{did}",
                     "did": did,
-                    "handle": "handle.invalid",
+                    "handle": handle_of(did),
                     "active": True,
                 }
             ).encode()
