@@ -70,7 +70,7 @@ async def measured(extent: Extent, pds: Path, programs: Path, folder: Path) -> l
         cluster = await asyncio.to_thread(Cluster.started, programs, durable=True)
         try:
             figures += await growth(folder, cluster, extent.rounds, extent.sizes)
-            figures += await connects(folder, cluster, extent.rounds, extent.seconds)
+            figures += await connects(folder, cluster, core, extent.rounds, extent.seconds)
         finally:
             await asyncio.to_thread(cluster.remove)
         figures += await size(folder, core, extent.starts, extent.calls, extent.settled)

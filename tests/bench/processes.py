@@ -57,6 +57,17 @@ def load_on_one_core() -> Iterator[str]:
         os.sched_setaffinity(0, cores)
 
 
+@contextmanager
+def on_core(core: str) -> Iterator[None]:
+    """Run this process, but not its children, on *core*; nothing is changed if it is empty."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {int(core)} if core else before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @asynccontextmanager
 async def started(
     module: Sequence[str],
