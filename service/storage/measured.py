@@ -48,11 +48,11 @@ class MeasuredEngine:
         finally:
             self._key(perf_counter() - started)
 
-    async def write(self, job: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
         started = perf_counter()
         try:
             with span("store transaction"):
-                return await self._engine.write(job)
+                return await self._engine.write(job, turn)
         except ServiceUnavailable:
             self._failed("write").inc()
             raise
