@@ -181,8 +181,8 @@ class Settings(BaseModel):
     """Approximate interval, in hours, between two checks of one connection."""
     checks_per_second: float = Field(20, ge=0.1, le=1000)
     """Maximum rate, per second, at which one process starts checks."""
-    lease_audit_days: int = Field(90, ge=1, le=3650)
-    """Days for which the audit of leases is kept."""
+    audit_days: int = Field(90, ge=1, le=3650)
+    """Days for which the audit trail is kept."""
     calls_per_second: int = Field(1000, ge=1)
     """Maximum rate, per second, of calls with one API key in one process."""
     at_once_per_tenant: int = Field(32, ge=1)

@@ -10,6 +10,7 @@ from opentelemetry.trace import Tracer
 
 from service import __version__
 from service.access.api_keys import ApiKeys
+from service.access.audit import AuditTrail
 from service.access.idempotency import Idempotency
 from service.access.rate_limits import CallLimits
 from service.app.gauges import Gauges, show_counts
@@ -24,7 +25,6 @@ from service.app.startup import (
 from service.connections.concurrency import ConcurrencyLimit
 from service.connections.connect import Connect
 from service.connections.health import Health
-from service.connections.lease_audit import Audit
 from service.connections.leases import Leases
 from service.connections.login_budget import LoginBudget
 from service.connections.logins import Logins
@@ -73,7 +73,7 @@ class Application:
     connect: Connect
     health: Health
     leases: Leases
-    audit: Audit
+    audit: AuditTrail
     monitor: Monitor
     profiles: Profiles
     latest_events: LatestEvents
@@ -161,7 +161,12 @@ async def build(
             calls,
             metrics,
         )
-        audit = Audit(store.lease_audit, clock, settings.lease_audit_days * DAY)
+        audit = AuditTrail(
+            store.audit,
+            clock,
+            settings.audit_days * DAY,
+            {card.platform for card in registry.cards()},
+        )
         connect = Connect(
             store.connections,
             registry,
@@ -194,6 +199,7 @@ async def build(
                     api_keys,
                     CallLimits(settings.calls_per_second),
                     admission,
+                    audit,
                     CallMetrics(metrics),
                     tracer,
                 ),

@@ -4,20 +4,23 @@ from pathlib import Path
 
 import click
 
+from service.cli.auditing import recorded
 from service.cli.console import operator_errors, run, settings
 
 
 @click.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
+    read = settings()
 
     async def work() -> None:
         from service.app.startup import open_store
 
-        async with open_store(settings()):
+        async with open_store(read):
             pass
 
-    run(work())
+    with recorded(read, "migrate"):
+        run(work())
     click.echo("the schema is up to date", err=True)
 
 
@@ -31,6 +34,7 @@ def backup(path: Path) -> None:
     """
     from service.storage.backup import back_up
 
-    with operator_errors():
-        back_up(settings().database_url, path)
+    read = settings()
+    with recorded(read, "backup"), operator_errors():
+        back_up(read.database_url, path)
     click.echo(f"copied the database to {path}; the keyring is not in it", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from service.cli.auditing import recorded
 from service.cli.console import fail, operator_errors, run, settings, text
 from service.settings import Settings
 
@@ -32,7 +33,7 @@ def init_keyring() -> None:
     from service.crypto.keyring import create_keyring, new_keys
 
     read = settings()
-    with operator_errors():
+    with recorded(read, "keyring init"), operator_errors():
         create_keyring(read.keyring_file, new_keys(_now().isoformat(timespec="seconds")))
     click.echo(
         f"made the keyring {read.keyring_file}; keep a copy apart from copies of the database",
@@ -76,7 +77,7 @@ def add_key(purpose: str, retired: Path | None) -> None:
     """
     from service.crypto.keyring import KeyPurpose
 
-    with _locked() as rotation:
+    with _changed("keyring add") as rotation:
         added = rotation.put_back(retired) if retired else rotation.add(KeyPurpose(purpose))
     click.echo("every process loads it within 5 seconds", err=True)
     click.echo(added.key_id)
@@ -91,7 +92,7 @@ def activate_key(key_id: str, at_once: bool) -> None:
     The former active key still opens what it sealed. Fails in the first 10 seconds after the key
     was added, in which processes may not have loaded it.
     """
-    with _locked() as rotation:
+    with _changed("keyring activate", key_id) as rotation:
         key = rotation.activate(key_id, at_once=at_once)
     click.echo(f"{key.key_id} is active", err=True)
 
@@ -102,7 +103,9 @@ def rewrap() -> None:
 
     The server may run meanwhile. An interrupted run can be repeated.
     """
-    count = run(_rewrap(settings()))
+    read = settings()
+    with recorded(read, "keyring rewrap"):
+        count = run(_rewrap(read))
     if count.unreadable:
         fail(f"{count.unreadable} secrets do not open and stay as they are; the log names them")
     if count.overtaken:
@@ -141,7 +144,7 @@ def retire_key(key_id: str) -> None:
     Prints the file's path. Fails while a row in the database names the key. Older backups still
     name it: keep the file with them, offline.
     """
-    with _locked() as rotation:
+    with _changed("keyring retire", key_id) as rotation:
         rotation.key(key_id)
         rows = run(_count(settings(), prove=True)).get(key_id, 0)
         file = rotation.retire(key_id, rows)
@@ -150,10 +153,16 @@ def retire_key(key_id: str) -> None:
 
 
 @contextmanager
-def _locked() -> Iterator["Rotation"]:
+def _changed(command: str, key_id: str = "") -> Iterator["Rotation"]:
+    """Lock the keyring for a change by *command*, and record that in the audit trail."""
     from service.crypto.rotation import Rotation
 
-    with operator_errors(), Rotation.locked(settings().keyring_file, _now()) as rotation:
+    read = settings()
+    with (
+        recorded(read, command, key_id),
+        operator_errors(),
+        Rotation.locked(read.keyring_file, _now()) as rotation,
+    ):
         yield rotation
 
 

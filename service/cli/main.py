@@ -6,10 +6,10 @@ import sys
 import click
 
 from service import __version__
+from service.cli.audit import audit
 from service.cli.console import fail, faults, operator_errors, run, settings, text
 from service.cli.database import backup, migrate
 from service.cli.keyring import keyring
-from service.cli.leases import list_leases
 from service.cli.serve import healthcheck, serve
 from service.cli.tenants import api_keys, tenants
 from service.runtime import core_dumps
@@ -33,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, healthcheck, migrate, backup, tenants, api_keys, list_leases, keyring):
+for command in (serve, healthcheck, migrate, backup, tenants, api_keys, audit, keyring):
     cli.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 import click
 
+from service.cli.auditing import recorded_with_change
 from service.cli.console import fail, run, settings, text, time_of
 
 
@@ -28,7 +29,8 @@ def create_tenant(name: str) -> None:
             await store.tenants.create(tenant)
         return tenant.tenant_id
 
-    click.echo(run(work()))
+    with recorded_with_change("tenants create"):
+        click.echo(run(work()))
 
 
 @tenants.command("list")
@@ -61,7 +63,9 @@ def delete_tenant(tenant_id: str) -> None:
         async with build(settings()) as built:
             return await built.profiles.delete_tenant(tenant_id)
 
-    if not run(work()):
+    with recorded_with_change("tenants delete"):
+        is_deleted = run(work())
+    if not is_deleted:
         fail("there is no such tenant; list them: postcore tenants list")
     click.echo(f"deleted {tenant_id}", err=True)
 
@@ -93,7 +97,8 @@ def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:
         fail("--name must be at most 200 printable characters")
 
     granted = frozenset(map(Scope, scopes)) or DEFAULT_SCOPES
-    plain = run(create(settings(), tenant, name, granted))
+    with recorded_with_change("api-keys create"):
+        plain = run(create(settings(), tenant, name, granted))
     if plain is None:
         fail("there is no such tenant; list them: postcore tenants list")
     click.echo(plain)
@@ -134,6 +139,8 @@ def revoke_api_key(key_id: str) -> None:
         async with open_store(settings()) as store:
             return await store.api_keys.revoke(key_id, SystemClock().now())
 
-    if not run(work()):
+    with recorded_with_change("api-keys revoke"):
+        is_revoked = run(work())
+    if not is_revoked:
         fail("there is no such key; list them: postcore api-keys list --tenant ID")
     click.echo(f"revoked {key_id}", err=True)

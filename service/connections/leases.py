@@ -8,10 +8,12 @@ microseconds.
 from dataclasses import dataclass, field
 from math import inf
 
+from service.access.audit import AuditTrail
 from service.connections.health import Health, LeaseCost
-from service.connections.lease_audit import Audit
 from service.connections.sessions import Sessions, account_of
 from service.crypto.vault import Unreadable
+from service.domain import audit
+from service.domain.audit import AuditedCall
 from service.domain.clock import Clock
 from service.domain.errors import (
     DeadlineExceeded,
@@ -23,12 +25,13 @@ from service.domain.errors import (
     RateLimitExceeded,
     ServiceUnavailable,
 )
-from service.domain.model import NEVER, SECOND, Caller, Lease, Lent, Micros, Scope, Session
+from service.domain.model import SECOND, Caller, Lease, Lent, Micros, Scope, Session
 from service.domain.names import required_platform_id, required_profile_key
 from service.domain.platform import TokenSigner
-from service.domain.records import AuditedLease, StoredConnection
+from service.domain.records import StoredConnection
 from service.domain.steps import PlatformDeadline, platform_timeout
 from service.domain.store import ConnectionStore
+from service.runtime.log import Frequent
 from service.runtime.metrics import Metrics
 
 MIN_LEFT_UNRENEWED: Micros = 60 * SECOND
@@ -44,6 +47,9 @@ TOLERATED = (
     ServiceUnavailable,  # at least for writes
 )
 """Errors of a renewal after which the stored token is lent while it is good."""
+
+
+lease_log = Frequent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Leases:
         store: ConnectionStore,
         sessions: Sessions,
         health: Health,
-        audit: Audit,
+        audit: AuditTrail,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -101,18 +107,36 @@ class Leases:
                     raise error from None
         lease = platform.lend(session, account_of(stored))
         self._metrics.leases.labels(stored.address.platform, cost.value).inc()
+        self._record(caller, stored, lease, platform.card.lends)
+        return lease
+
+    def _record(self, caller: Caller, stored: StoredConnection, lease: Lease, lent: Lent) -> None:
+        """Note the lease in the audit trail and in the log. Raises ServiceUnavailable."""
+        address, account_id = stored.address, lease.account.account_id
+        call = audit.current() or AuditedCall("LeaseSession", "")
         self._audit.note(
-            AuditedLease(
+            call.row(
                 self._clock.now(),
-                caller.tenant_id,
-                caller.key_id,
-                stored.address.profile_key,
-                stored.address.platform,
-                lease.account.account_id,
-                NEVER if lease.expires_at is None else lease.expires_at,
+                tenant_id=caller.tenant_id,
+                key_id=caller.key_id,
+                profile_key=address.profile_key,
+                platform=address.platform,
+                account_id=account_id,
+                lent=lent,
+                expires_at=lease.expires_at or 0,
             )
         )
-        return lease
+        call.is_recorded = True
+        lease_log.info(
+            "lease",
+            tenant=caller.tenant_id,
+            key=caller.key_id,
+            profile=address.profile_key,
+            platform=address.platform,
+            account=account_id,
+            expires_at=lease.expires_at,
+            lent=lent.value,
+        )
 
     async def _stored(
         self, caller: Caller, request: LeaseRequest

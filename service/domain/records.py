@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from service.domain.model import NEVER, SECOND, Connection, EventKind, Lent, Micros
+from service.domain.model import SECOND, Connection, EventKind, Micros
 
 MAX_CLAIM_SKEW: Micros = 60 * SECOND
 """How far ahead the clock of a claim's holder may be. A claim that ends later than that was made
@@ -168,23 +168,6 @@ class Due:
     profile_key: str
     platform: str
     origin: str
-
-
-class AuditedLease(NamedTuple):
-    """An entry of the audit trail of leases, without the token."""
-
-    at: Micros
-    tenant_id: str
-    key_id: str
-    profile_key: str
-    platform: str
-    account_id: str
-    expires_at: Micros
-    """When the token expires; NEVER for a credential."""
-
-    @property
-    def lent(self) -> Lent:
-        return Lent.CREDENTIAL if self.expires_at >= NEVER else Lent.SESSION
 
 
 @dataclass(frozen=True, slots=True)

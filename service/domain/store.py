@@ -8,6 +8,7 @@ write may be durable. Methods that are not limited to one tenant say so.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from service.domain.audit import AuditRow
 from service.domain.model import (
     ApiKey,
     ConnectionEvent,
@@ -18,7 +19,6 @@ from service.domain.model import (
 )
 from service.domain.records import (
     Allow,
-    AuditedLease,
     Debit,
     Due,
     EarlierRequest,
@@ -46,7 +46,7 @@ class TenantStore(Protocol):
     async def all(self) -> list[Tenant]:
         """Return every tenant, oldest first."""
 
-    async def delete_batch(self, tenant_id: str) -> list[SessionEnvelope] | None:
+    async def delete_batch(self, tenant_id: str, at: Micros) -> list[SessionEnvelope] | None:
         """Delete a batch of the tenant's data: API keys first, the tenant itself last.
 
         Returns the sessions deleted with the batch, or None if there is no such tenant (any more).
@@ -92,7 +92,7 @@ class ProfileStore(Protocol):
         *to_reconnect*: only those with a connection that needs a reconnect.
         """
 
-    async def delete(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
+    async def delete(self, tenant_id: str, profile_key: str, at: Micros) -> list[SessionEnvelope]:
         """Delete a profile with its connections, and return their sessions.
 
         Raises ProfileNotFound.
@@ -227,20 +227,28 @@ class EventStore(Protocol):
         """Call *call* after every commit of this process: it may have written an event."""
 
 
-class LeaseAuditStore(Protocol):
-    """The audit trail of leases."""
+class AuditStore(Protocol):
+    """The audit trail. The methods that make a change add the row of the call in progress."""
 
-    async def add_leases(self, leases: Sequence[AuditedLease]) -> None:
-        """Add leases of any tenants; skip those of tenants that do not exist (any more)."""
+    async def add(self, rows: Sequence[AuditRow]) -> None:
+        """Add rows; skip those of callers whose tenant does not exist (any more)."""
 
-    async def leases(self, tenant_id: str, since: Micros, limit: int) -> list[AuditedLease]:
-        """Return the tenant's leases at *since* or later, oldest first.
+    async def page(
+        self, tenant_id: str | None, since: Micros, after: int, until: Micros, limit: int
+    ) -> list[AuditRow]:
+        """Return at most *limit* rows in order of time and number, of all tenants if None.
 
-        Returns the first *limit* + 1 leases, and every other lease of the last one's microsecond.
+        From *since*, there with numbers above *after* only, to before *until*.
         """
 
-    async def delete_leases(self, before: Micros, limit: int) -> int:
-        """Delete about *limit* leases older than *before*, of all tenants, oldest first.
+    async def written_after(self, number: int, limit: int) -> list[AuditRow]:
+        """Return at most *limit* rows of all tenants with higher numbers, in order of number.
+
+        No row with a number below that of a returned one is written later.
+        """
+
+    async def delete(self, before: Micros, limit: int) -> int:
+        """Delete about *limit* rows older than *before*, of all tenants, oldest first.
 
         Returns how many were deleted.
         """

@@ -97,7 +97,7 @@ class Profiles:
         key = required_profile_key(profile_key)
 
         async def delete() -> None:
-            for stored in await self._store.delete(caller.tenant_id, key):
+            for stored in await self._store.delete(caller.tenant_id, key, self._clock.now()):
                 self._logouts.later(stored)
 
         # goes to its end even if the caller has left: a session would stay open otherwise
@@ -120,8 +120,8 @@ class Profiles:
 
         Keys go first. An interrupted removal can be run again.
         """
-        existed = False
-        while (deleted := await self._tenants.delete_batch(tenant_id)) is not None:
+        existed, at = False, self._clock.now()
+        while (deleted := await self._tenants.delete_batch(tenant_id, at)) is not None:
             existed = True
             for stored in deleted:
                 await self._logouts.now(stored)

@@ -1,6 +1,7 @@
 """API keys."""
 
 from service.domain.model import ApiKey, Micros
+from service.storage.audit import write_audited
 from service.storage.decoding import scopes
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.statements import api_keys as sql
@@ -29,7 +30,9 @@ class SqlApiKeys:
             )
             return True
 
-        return await self._engine.write(job)
+        return await write_audited(
+            self._engine, job, key.created_at, bool, tenant_id=key.tenant_id, key_id=key.key_id
+        )
 
     async def get(self, key_id: str) -> ApiKey | None:
         [row] = await self._engine.get_by_key(sql.API_KEY, key_id, bytes(32))
@@ -41,10 +44,16 @@ class SqlApiKeys:
         return [_api_key(row) for row in await self._engine.read(sql.API_KEYS, tenant_id)]
 
     async def revoke(self, key_id: str, at: Micros) -> bool:
+        key = await self.get(key_id)
+        if key is None:
+            return False
+
         async def job(transaction: Transaction) -> bool:
             return bool(await transaction.run(sql.REVOKE_API_KEY, key_id, at))
 
-        return await self._engine.write(job)
+        return await write_audited(
+            self._engine, job, at, bool, tenant_id=key.tenant_id, key_id=key_id
+        )
 
 
 def _api_key(row: Row) -> ApiKey:

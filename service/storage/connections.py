@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from service.domain import audit
+from service.domain.audit import VERIFY
 from service.domain.errors import PlatformNotConnected, ProfileAlreadyExists, ProfileNotFound
 from service.domain.model import Connection, EventKind, Micros, Profile
 from service.domain.records import (
@@ -14,6 +16,7 @@ from service.domain.records import (
     Surveyed,
     VerdictWrite,
 )
+from service.storage.audit import write_audited
 from service.storage.engine import Engine, Row, Transaction
 from service.storage.events import add_event
 from service.storage.idempotency import completion
@@ -100,7 +103,15 @@ class SqlConnections:
             )
             return before
 
-        return await self._engine.write(job, turn=address.tenant_id)
+        return await write_audited(
+            self._engine,
+            job,
+            saved.at,
+            turn=address.tenant_id,
+            profile_key=address.profile_key,
+            platform=address.platform,
+            account_id=address.account_id,
+        )
 
     async def save_display_name(self, address: SecretAddress, display_name: str) -> None:
         async def job(transaction: Transaction) -> None:
@@ -131,7 +142,9 @@ class SqlConnections:
             )
             return stored_session(tenant_id, rows[0]) if rows else None
 
-        return await self._engine.write(job, turn=tenant_id)
+        return await write_audited(
+            self._engine, job, at, turn=tenant_id, profile_key=profile_key, platform=platform
+        )
 
     async def connection(self, tenant_id: str, profile_key: str, platform: str) -> StoredConnection:
         rows = await self._engine.get_by_key(
@@ -239,7 +252,13 @@ class SqlConnections:
                 )
             return True
 
-        return await self._engine.write(job, turn=address.tenant_id if verdict.events else "")
+        turn = address.tenant_id if verdict.events else ""
+        call = audit.current()
+        if call is None or call.method != VERIFY:  # a lease's row says what was lent
+            return await self._engine.write(job, turn)
+        return await write_audited(
+            self._engine, job, verdict.at, bool, turn=turn, account_id=address.account_id
+        )
 
 
 async def _connection(

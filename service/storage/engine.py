@@ -49,6 +49,12 @@ class Engine(Protocol):
     async def get_by_key(self, statement: str, *parameters: object) -> Sequence[Row]:
         """Do the same for a query that finds a few rows by a key: the hot path."""
 
+    async def read_settled(self, table: str, statement: str, *parameters: object) -> Sequence[Row]:
+        """Return the rows of a query once all writes to *table* under way have ended.
+
+        A row that is added to *table* later gets a higher number than all that were returned.
+        """
+
     async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
         """Run *job* in a transaction and return its result once the commit is durable.
 

@@ -48,6 +48,9 @@ class MeasuredEngine:
         finally:
             self._key(perf_counter() - started)
 
+    async def read_settled(self, table: str, statement: str, *parameters: object) -> Sequence[Row]:
+        return await self._engine.read_settled(table, statement, *parameters)
+
     async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
         started = perf_counter()
         try:

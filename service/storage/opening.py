@@ -28,6 +28,16 @@ async def open_engine(url: str, pool_size: int) -> Engine:
     return await postgres.PostgresEngine.open(url, pool_size)
 
 
+async def has_present_schema(url: str) -> bool:
+    """Return whether the database exists with the schema of this version. Raises StoreError."""
+    if url.startswith("sqlite:"):
+        path = Path(url.removeprefix("sqlite:///"))
+        return schema_revision(path) == HEAD
+    from service.storage import postgres
+
+    return await postgres.schema_revision(url) == HEAD
+
+
 async def _migrate(url: str, database: str) -> None:
     migration = Migration(url)
     work = asyncio.ensure_future(asyncio.to_thread(migration.run))

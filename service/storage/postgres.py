@@ -30,6 +30,8 @@ STATEMENT_SECONDS = 5
 WRITE_SECONDS = 10
 """Time limit of one write, with all its attempts."""
 CLOSE_SECONDS = 10
+LOCK_SECONDS = 2
+"""To wait for the lock of `read_settled`: writes queue behind it."""
 
 NAME = "the database of POSTCORE_DATABASE_URL"
 """No part of the URL is ever logged: in a malformed one, the password may stand anywhere."""
@@ -151,6 +153,15 @@ class PostgresEngine:
                 return await self._fetch(statement, parameters)
 
     get_by_key = read
+
+    async def read_settled(self, table: str, statement: str, *parameters: object) -> Sequence[Row]:
+        with self._under_way():
+            async with self._connection() as connection, connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+                # waits for the transactions that have added rows; others wait for this one
+                await connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
+                found: Sequence[Row] = await connection.fetch(statement, *parameters)
+                return found
 
     async def write(self, job: Callable[[Transaction], Awaitable[T]], turn: str = "") -> T:
         in_turn = self._turns.setdefault(turn, asyncio.Lock()) if turn else nullcontext()

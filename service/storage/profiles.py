@@ -1,8 +1,9 @@
 """Profiles."""
 
 from service.domain.errors import InvalidApiKey, ProfileNotFound
-from service.domain.model import EventKind, Place, Profile
+from service.domain.model import EventKind, Micros, Place, Profile
 from service.domain.records import Reservation, SessionEnvelope
+from service.storage.audit import write_audited
 from service.storage.engine import Engine, Transaction
 from service.storage.events import add_event
 from service.storage.idempotency import complete
@@ -29,7 +30,8 @@ class SqlProfiles:
             reply = (profile.profile_key, profile.profile_name)
             await complete(transaction, reservation, profile.profile_key, reply, profile.created_at)
 
-        await self._engine.write(job)
+        key = profile.profile_key
+        await write_audited(self._engine, job, profile.created_at, profile_key=key)
 
     async def get(self, tenant_id: str, profile_key: str) -> Profile:
         rows = await self._engine.get_by_key(sql.PROFILE, tenant_id, profile_key)
@@ -49,7 +51,7 @@ class SqlProfiles:
             rows = await self._engine.get_by_key(sql.PROFILES, *place, limit)
         return profiles_in(rows)
 
-    async def delete(self, tenant_id: str, profile_key: str) -> list[SessionEnvelope]:
+    async def delete(self, tenant_id: str, profile_key: str, at: Micros) -> list[SessionEnvelope]:
         async def job(transaction: Transaction) -> list[SessionEnvelope]:
             rows = await transaction.run(sql.PROFILE, tenant_id, profile_key)
             sessions = await transaction.run(sql.SESSIONS_OF_PROFILE, tenant_id, profile_key)
@@ -60,7 +62,7 @@ class SqlProfiles:
                 await add_event(transaction, tenant_id, profile_key, EventKind.DISCONNECTED)
             return [stored_session(tenant_id, row) for row in sessions]
 
-        return await self._engine.write(job, turn=tenant_id)
+        return await write_audited(self._engine, job, at, turn=tenant_id, profile_key=profile_key)
 
 
 async def add_profile(transaction: Transaction, tenant_id: str, profile: Profile) -> bool:

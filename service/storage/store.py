@@ -1,13 +1,13 @@
 """The store: every port of `service.domain.store` in SQL, on one engine."""
 
 from service.storage.api_keys import SqlApiKeys
+from service.storage.audit import SqlAudit
 from service.storage.checks import SqlCheckQueue
 from service.storage.connections import SqlConnections
 from service.storage.engine import Engine, Usage
 from service.storage.events import SqlEvents
 from service.storage.facts import SqlFacts
 from service.storage.idempotency import SqlIdempotency
-from service.storage.lease_audit import SqlLeaseAudit
 from service.storage.login_budget import SqlLoginBudget
 from service.storage.profiles import SqlProfiles
 from service.storage.secrets import SqlSecrets
@@ -25,7 +25,7 @@ class SqlStore:
         self.connections = SqlConnections(engine)
         self.checks = SqlCheckQueue(engine)
         self.events = SqlEvents(engine)
-        self.lease_audit = SqlLeaseAudit(engine)
+        self.audit = SqlAudit(engine)
         self.login_budget = SqlLoginBudget(engine)
         self.idempotency = SqlIdempotency(engine)
         self.facts = SqlFacts(engine)

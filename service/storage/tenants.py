@@ -1,7 +1,8 @@
 """Tenants."""
 
-from service.domain.model import Tenant
+from service.domain.model import Micros, Tenant
 from service.domain.records import SessionEnvelope
+from service.storage.audit import write_audited
 from service.storage.engine import Engine, Transaction
 from service.storage.events import BATCH
 from service.storage.rows import stored_session
@@ -18,7 +19,7 @@ class SqlTenants:
         async def job(transaction: Transaction) -> None:
             await transaction.run(sql.ADD_TENANT, tenant.tenant_id, tenant.name, tenant.created_at)
 
-        await self._engine.write(job)
+        await write_audited(self._engine, job, tenant.created_at, tenant_id=tenant.tenant_id)
 
     async def all(self) -> list[Tenant]:
         return [
@@ -26,7 +27,7 @@ class SqlTenants:
             for row in await self._engine.read(sql.TENANTS)
         ]
 
-    async def delete_batch(self, tenant_id: str) -> list[SessionEnvelope] | None:
+    async def delete_batch(self, tenant_id: str, at: Micros) -> list[SessionEnvelope] | None:
         async def job(transaction: Transaction) -> list[SessionEnvelope] | None:
             if not await transaction.run(sql.TENANT_EXISTS, tenant_id):
                 return None
@@ -40,4 +41,5 @@ class SqlTenants:
                 await transaction.run(sql.DELETE_TENANT, tenant_id)
             return [stored_session(tenant_id, row) for row in sessions]
 
-        return await self._engine.write(job)
+        existed = lambda sessions: sessions is not None  # noqa: E731
+        return await write_audited(self._engine, job, at, existed, tenant_id=tenant_id)

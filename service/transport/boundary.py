@@ -18,7 +18,9 @@ import structlog
 from opentelemetry.trace import Tracer
 
 from service.access.api_keys import ApiKeys, require
+from service.access.audit import AuditTrail
 from service.access.rate_limits import Allowance, CallLimits
+from service.domain.audit import AuditedCall, audited
 from service.domain.errors import (
     DeadlineExceeded,
     InternalError,
@@ -37,6 +39,8 @@ from service.transport.status import STATUS
 
 T = TypeVar("T")
 DEFAULT_SECONDS = 10.0
+AUDITED_SCOPES = frozenset({Scope.PROFILES_WRITE, Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE})
+"""Calls that need one of these leave a row in the audit trail, however they end."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 
 log = structlog.get_logger()
@@ -63,6 +67,8 @@ class Call:
     """What the caller sent, with the context of its trace, if any."""
     route: str = ""
     """VERB PATH, over HTTP."""
+    peer: str = ""
+    """The caller's address or certificate name, where the call is audited."""
 
 
 def request_id(given: str | None) -> str:
@@ -81,14 +87,31 @@ class Boundary:
         api_keys: ApiKeys,
         limits: CallLimits,
         admission: Admission,
+        audit: AuditTrail,
         metrics: CallMetrics,
         tracer: Tracer | None = None,
     ) -> None:
         self._api_keys = api_keys
         self._limits = limits
         self._admission = admission
+        self._audit = audit
         self.metrics = metrics
         self._tracer = tracer
+
+    def _record(
+        self, call: Call, entry: AuditedCall | None, outcome: str, caller: Caller | None
+    ) -> None:
+        """Record a call that no transaction has recorded, such as a refused one.
+
+        *entry* is None for a read, which is recorded if its caller is unknown.
+        """
+        if entry is None and caller is None:
+            entry = _entry(call)
+        if entry is None or entry.is_recorded:
+            return
+        if caller is not None:  # it may have been refused before its work began
+            entry.tenant_id, entry.key_id = caller.tenant_id, caller.key_id
+        self._audit.note_call(entry, outcome.upper())
 
     async def may_have_valid_key(self, call: Call) -> bool:
         """Return False only if `run` would certainly reject the key of *call*."""
@@ -133,6 +156,7 @@ class Boundary:
         """
         started = perf_counter()
         caller: Caller | None = None
+        entry = _entry(call) if call.scope in AUDITED_SCOPES else None
         outcome, why, step = "ok", "", None
         refusal: ServiceError | None = None
         self.metrics.begin(call.transport, call.method)
@@ -158,7 +182,11 @@ class Boundary:
                 slots = self._admission.slots(stream=stream)
                 slots.acquire(key, deadline)
                 try:
-                    return await work(caller)
+                    if entry is None:
+                        return await work(caller)
+                    entry.tenant_id, entry.key_id = caller.tenant_id, caller.key_id
+                    with audited(entry):
+                        return await work(caller)
                 finally:
                     slots.release(key, deadline)
         except asyncio.CancelledError:
@@ -178,6 +206,7 @@ class Boundary:
             if span is not None:
                 ids = tracing.ids()
                 span.end(_status(call, refusal), "" if is_ok else outcome)
+            self._record(call, entry, outcome, caller)
             call_log.info(
                 "call",
                 method=call.method,
@@ -211,6 +240,10 @@ def _status(call: Call, refusal: ServiceError | None) -> dict[str, str | int]:
     if call.route:
         return {"http.response.status_code": STATUS[type(refusal)].http}
     return {"rpc.grpc.status_code": STATUS[type(refusal)].code.value[0]}
+
+
+def _entry(call: Call) -> AuditedCall:
+    return AuditedCall(call.method, call.request_id, peer=call.peer)
 
 
 def _refusal(error: Exception, deadline: Deadline, call: Call) -> ServiceError:

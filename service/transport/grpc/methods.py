@@ -18,7 +18,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from service.domain.errors import InvalidRequest, NotImplementedYet, ServiceError
-from service.domain.model import Caller
+from service.domain.model import Caller, Scope
+from service.transport.auditing import grpc_peer, name_request
 from service.transport.boundary import DEFAULT_SECONDS, Boundary, Call, request_id
 from service.transport.grpc.decoding import undecodable
 from service.transport.grpc.messages import (
@@ -92,7 +93,9 @@ class Methods:
         async def answer(_: object, context: Context) -> Message | None:
             async def work(caller: Caller) -> Message:
                 self._on_call(context.peer(), 0)
-                return await behaviour(await read(context), caller)
+                message = await read(context)
+                name_request(message)
+                return await behaviour(message, caller)
 
             call = _call(name, context, DEFAULT_SECONDS, MAX_SECONDS)
             context.set_trailing_metadata((("x-request-id", call.request_id),))
@@ -198,6 +201,7 @@ def _call(
         seconds,
         has_own_deadline,
         metadata,
+        peer="" if SCOPES[name] is Scope.PROFILES_READ else grpc_peer(context),
     )
 
 

@@ -30,6 +30,7 @@ from service.domain.errors import (
 )
 from service.domain.model import Caller
 from service.runtime.tracing import TRACE_HEADERS
+from service.transport.auditing import name_request
 from service.transport.boundary import Boundary, Call, request_id
 from service.transport.http import docs, json_form
 from service.transport.http import request as http_request
@@ -131,6 +132,7 @@ class HttpEdge:
             header(request, "x-api-key"),
             sent_id,
             SCOPES[route.method],
+            peer=f"{request.client.host}:{request.client.port}" if request.client else "",
             headers={
                 name: sent for name in TRACE_HEADERS if (sent := header(request, name)) is not None
             },
@@ -143,7 +145,9 @@ class HttpEdge:
             body = await http_request.body_of(request)
 
         async def work(caller: Caller) -> Message:
-            return await behaviour(http_request.message(route, request, segments, body), caller)
+            message = http_request.message(route, request, segments, body)
+            name_request(message)
+            return await behaviour(message, caller)
 
         allowances: list[Allowance] = []
         try:
