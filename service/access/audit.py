@@ -82,8 +82,12 @@ class AuditTrail:
                 group.create_task(self._prune_regularly())
                 group.create_task(self._note_counts_regularly())
         finally:
-            self._note_counts()
-            await self._write_remaining()
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Write the remaining rows, and the counts of refusals left out."""
+        self._note_counts()
+        await self._write_remaining()
 
     async def _write_regularly(self) -> None:
         while True:

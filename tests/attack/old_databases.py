@@ -29,7 +29,7 @@ from .service_process import Owner
 
 TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),
-    *("idempotency_records", "events", "login_debits", "login_pauses", "leases", "event_marks"),
+    *("idempotency_records", "events", "login_debits", "login_pauses", "audit", "event_marks"),
 )
 """Ordered so that a table comes after the tables that it refers to."""
 BUDGETS = dict.fromkeys(

@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from service.crypto.keyring import create_keyring, new_keys
+from service.domain.audit import AuditRow
 from service.domain.model import DAY, DEFAULT_SCOPES, SECOND, ApiKey, Tenant
-from service.domain.records import AuditedLease
 from service.settings import Settings
 from service.storage import tenants
 from service.storage.store import SqlStore
+from tests.support.auditing import lease_row, unnumbered
 from tests.support.engines import on_both, opened, rows
 from tests.support.leasing import ROOT, environ_of
 
 engine = on_both
 
+LATEST = 2**62
 NOW = 1_800_000_000 * SECOND
 PART = 20
 MANY = 130
@@ -31,7 +33,7 @@ TABLES = (
     "sessions",
     "idempotency_records",
     "events",
-    "leases",
+    "audit",
     "tenants",
 )
 
@@ -50,7 +52,7 @@ async def plant(store: SqlStore, database_url: str, tenant_id: str) -> None:
     for number in range(PART + 1):
         key = ApiKey(f"{tenant_id}{number}", tenant_id, "", DEFAULT_SCOPES, "api-1", b"v", NOW)
         assert await store.api_keys.add(key)
-    await store.lease_audit.add_leases([_lent(tenant_id, NOW + number) for number in range(MANY)])
+    await store.audit.add([_lent(tenant_id, NOW + number) for number in range(MANY)])
     numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 130)"
     owner, profile = f"'{tenant_id}'", f"'prof_{tenant_id}' || i"
     sealed = "CAST('x' AS BLOB)" if database_url.startswith("sqlite:") else "CAST('x' AS BYTEA)"
@@ -77,8 +79,8 @@ async def plant(store: SqlStore, database_url: str, tenant_id: str) -> None:
         rows(database_url, f"INSERT INTO {into} {numbers} SELECT {values} FROM n")
 
 
-def _lent(tenant_id: str, at: int) -> AuditedLease:
-    return AuditedLease(at, tenant_id, "key", "prof_a", "bluesky", "did:plc:a", at + DAY)
+def _lent(tenant_id: str, at: int) -> AuditRow:
+    return lease_row(at, tenant_id, "key", "prof_a", "bluesky", "did:plc:a", at + DAY)
 
 
 def counted(database_url: str, tenant_id: str) -> dict[str, int]:
@@ -97,9 +99,9 @@ async def test_a_tenant_is_deleted_in_parts(store: SqlStore, database_url: str) 
     await plant(store, database_url, "ten_a")
     await plant(store, database_url, "ten_b")
     before = counted(database_url, "ten_b")
-    assert before["sessions"] == before["leases"] == MANY
+    assert before["sessions"] == before["audit"] == MANY
     left, returned = [counted(database_url, "ten_a")], []
-    while (sessions := await store.tenants.delete_batch("ten_a")) is not None:
+    while (sessions := await store.tenants.delete_batch("ten_a", NOW)) is not None:
         returned += [stored.address.profile_key for stored in sessions]
         left.append(counted(database_url, "ten_a"))
     for was, now in pairwise(left):
@@ -141,7 +143,9 @@ async def test_a_deletion_that_was_killed_can_be_done_again(
     left = counted(database_url, "ten_a")
     assert (left["api_keys"], left["profiles"], left["tenants"]) == (0, MANY, 1)
     assert await command("service") == 0
-    assert set(counted(database_url, "ten_a").values()) == {0}
+    left = counted(database_url, "ten_a")
+    assert left.pop("audit") == 2  # what the operator did
+    assert set(left.values()) == {0}
     assert await command("service") == 1
 
 
@@ -152,11 +156,13 @@ async def test_a_lease_of_a_tenant_that_is_gone_is_not_written(
     in the same breath is written."""
     for tenant_id in ("ten_a", "ten_b"):
         await store.tenants.create(Tenant(tenant_id, "test", NOW))
-    while await store.tenants.delete_batch("ten_a") is not None:
+    while await store.tenants.delete_batch("ten_a", NOW) is not None:
         pass
     both = [_lent(tenant_id, NOW + at) for at in range(3) for tenant_id in ("ten_a", "ten_b")]
-    await store.lease_audit.add_leases(both)
-    assert rows(database_url, "SELECT DISTINCT tenant_id FROM leases") == [{"tenant_id": "ten_b"}]
-    assert await store.lease_audit.leases("ten_b", 0, 100) == [
+    await store.audit.add(both)
+    assert rows(database_url, "SELECT DISTINCT tenant_id FROM audit WHERE lent <> ''") == [
+        {"tenant_id": "ten_b"}
+    ]
+    assert unnumbered(await store.audit.page("ten_b", 0, 0, LATEST, 100)) == [
         one for one in both if one.tenant_id == "ten_b"
     ]

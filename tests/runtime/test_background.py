@@ -12,9 +12,9 @@ from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.connections import monitor
 from service.runtime import tasks
+from service.storage.audit import SqlAudit
 from service.storage.checks import SqlCheckQueue
 from service.storage.events import SqlEvents
-from service.storage.lease_audit import SqlLeaseAudit
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running, running
 
@@ -42,7 +42,7 @@ def failing_once(patch: pytest.MonkeyPatch, part: type, name: str) -> Callable[[
     [
         (SqlEvents, "latest"),
         (SqlCheckQueue, "pick_due"),
-        (SqlLeaseAudit, "add_leases"),
+        (SqlAudit, "add"),
         (SqlEvents, "mark"),
     ],
 )
@@ -75,7 +75,7 @@ async def test_failed_work_is_restarted(
                 message: Any = await stream.read()
                 kinds += [profile_pb2.ConnectionEvent.Kind.Name(one.kind) for one in message.events]
             stream.cancel()
-        assert len(service.rows("SELECT * FROM leases")) == 1
+        assert len(service.rows("SELECT * FROM audit WHERE lent <> ''")) == 1
     [line] = [line for line in lines if line["log_level"] == "critical"]
     assert line["event"] == "work in the background has failed"
 

@@ -28,7 +28,6 @@ from service.domain.model import (
     Tenant,
 )
 from service.domain.records import (
-    AuditedLease,
     Debit,
     LoginPurpose,
     LoginWrite,
@@ -40,6 +39,7 @@ from service.domain.records import (
 )
 from service.storage.opening import open_engine
 from service.storage.store import SqlStore
+from tests.support.auditing import lease_row
 
 NOW = 1_760_000_000_000_000
 HOUR = 3600 * SECOND
@@ -126,12 +126,12 @@ async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens)
         upkeep = Upkeep(NOW + 11, NOW, None, 1, 2, NOW + HOUR)
         verdict = VerdictWrite(found, upkeep, kinds, NOW + 11)
         assert await store.connections.save_verdict(held, verdict)
-    lent = AuditedLease(
+    lent = lease_row(
         *(NOW + 12, TENANT, "golden", "prof_well", "bluesky", "did:plc:prof_well", NOW + HOUR)
     )
-    await store.lease_audit.add_leases([lent])
+    await store.audit.add([lent])
     await store.connections.disconnect(TENANT, "prof_ended", "bluesky", NOW + 20)
-    await store.profiles.delete(TENANT, "prof_gone")
+    await store.profiles.delete(TENANT, "prof_gone", NOW)
     await store.events.mark(NOW + 30)
 
 

@@ -29,7 +29,6 @@ from service.domain.model import (
     Session,
 )
 from service.domain.records import (
-    AuditedLease,
     Purpose,
     Reservation,
     SecretAddress,
@@ -39,6 +38,7 @@ from service.domain.records import (
 from service.storage.migrations import KNOWN
 from service.storage.opening import open_engine
 from service.storage.store import SqlStore
+from tests.support.auditing import lease_row, unnumbered
 from tests.support.leasing import ROOT
 
 from .sample import HOUR, NOW, ORIGIN, SCOPES, TENANT, login, write
@@ -132,9 +132,9 @@ async def test_a_database_of_every_version_is_read(version: str, tmp_path: Path)
         assert await store.connections.connected_account(TENANT, "prof_well", "bluesky") == (
             spent.account_id
         )
-        lent = await store.lease_audit.leases(TENANT, 0, 10)
+        lent = unnumbered(await store.audit.page(TENANT, 0, 0, 2**62, 10))
         assert lent == [
-            AuditedLease(
+            lease_row(
                 *(NOW + 12, TENANT, "golden", "prof_well", "bluesky", "did:plc:prof_well"),
                 NOW + HOUR,
             )

@@ -117,7 +117,7 @@ async def test_races_end_as_if_one_came_after_the_other(
 
     async def delete(store: SqlStore, _: int) -> None:
         nonlocal changes
-        for session in await store.profiles.delete("ten_a", "prof_a"):
+        for session in await store.profiles.delete("ten_a", "prof_a", NOW):
             note(session)
             changes += 1
 

@@ -22,9 +22,9 @@ from service.domain.model import SECOND
 from service.platforms.bluesky import adapter
 from service.platforms.bluesky.adapter import BlueskyPlatform
 from service.storage import connections
+from service.storage.audit import SqlAudit
 from service.storage.connections import SqlConnections
 from service.storage.idempotency import SqlIdempotency
-from service.storage.lease_audit import SqlLeaseAudit
 from service.storage.profiles import SqlProfiles
 from service.storage.sqlite import SqliteEngine
 from service.storage.tenants import SqlTenants
@@ -52,7 +52,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "platform.log_in_again": (BlueskyPlatform, "log_in_again"),
     "store.save_session": (SqlConnections, "save_session"),
     "store.save_verdict": (SqlConnections, "save_verdict"),
-    "store.add_leases": (SqlLeaseAudit, "add_leases"),
+    "store.add_audit": (SqlAudit, "add"),
     "store.delete_part_of_tenant": (SqlTenants, "delete_batch"),
 }
 WHEN = ("before", "after")

@@ -49,7 +49,7 @@ async def _connect(store: SqlStore, number: int) -> None:
 
 
 async def _delete(store: SqlStore, number: int) -> None:
-    await store.profiles.delete("ten_a", _profile(number))
+    await store.profiles.delete("ten_a", _profile(number), NOW)
 
 
 async def _disconnect(store: SqlStore, number: int) -> None:
@@ -80,7 +80,7 @@ async def _use_tenant(store: SqlStore, number: int) -> None:
 
 
 async def _delete_tenant(store: SqlStore, number: int) -> None:
-    while await store.tenants.delete_batch(_tenant(number)) is not None:
+    while await store.tenants.delete_batch(_tenant(number), NOW) is not None:
         pass
 
 

@@ -25,7 +25,7 @@ from tests.support.running import Running, running
 
 TIMEOUT_SECONDS = 30.0
 TABLES = (
-    *("events", "event_marks", "leases", "login_debits", "login_pauses", "idempotency_records"),
+    *("events", "event_marks", "audit", "login_debits", "login_pauses", "idempotency_records"),
     *("sessions", "credentials", "connections", "profiles", "api_keys", "tenants"),
 )
 """The tables that tests write to, in the order in which they can be emptied."""

@@ -4,12 +4,12 @@ import importlib
 import pkgutil
 
 from service.storage import statements
-from service.storage.statements import lease_audit, secrets
+from service.storage.statements import audit, secrets
 
 
 def every_statement() -> dict[str, str]:
     found = {
-        "lease_audit.add_leases": lease_audit.add_leases(2),
+        "audit.add_rows": audit.add_rows(2),
         "secrets.sealed_otherwise": secrets.sealed_otherwise("sessions"),
         "secrets.replace_unchanged": secrets.replace_unchanged("sessions"),
     }

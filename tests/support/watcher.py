@@ -160,7 +160,7 @@ class Beside:
 
         Makes one event if it is connected, and strips its other events.
         """
-        await self.store.profiles.delete(self.tenant_id, profile_key)
+        await self.store.profiles.delete(self.tenant_id, profile_key, 1)
 
 
 @asynccontextmanager

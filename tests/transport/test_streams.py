@@ -116,7 +116,7 @@ async def test_a_revoked_key_and_a_deleted_tenant_end_their_streams_within_5_sec
         ending = [await begun(sandboxed, api_key=key) for key in (revoked, of_gone)]
         started = monotonic()
         await sandboxed.revoke_key(revoked_id)
-        while await others.store.tenants.delete_batch(gone) is not None:
+        while await others.store.tenants.delete_batch(gone, 1) is not None:
             pass
         refusals = await asyncio.gather(*(watcher.refusal() for watcher in ending))
         assert monotonic() - started < 5

@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
-from service.connections.lease_audit import WRITE_EVERY_SECONDS
+from service.access.audit import WRITE_EVERY_SECONDS
 from service.domain.ids import random_id
 from service.domain.model import Scope
 from service.sandbox.sites import SITES
@@ -37,7 +37,7 @@ from tests.support.watcher import DEADLINE
 
 TABLES = (
     *("tenants", "api_keys", "profiles", "connections", "credentials", "sessions", "events"),
-    *("idempotency_records", "login_debits", "leases"),
+    *("idempotency_records", "login_debits", "audit"),
 )
 SCOPES = tuple(
     some for count in (1, 2, 3) for some in combinations(sorted(Scope), count)

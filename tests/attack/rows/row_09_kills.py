@@ -166,7 +166,7 @@ class Kills:
             await served.end(signal.SIGTERM)
         self._inspect("no more")
         self.seen.unasked |= self._strangers
-        found = rows(self._read.database_url, "SELECT profile_key FROM leases")
+        found = rows(self._read.database_url, "SELECT profile_key FROM audit WHERE lent <> ''")
         return Counter(row["profile_key"] for row in found)
 
 

@@ -1,6 +1,7 @@
 """What is lent is the credential itself: who may lease it, what it costs, and what is stored."""
 
 import asyncio
+import json
 
 import pytest
 from click.testing import CliRunner
@@ -46,7 +47,7 @@ async def test_a_lease_needs_both_scopes(connected: Connected, scope: Scope) -> 
     both = {"sessions:lease", "credentials:lease"}
     assert {refusal.metadata["requiredScope"]} == both - {scope.value}
     assert calls(connected) == before
-    assert connected.service.rows("SELECT * FROM leases") == []
+    assert connected.service.rows("SELECT * FROM audit WHERE lent <> ''") == []
 
 
 async def test_leases_never_renew(connected: Connected) -> None:
@@ -123,7 +124,7 @@ async def test_never_is_shown_as_no_end(connected: Connected) -> None:
     assert stored["expires_at"] == NEVER
 
     async def is_written() -> bool:
-        return bool(service.rows("SELECT * FROM leases"))
+        return bool(service.rows("SELECT * FROM audit WHERE lent <> ''"))
 
     async with asyncio.timeout(10):
         while not await is_written():
@@ -133,14 +134,15 @@ async def test_never_is_shown_as_no_end(connected: Connected) -> None:
         "POSTCORE_KEYRING_FILE": str(service.settings.keyring_file),
     }
     listed = await asyncio.to_thread(
-        CliRunner().invoke, cli, ["leases", "--tenant", service.tenant_id], env=env
+        CliRunner().invoke,
+        cli,
+        ["audit", "--tenant", service.tenant_id, "--method", "LeaseSession"],
+        env=env,
     )
     assert listed.exit_code == 0, listed.output
-    assert listed.stdout.rstrip("\n").split("\t")[-3:] == [
-        connected.person.actor,
-        "-",
-        "CREDENTIAL",
-    ]
+    row = json.loads(listed.stdout)
+    assert (row["account_id"], row["lent"]) == (connected.person.actor, "CREDENTIAL")
+    assert "expires_at" not in row
     answer = await ask(
         f"http://{service.http}/profiles/{connected.key}", headers={"x-api-key": service.api_key}
     )
