@@ -1,4 +1,4 @@
-"""The audit trail: every write leaves a row, with its change or on its own; refusals are limited."""
+"""The audit trail: every write leaves a row, with its change or alone; refusals are limited."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.access.audit import MAX_REFUSALS_AT_ONCE, AuditTrail
 from service.domain import audit
 from service.domain.audit import AuditedCall
-from service.domain.errors import ServiceUnavailable
+from service.domain.errors import ProfileNotFound, ServiceUnavailable
 from service.domain.model import DAY, SECOND, Profile, Tenant
 from service.storage.opening import open_engine
 from service.storage.statements import audit as sql
@@ -147,7 +147,7 @@ async def test_a_failed_change_leaves_no_row(database_url: str) -> None:
     await store.tenants.create(Tenant("ten_a", "test", NOW))
     call = AuditedCall("CreateProfile", "req", tenant_id="ten_a")
     with audit.audited(call):
-        with pytest.raises(Exception, match="."):
+        with pytest.raises(ProfileNotFound):
             await store.profiles.delete("ten_a", "prof_none", NOW)
         assert not call.is_recorded
         await store.profiles.create("ten_a", Profile("prof_a", None, NOW))
@@ -202,4 +202,36 @@ async def test_an_export_that_cannot_have_the_lock_fails(postgres_url: str) -> N
         await store.audit.written_after(0, 10)
     go_on.set()
     await holding
+    await store.close()
+
+
+async def test_a_node_of_the_version_before_still_adds_and_prunes_leases(postgres_url: str) -> None:
+    """Its statements meet a view: what it lends during a replacement of nodes is in the trail."""
+    store = SqlStore(await open_engine(postgres_url, 4))
+    await store.tenants.create(Tenant("ten_a", "test", NOW))
+
+    async def add(transaction: Any) -> None:
+        values = "CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT)"
+        await transaction.run(
+            "INSERT INTO leases (tenant_id, at, key_id, profile_key, platform, account_id,"
+            " expires_at) SELECT column1, column2, column3, 'prof_a', 'bluesky', 'did:plc:a',"
+            f" column4 FROM (VALUES ({values})) lent"
+            " WHERE EXISTS (SELECT 1 FROM tenants WHERE tenant_id = column1)",
+            *("ten_a", NOW, "key", 253_402_300_799 * SECOND),
+        )
+
+    await store._engine.write(add)
+    [row] = await store.audit.page("ten_a", 0, 0, 2**62, 10)
+    assert (row.method, row.outcome, row.lent, row.expires_at) == (
+        *("LeaseSession", "OK", "CREDENTIAL", 0),
+    )
+
+    async def prune(transaction: Any) -> int:
+        statement = (
+            "DELETE FROM leases WHERE at < (SELECT MAX(at) + 1 FROM ("
+            " SELECT at FROM leases WHERE at < $1 ORDER BY at LIMIT $2) oldest) RETURNING 1"
+        )
+        return len(await transaction.run(statement, NOW + 1, 10))
+
+    assert await store._engine.write(prune) == 1
     await store.close()

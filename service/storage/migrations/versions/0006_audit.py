@@ -41,3 +41,18 @@ def upgrade() -> None:
         " FROM leases ORDER BY at"
     )
     op.drop_table("leases")
+    if op.get_context().dialect.name == "postgresql":
+        # for nodes of the version before that still run: they add leases to it, and prune it
+        op.execute(
+            "CREATE VIEW leases AS SELECT at, tenant_id, key_id, profile_key, platform, account_id,"
+            " expires_at FROM audit WHERE method = 'LeaseSession' AND outcome = 'OK'"
+        )
+        op.execute(
+            "CREATE RULE leases_added AS ON INSERT TO leases DO INSTEAD"
+            " INSERT INTO audit (at, tenant_id, method, outcome, key_id, operator, peer,"
+            " profile_key, platform, account_id, lent, expires_at, request_id, left_out)"
+            " VALUES (NEW.at, NEW.tenant_id, 'LeaseSession', 'OK', NEW.key_id, '', '',"
+            " NEW.profile_key, NEW.platform, NEW.account_id,"
+            " CASE WHEN NEW.expires_at >= 253402300799000000 THEN 'CREDENTIAL' ELSE 'SESSION' END,"
+            " CASE WHEN NEW.expires_at >= 253402300799000000 THEN 0 ELSE NEW.expires_at END, '', 0)"
+        )
