@@ -6,6 +6,7 @@ from time import perf_counter
 
 from service.app.startup import open_store, open_vault
 from service.crypto.keyring import Keyring
+from service.domain.audit import AuditedCall, audited
 from service.domain.clock import SystemClock
 from service.domain.model import Tenant
 from tests.bench.figure import Figure
@@ -58,7 +59,9 @@ async def _made(
         async def connect(tenant_id: str, until: float) -> None:
             nonlocal saved
             while perf_counter() < until:
-                await store.connections.save_login(login(vault, tenant_id, SystemClock().now())[0])
+                write = login(vault, tenant_id, SystemClock().now())[0]
+                with audited(AuditedCall("ConnectProfile", "bench", tenant_id=tenant_id)):
+                    await store.connections.save_login(write)
                 saved += 1
 
         rates = []
