@@ -34,7 +34,7 @@ from tests.support.running import FAST, Running
 
 ACCOUNTS = 360
 KEPT_FOR_A_WHILE = ("audit", "login_debits", "login_pauses")
-"""Tables that keep the DID of a deleted profile: the audit of leases for the configured retention,
+"""Tables that keep the DID of a deleted profile: the audit trail for the configured retention,
 and the login budget for a day."""
 TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),
