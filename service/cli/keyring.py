@@ -33,7 +33,7 @@ def init_keyring() -> None:
     from service.crypto.keyring import create_keyring, new_keys
 
     read = settings()
-    with recorded(read, "keyring init"), operator_errors():
+    with operator_errors():
         create_keyring(read.keyring_file, new_keys(_now().isoformat(timespec="seconds")))
     click.echo(
         f"made the keyring {read.keyring_file}; keep a copy apart from copies of the database",

@@ -34,6 +34,14 @@ def keyring(tmp_path: Path) -> Path:
 
 @pytest.mark.quick
 @pytest.mark.process
+def test_init_needs_no_database(empty_home: Home) -> None:
+    """It may come before the database's server is up."""
+    shown = empty_home.run("keyring", "init", DATABASE_URL="postgresql://user@127.0.0.1:1/none")
+    assert shown.code == 0, shown.err
+
+
+@pytest.mark.quick
+@pytest.mark.process
 def test_a_keyring_is_made_once(empty_home: Home) -> None:
     """Only the owner may read its file and folder; a second `init` does not change it."""
     assert empty_home.run("keyring", "init").code == 0
