@@ -63,6 +63,8 @@ class Metrics:
             self.secret_failures.labels(why)
         for operation in ("read", "key", "write"):
             self.store_errors.labels(operation)
+        for transport in ("grpc", "http"):
+            self.refusals.labels(transport, "INTERNAL")
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
