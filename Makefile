@@ -50,7 +50,7 @@ generate: .venv/dev ## write generated/ from protos/
 released: .venv/dev ## take the contract as it is now for what later ones must stay compatible with
 	cd protos && $(BUF) build --exclude-source-info -o released.binpb
 
-tools: ## install the real servers and grpcurl for the tests, in a cache of the user's
+tools: | .venv/bin/python ## install the real servers and grpcurl for the tests, in a cache of the user's
 	tests/pds/install
 	tests/ghost/install
 	tests/mastodon/install
