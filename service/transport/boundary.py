@@ -161,17 +161,17 @@ class Boundary:
         refusal: ServiceError | None = None
         self.metrics.begin(call.transport, call.method)
         span = None if self._tracer is None else self._span(self._tracer, call)
-        ends_at, reply = inf, 0.0
-        if call.seconds is not None:
-            ends_at = asyncio.get_running_loop().time() + call.seconds
-            reply = reply_seconds(call.seconds)
-        # earlier than the caller's own deadline: a client that times out by itself gets no reason
-        deadline = Deadline(ends_at - reply / 2)
+        platform_deadline, ends_at = _ends(call.seconds)
+        deadline = Deadline(ends_at)
         try:
             with deadline:
                 key = await self._api_keys.check(call.api_key)
                 caller = Caller(
-                    key.tenant_id, key.key_id, key.scopes, ends_at - reply, call.has_own_deadline
+                    key.tenant_id,
+                    key.key_id,
+                    key.scopes,
+                    platform_deadline,
+                    call.has_own_deadline,
                 )
                 try:
                     self._limits.take(key.key_id)
@@ -244,6 +244,17 @@ def _status(call: Call, refusal: ServiceError | None) -> dict[str, str | int]:
 
 def _entry(call: Call) -> AuditedCall:
     return AuditedCall(call.method, call.request_id, peer=call.peer)
+
+
+def _ends(seconds: float | None) -> tuple[float, float]:
+    """Return when the platforms of a call time out, and when it ends, both in event-loop time.
+
+    It ends before its caller's deadline: a client that times out by itself gets no reason.
+    """
+    if seconds is None:
+        return inf, inf
+    deadline, reply = asyncio.get_running_loop().time() + seconds, reply_seconds(seconds)
+    return deadline - reply, deadline - reply / 2
 
 
 def _refusal(error: Exception, deadline: Deadline, call: Call) -> ServiceError:
