@@ -195,7 +195,7 @@ class SqliteEngine:
         """Run *job* within a savepoint: a failure undoes its own statements only."""
         await self._run("SAVEPOINT job")
         try:
-            job.result = await job.work(_Statements(self._writer))
+            job.result = await job.work(SqliteTransaction(self._writer))
         except sqlite3.IntegrityError as error:
             name = type(error).__name__
             # a bug: with one writer there is no race. Its text is not logged: it may hold values
@@ -257,7 +257,7 @@ def _is_damage(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-class _Statements:
+class SqliteTransaction:
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
 

@@ -26,7 +26,7 @@ from service.storage.audit import SqlAudit
 from service.storage.connections import SqlConnections
 from service.storage.idempotency import SqlIdempotency
 from service.storage.profiles import SqlProfiles
-from service.storage.sqlite import SqliteEngine
+from service.storage.sqlite import SqliteEngine, SqliteTransaction
 from service.storage.tenants import SqlTenants
 
 SEAMS: dict[str, tuple[Any, str]] = {
@@ -37,7 +37,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "store.save_login": (SqlConnections, "save_login"),
     # within the transaction: rows are written, and not yet committed
     "transaction.add_event": (connections, "add_event"),
-    "transaction.complete": (connections, "complete"),
+    "transaction.run_together": (SqliteTransaction, "run_together"),
     "engine.commit": (SqliteEngine, "_commit"),
     "store.save_display_name": (SqlConnections, "save_display_name"),
     "store.create_profile": (SqlProfiles, "create"),
@@ -55,6 +55,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "store.add_audit": (SqlAudit, "add"),
     "store.delete_part_of_tenant": (SqlTenants, "delete_batch"),
 }
+assert all(hasattr(owner, name) for owner, name in SEAMS.values())
 WHEN = ("before", "after")
 
 
