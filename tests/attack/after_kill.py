@@ -41,6 +41,14 @@ HALVES = {
     " GROUP BY tenant_id, profile_key) l JOIN events e USING (profile_key)"
     " WHERE e.number = l.last AND (e.kind = 'DISCONNECTED') ="
     " EXISTS (SELECT 1 FROM connections c WHERE c.profile_key = l.profile_key)",
+    "connect without its row of the audit": "SELECT profile_key FROM events e"
+    " WHERE kind IN ('CONNECTED', 'RECONNECTED') GROUP BY profile_key HAVING COUNT(*) <>"
+    " (SELECT COUNT(*) FROM audit a WHERE a.profile_key = e.profile_key"
+    " AND a.method = 'ConnectProfile' AND a.account_id <> '')",
+    "disconnect without its row of the audit": "SELECT profile_key FROM events e"
+    " WHERE kind = 'DISCONNECTED' GROUP BY profile_key HAVING COUNT(*) >"
+    " (SELECT COUNT(*) FROM audit a WHERE a.profile_key = e.profile_key"
+    " AND a.method IN ('DisconnectPlatform', 'DeleteProfile'))",
     "connection without its event": "SELECT profile_key FROM connections c WHERE NOT EXISTS"
     " (SELECT 1 FROM events e WHERE e.profile_key = c.profile_key AND e.kind = 'CONNECTED')",
 }
