@@ -236,6 +236,8 @@ class Settings(BaseModel):
     @field_validator("platform_origins")
     @classmethod
     def _check_platform_origins(cls, value: dict[str, str]) -> dict[str, str]:
+        if not all(value):
+            raise ValueError("must be platform=origin, separated by commas")
         return {name: _origin(origin) for name, origin in value.items()}
 
     @field_validator("database_url")

@@ -15,6 +15,7 @@ from service.access.idempotency import Idempotency
 from service.access.rate_limits import CallLimits
 from service.app.gauges import Gauges, show_counts
 from service.app.startup import (
+    check_platform_origins,
     claim_mode,
     egress_context,
     login_budgets,
@@ -119,6 +120,7 @@ async def build(
         )
         adapters = tuple(make(egress) for make in ADAPTERS)
         registry = Registry(adapters)
+        check_platform_origins(settings, {adapter.card.platform for adapter in adapters})
 
         # access
         tokens = Tokens(keyring)

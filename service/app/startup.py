@@ -1,6 +1,6 @@
 """What a start opens, each with the errors that stop it."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -159,6 +159,15 @@ def egress_context(
         spawn,
         {name: Origin.parse(origin) for name, origin in settings.platform_origins.items()},
     )
+
+
+def check_platform_origins(settings: Settings, platforms: Collection[str]) -> None:
+    """Raise StartError if POSTCORE_PLATFORM_ORIGINS names a platform that is not in *platforms*."""
+    if unknown := sorted(settings.platform_origins.keys() - platforms):
+        raise StartError(
+            f"POSTCORE_PLATFORM_ORIGINS: no platform {', '.join(unknown)};"
+            f" there are {', '.join(sorted(platforms))}"
+        )
 
 
 def _bad_roots(settings: Settings) -> str:

@@ -272,6 +272,13 @@ def test_an_origin_is_scheme_host_and_port(origin: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("origins", ["=https://a.example", "https://a.example", "ghost="])
+def test_an_origin_of_a_platform_has_its_name(origins: str) -> None:
+    assert [fault.partition(":")[0] for fault in faults(PLATFORM_ORIGINS=origins)] == [
+        "POSTCORE_PLATFORM_ORIGINS"
+    ]
+
+
 @given(st.text(st.sampled_from("htps:/[]0159af.-_@?#%\\ ,\u212a"), max_size=12))
 def test_egress_accepts_every_valid_origin(rest: str) -> None:
     """Egress accepts every origin that the settings accept."""

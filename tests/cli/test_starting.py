@@ -181,6 +181,14 @@ async def test_the_sandbox_listens_on_every_name_of_loopback(home: Home, host: s
             assert re.fullmatch(re.escape(host) + r":[1-9]\d+", address)
 
 
+async def test_an_origin_of_an_unknown_platform_is_rejected(home: Home) -> None:
+    """The error lists the platforms there are."""
+    there_are = "POSTCORE_PLATFORM_ORIGINS: no platform bluesy; there are bluesky, ghost, "
+    with pytest.raises(StartError, match=there_are):
+        async with serving(home.settings(PLATFORM_ORIGINS="bluesy=https://a.example")):
+            pass
+
+
 @pytest.mark.process
 async def test_a_taken_port_is_reported(home: Home) -> None:
     """The sentence says how to choose another, with exit code 1, even if the other listener would
