@@ -1,6 +1,7 @@
 """The audit trail."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
 from typing import TypeVar
 
 from service.domain import audit
@@ -70,6 +71,7 @@ async def write_audited(
         return await engine.write(job, turn)
     row = call.row(at, **change)  # type: ignore[arg-type]
 
+    @wraps(job)
     async def with_row(transaction: Transaction) -> T:
         result = await job(transaction)
         if is_change(result):

@@ -31,9 +31,9 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
     def count(write: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        def counted(self: object, job: Callable[..., Any]) -> Awaitable[Any]:
+        def counted(self: object, job: Callable[..., Any], turn: str = "") -> Awaitable[Any]:
             made.append(job.__qualname__.split(".")[1])
-            return write(self, job)
+            return write(self, job, turn)
 
         return counted
 
