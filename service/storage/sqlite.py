@@ -26,7 +26,10 @@ MAX_WAITING_JOBS = 1000
 MAX_JOBS_PER_COMMIT = 100
 CLOSE_SECONDS = 10
 
+# the root file system of a container may be read-only
+_NO_TEMPORARY_FILES = "PRAGMA temp_store = MEMORY"
 _WRITER = (
+    _NO_TEMPORARY_FILES,
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
@@ -36,9 +39,10 @@ _WRITER = (
 )
 # drops cached pages, so that a repaired file is read again
 _DROP_CACHE = "PRAGMA shrink_memory"
-_READER = ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
+_READER = (_NO_TEMPORARY_FILES, "PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000")
 # never blocks the loop: if the file is locked, a reader's thread waits instead
 _LOOP_READER = (
+    _NO_TEMPORARY_FILES,
     "PRAGMA query_only = ON",
     "PRAGMA busy_timeout = 0",
     # KiB: holds the hot pages of a large file
