@@ -141,6 +141,29 @@ async def test_a_tenants_refusals_are_limited_and_counted(database_url: str) -> 
     ]
 
 
+async def test_a_clock_put_back_loses_no_row(database_url: str) -> None:
+    """An export follows the order of writing, and a page the time; each has every row once."""
+    store = SqlStore(await open_engine(database_url, 2))
+    await store.tenants.create(Tenant("ten_a", "test", NOW))
+    times = [NOW, NOW + SECOND, NOW - DAY, NOW - DAY, NOW + 1]
+    for number, at in enumerate(times):
+        with audit.audited(AuditedCall("CreateProfile", f"req_{number}", tenant_id="ten_a")):
+            await store.profiles.create("ten_a", Profile(f"prof_{number}", None, at))
+    exported: list[int] = []
+    after = 0
+    while page := await store.audit.written_after(after, 2):
+        exported += [row.at for row in page]
+        after = page[-1].number
+    assert exported == times
+    listed: list[str] = []
+    at, after = 0, 0
+    while page := await store.audit.page("ten_a", at, after, 2**62, 2):
+        listed += [row.request_id for row in page]
+        at, after = page[-1].at, page[-1].number
+    assert listed == ["req_2", "req_3", "req_0", "req_4", "req_1"]
+    await store.close()
+
+
 async def test_a_failed_change_leaves_no_row(database_url: str) -> None:
     """And a second transaction of one call adds none."""
     store = SqlStore(await open_engine(database_url, 2))
