@@ -6,6 +6,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 BUF := ../.venv/bin/buf
+# the test workers share compiled files; each alone would compile all tests again
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test check bench attack fuzz lint types contract generated generate released tools audit lock format clean
 
