@@ -154,6 +154,7 @@ async def test_a_bad_trace_context_changes_nothing(
     assert len(span.trace_state) < 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [0, 429, 503, 400])
 async def test_a_bad_collector_delays_no_call(
     database: Path, monkeypatch: pytest.MonkeyPatch, status: int
@@ -175,6 +176,7 @@ async def test_a_bad_collector_delays_no_call(
     assert len(collector.spans) == 0
 
 
+@pytest.mark.slow
 async def test_a_collector_that_is_down_delays_no_call(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
