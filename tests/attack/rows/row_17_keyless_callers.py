@@ -36,8 +36,9 @@ CALL_SECONDS, HEALTH_SECONDS = 5.0, 3.0
 PAUSE_SECONDS = 0.002
 MAX_MIB = 30
 MAX_SLOWER = 3
-SPARE_SECONDS = 0.1
-"""Extra seconds for the slowest calls of a short run on a busy machine."""
+SPARE_SECONDS = 0.5
+"""What the slowest calls of a short run may take, however fast they are without: other tests run
+meanwhile, and an assault that breaks the promise makes calls fail or take seconds."""
 ALONE = [("grpc.use_local_subchannel_pool", 1)]
 
 
