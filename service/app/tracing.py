@@ -16,6 +16,8 @@ NAME = "postcore"
 CLOSE_SECONDS = 3.0
 """Time, at the end, to send the last spans. A collector that is away delays the end no longer."""
 
+CLOSING_THREAD = "close traces"
+
 log = structlog.get_logger()
 
 
@@ -42,7 +44,7 @@ async def _close(exporting: Exporting) -> None:
             loop.call_soon_threadsafe(closed.set)
 
     # a daemon: the end of the process waits for the loop's own threads, but not for this one
-    Thread(target=close, daemon=True).start()
+    Thread(target=close, name=CLOSING_THREAD, daemon=True).start()
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_SECONDS):
             await closed.wait()

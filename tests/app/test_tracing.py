@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -11,6 +13,7 @@ import httpx
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.app import tracing
 from service.app.startup import StartError
 from service.runtime import log
 from service.settings import traces_wanted
@@ -25,8 +28,15 @@ PREFIX = "postcore.profiles.v1.ProfileService"
 
 
 @pytest.fixture(autouse=True)
-def no_other_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Wait for the SDK's threads at the end: one that gives up later would log into other tests."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")  # milliseconds
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "4")  # seconds
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("OtelBatch") or thread.name == tracing.CLOSING_THREAD:
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 async def get(service: Running, *metadata: tuple[str, str]) -> None:
