@@ -34,20 +34,25 @@ def settings() -> Settings:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run *work* in an event loop and return its result; report operator errors.
+    """Run *work* as `run_until_stopped` does, and return its result; report operator errors."""
+    with operator_errors():
+        return run_until_stopped(work)
+
+
+def run_until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    """Run *work* in an event loop and return its result.
 
     The first stop signal cancels *work*; if that ends it, the process exits with the signal's code.
     """
     import uvloop
 
     signals = StopSignals.of_process()
-    with operator_errors():
-        try:
-            return uvloop.run(_cancelled_by(signals, work))
-        except asyncio.CancelledError:
-            if signals.exit_code is None:
-                raise
-            sys.exit(signals.exit_code)
+    try:
+        return uvloop.run(_cancelled_by(signals, work))
+    except asyncio.CancelledError:
+        if signals.exit_code is None:
+            raise
+        sys.exit(signals.exit_code)
 
 
 async def _cancelled_by(signals: StopSignals, work: Coroutine[Any, Any, T]) -> T:

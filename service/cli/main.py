@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -93,21 +95,33 @@ def version() -> None:
     click.echo(__version__)
 
 
-class _Sandbox(click.Group):
-    """Loads the sandbox's commands on first use."""
+class _Late(click.Group):
+    """Loads its commands on first use."""
+
+    def __init__(self, *args: Any, load: Callable[[], click.Group], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._load = load
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from service.sandbox.cli import sandbox
-
-        return sandbox.list_commands(ctx)
+        return self._load().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from service.sandbox.cli import sandbox
-
-        return sandbox.get_command(ctx, cmd_name)
+        return self._load().get_command(ctx, cmd_name)
 
 
-@cli.group(cls=_Sandbox)
+def _sandbox_commands() -> click.Group:
+    from service.sandbox.cli import sandbox
+
+    return sandbox
+
+
+def _client_commands() -> click.Group:
+    from service.cli.client import client
+
+    return client
+
+
+@cli.group(cls=_Late, load=_sandbox_commands)
 @click.pass_context
 def sandbox(context: click.Context) -> None:
     """Change and break a running sandbox.
@@ -115,6 +129,16 @@ def sandbox(context: click.Context) -> None:
     That is the one that `serve --sandbox` runs on this machine.
     """
     context.obj = lambda: settings().sandbox_control_address
+
+
+@cli.group(cls=_Late, load=_client_commands)
+def client() -> None:
+    """Call a service over gRPC, as its callers do.
+
+    The API key comes from POSTCORE_API_KEY, from --api-key-file, or is asked for. Replies are JSON
+    on standard output. A refusal is explained on standard error, and its kind is the exit code: 2
+    input, 3 API key, 4 account, 5 not found, 6 a limit, 7 unavailable, 1 anything else.
+    """
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """docs/errors.md: every reason of the contract, with its codes and metadata."""
 
+import json
 import re
 from pathlib import Path
 
@@ -47,6 +48,25 @@ def test_metadata_is_what_the_contract_lists() -> None:
         metadata = text.partition("Metadata: ")[2].partition(" Example: ")[0]
         keys = {part[1] for part in map(KEY.match, metadata.split("; ")) if part}
         assert shown[name] == keys, name
+
+
+def test_the_reasons_for_programs_are_the_same() -> None:
+    """reasons.json has each with its codes and metadata, and the causes with their meaning."""
+    document = json.loads((ROOT / "generated/postcore/profiles/v1/reasons.json").read_bytes())
+    reasons = document["reasons"]
+    shown = rows("Reasons", 6)
+    assert {
+        name: [each["grpc"] or "–", str(each["http"]), set(each["metadata"])]
+        for name, each in reasons.items()
+    } == {
+        name: [code, http, set(KEY.findall(keys))] for name, (code, http, keys, *_) in shown.items()
+    }
+    for name in ("INVALID_CREDENTIALS", "PLATFORM_UNAVAILABLE"):
+        causes = reasons[name]["metadata"]["cause"]["values"]
+        assert list(causes) == list(rows(f"Causes of {name}", 3))
+        assert all(causes.values())
+    waiting = {name for name, each in reasons.items() if each["retry"] == "AFTER_RETRY_INFO"}
+    assert waiting == {name for name, cells in shown.items() if "`RetryInfo`" in cells[4]}
 
 
 def test_causes_and_steps_are_the_contracts() -> None:
