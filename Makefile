@@ -9,7 +9,7 @@ BUF := ../.venv/bin/buf
 # the test workers share compiled files; each alone would compile all tests again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test check bench attack fuzz lint types contract generated generate released tools audit lock format clean
+.PHONY: help run test check bench attack fuzz lint types contract generated generate stubs released tools audit lock format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ generated: .venv/dev
 
 generate: .venv/dev ## write generated/ from protos/
 	PYTHON=$(PY) protos/generate
+
+stubs: .venv/dev ## build the wheel of the Python stubs in dist/
+	PYTHON=$(PY) protos/stubs/build
 
 released: .venv/dev ## take the contract as it is now for what later ones must stay compatible with
 	cd protos && $(BUF) build --exclude-source-info -o released.binpb
@@ -88,7 +91,7 @@ format: .venv/dev ## format the code
 	cd protos && $(BUF) format --write
 
 clean: ## remove what the other targets made; data/ stays
-	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@[ -n "$(PYTHON)" ] && "$(PYTHON)" $(FITS) || \

@@ -7,7 +7,21 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from postcore.profiles.v1 import platform_service_pb2 as _platform_service_pb2
 import abc as _abc_1
+import grpc as _grpc
+import sys
+import typing as _typing
 
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
+
+_T = _typing.TypeVar("_T")
+
+class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
+class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -15,8 +29,24 @@ GRPC_VERSION: str
 class PlatformServiceStub:
     """The platforms that profiles can be connected to."""
 
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PlatformServiceAsyncStub: ...
+    ListPlatforms: _grpc.UnaryUnaryMultiCallable[_platform_service_pb2.ListPlatformsRequest, _platform_service_pb2.ListPlatformsResponse]
+    """Returns every platform that can be connected, how, and the form to show for it, in order of
+    `id`. Needs an API key of any scope.
+
+    Fails as any call may with MISSING_API_KEY, INVALID_API_KEY, INVALID_REQUEST,
+    RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+
+@_typing.type_check_only
+class PlatformServiceAsyncStub(PlatformServiceStub):
+    """The platforms that profiles can be connected to."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListPlatforms: _aio.UnaryUnaryMultiCallable[_platform_service_pb2.ListPlatformsRequest, _platform_service_pb2.ListPlatformsResponse]
+    ListPlatforms: _aio.UnaryUnaryMultiCallable[_platform_service_pb2.ListPlatformsRequest, _platform_service_pb2.ListPlatformsResponse]  # type: ignore[assignment]
     """Returns every platform that can be connected, how, and the form to show for it, in order of
     `id`. Needs an API key of any scope.
 
@@ -31,8 +61,8 @@ class PlatformServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListPlatforms(
         self,
         request: _platform_service_pb2.ListPlatformsRequest,
-        context: _aio.ServicerContext[_platform_service_pb2.ListPlatformsRequest, _abc.Awaitable[_platform_service_pb2.ListPlatformsResponse]],
-    ) -> _abc.Awaitable[_platform_service_pb2.ListPlatformsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_platform_service_pb2.ListPlatformsResponse, _abc.Awaitable[_platform_service_pb2.ListPlatformsResponse]]:
         """Returns every platform that can be connected, how, and the form to show for it, in order of
         `id`. Needs an API key of any scope.
 
@@ -40,4 +70,4 @@ class PlatformServiceServicer(metaclass=_abc_1.ABCMeta):
         RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
         """
 
-def add_PlatformServiceServicer_to_server(servicer: PlatformServiceServicer, server: _aio.Server) -> None: ...
+def add_PlatformServiceServicer_to_server(servicer: PlatformServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

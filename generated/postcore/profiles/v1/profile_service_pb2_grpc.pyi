@@ -7,7 +7,21 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from postcore.profiles.v1 import profile_service_pb2 as _profile_service_pb2
 import abc as _abc_1
+import grpc as _grpc
+import sys
+import typing as _typing
 
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
+
+_T = _typing.TypeVar("_T")
+
+class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
+class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -22,8 +36,11 @@ class ProfileServiceStub:
     of 10 seconds. The metadata `x-request-id` of the answer names the call in the service's logs.
     """
 
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    ConnectProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.ConnectProfileRequest, _profile_service_pb2.ConnectProfileResponse]
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ProfileServiceAsyncStub: ...
+    ConnectProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.ConnectProfileRequest, _profile_service_pb2.ConnectProfileResponse]
     """Proves credentials and connects their account to a profile. Needs `profiles:write`.
 
     The profile is the one that `profile_key` names, or a new one, which is created only together
@@ -70,28 +87,28 @@ class ProfileServiceStub:
     MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED
     or INTERNAL.
     """
-    CreateProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.CreateProfileRequest, _profile_service_pb2.CreateProfileResponse]
+    CreateProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.CreateProfileRequest, _profile_service_pb2.CreateProfileResponse]
     """Creates a profile without connections. Needs `profiles:write`.
 
     Fails with INVALID_REQUEST or IDEMPOTENCY_KEY_REUSED; and as any call may with
     MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
     SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
-    GetProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]
+    GetProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]
     """Returns one profile with its connections. Needs `profiles:read`.
 
     Fails with INVALID_REQUEST or PROFILE_NOT_FOUND; and as any call may with MISSING_API_KEY,
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    ListProfiles: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.ListProfilesRequest, _profile_service_pb2.ListProfilesResponse]
+    ListProfiles: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.ListProfilesRequest, _profile_service_pb2.ListProfilesResponse]
     """Returns the tenant's profiles in pages, oldest first: in order of `created_at` and, where that
     is equal, of `profile_key`. Needs `profiles:read`.
 
     Fails with INVALID_REQUEST; and as any call may with MISSING_API_KEY, INVALID_API_KEY,
     INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
-    DeleteProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.DeleteProfileRequest, _profile_service_pb2.DeleteProfileResponse]
+    DeleteProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.DeleteProfileRequest, _profile_service_pb2.DeleteProfileResponse]
     """Deletes a profile for good, with its connections and their stored credentials. Needs
     `profiles:write`.
 
@@ -103,7 +120,7 @@ class ProfileServiceStub:
     call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
     SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
-    DisconnectPlatform: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.DisconnectPlatformRequest, _profile_service_pb2.DisconnectPlatformResponse]
+    DisconnectPlatform: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.DisconnectPlatformRequest, _profile_service_pb2.DisconnectPlatformResponse]
     """Removes a profile's connection to one platform, with its stored credential. Needs
     `profiles:write`.
 
@@ -116,7 +133,7 @@ class ProfileServiceStub:
     with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
     SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
-    VerifyConnection: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.VerifyConnectionRequest, _profile_service_pb2.VerifyConnectionResponse]
+    VerifyConnection: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.VerifyConnectionRequest, _profile_service_pb2.VerifyConnectionResponse]
     """Checks a connection now and returns it with the verdict. Needs `profiles:write`, since it can
     spend a login.
 
@@ -137,7 +154,153 @@ class ProfileServiceStub:
     with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
     SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
-    WatchConnections: _aio.UnaryStreamMultiCallable[_profile_service_pb2.WatchConnectionsRequest, _profile_service_pb2.WatchConnectionsResponse]
+    WatchConnections: _grpc.UnaryStreamMultiCallable[_profile_service_pb2.WatchConnectionsRequest, _profile_service_pb2.WatchConnectionsResponse]
+    """Reports every change to the tenant's connections, from now on or from a cursor. Needs
+    `profiles:read`.
+
+    To keep a full copy: watch, wait for the first message, list all profiles, then apply the
+    events, and store the cursor of each message once its events are applied. A stream can end at
+    any time; call again with the last cursor stored, and nothing is missed. An event is reported
+    at least once: one whose cursor was not stored comes again. The first message comes at once,
+    and a message at least every 30 seconds; either may carry no events, only a cursor. The call
+    has no deadline but the caller's.
+
+    A key that is revoked ends its streams with INVALID_API_KEY within 5 seconds. A server that
+    stops ends them with SERVICE_UNAVAILABLE: call again. RATE_LIMIT_EXCEEDED also means that the
+    tenant, or the server, has as many streams as it may. Events are kept for 7 days.
+
+    Fails with INVALID_REQUEST or CURSOR_EXPIRED; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+
+@_typing.type_check_only
+class ProfileServiceAsyncStub(ProfileServiceStub):
+    """Profiles and their connections to social accounts.
+
+    Every call carries an API key in the metadata `x-api-key`; it decides the tenant, and nothing of
+    another tenant can be seen or told from what does not exist. A call that fails carries a
+    `google.rpc.ErrorInfo` whose reason is a value of ErrorReason, named there with its code and
+    metadata: branch on the reason, not on the message. A unary call that sets no deadline gets one
+    of 10 seconds. The metadata `x-request-id` of the answer names the call in the service's logs.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ConnectProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.ConnectProfileRequest, _profile_service_pb2.ConnectProfileResponse]  # type: ignore[assignment]
+    """Proves credentials and connects their account to a profile. Needs `profiles:write`.
+
+    The profile is the one that `profile_key` names, or a new one, which is created only together
+    with a proved connection: a call that fails leaves no profile behind. The same account again
+    replaces the stored credential and clears `needs_reconnect`; a different account of a platform
+    that the profile is connected to is refused with PROFILE_ALREADY_EXISTS. Two calls at once on
+    one profile end as if one had come after the other.
+
+    Checked in this order, and the first fault is the answer:
+
+     1. the API key, its scope and its rate limit, and that the message can be read
+        (MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+        INVALID_REQUEST);
+     2. that `platform` is present and not too long (INVALID_REQUEST) and names a platform that
+        connects by credentials (UNSUPPORTED_PLATFORM, USE_GET_FOR_OAUTH);
+     3. that the platform's credential fields are present, and no others, and that `profile_key`
+        and `idempotency_key` are well-formed as their comments say (INVALID_REQUEST);
+     4. that the profile exists and is the tenant's (PROFILE_NOT_FOUND);
+     5. the shape of the credentials (INVALID_CREDENTIALS, cause MALFORMED_HANDLE,
+        MALFORMED_APP_PASSWORD or MALFORMED_FIELD);
+     6. that the tenant has not too many of these under way already (RATE_LIMIT_EXCEEDED), whose
+        account it is, and which server keeps it (INVALID_CREDENTIALS, cause HANDLE_NOT_FOUND,
+        SITE_NOT_FOUND or SWITCHED_OFF; PLATFORM_UNAVAILABLE);
+     7. that the profile has no other account of that platform (PROFILE_ALREADY_EXISTS);
+     8. the account's login budget (RATE_LIMIT_EXCEEDED);
+     9. the login at the account's own server (INVALID_CREDENTIALS, cause REJECTED_BY_PLATFORM,
+        MAIN_PASSWORD or NOT_PERMITTED; ACCOUNT_INACTIVE, PLATFORM_RATE_LIMITED,
+        PLATFORM_UNAVAILABLE). Where only the login tells which account it is, 7 is checked here.
+
+    Platforms allow an account few logins a day, shared by all its owner's apps, so nothing that
+    can be refused without one costs one: of the INVALID_CREDENTIALS answers, only those whose
+    cause is MAIN_PASSWORD, NOT_PERMITTED or REJECTED_BY_PLATFORM spent a login. Identity and login together take
+    at most 15 seconds, whatever deadline the call allows.
+
+    `idempotency_key` makes the call safe to repeat. The same key with the same request returns
+    the first reply without a login, waiting for it where the first call is still under way. The
+    same key with another request is IDEMPOTENCY_KEY_REUSED. Keys are kept for each tenant and
+    method, for 24 hours and for successes only: after a failure the key is free again. Deleting
+    the profile frees the key too.
+
+    Fails with INVALID_CREDENTIALS, PROFILE_NOT_FOUND, USE_GET_FOR_OAUTH, UNSUPPORTED_PLATFORM,
+    INVALID_REQUEST, PROFILE_ALREADY_EXISTS, IDEMPOTENCY_KEY_REUSED, ACCOUNT_INACTIVE,
+    RATE_LIMIT_EXCEEDED, PLATFORM_RATE_LIMITED or PLATFORM_UNAVAILABLE; and as any call may with
+    MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED
+    or INTERNAL.
+    """
+    CreateProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.CreateProfileRequest, _profile_service_pb2.CreateProfileResponse]  # type: ignore[assignment]
+    """Creates a profile without connections. Needs `profiles:write`.
+
+    Fails with INVALID_REQUEST or IDEMPOTENCY_KEY_REUSED; and as any call may with
+    MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+    SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    GetProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.GetProfileRequest, _profile_service_pb2.GetProfileResponse]  # type: ignore[assignment]
+    """Returns one profile with its connections. Needs `profiles:read`.
+
+    Fails with INVALID_REQUEST or PROFILE_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    ListProfiles: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.ListProfilesRequest, _profile_service_pb2.ListProfilesResponse]  # type: ignore[assignment]
+    """Returns the tenant's profiles in pages, oldest first: in order of `created_at` and, where that
+    is equal, of `profile_key`. Needs `profiles:read`.
+
+    Fails with INVALID_REQUEST; and as any call may with MISSING_API_KEY, INVALID_API_KEY,
+    INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    DeleteProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.DeleteProfileRequest, _profile_service_pb2.DeleteProfileResponse]  # type: ignore[assignment]
+    """Deletes a profile for good, with its connections and their stored credentials. Needs
+    `profiles:write`.
+
+    The app passwords themselves stay valid at the platform until their owners revoke them there.
+    Sessions are ended at the platform, so that what was leased ends too; a credential that was
+    leased (LENT_CREDENTIAL) stays good, and a Ghost access token for the rest of its 5 minutes.
+
+    Fails with INVALID_REQUEST or PROFILE_NOT_FOUND, also when it is deleted already; and as any
+    call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+    SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    DisconnectPlatform: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.DisconnectPlatformRequest, _profile_service_pb2.DisconnectPlatformResponse]  # type: ignore[assignment]
+    """Removes a profile's connection to one platform, with its stored credential. Needs
+    `profiles:write`.
+
+    The profile stays, and can be connected to any account of that platform again. The app
+    password, token or key itself stays valid at the platform until its owner revokes it there.
+    The session is ended at the platform, so that what was leased ends too; a credential that was
+    leased (LENT_CREDENTIAL) stays good.
+
+    Fails with INVALID_REQUEST, PROFILE_NOT_FOUND or PLATFORM_NOT_CONNECTED; and as any call may
+    with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+    SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    VerifyConnection: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.VerifyConnectionRequest, _profile_service_pb2.VerifyConnectionResponse]  # type: ignore[assignment]
+    """Checks a connection now and returns it with the verdict. Needs `profiles:write`, since it can
+    spend a login.
+
+    There is no need to call it regularly: the service checks every connection by itself. Calls for
+    one connection share a check if they overlap, or if they come within 2 seconds of its end; later
+    calls check again. A call can share a check that began before it: to see a change for certain,
+    call again 2 seconds later.
+
+    A check spends a login only within the account's login budget, and after a refused password
+    only 1, 6 and then 24 hours later. Until then the connection stays CONNECTION_STATE_BROKEN, and
+    `next_check_at` says when the next login is tried.
+
+    A check that cannot tell, because the platform is away, limits our calls or the account's login
+    budget is spent, is no failure of the call: the connection comes back with the state
+    CONNECTION_STATE_UNVERIFIED, and `next_check_at` says when the service checks it again.
+
+    Fails with INVALID_REQUEST, PROFILE_NOT_FOUND or PLATFORM_NOT_CONNECTED; and as any call may
+    with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+    SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    WatchConnections: _aio.UnaryStreamMultiCallable[_profile_service_pb2.WatchConnectionsRequest, _profile_service_pb2.WatchConnectionsResponse]  # type: ignore[assignment]
     """Reports every change to the tenant's connections, from now on or from a cursor. Needs
     `profiles:read`.
 
@@ -171,8 +334,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def ConnectProfile(
         self,
         request: _profile_service_pb2.ConnectProfileRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.ConnectProfileRequest, _abc.Awaitable[_profile_service_pb2.ConnectProfileResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.ConnectProfileResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.ConnectProfileResponse, _abc.Awaitable[_profile_service_pb2.ConnectProfileResponse]]:
         """Proves credentials and connects their account to a profile. Needs `profiles:write`.
 
         The profile is the one that `profile_key` names, or a new one, which is created only together
@@ -224,8 +387,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def CreateProfile(
         self,
         request: _profile_service_pb2.CreateProfileRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.CreateProfileRequest, _abc.Awaitable[_profile_service_pb2.CreateProfileResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.CreateProfileResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.CreateProfileResponse, _abc.Awaitable[_profile_service_pb2.CreateProfileResponse]]:
         """Creates a profile without connections. Needs `profiles:write`.
 
         Fails with INVALID_REQUEST or IDEMPOTENCY_KEY_REUSED; and as any call may with
@@ -237,8 +400,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def GetProfile(
         self,
         request: _profile_service_pb2.GetProfileRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.GetProfileRequest, _abc.Awaitable[_profile_service_pb2.GetProfileResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.GetProfileResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.GetProfileResponse, _abc.Awaitable[_profile_service_pb2.GetProfileResponse]]:
         """Returns one profile with its connections. Needs `profiles:read`.
 
         Fails with INVALID_REQUEST or PROFILE_NOT_FOUND; and as any call may with MISSING_API_KEY,
@@ -250,8 +413,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListProfiles(
         self,
         request: _profile_service_pb2.ListProfilesRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.ListProfilesRequest, _abc.Awaitable[_profile_service_pb2.ListProfilesResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.ListProfilesResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.ListProfilesResponse, _abc.Awaitable[_profile_service_pb2.ListProfilesResponse]]:
         """Returns the tenant's profiles in pages, oldest first: in order of `created_at` and, where that
         is equal, of `profile_key`. Needs `profiles:read`.
 
@@ -263,8 +426,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def DeleteProfile(
         self,
         request: _profile_service_pb2.DeleteProfileRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.DeleteProfileRequest, _abc.Awaitable[_profile_service_pb2.DeleteProfileResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.DeleteProfileResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.DeleteProfileResponse, _abc.Awaitable[_profile_service_pb2.DeleteProfileResponse]]:
         """Deletes a profile for good, with its connections and their stored credentials. Needs
         `profiles:write`.
 
@@ -281,8 +444,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def DisconnectPlatform(
         self,
         request: _profile_service_pb2.DisconnectPlatformRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.DisconnectPlatformRequest, _abc.Awaitable[_profile_service_pb2.DisconnectPlatformResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.DisconnectPlatformResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.DisconnectPlatformResponse, _abc.Awaitable[_profile_service_pb2.DisconnectPlatformResponse]]:
         """Removes a profile's connection to one platform, with its stored credential. Needs
         `profiles:write`.
 
@@ -300,8 +463,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def VerifyConnection(
         self,
         request: _profile_service_pb2.VerifyConnectionRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.VerifyConnectionRequest, _abc.Awaitable[_profile_service_pb2.VerifyConnectionResponse]],
-    ) -> _abc.Awaitable[_profile_service_pb2.VerifyConnectionResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.VerifyConnectionResponse, _abc.Awaitable[_profile_service_pb2.VerifyConnectionResponse]]:
         """Checks a connection now and returns it with the verdict. Needs `profiles:write`, since it can
         spend a login.
 
@@ -327,8 +490,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     def WatchConnections(
         self,
         request: _profile_service_pb2.WatchConnectionsRequest,
-        context: _aio.ServicerContext[_profile_service_pb2.WatchConnectionsRequest, _abc.AsyncIterator[_profile_service_pb2.WatchConnectionsResponse]],
-    ) -> _abc.AsyncIterator[_profile_service_pb2.WatchConnectionsResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_profile_service_pb2.WatchConnectionsResponse], _abc.AsyncIterator[_profile_service_pb2.WatchConnectionsResponse]]:
         """Reports every change to the tenant's connections, from now on or from a cursor. Needs
         `profiles:read`.
 
@@ -348,4 +511,4 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         DEADLINE_EXCEEDED or INTERNAL.
         """
 
-def add_ProfileServiceServicer_to_server(servicer: ProfileServiceServicer, server: _aio.Server) -> None: ...
+def add_ProfileServiceServicer_to_server(servicer: ProfileServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

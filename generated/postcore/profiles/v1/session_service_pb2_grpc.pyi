@@ -7,7 +7,21 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from postcore.profiles.v1 import session_service_pb2 as _session_service_pb2
 import abc as _abc_1
+import grpc as _grpc
+import sys
+import typing as _typing
 
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
+
+_T = _typing.TypeVar("_T")
+
+class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
+class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -15,8 +29,36 @@ GRPC_VERSION: str
 class SessionServiceStub:
     """Sessions for the services that act on connected accounts."""
 
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> SessionServiceAsyncStub: ...
+    LeaseSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.LeaseSessionRequest, _session_service_pb2.LeaseSessionResponse]
+    """Returns access to a profile's account, ready for use at the account's own server. Needs
+    `sessions:lease`.
+
+    It is a session, never the password, wherever the platform has sessions. Of a platform that has
+    none, it is the account's credential itself: this needs the scope `credentials:lease` as well,
+    which no API key has unless it was made with it. Platform.lends says which of the two it is.
+
+    Lease before every piece of work rather than keep an access token: as long as the stored one
+    has 10 minutes left it is returned at once, without a call to the platform. Else the session is
+    refreshed once for all callers, and only a session that cannot be refreshed any more costs a
+    login. For Ghost each lease signs an access token of 5 minutes, without a call; a disconnect
+    cannot end one that was leased before.
+
+    Fails with INVALID_REQUEST, PROFILE_NOT_FOUND, PLATFORM_NOT_CONNECTED, NEEDS_RECONNECT,
+    ACCOUNT_INACTIVE, RATE_LIMIT_EXCEEDED (also where the account's login budget is spent),
+    PLATFORM_RATE_LIMITED or PLATFORM_UNAVAILABLE; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+
+@_typing.type_check_only
+class SessionServiceAsyncStub(SessionServiceStub):
+    """Sessions for the services that act on connected accounts."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
-    LeaseSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.LeaseSessionRequest, _session_service_pb2.LeaseSessionResponse]
+    LeaseSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.LeaseSessionRequest, _session_service_pb2.LeaseSessionResponse]  # type: ignore[assignment]
     """Returns access to a profile's account, ready for use at the account's own server. Needs
     `sessions:lease`.
 
@@ -43,8 +85,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     def LeaseSession(
         self,
         request: _session_service_pb2.LeaseSessionRequest,
-        context: _aio.ServicerContext[_session_service_pb2.LeaseSessionRequest, _abc.Awaitable[_session_service_pb2.LeaseSessionResponse]],
-    ) -> _abc.Awaitable[_session_service_pb2.LeaseSessionResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_service_pb2.LeaseSessionResponse, _abc.Awaitable[_session_service_pb2.LeaseSessionResponse]]:
         """Returns access to a profile's account, ready for use at the account's own server. Needs
         `sessions:lease`.
 
@@ -64,4 +106,4 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
         """
 
-def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _aio.Server) -> None: ...
+def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
