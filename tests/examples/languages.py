@@ -74,6 +74,29 @@ LANGUAGES: Mapping[str, Language] = {
             run=("node", "dist/src/main.js"),
         ),
         Language(
+            "java",
+            needs=("java", "javac", "mvn"),
+            install="JDK 17 and Maven",
+            build=(("mvn", "--quiet", "--batch-mode", "package"),),
+            lint=(("mvn", "--quiet", "--batch-mode", "spotless:check"),),
+            run=("java", "-XX:TieredStopAtLevel=1", "-jar", "target/example.jar"),
+        ),
+        Language(
+            "rust",
+            needs=("cargo", "rustfmt", "cargo-clippy"),
+            install="Rust 1.88 with rustfmt and clippy",
+            build=(
+                ("cargo", "build", "--locked", "--quiet"),
+                ("mkdir", "-p", "build"),
+                ("sh", "-c", 'cp "$CARGO_TARGET_DIR/debug/postcore-example" build/example'),
+            ),
+            lint=(
+                ("cargo", "fmt", "--check"),
+                ("cargo", "clippy", "--locked", "--quiet", "--", "-D", "warnings"),
+            ),
+            run=("build/example",),
+        ),
+        Language(
             "python",
             needs=(),
             install="",
