@@ -9,7 +9,7 @@ BUF := ../.venv/bin/buf
 # the test workers share compiled files; each alone would compile all tests again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test check bench attack fuzz lint types contract generated generate stubs released tools audit lock format clean
+.PHONY: help run test check examples bench attack fuzz lint types contract generated generate stubs released tools audit lock format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: .venv/dev ## run the quick tests; T=tests/path and K=expression run all th
 
 check: .venv/dev lint types contract generated tools ## everything that CI runs; no test is skipped
 	$(PY) -m pytest -n 3 --dist worksteal --nothing-left-out
+
+examples: .venv/dev ## build and run the programs of examples/ in each language; ONLY="go java"
+	@GRPC_VERBOSITY=NONE $(PY) -m tests.examples $(ONLY)
 
 bench: .venv/dev tools ## measure speed, size and growth beside their targets; eight minutes
 	@$(PY) -m tests.bench

@@ -15,6 +15,8 @@ from service.sandbox.accounts import Account, Status
 from service.sandbox.body import Field
 from service.sandbox.plc import Directory
 from service.sandbox.refusals import (
+    AccountDeactivated,
+    AccountNotFound,
     AuthenticationRequired,
     AuthMissing,
     InternalServerError,
@@ -39,6 +41,7 @@ _LOGIN = (
     Field("authFactorToken", str),
     Field("allowTakendown", bool),
 )
+_WRITE = (Field("repo", str, required=True), Field("collection", str, required=True))
 HANDLE = re.compile(
     r"(?=.{1,253}\Z)([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)+"
     r"[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
@@ -150,6 +153,23 @@ class Methods:
         value = {"$type": _PROFILE, "displayName": account.display_name}
         return {"uri": where, "cid": cid_of(value), "value": value}
 
+    async def create_record(self, request: Request) -> Reply:
+        """Return where a record of the token's account would be. It is not kept."""
+        token = _bearer(request, error="Unexpected authorization type")
+        write = await body.read(request, _WRITE)
+        account = self._world.read(unveiled(token))
+        if account.status is not Status.ACTIVE:
+            raise AccountDeactivated
+        if self._world.find(write["repo"].lower()) is not account:
+            raise AccountNotFound
+        key = cid_of(write)[-13:]
+        return {
+            "uri": f"at://{account.did}/{write['collection']}/{key}",
+            "cid": cid_of(write),
+            "commit": {"cid": cid_of({"of": key}), "rev": account.revision},
+            "validationStatus": "valid",
+        }
+
     async def health(self, request: Request) -> Reply:
         """Return the version: the server runs."""
         return {"version": "sandbox"}
@@ -176,6 +196,7 @@ METHODS: Mapping[str, tuple[str, Callable[[Methods, Request], Awaitable[Reply | 
     "com.atproto.server.describeServer": ("GET", Methods.describe_server, False),
     "com.atproto.server.getSession": ("GET", Methods.get_session, True),
     "com.atproto.server.refreshSession": ("POST", Methods.refresh_session, True),
+    "com.atproto.repo.createRecord": ("POST", Methods.create_record, True),
     "com.atproto.repo.getRecord": ("GET", Methods.get_record, False),
     "com.atproto.sync.getRepoStatus": ("GET", Methods.get_repo_status, False),
 }

@@ -57,6 +57,14 @@ class AuthenticationRequired(Refusal, status=401, message="Invalid identifier or
     """The login is rejected. Every reason has the same message."""
 
 
+class AccountDeactivated(Refusal, status=401, message="Account is deactivated"):
+    """The account is not active: it cannot write."""
+
+
+class AccountNotFound(Refusal, status=403, message="Account not found"):
+    """The token writes for no such account."""
+
+
 class AccountTakedown(Refusal, status=401, message="Account has been taken down"):
     """The caller owns the account, and the account is taken down."""
 

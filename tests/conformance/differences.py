@@ -50,19 +50,6 @@ async def _look_up_tombstoned(call: Caller) -> Answer:
     return await call.document()
 
 
-async def _write_revoked(call: Caller) -> Answer:
-    session = await call.session()
-    await call.server.revoke(call.person)
-    call.overlook("uri", "cid", "commit")
-    return await call.write(session)
-
-
-async def _write_deactivated(call: Caller) -> Answer:
-    session = await call.session()
-    await call.server.deactivate(call.person)
-    return await call.write(session)
-
-
 async def _list_passwords(call: Caller) -> Answer:
     token = (await call.session()).access
     return await call.ask("GET", "server.listAppPasswords", token)
@@ -107,19 +94,9 @@ def _hashed(cid: str) -> Answer:
 
 
 _UNAVAILABLE = Answer(410, {"message": "DID not available: <did>"})
-_WRITTEN = Answer(
-    200,
-    {
-        "uri": OVERLOOKED,
-        "cid": OVERLOOKED,
-        "commit": OVERLOOKED,
-        "validationStatus": "valid",
-    },
-)
 _PASSWORDS = Answer(
     200, {"passwords": [{"name": "postcore", "createdAt": "<createdAt>", "privileged": False}]}
 )
-_NO_WRITES = "The sandbox has no writes."
 _NO_PASSWORDS = "In the sandbox, its control surface makes and revokes app passwords."
 _CACHED = "The real server keeps documents for a day, and looks for newer ones once an hour."
 
@@ -158,20 +135,6 @@ DIFFERENCES = (
         _UNAVAILABLE,
         replace(_UNAVAILABLE, status=404),
         "The sandbox answers as plc.directory does, which is newer than what is published.",
-    ),
-    Difference(
-        "An access token writes after its app password was revoked",
-        _write_revoked,
-        _unserved("repo.createRecord"),
-        _WRITTEN,
-        _NO_WRITES,
-    ),
-    Difference(
-        "A deactivated account cannot write",
-        _write_deactivated,
-        _unserved("repo.createRecord"),
-        refused(401, "AccountDeactivated", "Account is deactivated"),
-        _NO_WRITES,
     ),
     Difference(
         "The hash of a record",

@@ -1,9 +1,9 @@
-"""getRecord: the record in which an account shows a name of its own."""
+"""getRecord: the record in which an account shows a name of its own; createRecord: a post."""
 
 import pytest
 
 from .answers import Answer
-from .caller import Caller
+from .caller import POST, Caller
 from .expected import CRASHED, NO_RECORD, PROFILE, refused
 
 UNKNOWN = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"
@@ -70,3 +70,33 @@ async def test_profile_record_of_an_account_that_is_not_active(call: Caller, cha
     await getattr(call.server, change)(call.person)
 
     assert await call.profile() == NO_RECORD
+
+
+async def test_a_post(call: Caller) -> None:
+    """An access token writes, also after its app password was revoked."""
+    session = await call.session()
+    await call.server.revoke(call.person)
+    parts = ("uri", "cid", "commit")
+    call.overlook(*parts)
+
+    written = {**dict.fromkeys(parts, "…"), "validationStatus": "valid"}
+    assert await call.write(session) == Answer(200, written).overlooking(*parts)
+
+
+async def test_a_post_of_a_deactivated_account(call: Caller) -> None:
+    """An account that is not active cannot write."""
+    session = await call.session()
+    await call.server.deactivate(call.person)
+
+    assert await call.write(session) == refused(401, "AccountDeactivated", "Account is deactivated")
+
+
+async def test_a_post_for_an_unknown_account(call: Caller) -> None:
+    """A token writes for no account that is not there."""
+    session = await call.session()
+    record = {"$type": POST, "text": "hi", "createdAt": "2026-01-01T00:00:00Z"}
+    body = {"repo": UNKNOWN, "collection": POST, "record": record}
+
+    answer = await call.ask("POST", "repo.createRecord", session.access, json=body)
+
+    assert answer == refused(403, "AccountNotFound", "Account not found")

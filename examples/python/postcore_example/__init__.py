@@ -1,0 +1,2 @@
+"""The postcore example in Python: it connects an account, handles each kind of refusal, leases,
+posts and watches."""

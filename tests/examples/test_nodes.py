@@ -1,0 +1,37 @@
+"""The examples as callers of three nodes, of which one is drained and one killed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.examples.build import built
+from tests.examples.languages import LANGUAGES
+from tests.examples.nodes import EVENTS, followed, table
+
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.timeout(1500)]
+
+FOLLOW_HEALTH = ("go", "java", "python")
+"""Whose clients leave a node that reports NOT_SERVING; that of TypeScript repeats calls."""
+REPEAT = (*FOLLOW_HEALTH, "typescript")
+
+
+async def test_callers_go_on_while_nodes_end(tmp_path: Path, postgres_url: str) -> None:
+    """No event is lost or seen twice; clients that take the service config lose no call."""
+    languages = [each for each in LANGUAGES.values() if not each.missing]
+    if not languages:
+        pytest.skip("no language's tools are installed")
+
+    seen = await followed({each.name: built(each) for each in languages}, tmp_path, postgres_url)
+
+    shown = table(seen)
+    for name, phases in seen.items():
+        steady, drained, killed = phases
+        assert sum(phase.events for phase in phases) == EVENTS, f"{name}\n{shown}"
+        assert not steady.failed, f"{name}\n{shown}"
+        assert steady.calls, f"{name}\n{shown}"
+        assert killed.calls > killed.failed.total(), f"{name}\n{shown}"
+        if name in REPEAT:
+            assert not drained.failed, f"{name}\n{shown}"
+    for language in LANGUAGES.values():
+        if language.missing:
+            pytest.skip(f"{', '.join(language.missing)} not found; install {language.install}")
