@@ -150,6 +150,9 @@ class Settings(BaseModel):
     """Origins, separated by commas, that may be called although they are private or plain HTTP."""
     platform_origins: Annotated[dict[str, str], BeforeValidator(_by_name)] = {}
     """`platform=origin`, separated by commas: called instead of the platform's one host."""
+    webhook_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
+    """Origins, separated by commas, that webhooks may name although they are private or plain
+    HTTP."""
     egress_ca_file: Path | None = None
     """PEM file of root certificates for private servers: used for trusted origins, and for no
     public name."""
@@ -228,7 +231,7 @@ class Settings(BaseModel):
     def _check_origin(cls, value: str | None) -> str | None:
         return value and _origin(value)
 
-    @field_validator("trusted_origins", "http_cors_origins")
+    @field_validator("trusted_origins", "http_cors_origins", "webhook_origins")
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in value)

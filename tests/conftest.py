@@ -146,6 +146,12 @@ def grpcurl() -> Path:
 
 
 @pytest.fixture(scope="session")
+def webhook_libraries() -> Path:
+    """A folder with the public libraries for TypeScript and Go."""
+    return tool("tests/webhook_libraries/install")
+
+
+@pytest.fixture(scope="session")
 def buf() -> Path:
     return Path(sys.executable).with_name("buf")
 

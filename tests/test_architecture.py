@@ -22,6 +22,7 @@ ONLY = {
     "starlette": {"transport", "sandbox"},
     "uvicorn": {"sandbox"},
     "h11": {"transport"},
+    "standardwebhooks": {"events"},
     "atproto_client": {"platforms", "sandbox"},
     "httpx": {"platforms", "sandbox"},
     "httpcore": {"platforms", "sandbox"},

@@ -40,7 +40,8 @@ def _property(field: FieldDescriptor, schemas: dict[str, Schema], *, whole: bool
     if field.is_repeated:
         return {"type": "array", "items": schema}
     if field.GetOptions().debug_redact:
-        schema["writeOnly"] = True
+        if not whole:
+            schema["writeOnly"] = True
         schema["format"] = "password"
     # in a request null counts as unset
     if field.has_presence and (whole or not field.message_type):

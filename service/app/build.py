@@ -21,6 +21,7 @@ from service.app.startup import (
     login_budgets,
     open_store,
     open_vault,
+    receivers,
     warn_of_old_key,
 )
 from service.connections.concurrency import ConcurrencyLimit
@@ -44,6 +45,9 @@ from service.domain.platform import CredentialPlatform
 from service.events.latest_events import LatestEvents
 from service.events.retention import Retention
 from service.events.watch import Watch
+from service.events.webhooks.dispatcher import Dispatcher
+from service.events.webhooks.sender import Sender
+from service.events.webhooks.webhooks import Webhooks
 from service.platforms.registry import ADAPTERS, Registry
 from service.profiles.profiles import Profiles
 from service.runtime.metrics import Metrics
@@ -53,6 +57,7 @@ from service.storage.store import SqlStore
 from service.transport.admission import Admission
 from service.transport.boundary import Boundary
 from service.transport.call_metrics import CallMetrics
+from service.transport.webhooks import payload
 
 SYSTEM_CLOCK = SystemClock()
 
@@ -82,6 +87,8 @@ class Application:
     metrics: Metrics
     gauges: Gauges
     retention: Retention
+    webhooks: Webhooks
+    dispatcher: Dispatcher
 
 
 @asynccontextmanager
@@ -110,13 +117,16 @@ async def build(
             warn_of_old_key(keyring, datetime.now(UTC))
         tasks = OwnedTasks()
 
+        def note_request(outcome: str) -> None:
+            metrics.egress.labels(outcome).inc()
+
         # platforms
         egress = egress_context(
             settings,
             clock,
             tasks.spawn,
             only_trusted=mode == "sandbox",
-            note=lambda outcome: metrics.egress.labels(outcome).inc(),
+            note=note_request,
         )
         adapters = tuple(make(egress) for make in ADAPTERS)
         registry = Registry(adapters)
@@ -187,6 +197,10 @@ async def build(
         )
         latest_events = LatestEvents(store.events)
         watch = Watch(store.events, tokens, latest_events)
+        to_receivers = receivers(
+            settings, egress, only_trusted=mode == "sandbox", note=note_request
+        )
+        sender = Sender(to_receivers, vault, clock)
         show_counts(metrics, admission, watch, keyring, store)
 
         try:
@@ -234,10 +248,19 @@ async def build(
                 watch=watch,
                 gauges=Gauges(metrics, store, keyring, clock),
                 retention=Retention(
-                    store.events, store.login_budget, clock, settings.event_retention_days
+                    store.events,
+                    store.webhook_queue,
+                    store.login_budget,
+                    clock,
+                    settings.event_retention_days,
+                ),
+                webhooks=Webhooks(store.webhooks, to_receivers, sender, vault, tokens, clock),
+                dispatcher=Dispatcher(
+                    store.webhook_queue, store.events, sender, payload, clock, metrics, tasks
                 ),
             )
         finally:
             if unfinished := await tasks.drain(settings.drain_seconds):
                 log.error("stopped before all work was done", tasks=unfinished)
             await egress.egress.close()
+            await to_receivers.close()

@@ -19,6 +19,7 @@ from service.crypto.keyring import KeyPurpose, Keyring, KeyState, age
 from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import SECOND
+from service.domain.webhooks import QueueCounts
 from service.events.watch import Watch
 from service.runtime.metrics import Metrics
 from service.storage.store import SqlStore
@@ -89,14 +90,17 @@ class Gauges:
         self._conflicts = 0
 
     async def follow_lag(self) -> None:
-        """Update the monitor's lag, the age of keys and the conflicts, until cancelled."""
+        """Update the lags, the age of keys and the conflicts, until cancelled."""
         while True:
             try:
                 due, now = await self._store.checks.next_due(), self._clock.now()
                 lag = 0.0 if due is None else max(0.0, (now - due) / SECOND)
+                oldest = await self._store.webhook_queue.oldest_waiting(now)
+                behind = 0.0 if oldest is None else max(0.0, (now - oldest) / SECOND)
             except ServiceUnavailable:
-                lag = nan
+                lag = behind = nan
             self._metrics.monitor_lag.set(lag)
+            self._metrics.webhook_lag.set(behind)
             self._show_keys()
             conflicts = self._store.usage().conflicts
             self._metrics.store_conflicts.inc(conflicts - self._conflicts)
@@ -117,16 +121,28 @@ class Gauges:
         while True:
             try:
                 connections, key_ids = await self._survey()
+                counts = await self._store.webhook_queue.counts()
             except ServiceUnavailable as error:
                 log.info("rows could not be counted", why=error.why)
-                connections, key_ids = Counter(), Counter()
+                connections, key_ids, counts = Counter(), Counter(), None
             self._metrics.connections.clear()
             for (platform, state), count in connections.items():
                 self._metrics.connections.labels(platform, state).set(count)
             self._metrics.keyring_rows.clear()
             for state, count in self._by_state(key_ids).items():
                 self._metrics.keyring_rows.labels(state).set(count)
+            self._show_webhooks(counts)
             await asyncio.sleep(MIN_COUNT_INTERVAL_SECONDS)
+
+    def _show_webhooks(self, counts: QueueCounts | None) -> None:
+        gauges = self._metrics.webhooks, self._metrics.webhook_queue
+        for gauge in gauges:
+            gauge.clear()
+        if counts is not None:
+            gauges[0].labels("enabled").set(counts.enabled)
+            gauges[0].labels("disabled").set(counts.disabled)
+            gauges[1].labels("waiting").set(counts.waiting)
+            gauges[1].labels("given_up").set(counts.failed)
 
     async def _survey(self) -> tuple[Counter[tuple[str, str]], Counter[str]]:
         """Return the number of connections by platform and state, and of secrets by key id."""

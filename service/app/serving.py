@@ -24,6 +24,7 @@ from service.transport.http.admin import AdminEdge
 from service.transport.http.edge import HttpEdge
 from service.transport.http.server import HttpServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+from service.transport.webhooks import WebhookServicer
 
 MAX_ADMIN_CONNECTIONS = 16
 
@@ -77,6 +78,7 @@ async def serving(
             # this process is the only server of the file, so that a crash has left all of these
             await built.store.connections.release_all_claims()
             await built.store.idempotency.release_all()
+            await built.store.webhook_queue.release_all()
         await background(built.keyring.follow, built.audit.run, built.admission.run)
         await background(built.latest_events.run, built.retention.run)
         gauges = built.gauges
@@ -85,15 +87,17 @@ async def serving(
         # the servers, which stop before the loops above do
         profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
         platforms = PlatformServicer(built.registry.cards())
+        webhooks = WebhookServicer(built.webhooks)
         grpc = GrpcServer(
             built.boundary,
             profiles,
             platforms,
             SessionServicer(built.leases),
+            webhooks,
             max_connections=limits.grpc,
             credentials=tls.grpc_server() if tls else None,
         )
-        edge = HttpEdge(built.boundary, profiles, platforms)
+        edge = HttpEdge(built.boundary, profiles, platforms, webhooks)
         built.metrics.http_active.set_function(lambda: edge.active)
         http = HttpServer(
             edge,
@@ -122,5 +126,5 @@ async def serving(
         await background(readiness.run)
         loading = (built.tasks.start(adapter.warm_up()) for adapter in built.adapters)
         warm = asyncio.gather(*loading, return_exceptions=True)
-        await background(built.monitor.run)
+        await background(built.monitor.run, built.dispatcher.run)
         yield Serving(grpc_address, http_address, admin_address, warm)

@@ -18,6 +18,7 @@ from service.platforms.egress.context import EgressContext
 from service.platforms.egress.dns import Resolver
 from service.platforms.egress.egress import Egress, Roots
 from service.platforms.egress.origin import Origin
+from service.platforms.egress.receivers import Receivers
 from service.platforms.egress.transport import Note, ignore
 from service.runtime.metrics import Metrics
 from service.settings import PUBLIC_DIRECTORY, Settings
@@ -159,6 +160,15 @@ def egress_context(
         spawn,
         {name: Origin.parse(origin) for name, origin in settings.platform_origins.items()},
     )
+
+
+def receivers(
+    settings: Settings, context: EgressContext, *, only_trusted: bool, note: Note
+) -> Receivers:
+    """Return what sends to webhooks, with connections of its own. Parameters: see Egress."""
+    roots = Roots(settings.egress_ca_file, settings.egress_proxy_ca_file)
+    egress = Egress(context.names, roots, only_trusted=only_trusted, note=note)
+    return Receivers(egress, frozenset(map(Origin.parse, settings.webhook_origins)))
 
 
 def check_platform_origins(settings: Settings, platforms: Collection[str]) -> None:

@@ -14,6 +14,7 @@ from service.cli.database import backup, migrate
 from service.cli.keyring import keyring
 from service.cli.serve import healthcheck, serve
 from service.cli.tenants import api_keys, tenants
+from service.cli.webhooks import webhooks
 from service.runtime import core_dumps
 from service.settings import ConfigError
 
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (serve, healthcheck, migrate, backup, tenants, api_keys, audit, keyring):
+for command in (serve, healthcheck, migrate, backup, tenants, api_keys, webhooks, audit, keyring):
     cli.add_command(command)
 
 

@@ -82,7 +82,9 @@ def api_keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(["profiles:read", "profiles:write", "sessions:lease", "credentials:lease"]),
+    type=click.Choice(
+        ["profiles:read", "profiles:write", "sessions:lease", "credentials:lease", "webhooks:write"]
+    ),
     help="A scope of the key, repeatable; default: profiles:read and profiles:write.",
 )
 def create_api_key(tenant: str, name: str, scopes: tuple[str, ...]) -> None:

@@ -63,7 +63,7 @@ class Rewrap:
         total = Count()
         for _ in range(MAX_PASSES):
             count = Count()
-            for purpose in (Purpose.CREDENTIAL, Purpose.SESSION):
+            for purpose in (Purpose.CREDENTIAL, Purpose.SESSION, Purpose.WEBHOOK):
                 await self._pass(purpose, count)
             total.rewrapped += count.rewrapped
             total.unreadable, total.overtaken = count.unreadable, count.overtaken

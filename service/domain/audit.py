@@ -35,6 +35,7 @@ class AuditRow(NamedTuple):
     profile_key: str = ""
     platform: str = ""
     account_id: str = ""
+    """Of the account at its platform, or of the webhook."""
     lent: str = ""
     """What was lent: a value of Lent."""
     expires_at: Micros = 0
@@ -62,6 +63,7 @@ class AuditedCall:
     key_id: str = ""
     profile_key: str = ""
     platform: str = ""
+    account_id: str = ""
     is_recorded: bool = False
 
     def row(
@@ -88,7 +90,7 @@ class AuditedCall:
             self.peer,
             profile_key or self.profile_key,
             platform or self.platform,
-            account_id,
+            account_id or self.account_id,
             lent.value if lent else "",
             expires_at,
             self.request_id,

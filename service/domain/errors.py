@@ -8,7 +8,7 @@
     ├── UnsupportedPlatform · InvalidRequest
     ├── ProfileAlreadyExists    the profile is connected to a different account there
     ├── IdempotencyKeyReused · PlatformNotConnected · NeedsReconnect · AccountInactive
-    ├── CursorExpired
+    ├── CursorExpired · WebhookNotFound · WebhookLimitReached
     ├── RateLimitExceeded · PlatformRateLimited
     ├── PlatformUnavailable     the platform's answer proves nothing
     ├── ServiceUnavailable      our own store is unavailable
@@ -187,6 +187,16 @@ class AccountInactive(ServiceError):
 class CursorExpired(ServiceError):
     def __init__(self) -> None:
         super().__init__("The cursor is older than the events that are kept")
+
+
+class WebhookNotFound(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Webhook not found")
+
+
+class WebhookLimitReached(ServiceError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A tenant has at most {limit} webhooks", metadata={"limit": str(limit)})
 
 
 class RateLimitExceeded(ServiceError):

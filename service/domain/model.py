@@ -23,6 +23,8 @@ class Scope(StrEnum):
     SESSIONS_LEASE = "sessions:lease"
     CREDENTIALS_LEASE = "credentials:lease"
     """To lease the credential itself, of a platform without sessions."""
+    WEBHOOKS_WRITE = "webhooks:write"
+    """To read webhooks as well: a URL may hold a secret of its receiver."""
 
 
 DEFAULT_SCOPES = frozenset({Scope.PROFILES_READ, Scope.PROFILES_WRITE})

@@ -3,9 +3,10 @@
 import re
 import unicodedata
 
-from service.domain.errors import InvalidRequest, ProfileNotFound
+from service.domain.errors import InvalidRequest, ProfileNotFound, WebhookNotFound
 
 PROFILE_KEY = re.compile(r"prof_[a-z0-9]{1,64}", re.ASCII)
+WEBHOOK_ID = re.compile(r"wh_[a-z0-9]{16}", re.ASCII)
 MAX_PLATFORM_ID_LENGTH = 64
 MAX_PROFILE_NAME_LENGTH = 200
 
@@ -22,6 +23,15 @@ def required_profile_key(profile_key: str) -> str:
     if not profile_key:
         raise InvalidRequest("profile_key", "is required")
     return well_formed_profile_key(profile_key)
+
+
+def required_webhook_id(webhook_id: str) -> str:
+    """Return *webhook_id*. Raise InvalidRequest if it is empty, WebhookNotFound if it is none."""
+    if not webhook_id:
+        raise InvalidRequest("webhook_id", "is required")
+    if not WEBHOOK_ID.fullmatch(webhook_id):
+        raise WebhookNotFound
+    return webhook_id
 
 
 def required_platform_id(platform: str) -> str:

@@ -45,6 +45,7 @@ class Purpose(StrEnum):
     CREDENTIAL = "credential"
     SESSION = "session"
     CANARY = "canary"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Retention: delete old events, and spent logins that no longer count.
+"""Retention: delete old events, messages given up, and spent logins that no longer count.
 
 The events of a deleted profile carry no time, so an event's age is not read off it. Every hour a
 mark records the number of each tenant's latest event; once a mark is old enough, the events up to
@@ -13,6 +13,7 @@ from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.model import DAY
 from service.domain.store import EventStore, LoginBudgetStore
+from service.domain.webhooks import DeliveryQueue
 
 EVERY_SECONDS = 3600.0
 REST_SECONDS = 0.05
@@ -25,9 +26,15 @@ class Retention:
     """Delete what is past its time, every hour. *days*: how long events are kept."""
 
     def __init__(
-        self, events: EventStore, login_budget: LoginBudgetStore, clock: Clock, days: int
+        self,
+        events: EventStore,
+        deliveries: DeliveryQueue,
+        login_budget: LoginBudgetStore,
+        clock: Clock,
+        days: int,
     ) -> None:
         self._events = events
+        self._deliveries = deliveries
         self._login_budget = login_budget
         self._clock = clock
         self._days = days
@@ -47,6 +54,11 @@ class Retention:
         more = True
         while more:
             more = await self._events.prune(now - self._days * DAY)
+            await asyncio.sleep(REST_SECONDS)
+        more = True
+        while more:
+            # of no more use: what can be sent again is read from the events
+            more = await self._deliveries.prune(now - self._days * DAY)
             await asyncio.sleep(REST_SECONDS)
         more = True
         while more:

@@ -54,6 +54,7 @@ class Metrics:
         self._define_calls()
         self._define_platforms()
         self._define_connections()
+        self._define_webhooks()
         self._define_store()
         self._define_process()
         self.build_info.labels(version, python_version()).set(1)
@@ -61,6 +62,8 @@ class Metrics:
         # a series that begins at its first failure has no rate for an alert
         for why in ("unreadable", "key_missing"):
             self.secret_failures.labels(why)
+        for outcome in ("delivered", "failed", "given_up"):
+            self.webhook_deliveries.labels(outcome)
         for operation in ("read", "key", "write"):
             self.store_errors.labels(operation)
         for transport in ("grpc", "http"):
@@ -192,6 +195,25 @@ class Metrics:
         )
         self.leases = self._counter(
             "postcore_leases", "Leases, by what the token cost.", "platform", "cost"
+        )
+
+    def _define_webhooks(self) -> None:
+        self.webhook_deliveries = self._counter(
+            "postcore_webhook_deliveries", "Tries to deliver a message, by outcome.", "outcome"
+        )
+        self.webhook_seconds = self._histogram(
+            "postcore_webhook_send_duration_seconds", "Time of a try.", PLATFORM_SECONDS
+        )
+        self.webhook_lag = self._gauge(
+            "postcore_webhook_lag_seconds",
+            "Age of the oldest event that waits for a webhook whose receiver works.",
+        )
+        self.webhook_lanes = self._gauge(
+            "postcore_webhook_lanes", "Webhooks that this process sends to at the moment."
+        )
+        self.webhooks = self._gauge("postcore_webhooks", "Webhooks in the store.", "state")
+        self.webhook_queue = self._gauge(
+            "postcore_webhook_queue", "Messages that wait or were given up.", "state"
         )
 
     def _define_store(self) -> None:

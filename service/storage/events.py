@@ -51,7 +51,9 @@ class SqlEvents:
         return EventsKept(rows[0]["last_pruned"], rows[0]["last_event"]) if rows else None
 
     async def page(self, tenant_id: str, after: int, limit: int) -> list[ConnectionEvent]:
-        return [_event(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, limit)]
+        return [
+            event_in(row) for row in await self._engine.read(sql.EVENTS, tenant_id, after, limit)
+        ]
 
     async def latest(self, tenant_ids: Sequence[str]) -> dict[str, int]:
         found = {}
@@ -89,7 +91,8 @@ class SqlEvents:
         await self._engine.write(job)
 
 
-def _event(row: Row) -> ConnectionEvent:
+def event_in(row: Row) -> ConnectionEvent:
+    """Return the event of a row of `EVENTS`."""
     written = row["connection"]
     connection = None if written is None else decoding.connection_from_json(written)
     kind = decoding.event_kind(row["kind"], connection)

@@ -8,6 +8,7 @@ from service.domain.records import Envelope, Purpose, SecretAddress, SecretRow
 from service.storage.engine import Engine, Transaction
 from service.storage.rows import stored_session
 from service.storage.statements import secrets as sql
+from service.storage.statements import webhooks as of_webhooks
 
 TABLES = {Purpose.CREDENTIAL: "credentials", Purpose.SESSION: "sessions"}
 
@@ -25,6 +26,9 @@ class SqlSecrets:
     async def sealed_otherwise(
         self, purpose: Purpose, key_id: str, after: SecretAddress, limit: int
     ) -> list[SecretRow]:
+        if purpose is Purpose.WEBHOOK:
+            place = (after.account_id, after.generation)
+            return await self._webhook_secrets(key_id, place, limit)
         rows = await self._engine.read(
             sql.sealed_otherwise(TABLES[purpose]),
             key_id,
@@ -41,6 +45,17 @@ class SqlSecrets:
             written = 0
             for secret, envelope in rewrapped:
                 address = secret.address
+                if secret.purpose is Purpose.WEBHOOK:
+                    rows = await transaction.run(
+                        of_webhooks.REPLACE_UNCHANGED,
+                        address.account_id,
+                        address.generation,
+                        secret.sealed.envelope,
+                        envelope.ring_key_id,
+                        envelope.envelope,
+                    )
+                    written += len(rows)
+                    continue
                 rows = await transaction.run(
                     sql.replace_unchanged(TABLES[secret.purpose]),
                     address.tenant_id,
@@ -55,3 +70,18 @@ class SqlSecrets:
             return written
 
         return await self._engine.write(job)
+
+    async def _webhook_secrets(
+        self, key_id: str, place: tuple[str, int], limit: int
+    ) -> list[SecretRow]:
+        rows = await self._engine.read(of_webhooks.SEALED_OTHERWISE, key_id, *place, limit)
+        return [
+            SecretRow(
+                Purpose.WEBHOOK,
+                SecretAddress(
+                    row["tenant_id"], "", "", row["webhook_id"], row["url"], row["generation"]
+                ),
+                Envelope(row["ring_key_id"], bytes(row["envelope"])),
+            )
+            for row in rows
+        ]

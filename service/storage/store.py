@@ -12,6 +12,8 @@ from service.storage.login_budget import SqlLoginBudget
 from service.storage.profiles import SqlProfiles
 from service.storage.secrets import SqlSecrets
 from service.storage.tenants import SqlTenants
+from service.storage.webhook_queue import SqlWebhookQueue
+from service.storage.webhooks import SqlWebhooks
 
 
 class SqlStore:
@@ -30,6 +32,8 @@ class SqlStore:
         self.idempotency = SqlIdempotency(engine)
         self.facts = SqlFacts(engine)
         self.secrets = SqlSecrets(engine)
+        self.webhooks = SqlWebhooks(engine)
+        self.webhook_queue = SqlWebhookQueue(engine)
 
     def usage(self) -> Usage:
         """Return the use of the database now."""

@@ -3,20 +3,22 @@
 from google.protobuf.message import Message
 
 from service.domain import audit
-from service.domain.names import PROFILE_KEY
+from service.domain.names import PROFILE_KEY, WEBHOOK_ID
 from service.transport.grpc.messages import Context
 
 MAX_NAME_CHARACTERS = 200
 
 
 def name_request(message: Message) -> None:
-    """Note which profile and platform *message* names, for the row of a call that is refused."""
+    """Note what *message* names: profile, platform, webhook; for the row of a refused call."""
     call = audit.current()
     if call is None:
         return
     key = getattr(message, "profile_key", "")
     call.profile_key = key if PROFILE_KEY.fullmatch(key) else ""
     call.platform = getattr(message, "platform", "")
+    webhook_id = getattr(message, "webhook_id", "")
+    call.account_id = webhook_id if WEBHOOK_ID.fullmatch(webhook_id) else ""
 
 
 def grpc_peer(context: Context) -> str:

@@ -39,8 +39,11 @@ from service.transport.status import STATUS
 
 T = TypeVar("T")
 DEFAULT_SECONDS = 10.0
-AUDITED_SCOPES = frozenset({Scope.PROFILES_WRITE, Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE})
-"""Calls that need one of these leave a row in the audit trail, however they end."""
+AUDITED_SCOPES = frozenset(
+    {Scope.PROFILES_WRITE, Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE, Scope.WEBHOOKS_WRITE}
+)
+"""Calls that need one of these leave a row in the audit trail, however they end: all but reads."""
+READS = ("Get", "List")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}", re.ASCII)
 
 log = structlog.get_logger()
@@ -156,7 +159,7 @@ class Boundary:
         """
         started = perf_counter()
         caller: Caller | None = None
-        entry = _entry(call) if call.scope in AUDITED_SCOPES else None
+        entry = _entry(call) if is_audited(call) else None
         outcome, why, step = "ok", "", None
         refusal: ServiceError | None = None
         self.metrics.begin(call.transport, call.method)
@@ -240,6 +243,11 @@ def _status(call: Call, refusal: ServiceError | None) -> dict[str, str | int]:
     if call.route:
         return {"http.response.status_code": STATUS[type(refusal)].http}
     return {"rpc.grpc.status_code": STATUS[type(refusal)].code.value[0]}
+
+
+def is_audited(call: Call) -> bool:
+    """Return whether *call* leaves a row in the audit trail, however it ends."""
+    return call.scope in AUDITED_SCOPES and not call.method.startswith(READS)
 
 
 def _entry(call: Call) -> AuditedCall:

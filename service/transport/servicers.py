@@ -12,6 +12,7 @@ from types import MappingProxyType
 from postcore.profiles.v1 import platform_service_pb2 as platforms_pb
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from postcore.profiles.v1 import webhook_service_pb2 as webhooks_pb
 from service.connections.connect import Connect, ConnectRequest
 from service.connections.health import Health
 from service.connections.leases import LeaseRequest, Leases
@@ -33,6 +34,10 @@ SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "WatchConnections": Scope.PROFILES_READ,
         "ListPlatforms": None,
         "LeaseSession": Scope.SESSIONS_LEASE,
+        **{
+            method.name: Scope.WEBHOOKS_WRITE
+            for method in webhooks_pb.DESCRIPTOR.services_by_name["WebhookService"].methods
+        },
     }
 )
 """The scope that each method requires; None accepts any key."""
@@ -166,4 +171,5 @@ SERVICES = (
     pb.DESCRIPTOR.services_by_name["ProfileService"],
     platforms_pb.DESCRIPTOR.services_by_name["PlatformService"],
     sessions_pb.DESCRIPTOR.services_by_name["SessionService"],
+    webhooks_pb.DESCRIPTOR.services_by_name["WebhookService"],
 )

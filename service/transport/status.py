@@ -115,6 +115,10 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
         errors.UnsupportedMediaType: Status(
             Code.INVALID_ARGUMENT, 415, reasons.ERROR_REASON_UNSUPPORTED_MEDIA_TYPE
         ),
+        errors.WebhookNotFound: Status(Code.NOT_FOUND, 404, reasons.ERROR_REASON_WEBHOOK_NOT_FOUND),
+        errors.WebhookLimitReached: Status(
+            Code.FAILED_PRECONDITION, 400, reasons.ERROR_REASON_WEBHOOK_LIMIT_REACHED
+        ),
         errors.InternalError: Status(Code.INTERNAL, 500, reasons.ERROR_REASON_INTERNAL),
     }
 )

@@ -23,6 +23,7 @@ from service.runtime import log
 from service.settings import Settings
 from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import ProfileServicer, SessionServicer
+from service.transport.webhooks import WebhookServicer
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 METHOD = ("bench.Echo", "Echo")
@@ -59,6 +60,7 @@ async def guarded(stack: AsyncExitStack) -> int:
         ProfileServicer(built.connect, built.profiles, built.health, built.watch),
         cast("Any", Empty()),
         SessionServicer(built.leases),
+        WebhookServicer(built.webhooks),
         max_connections=settings.max_grpc_connections,
     )
     port = await server.start("127.0.0.1:0")

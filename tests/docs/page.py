@@ -1,8 +1,8 @@
 """Page: a Markdown page, taken apart into its blocks of code and its tables.
 
-Blocks of `sh` and `python` are run, in order. A block of `text` or `json` right after one is what
-it prints; `…` stands for anything, alone on a line for any lines. An HTML comment on the line above
-a block says how else it is run, or why it is not:
+Blocks of `sh` and `python` are run, in order; those of `typescript` and `go` by a test. A block of
+`text` or `json` right after one is what it prints; `…` stands for anything, alone on a line for any
+lines. An HTML comment on the line above a block says how else it is run, or why it is not:
 
     <!-- in a new folder -->           in an empty folder, as a new user does
     <!-- run by tests/FILE.py -->      another test runs it
@@ -73,7 +73,7 @@ class Page:
         found: list[Block] = []
         for match in BLOCK.finditer(self.text):
             kind, code, mark = match["kind"], match["code"], match["mark"] or ""
-            if kind in ("sh", "python"):
+            if kind in ("sh", "python", "typescript", "go"):
                 found.append(Block(kind, code, mark))
             elif kind in ("text", "json"):
                 assert found, f"nothing prints:\n{code}"

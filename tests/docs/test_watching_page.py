@@ -60,7 +60,9 @@ async def test_the_program_keeps_a_full_copy(sandboxed: Running, page: dict[str,
                 await break_()
         cursor = copy.cursor
         await change()
-        retention = Retention(others.store.events, others.store.login_budget, clock, 7)
+        retention = Retention(
+            others.store.events, others.store.webhook_queue, others.store.login_budget, clock, 7
+        )
         await retention.prune()
         clock.ahead += 8 * DAY
         await retention.prune()

@@ -91,7 +91,9 @@ async def test_events_are_pruned_in_batches(
         for count, tenant_id in enumerate(tenants):
             for _ in range(count):
                 await others.connect(tenant_id=tenant_id)
-        retention = Retention(others.store.events, others.store.login_budget, clock, 7)
+        retention = Retention(
+            others.store.events, others.store.webhook_queue, others.store.login_budget, clock, 7
+        )
         await retention.prune()
         marks = sandboxed.rows("SELECT tenant_id, number FROM event_marks")
         assert {mark["tenant_id"]: mark["number"] for mark in marks} == {
@@ -118,7 +120,9 @@ async def test_a_reader_overtaken_by_the_pruning_gets_an_error(
         async with narrow(sandboxed) as channel:
             slow = Watcher(sandboxed, from_oldest=True, channel=channel)
             first = await slow.message()
-            retention = Retention(others.store.events, others.store.login_budget, clock, 7)
+            retention = Retention(
+                others.store.events, others.store.webhook_queue, others.store.login_budget, clock, 7
+            )
             await retention.prune()
             clock.ahead += 8 * DAY
             await retention.prune()

@@ -19,6 +19,7 @@ from service.domain.model import SECOND, Scope
 from service.settings import Settings
 from service.transport.grpc.server import GrpcServer
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
+from service.transport.webhooks import WebhookServicer
 from tests.support.running import Running
 
 from .clock import HeldClock
@@ -71,6 +72,7 @@ class RunningService:
                 ProfileServicer(built.connect, built.profiles, built.health, built.watch),
                 PlatformServicer(built.registry.cards()),
                 SessionServicer(built.leases),
+                WebhookServicer(built.webhooks),
                 max_connections=read.max_grpc_connections,
             )
             address = f"127.0.0.1:{await server.start('127.0.0.1:0')}"

@@ -37,6 +37,7 @@ from service.domain.records import (
     Upkeep,
     VerdictWrite,
 )
+from service.domain.webhooks import Delivery, Progress, Webhook, WebhookSecret
 from service.storage.opening import open_engine
 from service.storage.store import SqlStore
 from tests.support.auditing import lease_row
@@ -45,6 +46,17 @@ NOW = 1_760_000_000_000_000
 HOUR = 3600 * SECOND
 TENANT, ORIGIN = "ten_golden", "https://pds.example"
 SCOPES = frozenset({Scope.PROFILES_READ, Scope.PROFILES_WRITE, Scope.SESSIONS_LEASE})
+
+
+WEBHOOK = Webhook(
+    *("wh_golden0123456789", TENANT, "https://hooks.example/in", ("connection.broken",), NOW + 35)
+)
+
+
+def webhook_secret(vault: Vault, generation: int) -> WebhookSecret:
+    text = f"webhook secret {generation}"
+    sealed = vault.seal(text, Purpose.WEBHOOK, WEBHOOK.address(generation))
+    return WebhookSecret(generation, sealed, None)
 
 
 def login(vault: Vault, profile: str, number: int) -> LoginWrite:
@@ -133,6 +145,25 @@ async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens)
     await store.connections.disconnect(TENANT, "prof_ended", "bluesky", NOW + 20)
     await store.profiles.delete(TENANT, "prof_gone", NOW)
     await store.events.mark(NOW + 30)
+    await _add_webhook(store, vault)
+
+
+async def _add_webhook(store: SqlStore, vault: Vault) -> None:
+    """One whose secret was rotated, with a message that waits and one that was given up."""
+    first = await store.events.page(TENANT, 0, 1)
+    await store.webhooks.create(WEBHOOK, webhook_secret(vault, 1))
+    await store.webhooks.rotate(WEBHOOK, webhook_secret(vault, 2), NOW + 40, NOW + DAY)
+    claimed = await store.webhook_queue.claim(WEBHOOK.webhook_id, NOW + 50, NOW + 60)
+    assert claimed is not None
+    at, key = NOW + 55, first[0].profile_key
+    message_id = WEBHOOK.message_id(1)
+    waits = Delivery(
+        message_id, 1, key, "connection.connected", NOW + HOUR, None, 1, at, "HTTP_STATUS", 500
+    )
+    given_up = replace(waits, message_id=WEBHOOK.message_id(2), number=2, failed_at=at)
+    failing = claimed.webhook._replace(failures=2, failing_since=at, resume_at=at)
+    progress = Progress(failing, at, at, kept=[waits, given_up])
+    assert await store.webhook_queue.save(claimed, progress)
 
 
 def dump(folder: Path) -> None:

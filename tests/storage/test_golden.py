@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from service.crypto.keyring import Keyring
 from service.crypto.tokens import Tokens
 from service.crypto.vault import Vault
 from service.domain.model import (
+    DAY,
     Connection,
     ConnectionEvent,
     ConnectionState,
@@ -35,13 +37,14 @@ from service.domain.records import (
     SessionEnvelope,
     Upkeep,
 )
+from service.domain.webhooks import Delivery, FailedPlace
 from service.storage.migrations import KNOWN
 from service.storage.opening import open_engine
 from service.storage.store import SqlStore
 from tests.support.auditing import lease_row, unnumbered
 from tests.support.leasing import ROOT
 
-from .sample import HOUR, NOW, ORIGIN, SCOPES, TENANT, login, write
+from .sample import HOUR, NOW, ORIGIN, SCOPES, TENANT, WEBHOOK, login, write
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir())
@@ -132,6 +135,8 @@ async def test_a_database_of_every_version_is_read(version: str, tmp_path: Path)
         assert await store.connections.connected_account(TENANT, "prof_well", "bluesky") == (
             spent.account_id
         )
+        if version >= "0007":
+            await the_webhook_is_read(store, vault)
         lent = unnumbered(await store.audit.page(TENANT, 0, 0, 2**62, 10))
         assert lent == [
             lease_row(
@@ -141,6 +146,33 @@ async def test_a_database_of_every_version_is_read(version: str, tmp_path: Path)
         ] * (version > "0001")
     finally:
         await store.close()
+
+
+async def the_webhook_is_read(store: SqlStore, vault: Vault) -> None:
+    [found] = await store.webhooks.of_tenant(TENANT)
+    failing = {"failures": 2, "failing_since": NOW + 55, "resume_at": NOW + 55}
+    assert found == WEBHOOK._replace(position=10, **failing)  # type: ignore[arg-type]
+    secrets = await store.webhooks.secrets(found, NOW + 60)
+    assert {each.generation: each.expires_at for each in secrets} == {2: None, 1: NOW + DAY}
+    for each in secrets:
+        address = found.address(each.generation)
+        assert vault.open(each.sealed, Purpose.WEBHOOK, address) == (
+            f"webhook secret {each.generation}"
+        )
+    [waits] = await store.webhook_queue.waiting(found.webhook_id)
+    [given_up] = await store.webhooks.failed(TENANT, found.webhook_id, FailedPlace(0, ""), 10)
+    assert waits == Delivery(
+        found.message_id(1),
+        1,
+        "prof_well",
+        "connection.connected",
+        NOW + HOUR,
+        attempts=1,
+        first_at=NOW + 55,
+        cause="HTTP_STATUS",
+        http_status=500,
+    )
+    assert given_up == replace(waits, message_id=found.message_id(2), number=2, failed_at=NOW + 55)
 
 
 async def the_events_are_read(store: SqlStore, version: str) -> None:

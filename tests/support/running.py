@@ -19,6 +19,8 @@ from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
 from postcore.profiles.v1 import session_service_pb2_grpc as sessions_grpc
+from postcore.profiles.v1 import webhook_service_pb2 as webhooks_pb
+from postcore.profiles.v1 import webhook_service_pb2_grpc as webhooks_grpc
 from service.access.api_keys import ApiKeys
 from service.app.serving import serving
 from service.app.startup import open_store
@@ -97,6 +99,7 @@ class Running:
     tenant_id: str = ""
     api_key: str = field(default="", repr=False)
     leasing_key: str = field(default="", repr=False)
+    webhook_key: str = field(default="", repr=False)
     http: str = ""
     admin: str = ""
 
@@ -104,6 +107,7 @@ class Running:
         self.profiles = profiles_grpc.ProfileServiceStub(self.channel)
         self.platforms = platforms_grpc.PlatformServiceStub(self.channel)
         self.sessions = sessions_grpc.SessionServiceStub(self.channel)
+        self.webhooks = webhooks_grpc.WebhookServiceStub(self.channel)
         self._making_key = asyncio.Lock()
 
     @property
@@ -167,6 +171,18 @@ class Running:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.lease(*args, **kwargs)
         return refusal_of(caught.value)
+
+    async def webhook(self, url: str, *event_types: str) -> tuple[str, str]:
+        """Create a webhook; return its id and its secret."""
+        created = await self.webhooks.CreateWebhook(
+            webhooks_pb.CreateWebhookRequest(url=url, event_types=event_types),
+            metadata=await self.webhook_metadata(),
+        )
+        return created.webhook.webhook_id, created.secret
+
+    async def webhook_metadata(self) -> tuple[tuple[str, str], ...]:
+        self.webhook_key = self.webhook_key or (await self.new_key(Scope.WEBHOOKS_WRITE))[0]
+        return self.metadata(self.webhook_key)
 
     async def verify(
         self,

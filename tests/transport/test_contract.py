@@ -8,7 +8,8 @@ from google.protobuf.json_format import MessageToDict
 
 from postcore.profiles.v1 import error_reason_pb2, platform_service_pb2, profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.domain import errors, model
+from postcore.profiles.v1 import webhook_service_pb2 as pb_webhooks
+from service.domain import errors, model, webhooks
 from service.domain.errors import ServiceError
 from service.transport.servicers import (
     SCOPES,
@@ -18,6 +19,7 @@ from service.transport.servicers import (
     SessionServicer,
 )
 from service.transport.status import STATUS
+from service.transport.webhooks import WebhookServicer
 from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running
@@ -48,7 +50,9 @@ def test_every_method_has_a_scope_and_a_servicer() -> None:
     methods = [method.name for service in SERVICES for method in service.methods]
     assert sorted(methods) == sorted(SCOPES)
     for service, servicer in zip(
-        SERVICES, (ProfileServicer, PlatformServicer, SessionServicer), strict=True
+        SERVICES,
+        (ProfileServicer, PlatformServicer, SessionServicer, WebhookServicer),
+        strict=True,
     ):
         for method in service.methods:
             is_one = (
@@ -78,6 +82,7 @@ def test_every_method_has_a_scope_and_a_servicer() -> None:
             error_reason_pb2.PlatformUnavailableStep,
             "PLATFORM_UNAVAILABLE_STEP_",
         ),
+        (webhooks.DisabledReason, pb_webhooks.WebhookDisabledReason, "WEBHOOK_DISABLED_REASON_"),
         (model.AuthMethod, platform_service_pb2.AuthMethod, "AUTH_METHOD_"),
     ],
 )
@@ -97,12 +102,15 @@ def test_secrets_are_marked() -> None:
         if field.GetOptions().debug_redact
     }
     assert marked == {
+        "CreateWebhookRequest.secret",
+        "CreateWebhookResponse.secret",
         "Credentials.access_token",
         "Credentials.api_key",
         "Credentials.app_password",
         "LeaseSessionRequest.rejected_access_token",
         "LeaseSessionResponse.access_token",
         "LeaseSessionResponse.authorization",
+        "RotateWebhookSecretResponse.secret",
     }
 
 

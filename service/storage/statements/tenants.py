@@ -23,5 +23,7 @@ DELETE_OF_TENANT = (
     _DELETE_SOME.format(table="audit", row="number").replace(
         "tenant_id = $1", "tenant_id = $1 AND operator = ''"
     ),
+    # with their secrets and deliveries
+    _DELETE_SOME.format(table="webhooks", row="webhook_id"),
 )  # login debits stay: the budget belongs to the account
 DELETE_TENANT = "DELETE FROM tenants WHERE tenant_id = $1"

@@ -26,6 +26,7 @@ from service.transport.servicers import (
     ProfileServicer,
     SessionServicer,
 )
+from service.transport.webhooks import WebhookServicer
 
 MAX_STREAMS_PER_CONNECTION = 1000
 MAX_METADATA_BYTES = 8 * 1024
@@ -61,6 +62,7 @@ class GrpcServer:
         profiles: ProfileServicer,
         platforms: PlatformServicer,
         sessions: SessionServicer,
+        webhooks: WebhookServicer,
         *,
         max_connections: int,
         credentials: grpc.ServerCredentials | None = None,
@@ -80,7 +82,8 @@ class GrpcServer:
             reflection.SERVICE_NAME: described,
             REFLECTION_V1: described,
         }
-        for service, servicer in zip(SERVICES, (profiles, platforms, sessions), strict=True):
+        servicers = (profiles, platforms, sessions, webhooks)
+        for service, servicer in zip(SERVICES, servicers, strict=True):
             by_service[service.full_name] = self._methods.handlers(service, servicer)
         for name, handlers in by_service.items():
             self._server.add_registered_method_handlers(name, handlers)

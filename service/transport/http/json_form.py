@@ -20,6 +20,8 @@ KINDS = {
     FieldDescriptor.TYPE_INT32: "a whole number of at most 32 bits",
     FieldDescriptor.TYPE_MESSAGE: "an object",
 }
+TIMESTAMP = "google.protobuf.Timestamp"
+"""A message in protobuf, and a string in JSON."""
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -101,14 +103,23 @@ def _check_objects(given: dict[str, Any], kind: Descriptor) -> None:
         if field.name != field.json_name and field.name in given and field.json_name in given:
             raise InvalidRequest(field.name, "is named twice")
         value = given.get(field.json_name, given.get(field.name))
-        if field.message_type is None or value is None:
+        of_object = _of_object(field)
+        if value is None or of_object is None:
             continue
         if not isinstance(value, dict):
             raise _fault_of(field, value)
         try:
-            _check_objects(value, field.message_type)
+            _check_objects(value, of_object)
         except InvalidRequest as error:
             raise _within(field, error) from None
+
+
+def _of_object(field: FieldDescriptor) -> Descriptor | None:
+    """Return the kind of *field* if its value is a JSON object."""
+    kind = field.message_type
+    if kind is None or kind.full_name == TIMESTAMP or field.is_repeated:
+        return None
+    return kind
 
 
 def _within(field: FieldDescriptor, error: InvalidRequest) -> InvalidRequest:
@@ -138,6 +149,10 @@ def _fits(kind: Descriptor, field: FieldDescriptor, value: Any) -> bool:
 
 
 def _fault_of(field: FieldDescriptor, value: Any) -> InvalidRequest:
+    if field.is_repeated:
+        return InvalidRequest(field.name, f"must be a list, each {KINDS[field.type]}")
+    if field.message_type and _of_object(field) is None:
+        return InvalidRequest(field.name, "must be a time, such as 2026-01-02T03:04:05Z")
     if field.message_type and isinstance(value, dict):
         return _within(field, _fault(value, field.message_type))
     if field.type == FieldDescriptor.TYPE_STRING and isinstance(value, str):

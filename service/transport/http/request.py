@@ -90,7 +90,7 @@ def message(
     keys = request.headers.getlist("idempotency-key")
     if len(keys) > 1:
         raise InvalidRequest(IDEMPOTENCY_KEY, "is named twice")
-    for key in keys:
+    for key in keys if IDEMPOTENCY_KEY in kind.fields_by_name else ():
         if key == "":
             raise InvalidRequest(IDEMPOTENCY_KEY, "must not be empty; leave it out for none")
         # the body may also set the field, but only to the same value

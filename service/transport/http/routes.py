@@ -64,6 +64,17 @@ ROUTES = (
         reply_field="connection",
     ),
     Route("GET", "/platforms", "ListPlatforms"),
+    Route("POST", "/webhooks", "CreateWebhook", status=201, body=True, required=("url",)),
+    Route("GET", "/webhooks", "ListWebhooks"),
+    Route("GET", "/webhooks/{webhookId}", "GetWebhook", reply_field="webhook"),
+    Route(
+        "DELETE", "/webhooks/{webhookId}", "DeleteWebhook", message="Webhook deleted successfully"
+    ),
+    Route("POST", "/webhooks/{webhookId}/enable", "EnableWebhook", reply_field="webhook"),
+    Route("POST", "/webhooks/{webhookId}/rotate", "RotateWebhookSecret"),
+    Route("POST", "/webhooks/{webhookId}/test", "TestWebhook"),
+    Route("GET", "/webhooks/{webhookId}/failed", "ListFailedDeliveries"),
+    Route("POST", "/webhooks/{webhookId}/replay", "ReplayDeliveries"),
 )
 """Leases and watches are served over gRPC only, to the operator's own services."""
 

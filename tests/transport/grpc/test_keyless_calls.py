@@ -160,7 +160,10 @@ async def test_health_knows_its_services_and_logs_no_error(service: Served) -> N
     nothing is logged at level error."""
     names = {
         "",
-        *(f"postcore.profiles.v1.{name}Service" for name in ("Profile", "Platform", "Session")),
+        *(
+            f"postcore.profiles.v1.{name}Service"
+            for name in ("Profile", "Platform", "Session", "Webhook")
+        ),
     }
     stub = health_pb2_grpc.HealthStub(service.channel)
     for name in names:

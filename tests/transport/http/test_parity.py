@@ -117,6 +117,7 @@ class OverGrpc(Way):
         stub = {
             "ProfileService": self.service.profiles,
             "PlatformService": self.service.platforms,
+            "WebhookService": self.service.webhooks,
         }[contract.containing_service.name]
         message = ParseDict(request, GetMessageClass(contract.input_type)())
         try:
@@ -316,6 +317,34 @@ async def lists_platforms(on: Stage) -> None:
     await on.way.call("ListPlatforms")
 
 
+async def keeps_webhooks(on: Stage) -> None:
+    scopes = Scope.WEBHOOKS_WRITE, Scope.PROFILES_WRITE
+    tenant_id = on.way.tenant_id
+    on.way.api_key, _ = await on.way.service.new_key(*scopes, tenant_id=tenant_id)
+    url = "https://hooks.example.com/in?token=own"
+    made = await on.way.reply("CreateWebhook", {"url": url, "eventTypes": ["connection.broken"]})
+    assert made["secret"].startswith("whsec_")
+    webhook_id = made["webhook"]["webhookId"]
+    on.way.known_as("webhook", webhook_id)
+    for secret in ("", "whsec_", "whsec_!", f"whsec_{'A' * 24}", "A" * 44):
+        await on.way.call("CreateWebhook", url=url, secret=secret)
+    for wrong in ("", "x", "http://example.com", "https://a:b@example.com", "https://10.0.0.1"):
+        await on.way.call("CreateWebhook", url=wrong)
+    await on.way.call("CreateWebhook", url=url, eventTypes=["connection.lost"])
+    await on.way.call("ListWebhooks")
+    for method in ("GetWebhook", "EnableWebhook", "ListFailedDeliveries"):
+        await on.way.call(method, webhookId=webhook_id)
+    rotated = await on.way.reply("RotateWebhookSecret", {"webhookId": webhook_id})
+    assert rotated["secret"].startswith("whsec_")
+    await on.way.call("ListFailedDeliveries", webhookId=webhook_id, pageToken="x")
+    await on.way.call("ReplayDeliveries", webhookId=webhook_id, since="2026-01-02T03:04:05Z")
+    await on.way.call("ReplayDeliveries", webhookId=webhook_id, messageId="x")
+    await on.way.call("ReplayDeliveries", webhookId=webhook_id)
+    await on.way.call("DeleteWebhook", webhookId=webhook_id)
+    for method in ("GetWebhook", "TestWebhook", "RotateWebhookSecret", "DeleteWebhook"):
+        await on.way.call(method, webhookId=webhook_id)
+
+
 async def has_no_key(on: Stage) -> None:
     for key in ("", "x", f"{on.way.api_key}x"):
         on.way.api_key = key
@@ -362,6 +391,7 @@ SCENARIOS = {
         asks_for_what_is_not_there,
         verifies,
         lists_platforms,
+        keeps_webhooks,
         has_no_key,
         lacks_a_scope,
     )

@@ -33,6 +33,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
     ERROR_REASON_PATH_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_WEBHOOK_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_WEBHOOK_LIMIT_REACHED: _ClassVar[ErrorReason]
 
 class InvalidCredentialsCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -93,6 +95,8 @@ ERROR_REASON_PAYLOAD_TOO_LARGE: ErrorReason
 ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_PATH_NOT_FOUND: ErrorReason
+ERROR_REASON_WEBHOOK_NOT_FOUND: ErrorReason
+ERROR_REASON_WEBHOOK_LIMIT_REACHED: ErrorReason
 INVALID_CREDENTIALS_CAUSE_UNSPECIFIED: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_MALFORMED_HANDLE: InvalidCredentialsCause
 INVALID_CREDENTIALS_CAUSE_MALFORMED_APP_PASSWORD: InvalidCredentialsCause

@@ -1,0 +1,1 @@
+"""Webhooks: events of connections, sent to the tenants' own servers."""
