@@ -92,7 +92,7 @@ async def drip(_: Message, write: Write) -> None:
 async def flood(_: Message, write: Write) -> None:
     """Send a body that is longer than anybody reads."""
     await write(b"HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n")
-    for _ in range(4096):
+    for _chunk in range(4096):
         await write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
         await asyncio.sleep(0)
 

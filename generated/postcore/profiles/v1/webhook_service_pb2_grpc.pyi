@@ -7,7 +7,21 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from postcore.profiles.v1 import webhook_service_pb2 as _webhook_service_pb2
 import abc as _abc_1
+import grpc as _grpc
+import sys
+import typing as _typing
 
+if sys.version_info >= (3, 11):
+    from typing import Self as _Self
+else:
+    from typing_extensions import Self as _Self
+
+_T = _typing.TypeVar("_T")
+
+class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
+class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+    ...
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
@@ -22,8 +36,11 @@ class WebhookServiceStub:
     profile in order: one that fails holds back the later ones of its profile, and no others.
     """
 
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_service_pb2.CreateWebhookResponse]
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> WebhookServiceAsyncStub: ...
+    CreateWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_service_pb2.CreateWebhookResponse]
     """Adds a webhook, which gets the events from now on. Needs `webhooks:write`.
 
     A tenant has at most 20. A repeated request adds another one.
@@ -32,20 +49,20 @@ class WebhookServiceStub:
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    GetWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookRequest, _webhook_service_pb2.GetWebhookResponse]
+    GetWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookRequest, _webhook_service_pb2.GetWebhookResponse]
     """Returns a webhook. Needs `webhooks:write`, since a URL may hold a secret of its receiver.
 
     Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    ListWebhooks: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhooksRequest, _webhook_service_pb2.ListWebhooksResponse]
+    ListWebhooks: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhooksRequest, _webhook_service_pb2.ListWebhooksResponse]
     """Lists the tenant's webhooks, oldest first. Needs `webhooks:write`.
 
     Fails as any call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE,
     RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
-    EnableWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]
+    EnableWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]
     """Enables a disabled webhook, which goes on where it was disabled. Needs `webhooks:write`.
 
     Events that are no longer kept are reported by a `webhook.gap` message. Of an enabled webhook
@@ -55,7 +72,7 @@ class WebhookServiceStub:
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.RotateWebhookSecretResponse]
+    RotateWebhookSecret: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.RotateWebhookSecretResponse]
     """Makes a new secret and returns it. Needs `webhooks:write`.
 
     For 24 hours each message is signed with both the new and the former secret. A third one never
@@ -65,14 +82,14 @@ class WebhookServiceStub:
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    DeleteWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookRequest, _webhook_service_pb2.DeleteWebhookResponse]
+    DeleteWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookRequest, _webhook_service_pb2.DeleteWebhookResponse]
     """Deletes a webhook, with its secrets and what was not delivered. Needs `webhooks:write`.
 
     Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    TestWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_service_pb2.TestWebhookResponse]
+    TestWebhook: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_service_pb2.TestWebhookResponse]
     """Sends one test message, of the type `webhook.test`, and returns how that ended. Needs `webhooks:write`.
 
     A receiver has 5 seconds to answer. A tenant may send 5 tests at once, and then one a second:
@@ -82,7 +99,7 @@ class WebhookServiceStub:
     MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or
     INTERNAL.
     """
-    ListFailedDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListFailedDeliveriesRequest, _webhook_service_pb2.ListFailedDeliveriesResponse]
+    ListFailedDeliveries: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.ListFailedDeliveriesRequest, _webhook_service_pb2.ListFailedDeliveriesResponse]
     """Lists the messages that were given up, in the order of that. Needs `webhooks:write`.
 
     A message is given up after three days of tries. It is listed as long as its event is kept.
@@ -91,7 +108,99 @@ class WebhookServiceStub:
     INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
     DEADLINE_EXCEEDED or INTERNAL.
     """
-    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ReplayDeliveriesRequest, _webhook_service_pb2.ReplayDeliveriesResponse]
+    ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_webhook_service_pb2.ReplayDeliveriesRequest, _webhook_service_pb2.ReplayDeliveriesResponse]
+    """Sends messages again, with the ids that they had: one, or all of the events since a time. Needs
+    `webhooks:write`.
+
+    One request covers at most 1,000 messages, and no more than fit in the webhook's queue of 1,000.
+    They come after what was sent already, in order among themselves.
+
+    Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+
+@_typing.type_check_only
+class WebhookServiceAsyncStub(WebhookServiceStub):
+    """Webhooks: the changes of a tenant's connections, sent to its own servers as they happen.
+
+    Messages follow the Standard Webhooks specification (standardwebhooks.com), and its public
+    libraries verify them. Each is a POST with the headers `webhook-id`, `webhook-timestamp` and
+    `webhook-signature`, and the JSON body `{"type": …, "timestamp": …, "data": …}`. The data of a
+    `connection.…` message is a ConnectionEvent. Each message is sent at least once, and those of one
+    profile in order: one that fails holds back the later ones of its profile, and no others.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.CreateWebhookRequest, _webhook_service_pb2.CreateWebhookResponse]  # type: ignore[assignment]
+    """Adds a webhook, which gets the events from now on. Needs `webhooks:write`.
+
+    A tenant has at most 20. A repeated request adds another one.
+
+    Fails with INVALID_REQUEST or WEBHOOK_LIMIT_REACHED; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    GetWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.GetWebhookRequest, _webhook_service_pb2.GetWebhookResponse]  # type: ignore[assignment]
+    """Returns a webhook. Needs `webhooks:write`, since a URL may hold a secret of its receiver.
+
+    Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    ListWebhooks: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListWebhooksRequest, _webhook_service_pb2.ListWebhooksResponse]  # type: ignore[assignment]
+    """Lists the tenant's webhooks, oldest first. Needs `webhooks:write`.
+
+    Fails as any call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE,
+    RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    EnableWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.EnableWebhookRequest, _webhook_service_pb2.EnableWebhookResponse]  # type: ignore[assignment]
+    """Enables a disabled webhook, which goes on where it was disabled. Needs `webhooks:write`.
+
+    Events that are no longer kept are reported by a `webhook.gap` message. Of an enabled webhook
+    whose receiver fails, it ends the pause before the next try.
+
+    Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    RotateWebhookSecret: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.RotateWebhookSecretRequest, _webhook_service_pb2.RotateWebhookSecretResponse]  # type: ignore[assignment]
+    """Makes a new secret and returns it. Needs `webhooks:write`.
+
+    For 24 hours each message is signed with both the new and the former secret. A third one never
+    exists: if the secret is rotated again meanwhile, the oldest ends at once.
+
+    Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    DeleteWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.DeleteWebhookRequest, _webhook_service_pb2.DeleteWebhookResponse]  # type: ignore[assignment]
+    """Deletes a webhook, with its secrets and what was not delivered. Needs `webhooks:write`.
+
+    Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    TestWebhook: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.TestWebhookRequest, _webhook_service_pb2.TestWebhookResponse]  # type: ignore[assignment]
+    """Sends one test message, of the type `webhook.test`, and returns how that ended. Needs `webhooks:write`.
+
+    A receiver has 5 seconds to answer. A tenant may send 5 tests at once, and then one a second:
+    more is RATE_LIMIT_EXCEEDED.
+
+    Fails with INVALID_REQUEST, WEBHOOK_NOT_FOUND or RATE_LIMIT_EXCEEDED; and as any call may with
+    MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or
+    INTERNAL.
+    """
+    ListFailedDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ListFailedDeliveriesRequest, _webhook_service_pb2.ListFailedDeliveriesResponse]  # type: ignore[assignment]
+    """Lists the messages that were given up, in the order of that. Needs `webhooks:write`.
+
+    A message is given up after three days of tries. It is listed as long as its event is kept.
+
+    Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
+    INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE,
+    DEADLINE_EXCEEDED or INTERNAL.
+    """
+    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_webhook_service_pb2.ReplayDeliveriesRequest, _webhook_service_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
     """Sends messages again, with the ids that they had: one, or all of the events since a time. Needs
     `webhooks:write`.
 
@@ -117,8 +226,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def CreateWebhook(
         self,
         request: _webhook_service_pb2.CreateWebhookRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.CreateWebhookRequest, _abc.Awaitable[_webhook_service_pb2.CreateWebhookResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.CreateWebhookResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.CreateWebhookResponse, _abc.Awaitable[_webhook_service_pb2.CreateWebhookResponse]]:
         """Adds a webhook, which gets the events from now on. Needs `webhooks:write`.
 
         A tenant has at most 20. A repeated request adds another one.
@@ -132,8 +241,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def GetWebhook(
         self,
         request: _webhook_service_pb2.GetWebhookRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.GetWebhookRequest, _abc.Awaitable[_webhook_service_pb2.GetWebhookResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.GetWebhookResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.GetWebhookResponse, _abc.Awaitable[_webhook_service_pb2.GetWebhookResponse]]:
         """Returns a webhook. Needs `webhooks:write`, since a URL may hold a secret of its receiver.
 
         Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
@@ -145,8 +254,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListWebhooks(
         self,
         request: _webhook_service_pb2.ListWebhooksRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.ListWebhooksRequest, _abc.Awaitable[_webhook_service_pb2.ListWebhooksResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.ListWebhooksResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.ListWebhooksResponse, _abc.Awaitable[_webhook_service_pb2.ListWebhooksResponse]]:
         """Lists the tenant's webhooks, oldest first. Needs `webhooks:write`.
 
         Fails as any call may with MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE,
@@ -157,8 +266,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def EnableWebhook(
         self,
         request: _webhook_service_pb2.EnableWebhookRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.EnableWebhookRequest, _abc.Awaitable[_webhook_service_pb2.EnableWebhookResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.EnableWebhookResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.EnableWebhookResponse, _abc.Awaitable[_webhook_service_pb2.EnableWebhookResponse]]:
         """Enables a disabled webhook, which goes on where it was disabled. Needs `webhooks:write`.
 
         Events that are no longer kept are reported by a `webhook.gap` message. Of an enabled webhook
@@ -173,8 +282,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def RotateWebhookSecret(
         self,
         request: _webhook_service_pb2.RotateWebhookSecretRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.RotateWebhookSecretRequest, _abc.Awaitable[_webhook_service_pb2.RotateWebhookSecretResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.RotateWebhookSecretResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.RotateWebhookSecretResponse, _abc.Awaitable[_webhook_service_pb2.RotateWebhookSecretResponse]]:
         """Makes a new secret and returns it. Needs `webhooks:write`.
 
         For 24 hours each message is signed with both the new and the former secret. A third one never
@@ -189,8 +298,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def DeleteWebhook(
         self,
         request: _webhook_service_pb2.DeleteWebhookRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.DeleteWebhookRequest, _abc.Awaitable[_webhook_service_pb2.DeleteWebhookResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.DeleteWebhookResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.DeleteWebhookResponse, _abc.Awaitable[_webhook_service_pb2.DeleteWebhookResponse]]:
         """Deletes a webhook, with its secrets and what was not delivered. Needs `webhooks:write`.
 
         Fails with INVALID_REQUEST or WEBHOOK_NOT_FOUND; and as any call may with MISSING_API_KEY,
@@ -202,8 +311,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def TestWebhook(
         self,
         request: _webhook_service_pb2.TestWebhookRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.TestWebhookRequest, _abc.Awaitable[_webhook_service_pb2.TestWebhookResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.TestWebhookResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.TestWebhookResponse, _abc.Awaitable[_webhook_service_pb2.TestWebhookResponse]]:
         """Sends one test message, of the type `webhook.test`, and returns how that ended. Needs `webhooks:write`.
 
         A receiver has 5 seconds to answer. A tenant may send 5 tests at once, and then one a second:
@@ -218,8 +327,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def ListFailedDeliveries(
         self,
         request: _webhook_service_pb2.ListFailedDeliveriesRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.ListFailedDeliveriesRequest, _abc.Awaitable[_webhook_service_pb2.ListFailedDeliveriesResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.ListFailedDeliveriesResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.ListFailedDeliveriesResponse, _abc.Awaitable[_webhook_service_pb2.ListFailedDeliveriesResponse]]:
         """Lists the messages that were given up, in the order of that. Needs `webhooks:write`.
 
         A message is given up after three days of tries. It is listed as long as its event is kept.
@@ -233,8 +342,8 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     def ReplayDeliveries(
         self,
         request: _webhook_service_pb2.ReplayDeliveriesRequest,
-        context: _aio.ServicerContext[_webhook_service_pb2.ReplayDeliveriesRequest, _abc.Awaitable[_webhook_service_pb2.ReplayDeliveriesResponse]],
-    ) -> _abc.Awaitable[_webhook_service_pb2.ReplayDeliveriesResponse]:
+        context: _ServicerContext,
+    ) -> _typing.Union[_webhook_service_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_webhook_service_pb2.ReplayDeliveriesResponse]]:
         """Sends messages again, with the ids that they had: one, or all of the events since a time. Needs
         `webhooks:write`.
 
@@ -246,4 +355,4 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         DEADLINE_EXCEEDED or INTERNAL.
         """
 
-def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _aio.Server) -> None: ...
+def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
