@@ -8,6 +8,7 @@
     python -m tests.figures nodes [SECONDS]
     python -m tests.figures upgrade
     python -m tests.figures capacity [ROUNDS] [SECONDS]
+    python -m tests.figures webhooks [EVENTS]
 
 PLATFORM is bluesky, wordpress, mastodon or ghost; Bluesky if it is left out. Figures of Bluesky use
 a real server, which needs `make tools`, except for outages; those of the others use the sandbox's
@@ -20,7 +21,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 import uvloop
 
-from . import breaks, capacity, guesses, leases, nodes, outages, rounds, upgrade
+from . import breaks, capacity, guesses, leases, nodes, outages, rounds, upgrade, webhooks
 
 FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "outages": outages.table,
@@ -31,6 +32,7 @@ FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "nodes": nodes.table,
     "upgrade": upgrade.table,
     "capacity": capacity.table,
+    "webhooks": webhooks.table,
 }
 
 

@@ -100,14 +100,16 @@ async def flood(_: Message, write: Write) -> None:
 class Receiver:
     """Takes messages, notes them, and answers as *answer* says."""
 
-    def __init__(self, answer: Answer = OK) -> None:
+    def __init__(self, answer: Answer = OK, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._port = 0
         self.answer = answer
         self.messages: list[Message] = []
         """All requests, in the order in which they came."""
         self.accepted: list[Message] = []
         """Those that were answered."""
         self._came = asyncio.Event()
-        self._server: asyncio.Server
+        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.origin = ""
 
@@ -116,14 +118,22 @@ class Receiver:
     async def started(
         cls, answer: Answer = OK, tls: ssl.SSLContext | None = None
     ) -> AsyncIterator[Self]:
-        receiver = cls(answer)
-        receiver._server = await asyncio.start_server(receiver._take, "127.0.0.1", 0, ssl=tls)
-        port = receiver._server.sockets[0].getsockname()[1]
-        receiver.origin = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        receiver = cls(answer, tls)
+        await receiver.open()
         try:
             yield receiver
         finally:
             await receiver.stop()
+
+    async def open(self) -> None:
+        """Listen, at the same port as before; no-op if it does."""
+        if self._server is not None:
+            return
+        self._server = await asyncio.start_server(
+            self._take, "127.0.0.1", self._port, ssl=self._tls
+        )
+        self._port = self._server.sockets[0].getsockname()[1]
+        self.origin = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     async def drop(self) -> None:
         """Close all connections; take new ones."""
@@ -134,7 +144,9 @@ class Receiver:
 
     async def stop(self) -> None:
         """Close the port and all connections."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         await self.drop()
 
     async def until(self, count: int, *, accepted: bool = True) -> list[Message]:
@@ -155,7 +167,7 @@ class Receiver:
             writer.write(part)
             await writer.drain()
 
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with suppress(OSError, RuntimeError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
                 pairs = (line.partition(":") for line in head if line)
