@@ -85,7 +85,9 @@ async def serving(
         await background(gauges.follow_lag, gauges.count_rows, gauges.follow_loop)
 
         # the servers, which stop before the loops above do
-        profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
+        profiles = ProfileServicer(
+            built.connect, built.links, built.profiles, built.health, built.watch
+        )
         platforms = PlatformServicer(built.registry.cards())
         webhooks = WebhookServicer(built.webhooks)
         grpc = GrpcServer(
@@ -121,6 +123,8 @@ async def serving(
         grpc_address = await servers.start(grpc, settings.grpc_address)
         await background(grpc.trim_connections)
         http_address = await servers.start(http, settings.http_address)
+        scheme = "https" if tls else "http"
+        built.links.public_url = settings.public_url or f"{scheme}://{http_address}"
 
         # the loops below stop before the servers; warm-ups end later, when *tasks* is drained
         await background(readiness.run)

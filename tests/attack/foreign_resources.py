@@ -18,6 +18,7 @@ Fields = dict[str, Any]
 HARMLESS = {
     *("platform", "handle", "app_password", "site", "username", "access_token", "api_key"),
     "profile_name",
+    *("app_name", "return_url", "state", "locale", "expires_in"),
     *("page_size", "needs_reconnect_only", "from_oldest"),
 }
 """Fields that name no tenant's resources."""
@@ -29,6 +30,8 @@ ALSO: Mapping[str, Fields] = {
         "platform": "bluesky",
         "credentials": {"handle": "missing.test", "appPassword": "abcd-efgh-ijkl-mnop"},
     },
+    # fails at the look-up: a reply has a link, which is new each time
+    "CreateConnectLink": {"platform": "bluesky", "appName": NAME, "profileKey": "prof_missing"},
     "CreateProfile": {"profileName": NAME},
     "DisconnectPlatform": {"platform": "bluesky"},
     "VerifyConnection": {"platform": "bluesky"},
@@ -64,6 +67,7 @@ class Owner:
     token: str
     cursor: str
     idempotency_key: str
+    link_id: str
     access_token: str = field(repr=False)
 
 
@@ -83,8 +87,8 @@ def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
                         yield Reach(method.name, name, theirs.token, random_id(64), listed)
                 case "cursor":
                     yield Reach(method.name, name, theirs.cursor, random_id(64), {})
-                case "idempotency_key":
-                    yield Reach(method.name, name, theirs.idempotency_key, random_id(), {})
+                case "idempotency_key" | "link_id":
+                    yield Reach(method.name, name, getattr(theirs, name), random_id(), {})
                 case "rejected_access_token":
                     own = {"profileKey": ours.profiles[0]}
                     yield Reach(method.name, name, theirs.access_token, random_id(64), own)

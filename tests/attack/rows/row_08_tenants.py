@@ -37,7 +37,7 @@ from tests.support.watcher import DEADLINE
 
 TABLES = (
     *("tenants", "api_keys", "profiles", "connections", "credentials", "sessions", "events"),
-    *("idempotency_records", "login_debits", "audit"),
+    *("idempotency_records", "login_debits", "audit", "connect_links"),
 )
 SCOPES = tuple(
     some for count in (1, 2, 3) for some in combinations(sorted(Scope), count)
@@ -127,7 +127,8 @@ async def _reach(engine: str, service: Running, platforms: Platforms, rounds: in
     return [
         *(
             Figure(
-                f"{way}, {engine}: another tenant's profile keys, tokens, cursors, idempotency keys"
+                f"{way}, {engine}: another tenant's profile keys, tokens, cursors, links,"
+                " idempotency keys"
                 f" × {len({reach.method for reach in reaches(ours, theirs)})} methods"
                 f" × {len(keys)} sets of scopes",
                 f"{equal[way]} of {replies[way]} replies are those for what there is not"
@@ -253,6 +254,9 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
         pb.CreateProfileRequest(profile_name=NAME, idempotency_key=idempotency_key),
         metadata=metadata,
     )
+    link = await service.profiles.CreateConnectLink(
+        pb.CreateConnectLinkRequest(app_name=NAME), metadata=metadata
+    )
     page = await service.profiles.ListProfiles(
         pb.ListProfilesRequest(page_size=1), metadata=metadata
     )
@@ -268,6 +272,7 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
         page.next_page_token,
         cursor,
         idempotency_key,
+        link.link_id,
         lease.access_token,
     )
 
