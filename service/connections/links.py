@@ -100,6 +100,11 @@ class ConnectLinks:
         self.public_url = ""
         """The origin at which people reach the page; set once the server has its address."""
 
+    def serve_at(self, address: str, *, is_tls: bool) -> None:
+        """Have links lead to *address*: an origin, or the HOST:PORT of the HTTP server."""
+        scheme = "https" if is_tls else "http"
+        self.public_url = address if "://" in address else f"{scheme}://{address}"
+
     async def create(self, caller: Caller, request: LinkRequest) -> CreatedLink:
         """Make a link. Raises ServiceError, with the field of a bad request."""
         if request.platform:
