@@ -69,8 +69,6 @@ if (form) {
     status.textContent = "";
     for (const input of inputs) if (input.autocomplete === "current-password") input.value = "";
   });
-  const problem = document.getElementById("problem");
-  if (problem) problem.focus();
 }
 
 if (main.dataset.message) {
