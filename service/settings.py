@@ -128,6 +128,8 @@ class Settings(BaseModel):
     """HOST:PORT of probes and metrics, in plain text; port 0 means any free port, `off` none."""
     http_cors_origins: Annotated[tuple[str, ...], BeforeValidator(_comma_separated)] = ()
     """Origins, separated by commas, whose pages may call the HTTP server from a browser."""
+    public_url: str = ""
+    """Origin at which people reach the HTTP server, for links to it; default: its address."""
     max_http_connections: int = Field(500, ge=1)
     """Maximum number of open connections to the HTTP server of one process."""
     sandbox_address: str = "127.0.0.1:2580"
@@ -230,6 +232,16 @@ class Settings(BaseModel):
     @classmethod
     def _check_origin(cls, value: str | None) -> str | None:
         return value and _origin(value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        if value and not (origin := _origin(value)).startswith("https:"):
+            # passwords are typed there
+            address = origin.partition("//")[2]
+            if not is_loopback(address if re.search(r":[0-9]+$", address) else f"{address}:80"):
+                raise ValueError("must begin with https://, except for a loopback address")
+        return value.rstrip("/")
 
     @field_validator("trusted_origins", "http_cors_origins", "webhook_origins")
     @classmethod

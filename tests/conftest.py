@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
@@ -30,6 +30,9 @@ from tests.support.bluesky import Bluesky, RealBluesky, SandboxBluesky
 from tests.support.postgres import Cluster, apart, binaries
 from tests.support.running import Running, running
 from tests.support.sharing import shared
+
+if TYPE_CHECKING:
+    from tests.support.browser import Chromium
 
 __all__ = ["shared"]
 
@@ -149,6 +152,24 @@ def grpcurl() -> Path:
 def webhook_libraries() -> Path:
     """A folder with the public libraries for TypeScript and Go."""
     return tool("tests/webhook_libraries/install")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("chromium is not installed")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> "Iterator[Chromium]":
+    """A Chromium, shared by the tests of one worker; each story has a page of its own."""
+    # imported here: most tests need no browser
+    from tests.support.browser import Chromium
+
+    with Chromium.started(chromium) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ ONLY = {
     "grpc_status": {"transport", "cli"},
     "postcore": {"transport", "cli"},
     "google": {"transport", "cli"},
+    "jinja2": {"transport"},
     "starlette": {"transport", "sandbox"},
     "uvicorn": {"sandbox"},
     "h11": {"transport"},

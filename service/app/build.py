@@ -28,6 +28,7 @@ from service.connections.concurrency import ConcurrencyLimit
 from service.connections.connect import Connect
 from service.connections.health import Health
 from service.connections.leases import Leases
+from service.connections.links import ConnectLinks
 from service.connections.login_budget import LoginBudget
 from service.connections.logins import Logins
 from service.connections.logouts import Logouts
@@ -77,6 +78,7 @@ class Application:
     adapters: tuple[CredentialPlatform, ...]
     registry: Registry
     connect: Connect
+    links: ConnectLinks
     health: Health
     leases: Leases
     audit: AuditTrail
@@ -222,6 +224,17 @@ async def build(
                 adapters=adapters,
                 registry=registry,
                 connect=connect,
+                links=ConnectLinks(
+                    store.links,
+                    store.profiles,
+                    registry,
+                    connect,
+                    tokens,
+                    api_keys,
+                    idempotency,
+                    clock,
+                    metrics,
+                ),
                 health=health,
                 leases=Leases(store.connections, sessions, health, audit, clock, metrics),
                 audit=audit,
@@ -251,6 +264,7 @@ async def build(
                     store.events,
                     store.webhook_queue,
                     store.login_budget,
+                    store.links,
                     clock,
                     settings.event_retention_days,
                 ),

@@ -18,11 +18,13 @@ from service.crypto.keyring import read_keys
 from service.domain.clock import Clock
 from service.runtime.tasks import run_in_background
 from service.settings import OFF, Settings, traces_wanted
+from service.storage.store import SqlStore
 from service.transport import servers
 from service.transport.grpc.server import GrpcServer
 from service.transport.http.admin import AdminEdge
 from service.transport.http.edge import HttpEdge
 from service.transport.http.server import HttpServer
+from service.transport.page.page import ConnectPage
 from service.transport.servicers import PlatformServicer, ProfileServicer, SessionServicer
 from service.transport.webhooks import WebhookServicer
 
@@ -75,17 +77,16 @@ async def serving(
         if sandbox:
             await seed(built.store, clock)
         if not settings.is_postgres:
-            # this process is the only server of the file, so that a crash has left all of these
-            await built.store.connections.release_all_claims()
-            await built.store.idempotency.release_all()
-            await built.store.webhook_queue.release_all()
+            await _release_all(built.store)
         await background(built.keyring.follow, built.audit.run, built.admission.run)
         await background(built.latest_events.run, built.retention.run)
         gauges = built.gauges
         await background(gauges.follow_lag, gauges.count_rows, gauges.follow_loop)
 
         # the servers, which stop before the loops above do
-        profiles = ProfileServicer(built.connect, built.profiles, built.health, built.watch)
+        profiles = ProfileServicer(
+            built.connect, built.links, built.profiles, built.health, built.watch
+        )
         platforms = PlatformServicer(built.registry.cards())
         webhooks = WebhookServicer(built.webhooks)
         grpc = GrpcServer(
@@ -97,7 +98,8 @@ async def serving(
             max_connections=limits.grpc,
             credentials=tls.grpc_server() if tls else None,
         )
-        edge = HttpEdge(built.boundary, profiles, platforms, webhooks)
+        page = ConnectPage(built.links, built.boundary, built.registry.cards())
+        edge = HttpEdge(built.boundary, profiles, platforms, webhooks, pages=page.answers)
         built.metrics.http_active.set_function(lambda: edge.active)
         http = HttpServer(
             edge,
@@ -121,6 +123,7 @@ async def serving(
         grpc_address = await servers.start(grpc, settings.grpc_address)
         await background(grpc.trim_connections)
         http_address = await servers.start(http, settings.http_address)
+        built.links.serve_at(settings.public_url or http_address, is_tls=tls is not None)
 
         # the loops below stop before the servers; warm-ups end later, when *tasks* is drained
         await background(readiness.run)
@@ -128,3 +131,11 @@ async def serving(
         warm = asyncio.gather(*loading, return_exceptions=True)
         await background(built.monitor.run, built.dispatcher.run)
         yield Serving(grpc_address, http_address, admin_address, warm)
+
+
+async def _release_all(store: SqlStore) -> None:
+    """Release what is claimed: this process is the only server of the file, so that a crash has
+    left all of it."""
+    await store.connections.release_all_claims()
+    await store.idempotency.release_all()
+    await store.webhook_queue.release_all()

@@ -22,6 +22,7 @@ from service.runtime import children
 from service.settings import PREFIX, Settings
 
 KEY_NAME = "development"
+LINK_SECONDS = 86_400
 METHOD = "postcore.profiles.v1.ProfileService/ConnectProfile"
 REQUEST = {
     "profileKey": SANDBOX_PROFILE,
@@ -138,6 +139,13 @@ async def _show_call(settings: Settings, address: str, http_address: str) -> Non
             metadata=(("x-api-key", key),),
             timeout=30,
         )
+        link = await profile_service_pb2_grpc.ProfileServiceStub(channel).CreateConnectLink(
+            pb.CreateConnectLinkRequest(
+                platform="bluesky", app_name="The demonstration", expires_in=LINK_SECONDS
+            ),
+            metadata=(("x-api-key", key),),
+            timeout=30,
+        )
     answer = {
         "profileKey": reply.profile_key,
         "platform": reply.platform,
@@ -167,6 +175,9 @@ curl -H 'content-type: application/json' -H @/dev/fd/3 -d @- 3<<<"x-api-key: $PO
 END
 
 All calls over HTTP: http://{http_address}/docs
+
+A page where a person connects an account, by the same handle and app password:
+{link.url}
 
 Stop with Ctrl+C.""")
 

@@ -1,5 +1,9 @@
 """The commands `postcore tenants …` and `postcore api-keys …`."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import click
 
 from service.cli.auditing import recorded_with_change
@@ -47,6 +51,86 @@ def list_tenants() -> None:
                 click.echo(f"{tenant.tenant_id}\t{time_of(tenant.created_at)}\t{tenant.name}")
 
     run(work())
+
+
+@tenants.command("set")
+@click.argument("tenant_id", callback=text)
+@click.option("--name", help="The name on its pages, as people know it.")
+@click.option(
+    "--logo", type=click.Path(path_type=Path), help="A PNG, JPEG or WebP file of at most 16 KiB."
+)
+@click.option("--colour", help="The colour of buttons, #rrggbb; white text must be readable on it.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="An origin that pages may lead back to, and be framed by; repeatable, replaces all.",
+)
+def set_tenant(
+    tenant_id: str,
+    name: str | None,
+    logo: Path | None,
+    colour: str | None,
+    origins: tuple[str, ...],
+) -> None:
+    """Set what a tenant's connect pages show, and where they may lead.
+
+    What is not named stays as it is; an empty value removes it.
+    """
+    from service.app.startup import open_store
+    from service.domain.clock import SystemClock
+    from service.domain.links import TenantPage
+
+    given = _page_parts(name, logo, colour, origins)
+
+    async def work() -> TenantPage | None:
+        async with open_store(settings()) as store:
+            before = await store.links.page(tenant_id)
+            if before is None:
+                return None
+            page = replace(before, **given)
+            now = SystemClock().now()
+            return page if await store.links.set_page(tenant_id, page, now) else None
+
+    with recorded_with_change("tenants set"):
+        page = run(work())
+    if page is None:
+        fail("there is no such tenant; list them: postcore tenants list")
+    shown = {"name": page.name, "logo": f"{len(page.logo)} characters", "colour": page.colour}
+    for part, value in {**shown, "origins": " ".join(page.origins)}.items():
+        click.echo(f"{part}={value}", err=True)
+
+
+def _page_parts(
+    name: str | None, logo: Path | None, colour: str | None, origins: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the given parts of a tenant's page, checked."""
+    from service.domain.branding import colour_of, logo_of
+    from service.domain.links import MAX_APP_NAME_LENGTH, fault_of_name, registered_origin
+
+    given: dict[str, Any] = {}
+    option = "--name"
+    try:
+        if name is not None:
+            if name and (fault := fault_of_name(name, MAX_APP_NAME_LENGTH)):
+                raise ValueError(fault)
+            given["name"] = name.strip()
+        option = "--logo"
+        if logo is not None:
+            given["logo"] = logo_of(logo.read_bytes()) if str(logo) not in ("", ".") else ""
+        option = "--colour"
+        if colour is not None:
+            given["colour"] = colour_of(colour) if colour else ""
+        option = "--origin"
+        if origins:
+            given["origins"] = tuple(
+                dict.fromkeys(registered_origin(each) for each in origins if each)
+            )
+    except OSError:
+        fail(f"{option}: the file cannot be read")
+    except ValueError as error:
+        fail(f"{option} {error}")
+    return given
 
 
 @tenants.command("delete")

@@ -38,20 +38,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ConnectRequest:
-    """*profile_key* None: create a profile. *idempotency_key* empty: none was given."""
+    """*profile_key* None: create a profile. *idempotency_key* empty: none was given. *link_id*: the
+    connect link that a success uses up, if any."""
 
     profile_key: str | None
     platform: str
     credentials: Credentials = field(repr=False)
     idempotency_key: str = field(default="", repr=False)
+    link_id: str = ""
 
 
 @dataclass(slots=True)
 class _Attempt:
     """A request that passed all local checks.
 
-    *connected_to*: the account that the profile is already connected to, if any. *is_login_begun*:
-    from then on, the attempt runs to its end even if the call is cancelled.
+    *connected_to*: the account that the profile is already connected to, if any. *link_id*: as of
+    the request. *is_login_begun*: from then on, the attempt runs to its end even if the call is
+    cancelled.
     """
 
     caller: Caller
@@ -61,6 +64,7 @@ class _Attempt:
     connected_to: str | None
     reservation: Reservation | None
     deadline: PlatformDeadline
+    link_id: str = ""
     is_login_begun: bool = False
 
 
@@ -106,8 +110,7 @@ class Connect:
         login. If the profile is connected to the same account, replaces its secret. Raises
         ServiceError.
         """
-        platform = self._registry.by_credentials(required_platform_id(request.platform))
-        _check_fields(platform, request.credentials)
+        platform = self._with_fields(request.platform, request.credentials)
         if request.profile_key == "":
             raise InvalidRequest("profile_key", "must not be empty; leave it out to make a profile")
         check_idempotency_key(request.idempotency_key)
@@ -123,7 +126,14 @@ class Connect:
             return Connected(*map(str, reply[:3]))  # a newer version may have added elements
         deadline = PlatformDeadline.of(caller, self.timeouts.connect)
         attempt = _Attempt(
-            caller, request.profile_key, platform, credentials, connected_to, reservation, deadline
+            caller,
+            request.profile_key,
+            platform,
+            credentials,
+            connected_to,
+            reservation,
+            deadline,
+            request.link_id,
         )
         task = self._tasks.start(self._prove_and_commit(attempt))
         try:
@@ -133,6 +143,16 @@ class Connect:
                 task.cancel()
                 await asyncio.wait([task])
             raise
+
+    def check_form(self, platform_id: str, credentials: Credentials) -> None:
+        """Raise what `connect` would, if the platform and the form of *credentials* show it."""
+        self._with_fields(platform_id, credentials).tidy(credentials)
+
+    def _with_fields(self, platform_id: str, credentials: Credentials) -> CredentialPlatform:
+        """Return the platform. Raises InvalidRequest unless *credentials* has its fields."""
+        platform = self._registry.by_credentials(required_platform_id(platform_id))
+        _check_fields(platform, credentials)
+        return platform
 
     async def _connected_account(self, caller: Caller, request: ConnectRequest) -> str | None:
         if request.profile_key is None:
@@ -214,6 +234,7 @@ class Connect:
             create_profile=attempt.profile_key is None,
             reservation=attempt.reservation,
             at=now,
+            link_id=attempt.link_id,
         )
 
     async def _learn_display_name(

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Iterable
 from functools import lru_cache
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.crypto.keyring import Key, KeyPurpose, Keyring
 from service.crypto.vault import length_prefixed
+from service.domain.links import LinkSecret
 from service.domain.model import Place
 from service.domain.records import Fingerprint
 
@@ -20,6 +22,7 @@ MAX_TOKEN_CHARS = 512
 REQUEST = b"postcore idempotency"
 PAGE = b"postcore page"
 CURSOR = b"postcore cursor"
+LINK = b"postcore connect link"
 
 
 class InvalidToken(Exception):
@@ -69,14 +72,23 @@ class Tokens:
         """Return the number that `cursor` put in *token*; raises InvalidToken."""
         return int.from_bytes(self._content(CURSOR, token, bound_to), "big")
 
-    def _token(self, use: bytes, content: bytes, bound_to: Iterable[str]) -> str:
-        """Return base64url without padding of: format (1 byte), length of the key's id (1), the id,
-        the tag (16), *content*.
+    def link(self, link_id: str, key_id: str = "") -> tuple[str, LinkSecret]:
+        """Return the token of the connect link *link_id*, and what is stored of the token.
+
+        It is always the same under one key: *key_id*, or the active one. Raises UnknownKey.
         """
-        key = self._keyring.active(KeyPurpose.TOKEN)
-        name = key.key_id.encode()
-        tag = _token_tag(key, use, content, bound_to)
-        return _base64(bytes([FORMAT, len(name)]) + name + tag + content)
+        ring = self._keyring
+        key = ring.key(KeyPurpose.TOKEN, key_id) if key_id else ring.active(KeyPurpose.TOKEN)
+        token = _token(key, LINK, link_id.encode(), ())
+        return token, LinkSecret(_digest(token), key.key_id)
+
+    def link_digest(self, token: str) -> bytes:
+        """Return what finds the link of *token*; raises InvalidToken."""
+        self._content(LINK, token, ())
+        return _digest(token)
+
+    def _token(self, use: bytes, content: bytes, bound_to: Iterable[str]) -> str:
+        return _token(self._keyring.active(KeyPurpose.TOKEN), use, content, bound_to)
 
     def _content(self, use: bytes, token: str, bound_to: Iterable[str]) -> bytes:
         """Return the content of *token*; raises InvalidToken."""
@@ -95,6 +107,15 @@ class Tokens:
             raise InvalidToken from None
 
 
+def _token(key: Key, use: bytes, content: bytes, bound_to: Iterable[str]) -> str:
+    """Return base64url without padding of: format (1 byte), length of the key's id (1), the id, the
+    tag (16), *content*.
+    """
+    name = key.key_id.encode()
+    tag = _token_tag(key, use, content, bound_to)
+    return _base64(bytes([FORMAT, len(name)]) + name + tag + content)
+
+
 def _token_tag(key: Key, use: bytes, content: bytes, bound_to: Iterable[str]) -> bytes:
     return _tag(key, use, length_prefixed([content, _encoded(bound_to)]))[:TAG_BYTES]
 
@@ -110,6 +131,10 @@ def _derived(secret: bytes, use: bytes) -> bytes:
 
 def _encoded(parts: Iterable[str]) -> bytes:
     return length_prefixed(part.encode() for part in parts)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _base64(raw: bytes) -> str:

@@ -8,7 +8,7 @@
     ├── UnsupportedPlatform · InvalidRequest
     ├── ProfileAlreadyExists    the profile is connected to a different account there
     ├── IdempotencyKeyReused · PlatformNotConnected · NeedsReconnect · AccountInactive
-    ├── CursorExpired · WebhookNotFound · WebhookLimitReached
+    ├── CursorExpired · ConnectLinkNotFound · WebhookNotFound · WebhookLimitReached
     ├── RateLimitExceeded · PlatformRateLimited
     ├── PlatformUnavailable     the platform's answer proves nothing
     ├── ServiceUnavailable      our own store is unavailable
@@ -182,6 +182,11 @@ class AccountInactive(ServiceError):
             metadata={"platform": platform, "status": status},
             why=status,
         )
+
+
+class ConnectLinkNotFound(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("There is no such link, or it has ended")
 
 
 class CursorExpired(ServiceError):

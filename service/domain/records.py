@@ -87,6 +87,8 @@ class LoginWrite:
     create_profile: bool
     reservation: Reservation | None
     at: Micros
+    link_id: str = ""
+    """The connect link that it uses up, if any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from service.domain.audit import AuditRow
+from service.domain.links import ConnectLink, NewLink, TenantPage
 from service.domain.model import (
     ApiKey,
     ConnectionEvent,
@@ -123,8 +124,8 @@ class ConnectionStore(Protocol):
         """Write a proven login: profile, connection, secrets, event and reply, in one transaction.
 
         Returns the session that it replaces. Raises ProfileNotFound if the profile is gone,
-        ProfileAlreadyExists if it is connected to another account, and InvalidApiKey if the
-        profile is to be created and the tenant is gone.
+        ProfileAlreadyExists if it is connected to another account, InvalidApiKey if the profile
+        is to be created and the tenant is gone, and ConnectLinkNotFound if its link has ended.
         """
 
     async def save_display_name(self, address: SecretAddress, display_name: str) -> None:
@@ -302,6 +303,40 @@ class IdempotencyStore(Protocol):
 
         Only for a starting process that owns the store.
         """
+
+
+class ConnectLinkStore(Protocol):
+    """Connect links: digests of their tokens, never the tokens; and what tenants registered."""
+
+    async def add(self, new: NewLink) -> None:
+        """Add a link, and save the reply for its reservation: its id, its end and its key.
+
+        Raises ProfileNotFound, or InvalidApiKey if the tenant does not exist.
+        """
+
+    async def get(self, digest: bytes) -> tuple[ConnectLink, TenantPage] | None:
+        """Return the link of any tenant with that digest, and its tenant's page; or None."""
+
+    async def take_try(self, link_id: str, most: int, at: Micros) -> bool:
+        """Count a try of a link of any tenant.
+
+        Returns False, and counts none, if the link has had *most*, or has ended.
+        """
+
+    async def revoke(self, tenant_id: str, link_id: str, at: Micros) -> None:
+        """End a link; no-op if it has ended. Raises ConnectLinkNotFound."""
+
+    async def delete_expired(self, before: Micros) -> bool:
+        """Delete a batch of links, of all tenants, that had expired by *before*.
+
+        Returns whether there may be more.
+        """
+
+    async def page(self, tenant_id: str) -> TenantPage | None:
+        """Return what the tenant has registered, or None if there is no such tenant."""
+
+    async def set_page(self, tenant_id: str, page: TenantPage, at: Micros) -> bool:
+        """Replace what the tenant has registered. Returns False if there is no such tenant."""
 
 
 class FactStore(Protocol):

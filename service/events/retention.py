@@ -1,4 +1,4 @@
-"""Retention: delete old events, messages given up, and spent logins that no longer count.
+"""Retention: delete old events, messages given up, spent logins, and links that have expired.
 
 The events of a deleted profile carry no time, so an event's age is not read off it. Every hour a
 mark records the number of each tenant's latest event; once a mark is old enough, the events up to
@@ -11,8 +11,9 @@ import structlog
 
 from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
+from service.domain.links import LINKS_KEPT
 from service.domain.model import DAY
-from service.domain.store import EventStore, LoginBudgetStore
+from service.domain.store import ConnectLinkStore, EventStore, LoginBudgetStore
 from service.domain.webhooks import DeliveryQueue
 
 EVERY_SECONDS = 3600.0
@@ -30,12 +31,14 @@ class Retention:
         events: EventStore,
         deliveries: DeliveryQueue,
         login_budget: LoginBudgetStore,
+        links: ConnectLinkStore,
         clock: Clock,
         days: int,
     ) -> None:
         self._events = events
         self._deliveries = deliveries
         self._login_budget = login_budget
+        self._links = links
         self._clock = clock
         self._days = days
 
@@ -44,7 +47,7 @@ class Retention:
             try:
                 await self.prune()
             except ServiceUnavailable:
-                log.warning("old events and logins could not be deleted; retried in an hour")
+                log.warning("old events, logins and links could not be deleted; retried in an hour")
             await asyncio.sleep(EVERY_SECONDS)
 
     async def prune(self) -> None:
@@ -64,4 +67,8 @@ class Retention:
         while more:
             # the time of each batch: a debit later than that would be redated
             more = await self._login_budget.delete_expired(self._clock.now())
+            await asyncio.sleep(REST_SECONDS)
+        more = True
+        while more:
+            more = await self._links.delete_expired(now - LINKS_KEPT)
             await asyncio.sleep(REST_SECONDS)

@@ -13,6 +13,11 @@ def trimmed(text: str) -> str:
     return text[start:end]
 
 
+def without_marks(text: str) -> str:
+    """Return *text* without white space at its ends, and without invisible marks anywhere."""
+    return "".join(each for each in trimmed(text) if unicodedata.category(each) != "Cf")
+
+
 def without_spaces(text: str) -> str:
     """Return *text* without white space and invisible marks anywhere."""
     return "".join(each for each in text if not is_blank(each))

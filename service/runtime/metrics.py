@@ -196,6 +196,9 @@ class Metrics:
         self.leases = self._counter(
             "postcore_leases", "Leases, by what the token cost.", "platform", "cost"
         )
+        self.connect_links = self._counter(
+            "postcore_connect_links", "What happened to connect links.", "event"
+        )
 
     def _define_webhooks(self) -> None:
         self.webhook_deliveries = self._counter(

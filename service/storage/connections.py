@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 from service.domain import audit
 from service.domain.audit import VERIFY
-from service.domain.errors import PlatformNotConnected, ProfileAlreadyExists, ProfileNotFound
+from service.domain.errors import (
+    ConnectLinkNotFound,
+    PlatformNotConnected,
+    ProfileAlreadyExists,
+    ProfileNotFound,
+)
 from service.domain.model import Connection, EventKind, Micros, Profile
 from service.domain.records import (
     Envelope,
@@ -23,6 +28,7 @@ from service.storage.idempotency import completion
 from service.storage.profiles import add_profile
 from service.storage.rows import connection_in, profiles_in, stored_connection, stored_session
 from service.storage.statements import connections as sql
+from service.storage.statements.links import USE_LINK
 from service.storage.statements.profiles import PROFILE
 
 
@@ -61,6 +67,10 @@ class SqlConnections:
                     raise ProfileAlreadyExists(address.platform)
                 if rows := await transaction.run(sql.SESSION_OF_CONNECTION, *of_connection):
                     before = stored_session(address.tenant_id, rows[0])
+            if saved.link_id:
+                of_link = (address.tenant_id, saved.link_id, saved.at, *of_connection[1:])
+                if not await transaction.run(USE_LINK, *of_link):
+                    raise ConnectLinkNotFound
             # a profile added here has no connection yet: reading none could only cause a conflict
             [now] = await transaction.run_together(
                 (

@@ -57,7 +57,7 @@ class SqlIdempotency:
 async def complete(
     transaction: Transaction,
     reservation: Reservation | None,
-    profile_key: str,
+    profile_key: str | None,
     reply: tuple[str | None, ...],
     at: Micros,
 ) -> None:
@@ -67,7 +67,10 @@ async def complete(
 
 
 def completion(
-    reservation: Reservation | None, profile_key: str, reply: tuple[str | None, ...], at: Micros
+    reservation: Reservation | None,
+    profile_key: str | None,
+    reply: tuple[str | None, ...],
+    at: Micros,
 ) -> list[Statement]:
     """Return the statement of `complete`, if there is one."""
     if reservation is None:

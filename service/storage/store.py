@@ -8,6 +8,7 @@ from service.storage.engine import Engine, Usage
 from service.storage.events import SqlEvents
 from service.storage.facts import SqlFacts
 from service.storage.idempotency import SqlIdempotency
+from service.storage.links import SqlConnectLinks
 from service.storage.login_budget import SqlLoginBudget
 from service.storage.profiles import SqlProfiles
 from service.storage.secrets import SqlSecrets
@@ -31,6 +32,7 @@ class SqlStore:
         self.login_budget = SqlLoginBudget(engine)
         self.idempotency = SqlIdempotency(engine)
         self.facts = SqlFacts(engine)
+        self.links = SqlConnectLinks(engine)
         self.secrets = SqlSecrets(engine)
         self.webhooks = SqlWebhooks(engine)
         self.webhook_queue = SqlWebhookQueue(engine)

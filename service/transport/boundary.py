@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 from opentelemetry.trace import Tracer
 
-from service.access.api_keys import ApiKeys, require
+from service.access.api_keys import CACHE_SECONDS, ApiKeys, require
 from service.access.audit import AuditTrail
 from service.access.rate_limits import Allowance, CallLimits
 from service.domain.audit import AuditedCall, audited
@@ -28,7 +28,7 @@ from service.domain.errors import (
     MissingApiKey,
     ServiceError,
 )
-from service.domain.model import Caller, Scope
+from service.domain.model import ApiKey, Caller, Scope
 from service.domain.steps import reply_seconds
 from service.runtime import tracing
 from service.runtime.log import Frequent
@@ -72,6 +72,9 @@ class Call:
     """VERB PATH, over HTTP."""
     peer: str = ""
     """The caller's address or certificate name, where the call is audited."""
+    link_key_id: str = ""
+    """The id of the API key that made the connect link of the call, which stands for the key. The
+    link has its own limit of calls."""
 
 
 def request_id(given: str | None) -> str:
@@ -168,7 +171,7 @@ class Boundary:
         deadline = Deadline(ends_at)
         try:
             with deadline:
-                key = await self._api_keys.check(call.api_key)
+                key = await self._key(call)
                 caller = Caller(
                     key.tenant_id,
                     key.key_id,
@@ -176,11 +179,8 @@ class Boundary:
                     platform_deadline,
                     call.has_own_deadline,
                 )
-                try:
-                    self._limits.take(key.key_id)
-                finally:
-                    if on_allowance:
-                        on_allowance(self._limits.allowance(key.key_id))
+                if not call.link_key_id:
+                    self._take(key.key_id, on_allowance)
                 require(key, call.scope)
                 slots = self._admission.slots(stream=stream)
                 slots.acquire(key, deadline)
@@ -223,6 +223,18 @@ class Boundary:
                 ms=round(seconds * 1000, 2),
                 **ids,
             )
+
+    async def _key(self, call: Call) -> ApiKey:
+        if call.link_key_id:
+            return await self._api_keys.require_valid(call.link_key_id, CACHE_SECONDS)
+        return await self._api_keys.check(call.api_key)
+
+    def _take(self, key_id: str, on_allowance: Callable[[Allowance], None] | None) -> None:
+        try:
+            self._limits.take(key_id)
+        finally:
+            if on_allowance:
+                on_allowance(self._limits.allowance(key_id))
 
     def _span(self, tracer: Tracer, call: Call) -> tracing.CallSpan:
         """Begin the span of *call*, with attributes named by OpenTelemetry's conventions."""

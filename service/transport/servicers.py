@@ -16,6 +16,7 @@ from postcore.profiles.v1 import webhook_service_pb2 as webhooks_pb
 from service.connections.connect import Connect, ConnectRequest
 from service.connections.health import Health
 from service.connections.leases import LeaseRequest, Leases
+from service.connections.links import ConnectLinks, LinkRequest
 from service.domain.model import Caller, PlatformCard, Scope
 from service.domain.names import required_platform_id, required_profile_key
 from service.events.watch import Watch
@@ -25,6 +26,8 @@ from service.transport import conversion
 SCOPES: Mapping[str, Scope | None] = MappingProxyType(
     {
         "ConnectProfile": Scope.PROFILES_WRITE,
+        "CreateConnectLink": Scope.PROFILES_WRITE,
+        "RevokeConnectLink": Scope.PROFILES_WRITE,
         "CreateProfile": Scope.PROFILES_WRITE,
         "GetProfile": Scope.PROFILES_READ,
         "ListProfiles": Scope.PROFILES_READ,
@@ -46,8 +49,16 @@ SCOPES: Mapping[str, Scope | None] = MappingProxyType(
 class ProfileServicer:
     """postcore.profiles.v1.ProfileService"""
 
-    def __init__(self, connect: Connect, profiles: Profiles, health: Health, watch: Watch) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        links: ConnectLinks,
+        profiles: Profiles,
+        health: Health,
+        watch: Watch,
+    ) -> None:
         self._connect = connect
+        self._links = links
         self._profiles = profiles
         self._health = health
         self._watch = watch
@@ -69,6 +80,32 @@ class ProfileServicer:
             platform=connected.platform,
             username=connected.username,
         )
+
+    async def CreateConnectLink(
+        self, request: pb.CreateConnectLinkRequest, caller: Caller
+    ) -> pb.CreateConnectLinkResponse:
+        link = await self._links.create(
+            caller,
+            LinkRequest(
+                request.profile_key if request.HasField("profile_key") else None,
+                request.platform,
+                request.app_name,
+                request.return_url,
+                request.state,
+                request.locale,
+                request.expires_in,
+                request.idempotency_key,
+            ),
+        )
+        response = pb.CreateConnectLinkResponse(url=link.url, link_id=link.link_id)
+        conversion.timestamp(link.expires_at, response.expires_at)
+        return response
+
+    async def RevokeConnectLink(
+        self, request: pb.RevokeConnectLinkRequest, caller: Caller
+    ) -> pb.RevokeConnectLinkResponse:
+        await self._links.revoke(caller, request.link_id)
+        return pb.RevokeConnectLinkResponse()
 
     async def CreateProfile(
         self, request: pb.CreateProfileRequest, caller: Caller

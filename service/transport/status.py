@@ -80,6 +80,9 @@ STATUS: Mapping[type[ServiceError], Status] = MappingProxyType(
         errors.AccountInactive: Status(
             Code.FAILED_PRECONDITION, 400, reasons.ERROR_REASON_ACCOUNT_INACTIVE
         ),
+        errors.ConnectLinkNotFound: Status(
+            Code.NOT_FOUND, 404, reasons.ERROR_REASON_CONNECT_LINK_NOT_FOUND
+        ),
         errors.CursorExpired: Status(Code.OUT_OF_RANGE, 400, reasons.ERROR_REASON_CURSOR_EXPIRED),
         errors.RateLimitExceeded: Status(
             Code.RESOURCE_EXHAUSTED,

@@ -19,6 +19,7 @@ HARMLESS = {
     *("platform", "handle", "app_password", "site", "username", "access_token", "api_key"),
     "profile_name",
     *("url", "event_types", "secret", "seconds", "nanos"),
+    *("app_name", "return_url", "state", "locale", "expires_in"),
     *("page_size", "needs_reconnect_only", "from_oldest"),
 }
 """Fields that name no tenant's resources."""
@@ -30,6 +31,8 @@ ALSO: Mapping[str, Fields] = {
         "platform": "bluesky",
         "credentials": {"handle": "missing.test", "appPassword": "abcd-efgh-ijkl-mnop"},
     },
+    # fails at the look-up: a reply has a link, which is new each time
+    "CreateConnectLink": {"platform": "bluesky", "appName": NAME, "profileKey": "prof_missing"},
     "CreateProfile": {"profileName": NAME},
     "DisconnectPlatform": {"platform": "bluesky"},
     "VerifyConnection": {"platform": "bluesky"},
@@ -66,6 +69,7 @@ class Owner:
     token: str
     cursor: str
     idempotency_key: str
+    link_id: str
     access_token: str = field(repr=False)
     webhook_id: str
 
@@ -100,8 +104,8 @@ def _profiles(method: str, name: str, ours: Owner, theirs: Owner) -> Iterator[Re
                 yield Reach(method, name, theirs.token, random_id(64), listed)
         case "cursor":
             yield Reach(method, name, theirs.cursor, random_id(64), {})
-        case "idempotency_key":
-            yield Reach(method, name, theirs.idempotency_key, random_id(), {})
+        case "idempotency_key" | "link_id":
+            yield Reach(method, name, getattr(theirs, name), random_id(), {})
         case "rejected_access_token":
             own = {"profileKey": ours.profiles[0]}
             yield Reach(method, name, theirs.access_token, random_id(64), own)

@@ -57,7 +57,7 @@ async def guarded(stack: AsyncExitStack) -> int:
     built = await stack.enter_async_context(build(settings))
     server = GrpcServer(
         built.boundary,
-        ProfileServicer(built.connect, built.profiles, built.health, built.watch),
+        ProfileServicer(built.connect, built.links, built.profiles, built.health, built.watch),
         cast("Any", Empty()),
         SessionServicer(built.leases),
         WebhookServicer(built.webhooks),

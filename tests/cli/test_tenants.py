@@ -93,3 +93,63 @@ def test_unreadable_names_are_rejected(
     assert outcome.stderr.startswith("Error: ")
     assert "200 printable characters" in outcome.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tenants_page_is_set_part_by_part(
+    home: Home, run_here: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    """What is not named stays; an empty value removes a part."""
+    tenant_id = run_here("tenants", "create", "Mine").out.strip()
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(b"\x89PNG\r\n\x1a\n" + b"x" * 100)
+    shown = run_here(
+        *("tenants", "set", tenant_id, "--name", "My company", "--logo", str(logo)),
+        *("--colour", "#0A5FB8", "--origin", "https://App.example.com:443"),
+        *("--origin", "http://localhost:3000"),
+    )
+    assert shown.code == 0
+    assert "name=My company" in shown.err
+    assert "colour=#0a5fb8" in shown.err
+    assert "origins=https://app.example.com http://localhost:3000" in shown.err
+    shown = run_here("tenants", "set", tenant_id, "--colour", "", "--origin", "")
+    assert "name=My company" in shown.err
+    assert shown.err.splitlines()[-2:] == ["colour=", "origins="]
+    assert "logo=0 characters" in run_here("tenants", "set", tenant_id, "--logo", "").err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "fault"),
+    [
+        ("--colour", "red", "must be a colour of the form #rrggbb"),
+        ("--colour", "#ffcc00", "take a darker colour"),
+        ("--colour", "#fff;}</style>", "must be a colour of the form #rrggbb"),
+        ("--origin", "http://app.example.com", "must be https://HOST[:PORT]"),
+        ("--origin", "https://app.example.com; script-src *", "must be https://HOST[:PORT]"),
+        ("--name", "x" * 61, "must be 1 to 60 characters"),
+        ("--name", "Ev\u202eil", "marks that are invisible"),
+        ("--logo", "absent.png", "cannot be read"),
+    ],
+)
+def test_what_no_page_may_show_is_refused(
+    home: Home, run_here: Callable[..., Outcome], option: str, value: str, fault: str
+) -> None:
+    """With a sentence that says why."""
+    assert fault in run_here("tenants", "set", TENANT, option, value).sentence
+
+
+def test_a_logo_has_pixels_only(
+    home: Home, run_here: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    """An SVG, or a file that is too large, is refused; a JPEG and a WebP are accepted."""
+    tenant_id = run_here("tenants", "create", "Mine").out.strip()
+    file = tmp_path / "logo"
+    for content, accepted in (
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", False),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 16_384, False),
+        (b"\xff\xd8\xff\xe0", True),
+        (b"RIFF\0\0\0\0WEBPVP8 ", True),
+        (b"GIF89a", False),
+        (b"", False),
+    ):
+        file.write_bytes(content)
+        assert (run_here("tenants", "set", tenant_id, "--logo", str(file)).code == 0) == accepted

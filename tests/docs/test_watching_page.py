@@ -61,7 +61,12 @@ async def test_the_program_keeps_a_full_copy(sandboxed: Running, page: dict[str,
         cursor = copy.cursor
         await change()
         retention = Retention(
-            others.store.events, others.store.webhook_queue, others.store.login_budget, clock, 7
+            others.store.events,
+            others.store.webhook_queue,
+            others.store.login_budget,
+            others.store.links,
+            clock,
+            7,
         )
         await retention.prune()
         clock.ahead += 8 * DAY

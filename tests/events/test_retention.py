@@ -92,7 +92,12 @@ async def test_events_are_pruned_in_batches(
             for _ in range(count):
                 await others.connect(tenant_id=tenant_id)
         retention = Retention(
-            others.store.events, others.store.webhook_queue, others.store.login_budget, clock, 7
+            others.store.events,
+            others.store.webhook_queue,
+            others.store.login_budget,
+            others.store.links,
+            clock,
+            7,
         )
         await retention.prune()
         marks = sandboxed.rows("SELECT tenant_id, number FROM event_marks")
@@ -121,7 +126,12 @@ async def test_a_reader_overtaken_by_the_pruning_gets_an_error(
             slow = Watcher(sandboxed, from_oldest=True, channel=channel)
             first = await slow.message()
             retention = Retention(
-                others.store.events, others.store.webhook_queue, others.store.login_budget, clock, 7
+                others.store.events,
+                others.store.webhook_queue,
+                others.store.login_budget,
+                others.store.links,
+                clock,
+                7,
             )
             await retention.prune()
             clock.ahead += 8 * DAY

@@ -69,7 +69,9 @@ class RunningService:
         async with app.build(read, "live", clock, TIMEOUTS) as built:
             server = GrpcServer(
                 built.boundary,
-                ProfileServicer(built.connect, built.profiles, built.health, built.watch),
+                ProfileServicer(
+                    built.connect, built.links, built.profiles, built.health, built.watch
+                ),
                 PlatformServicer(built.registry.cards()),
                 SessionServicer(built.leases),
                 WebhookServicer(built.webhooks),

@@ -15,6 +15,7 @@ from service.crypto import canary
 from service.crypto.keyring import KeyPurpose, Keyring, create_keyring, new_keys
 from service.crypto.tokens import Tokens
 from service.crypto.vault import Vault
+from service.domain.links import ConnectLink, NewLink, TenantPage
 from service.domain.model import (
     DAY,
     SECOND,
@@ -45,6 +46,10 @@ from tests.support.auditing import lease_row
 NOW = 1_760_000_000_000_000
 HOUR = 3600 * SECOND
 TENANT, ORIGIN = "ten_golden", "https://pds.example"
+LINK = ConnectLink(
+    *("link_golden", TENANT, "golden", "prof_empty", "bluesky", "Golden app"),
+    *("https://app.example.com/done", "state", "de", NOW, NOW + HOUR),
+)
 SCOPES = frozenset({Scope.PROFILES_READ, Scope.PROFILES_WRITE, Scope.SESSIONS_LEASE})
 
 
@@ -142,6 +147,10 @@ async def _fill(store: SqlStore, keyring: Keyring, vault: Vault, tokens: Tokens)
         *(NOW + 12, TENANT, "golden", "prof_well", "bluesky", "did:plc:prof_well", NOW + HOUR)
     )
     await store.audit.add([lent])
+    page = TenantPage("Golden", "", "#0a66c2", ("https://app.example.com",))
+    assert await store.links.set_page(TENANT, page, NOW)
+    secret = tokens.link(LINK.link_id)[1]
+    await store.links.add(NewLink(LINK, secret, None))
     await store.connections.disconnect(TENANT, "prof_ended", "bluesky", NOW + 20)
     await store.profiles.delete(TENANT, "prof_gone", NOW)
     await store.events.mark(NOW + 30)

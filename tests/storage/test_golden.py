@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from service.crypto import canary
-from service.crypto.keyring import Keyring
+from service.crypto.keyring import KeyPurpose, Keyring
 from service.crypto.tokens import Tokens
 from service.crypto.vault import Vault
 from service.domain.model import (
@@ -44,7 +44,7 @@ from service.storage.store import SqlStore
 from tests.support.auditing import lease_row, unnumbered
 from tests.support.leasing import ROOT
 
-from .sample import HOUR, NOW, ORIGIN, SCOPES, TENANT, WEBHOOK, login, write
+from .sample import HOUR, LINK, NOW, ORIGIN, SCOPES, TENANT, WEBHOOK, login, write
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir())
@@ -137,6 +137,10 @@ async def test_a_database_of_every_version_is_read(version: str, tmp_path: Path)
         )
         if version >= "0007":
             await the_webhook_is_read(store, vault)
+        digest = tokens.link(LINK.link_id, keyring.active(KeyPurpose.TOKEN).key_id)[1].digest
+        found = await store.links.get(digest)
+        assert (found is None) == (version < "0008")
+        assert found is None or (found[0], found[1].name) == (LINK, "Golden")
         lent = unnumbered(await store.audit.page(TENANT, 0, 0, 2**62, 10))
         assert lent == [
             lease_row(

@@ -25,6 +25,7 @@ from tests.support.running import Running, running
 
 TIMEOUT_SECONDS = 30.0
 TABLES = (
+    *("connect_links", "tenant_pages"),
     *("webhook_deliveries", "webhook_secrets", "webhooks"),
     *("events", "event_marks", "audit", "login_debits", "login_pauses", "idempotency_records"),
     *("sessions", "credentials", "connections", "profiles", "api_keys", "tenants"),

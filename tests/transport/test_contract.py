@@ -104,6 +104,7 @@ def test_secrets_are_marked() -> None:
     assert marked == {
         "CreateWebhookRequest.secret",
         "CreateWebhookResponse.secret",
+        "CreateConnectLinkResponse.url",
         "Credentials.access_token",
         "Credentials.api_key",
         "Credentials.app_password",

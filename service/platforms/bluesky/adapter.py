@@ -42,6 +42,7 @@ from service.platforms.egress.egress import Answer
 from service.platforms.egress.origin import Origin
 from service.platforms.egress.transport import OriginTransport
 from service.platforms.limits import pause_until
+from service.platforms.typed import without_marks
 from service.platforms.unavailable import unexpected
 
 APP_PASSWORD = re.compile(r"[A-Za-z0-9]{4}(-[A-Za-z0-9]{4}){3}", re.ASCII)
@@ -78,7 +79,7 @@ class BlueskyPlatform:
         handle = tidy_handle(credentials["handle"])
         if not is_handle(handle, test_names=self._context.handle_resolver is not None):
             raise InvalidCredentials.malformed(CARD, "handle")
-        app_password = credentials["appPassword"].strip()
+        app_password = without_marks(credentials["appPassword"])
         if not APP_PASSWORD.fullmatch(app_password):
             raise InvalidCredentials.malformed(CARD, "appPassword")
         return Credentials(handle=handle, appPassword=app_password)

@@ -12,9 +12,9 @@ from select import select
 from service.runtime import children
 from service.storage.engine import StoreError
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest revision. Kept here so that a start need not load Alembic to compare."""
-KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007"})
+KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"})
 MAX_SECONDS = 120
 
 CODE = """

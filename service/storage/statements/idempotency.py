@@ -21,6 +21,6 @@ WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
 RELEASE = """
 DELETE FROM idempotency_records
 WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND holder = $4
-    AND profile_key IS NULL
+    AND reply IS NULL
 """
-RELEASE_ALL = "DELETE FROM idempotency_records WHERE profile_key IS NULL"  # of all tenants
+RELEASE_ALL = "DELETE FROM idempotency_records WHERE reply IS NULL"  # of all tenants

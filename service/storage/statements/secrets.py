@@ -7,7 +7,8 @@ SELECT ring_key_id, COUNT(*) AS uses FROM (
     UNION ALL SELECT ring_key_id FROM sessions
     UNION ALL SELECT ring_key_id FROM webhook_secrets
     UNION ALL SELECT ring_key_id FROM api_keys WHERE revoked_at IS NULL
-    UNION ALL SELECT ring_key_id FROM idempotency_records WHERE expires_at > $1) named
+    UNION ALL SELECT ring_key_id FROM idempotency_records WHERE expires_at > $1
+    UNION ALL SELECT ring_key_id FROM connect_links WHERE expires_at > $1) named
 GROUP BY ring_key_id
 """
 

@@ -16,6 +16,8 @@ DELETE FROM {table} WHERE tenant_id = $1 AND ({row}) IN (
 """
 DELETE_KEYS_OF_TENANT = _DELETE_SOME.format(table="api_keys", row="key_id")
 DELETE_OF_TENANT = (
+    _DELETE_SOME.format(table="connect_links", row="link_id"),
+    _DELETE_SOME.format(table="tenant_pages", row="tenant_id"),
     _DELETE_SOME.format(table="profiles", row="profile_key"),
     _DELETE_SOME.format(table="idempotency_records", row="method, idempotency_key"),
     _DELETE_SOME.format(table="events", row="number"),

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import partial
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -47,9 +48,17 @@ log = structlog.get_logger()
 
 
 class HttpEdge:
-    """Serves the routes of the contract, health, the OpenAPI document and its page."""
+    """Serves the routes of the contract, health, the OpenAPI document and its page, and *pages*.
 
-    def __init__(self, boundary: Boundary, *servicers: object) -> None:
+    These answer by path and verb, errors included.
+    """
+
+    def __init__(
+        self,
+        boundary: Boundary,
+        *servicers: object,
+        pages: Mapping[str, Mapping[str, Answer]] = MappingProxyType({}),
+    ) -> None:
         self._boundary = boundary
         self.active = 0
         """Requests in progress."""
@@ -67,6 +76,8 @@ class HttpEdge:
         answers[HEALTH] = {"GET": self._health}
         for path in docs.FILES:
             answers[path] = {"GET": partial(self._docs, path)}
+        for path, verbs in pages.items():
+            answers[path] = dict(verbs)
         # fixed paths first: `connect` is not a profile key
         self._answers = [
             (path, compile_path(path)[0], answers[path])

@@ -52,8 +52,19 @@ async def body_of(request: Request) -> bytes | ServiceError:
 
 
 async def _body(request: Request) -> bytes:
+    body = await read_body(request, MAX_BODY_BYTES)
+    if body and not _is_json(request):
+        raise UnsupportedMediaType
+    return body
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body, of at most *most* bytes. Raises PayloadTooLarge or InvalidRequest.
+
+    Raises ClientDisconnect if the caller disconnects before the end of the body.
+    """
     length = request.headers.get("content-length", "0")
-    if int(length) > MAX_BODY_BYTES:  # head.py accepts digits only
+    if int(length) > most:  # head.py accepts digits only
         raise PayloadTooLarge
     parts: list[bytes] = []
     size = 0
@@ -61,13 +72,11 @@ async def _body(request: Request) -> bytes:
         async with asyncio.timeout_at(request.state.read_deadline):
             async for part in request.stream():
                 size += len(part)
-                if size > MAX_BODY_BYTES:
+                if size > most:
                     raise PayloadTooLarge
                 parts.append(part)
     except TimeoutError:
         raise InvalidRequest("", f"was not sent within {READ_SECONDS:.0f} seconds") from None
-    if size and not _is_json(request):
-        raise UnsupportedMediaType
     return b"".join(parts)
 
 

@@ -38,7 +38,7 @@ from tests.support.watcher import DEADLINE
 
 TABLES = (
     *("tenants", "api_keys", "profiles", "connections", "credentials", "sessions", "events"),
-    *("idempotency_records", "login_debits", "audit", "webhooks"),
+    *("idempotency_records", "login_debits", "audit", "webhooks", "connect_links"),
 )
 OF_WEBHOOKS = ("webhook_secrets", "webhook_deliveries")
 SCOPES = tuple(
@@ -129,8 +129,9 @@ async def _reach(engine: str, service: Running, platforms: Platforms, rounds: in
     return [
         *(
             Figure(
-                f"{way}, {engine}: another tenant's profile keys, tokens, cursors, idempotency keys"
-                f" and webhooks × {len({reach.method for reach in reaches(ours, theirs)})} methods"
+                f"{way}, {engine}: another tenant's profile keys, tokens, cursors, links,"
+                " idempotency keys and webhooks"
+                f" × {len({reach.method for reach in reaches(ours, theirs)})} methods"
                 f" × {len(keys)} sets of scopes",
                 f"{equal[way]} of {replies[way]} replies are those for what there is not"
                 + "".join(f"; not {each}" for each in sorted(unequal[way])),
@@ -255,6 +256,9 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
         pb.CreateProfileRequest(profile_name=NAME, idempotency_key=idempotency_key),
         metadata=metadata,
     )
+    link = await service.profiles.CreateConnectLink(
+        pb.CreateConnectLinkRequest(app_name=NAME), metadata=metadata
+    )
     page = await service.profiles.ListProfiles(
         pb.ListProfilesRequest(page_size=1), metadata=metadata
     )
@@ -273,6 +277,7 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
         page.next_page_token,
         cursor,
         idempotency_key,
+        link.link_id,
         lease.access_token,
         created_webhook.webhook.webhook_id,
     )

@@ -3,11 +3,8 @@
 import asyncio
 import json
 import re
-import shutil
 from html import unescape
 from pathlib import Path
-
-import pytest
 
 from service.transport.http.docs import FILES, OPENAPI_JSON
 from service.transport.http.routes import ROUTES
@@ -15,14 +12,6 @@ from tests.support.running import Running
 from tests.transport.http.edge import LONG, Edge
 
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("chromium is not installed")
 
 
 async def opened(chromium: str, folder: Path, url: str, *what: str) -> tuple[str, str]:

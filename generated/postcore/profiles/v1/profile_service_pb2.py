@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from postcore.profiles.v1 import profile_pb2 as postcore_dot_profiles_dot_v1_dot_profile__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*postcore/profiles/v1/profile_service.proto\x12\x14postcore.profiles.v1\x1a\"postcore/profiles/v1/profile.proto\"\xa4\x01\n\x15\x43onnectProfileRequest\x12\x18\n\x0bprofile_key\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x36\n\x0b\x63redentials\x18\x03 \x01(\x0b\x32!.postcore.profiles.v1.Credentials\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\tB\x0e\n\x0c_profile_key\"\x89\x01\n\x0b\x43redentials\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x19\n\x0c\x61pp_password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x10\n\x08username\x18\x04 \x01(\t\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x07\x61pi_key\x18\x06 \x01(\tB\x03\x80\x01\x01\"Q\n\x16\x43onnectProfileResponse\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\"[\n\x14\x43reateProfileRequest\x12\x19\n\x0cprofile_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\tB\x0f\n\r_profile_name\"X\n\x15\x43reateProfileResponse\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x19\n\x0cprofile_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_profile_name\"(\n\x11GetProfileRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\"D\n\x12GetProfileResponse\x12.\n\x07profile\x18\x01 \x01(\x0b\x32\x1d.postcore.profiles.v1.Profile\"Z\n\x13ListProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x1c\n\x14needs_reconnect_only\x18\x03 \x01(\x08\"`\n\x14ListProfilesResponse\x12/\n\x08profiles\x18\x01 \x03(\x0b\x32\x1d.postcore.profiles.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x14\x44\x65leteProfileRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteProfileResponse\"B\n\x19\x44isconnectPlatformRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\"\x1c\n\x1a\x44isconnectPlatformResponse\"@\n\x17VerifyConnectionRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\"P\n\x18VerifyConnectionResponse\x12\x34\n\nconnection\x18\x01 \x01(\x0b\x32 .postcore.profiles.v1.Connection\">\n\x17WatchConnectionsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x13\n\x0b\x66rom_oldest\x18\x02 \x01(\x08\"a\n\x18WatchConnectionsResponse\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32%.postcore.profiles.v1.ConnectionEvent\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t2\xfa\x06\n\x0eProfileService\x12k\n\x0e\x43onnectProfile\x12+.postcore.profiles.v1.ConnectProfileRequest\x1a,.postcore.profiles.v1.ConnectProfileResponse\x12h\n\rCreateProfile\x12*.postcore.profiles.v1.CreateProfileRequest\x1a+.postcore.profiles.v1.CreateProfileResponse\x12_\n\nGetProfile\x12\'.postcore.profiles.v1.GetProfileRequest\x1a(.postcore.profiles.v1.GetProfileResponse\x12\x65\n\x0cListProfiles\x12).postcore.profiles.v1.ListProfilesRequest\x1a*.postcore.profiles.v1.ListProfilesResponse\x12h\n\rDeleteProfile\x12*.postcore.profiles.v1.DeleteProfileRequest\x1a+.postcore.profiles.v1.DeleteProfileResponse\x12w\n\x12\x44isconnectPlatform\x12/.postcore.profiles.v1.DisconnectPlatformRequest\x1a\x30.postcore.profiles.v1.DisconnectPlatformResponse\x12q\n\x10VerifyConnection\x12-.postcore.profiles.v1.VerifyConnectionRequest\x1a..postcore.profiles.v1.VerifyConnectionResponse\x12s\n\x10WatchConnections\x12-.postcore.profiles.v1.WatchConnectionsRequest\x1a..postcore.profiles.v1.WatchConnectionsResponse0\x01\x42X\n\x18\x64\x65v.postcore.profiles.v1P\x01Z#postcore.dev/profiles/v1;profilesv1\xaa\x02\x14Postcore.Profiles.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*postcore/profiles/v1/profile_service.proto\x12\x14postcore.profiles.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"postcore/profiles/v1/profile.proto\"\xa4\x01\n\x15\x43onnectProfileRequest\x12\x18\n\x0bprofile_key\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x36\n\x0b\x63redentials\x18\x03 \x01(\x0b\x32!.postcore.profiles.v1.Credentials\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\tB\x0e\n\x0c_profile_key\"\x89\x01\n\x0b\x43redentials\x12\x0e\n\x06handle\x18\x01 \x01(\t\x12\x19\n\x0c\x61pp_password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0c\n\x04site\x18\x03 \x01(\t\x12\x10\n\x08username\x18\x04 \x01(\t\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x05 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x07\x61pi_key\x18\x06 \x01(\tB\x03\x80\x01\x01\"Q\n\x16\x43onnectProfileResponse\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x10\n\x08username\x18\x03 \x01(\t\"\xc8\x01\n\x18\x43reateConnectLinkRequest\x12\x18\n\x0bprofile_key\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08platform\x18\x02 \x01(\t\x12\x10\n\x08\x61pp_name\x18\x03 \x01(\t\x12\x12\n\nreturn_url\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\t\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12\x12\n\nexpires_in\x18\x07 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x08 \x01(\tB\x0e\n\x0c_profile_key\"n\n\x19\x43reateConnectLinkResponse\x12\x10\n\x03url\x18\x01 \x01(\tB\x03\x80\x01\x01\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07link_id\x18\x03 \x01(\t\"+\n\x18RevokeConnectLinkRequest\x12\x0f\n\x07link_id\x18\x01 \x01(\t\"\x1b\n\x19RevokeConnectLinkResponse\"[\n\x14\x43reateProfileRequest\x12\x19\n\x0cprofile_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\tB\x0f\n\r_profile_name\"X\n\x15\x43reateProfileResponse\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x19\n\x0cprofile_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_profile_name\"(\n\x11GetProfileRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\"D\n\x12GetProfileResponse\x12.\n\x07profile\x18\x01 \x01(\x0b\x32\x1d.postcore.profiles.v1.Profile\"Z\n\x13ListProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x1c\n\x14needs_reconnect_only\x18\x03 \x01(\x08\"`\n\x14ListProfilesResponse\x12/\n\x08profiles\x18\x01 \x03(\x0b\x32\x1d.postcore.profiles.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"+\n\x14\x44\x65leteProfileRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteProfileResponse\"B\n\x19\x44isconnectPlatformRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\"\x1c\n\x1a\x44isconnectPlatformResponse\"@\n\x17VerifyConnectionRequest\x12\x13\n\x0bprofile_key\x18\x01 \x01(\t\x12\x10\n\x08platform\x18\x02 \x01(\t\"P\n\x18VerifyConnectionResponse\x12\x34\n\nconnection\x18\x01 \x01(\x0b\x32 .postcore.profiles.v1.Connection\">\n\x17WatchConnectionsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x13\n\x0b\x66rom_oldest\x18\x02 \x01(\x08\"a\n\x18WatchConnectionsResponse\x12\x35\n\x06\x65vents\x18\x01 \x03(\x0b\x32%.postcore.profiles.v1.ConnectionEvent\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t2\xe6\x08\n\x0eProfileService\x12k\n\x0e\x43onnectProfile\x12+.postcore.profiles.v1.ConnectProfileRequest\x1a,.postcore.profiles.v1.ConnectProfileResponse\x12t\n\x11\x43reateConnectLink\x12..postcore.profiles.v1.CreateConnectLinkRequest\x1a/.postcore.profiles.v1.CreateConnectLinkResponse\x12t\n\x11RevokeConnectLink\x12..postcore.profiles.v1.RevokeConnectLinkRequest\x1a/.postcore.profiles.v1.RevokeConnectLinkResponse\x12h\n\rCreateProfile\x12*.postcore.profiles.v1.CreateProfileRequest\x1a+.postcore.profiles.v1.CreateProfileResponse\x12_\n\nGetProfile\x12\'.postcore.profiles.v1.GetProfileRequest\x1a(.postcore.profiles.v1.GetProfileResponse\x12\x65\n\x0cListProfiles\x12).postcore.profiles.v1.ListProfilesRequest\x1a*.postcore.profiles.v1.ListProfilesResponse\x12h\n\rDeleteProfile\x12*.postcore.profiles.v1.DeleteProfileRequest\x1a+.postcore.profiles.v1.DeleteProfileResponse\x12w\n\x12\x44isconnectPlatform\x12/.postcore.profiles.v1.DisconnectPlatformRequest\x1a\x30.postcore.profiles.v1.DisconnectPlatformResponse\x12q\n\x10VerifyConnection\x12-.postcore.profiles.v1.VerifyConnectionRequest\x1a..postcore.profiles.v1.VerifyConnectionResponse\x12s\n\x10WatchConnections\x12-.postcore.profiles.v1.WatchConnectionsRequest\x1a..postcore.profiles.v1.WatchConnectionsResponse0\x01\x42X\n\x18\x64\x65v.postcore.profiles.v1P\x01Z#postcore.dev/profiles/v1;profilesv1\xaa\x02\x14Postcore.Profiles.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,40 +40,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREDENTIALS'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
   _globals['_CREDENTIALS'].fields_by_name['api_key']._loaded_options = None
   _globals['_CREDENTIALS'].fields_by_name['api_key']._serialized_options = b'\200\001\001'
-  _globals['_CONNECTPROFILEREQUEST']._serialized_start=105
-  _globals['_CONNECTPROFILEREQUEST']._serialized_end=269
-  _globals['_CREDENTIALS']._serialized_start=272
-  _globals['_CREDENTIALS']._serialized_end=409
-  _globals['_CONNECTPROFILERESPONSE']._serialized_start=411
-  _globals['_CONNECTPROFILERESPONSE']._serialized_end=492
-  _globals['_CREATEPROFILEREQUEST']._serialized_start=494
-  _globals['_CREATEPROFILEREQUEST']._serialized_end=585
-  _globals['_CREATEPROFILERESPONSE']._serialized_start=587
-  _globals['_CREATEPROFILERESPONSE']._serialized_end=675
-  _globals['_GETPROFILEREQUEST']._serialized_start=677
-  _globals['_GETPROFILEREQUEST']._serialized_end=717
-  _globals['_GETPROFILERESPONSE']._serialized_start=719
-  _globals['_GETPROFILERESPONSE']._serialized_end=787
-  _globals['_LISTPROFILESREQUEST']._serialized_start=789
-  _globals['_LISTPROFILESREQUEST']._serialized_end=879
-  _globals['_LISTPROFILESRESPONSE']._serialized_start=881
-  _globals['_LISTPROFILESRESPONSE']._serialized_end=977
-  _globals['_DELETEPROFILEREQUEST']._serialized_start=979
-  _globals['_DELETEPROFILEREQUEST']._serialized_end=1022
-  _globals['_DELETEPROFILERESPONSE']._serialized_start=1024
-  _globals['_DELETEPROFILERESPONSE']._serialized_end=1047
-  _globals['_DISCONNECTPLATFORMREQUEST']._serialized_start=1049
-  _globals['_DISCONNECTPLATFORMREQUEST']._serialized_end=1115
-  _globals['_DISCONNECTPLATFORMRESPONSE']._serialized_start=1117
-  _globals['_DISCONNECTPLATFORMRESPONSE']._serialized_end=1145
-  _globals['_VERIFYCONNECTIONREQUEST']._serialized_start=1147
-  _globals['_VERIFYCONNECTIONREQUEST']._serialized_end=1211
-  _globals['_VERIFYCONNECTIONRESPONSE']._serialized_start=1213
-  _globals['_VERIFYCONNECTIONRESPONSE']._serialized_end=1293
-  _globals['_WATCHCONNECTIONSREQUEST']._serialized_start=1295
-  _globals['_WATCHCONNECTIONSREQUEST']._serialized_end=1357
-  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_start=1359
-  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_end=1456
-  _globals['_PROFILESERVICE']._serialized_start=1459
-  _globals['_PROFILESERVICE']._serialized_end=2349
+  _globals['_CREATECONNECTLINKRESPONSE'].fields_by_name['url']._loaded_options = None
+  _globals['_CREATECONNECTLINKRESPONSE'].fields_by_name['url']._serialized_options = b'\200\001\001'
+  _globals['_CONNECTPROFILEREQUEST']._serialized_start=138
+  _globals['_CONNECTPROFILEREQUEST']._serialized_end=302
+  _globals['_CREDENTIALS']._serialized_start=305
+  _globals['_CREDENTIALS']._serialized_end=442
+  _globals['_CONNECTPROFILERESPONSE']._serialized_start=444
+  _globals['_CONNECTPROFILERESPONSE']._serialized_end=525
+  _globals['_CREATECONNECTLINKREQUEST']._serialized_start=528
+  _globals['_CREATECONNECTLINKREQUEST']._serialized_end=728
+  _globals['_CREATECONNECTLINKRESPONSE']._serialized_start=730
+  _globals['_CREATECONNECTLINKRESPONSE']._serialized_end=840
+  _globals['_REVOKECONNECTLINKREQUEST']._serialized_start=842
+  _globals['_REVOKECONNECTLINKREQUEST']._serialized_end=885
+  _globals['_REVOKECONNECTLINKRESPONSE']._serialized_start=887
+  _globals['_REVOKECONNECTLINKRESPONSE']._serialized_end=914
+  _globals['_CREATEPROFILEREQUEST']._serialized_start=916
+  _globals['_CREATEPROFILEREQUEST']._serialized_end=1007
+  _globals['_CREATEPROFILERESPONSE']._serialized_start=1009
+  _globals['_CREATEPROFILERESPONSE']._serialized_end=1097
+  _globals['_GETPROFILEREQUEST']._serialized_start=1099
+  _globals['_GETPROFILEREQUEST']._serialized_end=1139
+  _globals['_GETPROFILERESPONSE']._serialized_start=1141
+  _globals['_GETPROFILERESPONSE']._serialized_end=1209
+  _globals['_LISTPROFILESREQUEST']._serialized_start=1211
+  _globals['_LISTPROFILESREQUEST']._serialized_end=1301
+  _globals['_LISTPROFILESRESPONSE']._serialized_start=1303
+  _globals['_LISTPROFILESRESPONSE']._serialized_end=1399
+  _globals['_DELETEPROFILEREQUEST']._serialized_start=1401
+  _globals['_DELETEPROFILEREQUEST']._serialized_end=1444
+  _globals['_DELETEPROFILERESPONSE']._serialized_start=1446
+  _globals['_DELETEPROFILERESPONSE']._serialized_end=1469
+  _globals['_DISCONNECTPLATFORMREQUEST']._serialized_start=1471
+  _globals['_DISCONNECTPLATFORMREQUEST']._serialized_end=1537
+  _globals['_DISCONNECTPLATFORMRESPONSE']._serialized_start=1539
+  _globals['_DISCONNECTPLATFORMRESPONSE']._serialized_end=1567
+  _globals['_VERIFYCONNECTIONREQUEST']._serialized_start=1569
+  _globals['_VERIFYCONNECTIONREQUEST']._serialized_end=1633
+  _globals['_VERIFYCONNECTIONRESPONSE']._serialized_start=1635
+  _globals['_VERIFYCONNECTIONRESPONSE']._serialized_end=1715
+  _globals['_WATCHCONNECTIONSREQUEST']._serialized_start=1717
+  _globals['_WATCHCONNECTIONSREQUEST']._serialized_end=1779
+  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_start=1781
+  _globals['_WATCHCONNECTIONSRESPONSE']._serialized_end=1878
+  _globals['_PROFILESERVICE']._serialized_start=1881
+  _globals['_PROFILESERVICE']._serialized_end=3007
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from postcore.profiles.v1 import profile_pb2 as _profile_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -44,6 +47,46 @@ class ConnectProfileResponse(_message.Message):
     platform: str
     username: str
     def __init__(self, profile_key: _Optional[str] = ..., platform: _Optional[str] = ..., username: _Optional[str] = ...) -> None: ...
+
+class CreateConnectLinkRequest(_message.Message):
+    __slots__ = ("profile_key", "platform", "app_name", "return_url", "state", "locale", "expires_in", "idempotency_key")
+    PROFILE_KEY_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    APP_NAME_FIELD_NUMBER: _ClassVar[int]
+    RETURN_URL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LOCALE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_IN_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    profile_key: str
+    platform: str
+    app_name: str
+    return_url: str
+    state: str
+    locale: str
+    expires_in: int
+    idempotency_key: str
+    def __init__(self, profile_key: _Optional[str] = ..., platform: _Optional[str] = ..., app_name: _Optional[str] = ..., return_url: _Optional[str] = ..., state: _Optional[str] = ..., locale: _Optional[str] = ..., expires_in: _Optional[int] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class CreateConnectLinkResponse(_message.Message):
+    __slots__ = ("url", "expires_at", "link_id")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    expires_at: _timestamp_pb2.Timestamp
+    link_id: str
+    def __init__(self, url: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., link_id: _Optional[str] = ...) -> None: ...
+
+class RevokeConnectLinkRequest(_message.Message):
+    __slots__ = ("link_id",)
+    LINK_ID_FIELD_NUMBER: _ClassVar[int]
+    link_id: str
+    def __init__(self, link_id: _Optional[str] = ...) -> None: ...
+
+class RevokeConnectLinkResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class CreateProfileRequest(_message.Message):
     __slots__ = ("profile_name", "idempotency_key")

@@ -46,6 +46,16 @@ class ProfileServiceStub:
                 request_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.ConnectProfileRequest.SerializeToString,
                 response_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.ConnectProfileResponse.FromString,
                 _registered_method=True)
+        self.CreateConnectLink = channel.unary_unary(
+                '/postcore.profiles.v1.ProfileService/CreateConnectLink',
+                request_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateConnectLinkRequest.SerializeToString,
+                response_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateConnectLinkResponse.FromString,
+                _registered_method=True)
+        self.RevokeConnectLink = channel.unary_unary(
+                '/postcore.profiles.v1.ProfileService/RevokeConnectLink',
+                request_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.RevokeConnectLinkRequest.SerializeToString,
+                response_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.RevokeConnectLinkResponse.FromString,
+                _registered_method=True)
         self.CreateProfile = channel.unary_unary(
                 '/postcore.profiles.v1.ProfileService/CreateProfile',
                 request_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateProfileRequest.SerializeToString,
@@ -139,6 +149,40 @@ class ProfileServiceServicer:
         RATE_LIMIT_EXCEEDED, PLATFORM_RATE_LIMITED or PLATFORM_UNAVAILABLE; and as any call may with
         MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED
         or INTERNAL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateConnectLink(self, request, context):
+        """Makes a link to a page where a person connects an account. Needs `profiles:write`.
+
+        The page is served by this service, at its public URL: the credential goes from the person's
+        browser to this service, and never through the caller. It asks for what ListPlatforms states,
+        and connects as ConnectProfile does. Give the link to one person only: whoever opens it can
+        connect an account to the profile.
+
+        A link ends with its first success, when it expires, when it is revoked, when its profile is
+        deleted, or when the API key that made it is revoked. A refused try leaves it open, up to 20
+        tries that reach the platform.
+
+        Fails with PROFILE_NOT_FOUND, USE_GET_FOR_OAUTH, UNSUPPORTED_PLATFORM, INVALID_REQUEST or
+        IDEMPOTENCY_KEY_REUSED; and as any call may with MISSING_API_KEY, INVALID_API_KEY,
+        INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeConnectLink(self, request, context):
+        """Ends a link that CreateConnectLink made. Needs `profiles:write`.
+
+        A try under way when the call returns connects nothing. A link that has ended already stays
+        as it is.
+
+        Fails with INVALID_REQUEST or CONNECT_LINK_NOT_FOUND; and as any call may with
+        MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+        SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -266,6 +310,16 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     request_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.ConnectProfileRequest.FromString,
                     response_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.ConnectProfileResponse.SerializeToString,
             ),
+            'CreateConnectLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateConnectLink,
+                    request_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateConnectLinkRequest.FromString,
+                    response_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateConnectLinkResponse.SerializeToString,
+            ),
+            'RevokeConnectLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeConnectLink,
+                    request_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.RevokeConnectLinkRequest.FromString,
+                    response_serializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.RevokeConnectLinkResponse.SerializeToString,
+            ),
             'CreateProfile': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateProfile,
                     request_deserializer=postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateProfileRequest.FromString,
@@ -336,6 +390,60 @@ class ProfileService:
             '/postcore.profiles.v1.ProfileService/ConnectProfile',
             postcore_dot_profiles_dot_v1_dot_profile__service__pb2.ConnectProfileRequest.SerializeToString,
             postcore_dot_profiles_dot_v1_dot_profile__service__pb2.ConnectProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateConnectLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postcore.profiles.v1.ProfileService/CreateConnectLink',
+            postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateConnectLinkRequest.SerializeToString,
+            postcore_dot_profiles_dot_v1_dot_profile__service__pb2.CreateConnectLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeConnectLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postcore.profiles.v1.ProfileService/RevokeConnectLink',
+            postcore_dot_profiles_dot_v1_dot_profile__service__pb2.RevokeConnectLinkRequest.SerializeToString,
+            postcore_dot_profiles_dot_v1_dot_profile__service__pb2.RevokeConnectLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

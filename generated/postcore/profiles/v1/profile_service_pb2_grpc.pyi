@@ -87,6 +87,32 @@ class ProfileServiceStub:
     MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED
     or INTERNAL.
     """
+    CreateConnectLink: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.CreateConnectLinkRequest, _profile_service_pb2.CreateConnectLinkResponse]
+    """Makes a link to a page where a person connects an account. Needs `profiles:write`.
+
+    The page is served by this service, at its public URL: the credential goes from the person's
+    browser to this service, and never through the caller. It asks for what ListPlatforms states,
+    and connects as ConnectProfile does. Give the link to one person only: whoever opens it can
+    connect an account to the profile.
+
+    A link ends with its first success, when it expires, when it is revoked, when its profile is
+    deleted, or when the API key that made it is revoked. A refused try leaves it open, up to 20
+    tries that reach the platform.
+
+    Fails with PROFILE_NOT_FOUND, USE_GET_FOR_OAUTH, UNSUPPORTED_PLATFORM, INVALID_REQUEST or
+    IDEMPOTENCY_KEY_REUSED; and as any call may with MISSING_API_KEY, INVALID_API_KEY,
+    INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    RevokeConnectLink: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.RevokeConnectLinkRequest, _profile_service_pb2.RevokeConnectLinkResponse]
+    """Ends a link that CreateConnectLink made. Needs `profiles:write`.
+
+    A try under way when the call returns connects nothing. A link that has ended already stays
+    as it is.
+
+    Fails with INVALID_REQUEST or CONNECT_LINK_NOT_FOUND; and as any call may with
+    MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+    SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
     CreateProfile: _grpc.UnaryUnaryMultiCallable[_profile_service_pb2.CreateProfileRequest, _profile_service_pb2.CreateProfileResponse]
     """Creates a profile without connections. Needs `profiles:write`.
 
@@ -232,6 +258,32 @@ class ProfileServiceAsyncStub(ProfileServiceStub):
     RATE_LIMIT_EXCEEDED, PLATFORM_RATE_LIMITED or PLATFORM_UNAVAILABLE; and as any call may with
     MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED
     or INTERNAL.
+    """
+    CreateConnectLink: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.CreateConnectLinkRequest, _profile_service_pb2.CreateConnectLinkResponse]  # type: ignore[assignment]
+    """Makes a link to a page where a person connects an account. Needs `profiles:write`.
+
+    The page is served by this service, at its public URL: the credential goes from the person's
+    browser to this service, and never through the caller. It asks for what ListPlatforms states,
+    and connects as ConnectProfile does. Give the link to one person only: whoever opens it can
+    connect an account to the profile.
+
+    A link ends with its first success, when it expires, when it is revoked, when its profile is
+    deleted, or when the API key that made it is revoked. A refused try leaves it open, up to 20
+    tries that reach the platform.
+
+    Fails with PROFILE_NOT_FOUND, USE_GET_FOR_OAUTH, UNSUPPORTED_PLATFORM, INVALID_REQUEST or
+    IDEMPOTENCY_KEY_REUSED; and as any call may with MISSING_API_KEY, INVALID_API_KEY,
+    INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+    """
+    RevokeConnectLink: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.RevokeConnectLinkRequest, _profile_service_pb2.RevokeConnectLinkResponse]  # type: ignore[assignment]
+    """Ends a link that CreateConnectLink made. Needs `profiles:write`.
+
+    A try under way when the call returns connects nothing. A link that has ended already stays
+    as it is.
+
+    Fails with INVALID_REQUEST or CONNECT_LINK_NOT_FOUND; and as any call may with
+    MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+    SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
     """
     CreateProfile: _aio.UnaryUnaryMultiCallable[_profile_service_pb2.CreateProfileRequest, _profile_service_pb2.CreateProfileResponse]  # type: ignore[assignment]
     """Creates a profile without connections. Needs `profiles:write`.
@@ -381,6 +433,44 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         RATE_LIMIT_EXCEEDED, PLATFORM_RATE_LIMITED or PLATFORM_UNAVAILABLE; and as any call may with
         MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED
         or INTERNAL.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateConnectLink(
+        self,
+        request: _profile_service_pb2.CreateConnectLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.CreateConnectLinkResponse, _abc.Awaitable[_profile_service_pb2.CreateConnectLinkResponse]]:
+        """Makes a link to a page where a person connects an account. Needs `profiles:write`.
+
+        The page is served by this service, at its public URL: the credential goes from the person's
+        browser to this service, and never through the caller. It asks for what ListPlatforms states,
+        and connects as ConnectProfile does. Give the link to one person only: whoever opens it can
+        connect an account to the profile.
+
+        A link ends with its first success, when it expires, when it is revoked, when its profile is
+        deleted, or when the API key that made it is revoked. A refused try leaves it open, up to 20
+        tries that reach the platform.
+
+        Fails with PROFILE_NOT_FOUND, USE_GET_FOR_OAUTH, UNSUPPORTED_PLATFORM, INVALID_REQUEST or
+        IDEMPOTENCY_KEY_REUSED; and as any call may with MISSING_API_KEY, INVALID_API_KEY,
+        INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED, SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeConnectLink(
+        self,
+        request: _profile_service_pb2.RevokeConnectLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_profile_service_pb2.RevokeConnectLinkResponse, _abc.Awaitable[_profile_service_pb2.RevokeConnectLinkResponse]]:
+        """Ends a link that CreateConnectLink made. Needs `profiles:write`.
+
+        A try under way when the call returns connects nothing. A link that has ended already stays
+        as it is.
+
+        Fails with INVALID_REQUEST or CONNECT_LINK_NOT_FOUND; and as any call may with
+        MISSING_API_KEY, INVALID_API_KEY, INSUFFICIENT_SCOPE, RATE_LIMIT_EXCEEDED,
+        SERVICE_UNAVAILABLE, DEADLINE_EXCEEDED or INTERNAL.
         """
 
     @_abc_1.abstractmethod

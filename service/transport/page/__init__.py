@@ -1,0 +1,1 @@
+"""The connect page: where a person connects an account by a link."""
