@@ -143,8 +143,14 @@ def test_tidying_adds_nothing(text: str) -> None:
 APP_PASSWORD = "abcd-2345-Wxyz-q7q7"
 
 
-@pytest.mark.parametrize("typed", ["{}", " {} ", "\t{}\r\n", "\u00a0{}\u3000"], ids=ascii)
-async def test_a_password_loses_its_outer_white_space_alone(internet: Internet, typed: str) -> None:
+@pytest.mark.parametrize(
+    "typed",
+    ["{}", " {} ", "\t{}\r\n", "\u00a0{}\u3000", "\u202a{}\u202c", "{}\u200b"],
+    ids=ascii,
+)
+async def test_a_password_loses_only_what_cannot_be_seen_around_it(
+    internet: Internet, typed: str
+) -> None:
     """Letters keep their case: servers compare them to the letter."""
     credentials = Credentials(handle=" @Alice.com", appPassword=typed.format(APP_PASSWORD))
     tidied = BlueskyPlatform(internet.context()).tidy(credentials)
@@ -166,8 +172,6 @@ async def test_a_password_loses_its_outer_white_space_alone(internet: Internet, 
         APP_PASSWORD[:-5],
         APP_PASSWORD.replace("a", "\uff41"),
         APP_PASSWORD.replace("2", "\u0662"),
-        f"\u202a{APP_PASSWORD}\u202c",
-        f"{APP_PASSWORD}\u200b",
         f"{APP_PASSWORD}\0",
         f"{APP_PASSWORD}\nx",
         APP_PASSWORD * 1000,

@@ -30,6 +30,7 @@ TABLES = (
     "sessions",
     "idempotency_records",
     "login_debits",
+    "connect_links",
     "events",
 )
 RANDOM = re.compile(r"prof_[a-z0-9]{16}\b|req_[a-z0-9]{16}\b")
@@ -43,6 +44,7 @@ UNEQUAL = {
     "envelope",
     "generation",
     "holder",
+    "key_id",
     "tenant_id",
     "username",
 }
@@ -345,6 +347,33 @@ async def keeps_webhooks(on: Stage) -> None:
         await on.way.call(method, webhookId=webhook_id)
 
 
+async def makes_connect_links(on: Stage) -> None:
+    profile_key = await on.profile()
+    fields = {"profileKey": profile_key, "platform": "bluesky", "appName": "App"}
+    made = await on.way.reply("CreateConnectLink", fields)
+    assert made.keys() == {"url", "expiresAt", "linkId"}
+    on.way.known_as("link", made["linkId"])
+    for _again in range(2):
+        await on.way.call("RevokeConnectLink", linkId=made["linkId"])
+    for link_id in ("x", f"link_{'a' * 16}"):
+        await on.way.call("RevokeConnectLink", linkId=link_id)
+    for wrong in (
+        {"appName": ""},
+        {"appName": "<b>\u202eApp"},
+        {"profileKey": ""},
+        {"profileKey": "prof_absent"},
+        {"platform": "linkedin"},
+        {"platform": "myspace"},
+        {"returnUrl": "https://unregistered.example.com/"},
+        {"returnUrl": "javascript:alert(1)"},
+        {"locale": "-" * 36},
+        {"expiresIn": -1},
+        {"expiresIn": 86_401},
+        {"idempotencyKey": "x" * 256},
+    ):
+        await on.way.call("CreateConnectLink", {**fields, **wrong})
+
+
 async def has_no_key(on: Stage) -> None:
     for key in ("", "x", f"{on.way.api_key}x"):
         on.way.api_key = key
@@ -392,6 +421,7 @@ SCENARIOS = {
         verifies,
         lists_platforms,
         keeps_webhooks,
+        makes_connect_links,
         has_no_key,
         lacks_a_scope,
     )
