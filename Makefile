@@ -64,6 +64,7 @@ tools: | .venv/bin/python ## install the real servers and grpcurl for the tests,
 	tests/mastodon/install
 	tests/wordpress/install
 	tests/tools/install-grpcurl
+	PYTHON=$(PY) tests/tools/install-protoc
 	tests/webhook_libraries/install
 	PYTHON=$(PY) tests/deploy/install
 

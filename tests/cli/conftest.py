@@ -14,6 +14,8 @@ from service.domain.clock import SystemClock
 from service.domain.model import DEFAULT_SCOPES, Scope, Tenant
 from service.runtime import log
 from tests.cli.home import Home, Outcome
+from tests.cli.terminal import Terminal
+from tests.support.running import Running
 
 TENANT = "ten_test"
 
@@ -63,3 +65,9 @@ def run_here(home: Home, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outco
         return Outcome(done.exit_code, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def terminal(sandboxed: Running, tmp_path: Path) -> Terminal:
+    """`postcore client` as the test's tenant, in an empty folder."""
+    return Terminal(tmp_path, sandboxed.address, sandboxed.api_key)

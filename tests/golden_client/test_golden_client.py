@@ -5,23 +5,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.domain.model import Scope
 from tests.cli.home import DEADLINE
+from tests.cli.terminal import answering
 from tests.support import sharing
 from tests.support.bluesky import SandboxBluesky
 from tests.support.running import Running
@@ -107,27 +103,6 @@ async def test_a_value_that_came_later_is_a_number(
     assert connection["reconnectReason"] == profile_pb2.RECONNECT_REASON_PERMISSION_LOST
 
 
-@asynccontextmanager
-async def later_service(reply: bytes, status: status_pb2.Status | None) -> AsyncIterator[str]:
-    """Run a server of a contract to come: every call gets *reply*, or fails with *status*."""
-
-    class Later(grpc.GenericRpcHandler):
-        def service(self, _: grpc.HandlerCallDetails) -> Any:
-            async def answer(_: bytes, context: Any) -> bytes:
-                if status is not None:
-                    await context.abort_with_status(rpc_status.to_status(status))
-                return reply
-
-            return grpc.unary_unary_rpc_method_handler(answer)
-
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((Later(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(None)
-
-
 async def test_fields_values_and_reasons_to_come() -> None:
     """What is not known yet is kept or a number, and a new reason has a code that is known."""
     connection = profile_pb2.Connection(platform="bluesky")
@@ -136,14 +111,14 @@ async def test_fields_values_and_reasons_to_come() -> None:
     profile = profile_pb2.Profile(profile_key="prof_x", connected_platforms=[connection])
     profile.MergeFromString(bytes([0xC0, 0x3E, 7]))
     reply = pb.GetProfileResponse(profile=profile).SerializeToString()
-    async with later_service(reply, None) as address:
+    async with answering(reply=reply) as address:
         saw = await golden("get", address, "prof_x", KEY="key")
     assert (saw["profileKey"], saw["unknown"], saw["kept"]) == ("prof_x", [1000], True)
     assert saw["connectedPlatforms"][0]["state"] == 99
     detail = AnyMessage()
     detail.Pack(error_details_pb2.ErrorInfo(reason="TO_COME", domain="profiles.postcore.dev"))
     status = status_pb2.Status(code=9, message="later", details=[detail])
-    async with later_service(b"", status) as address:
+    async with answering(status) as address:
         saw = await golden("get", address, "prof_x", KEY="key")
     assert saw == {"refusal": ["FAILED_PRECONDITION", "TO_COME"]}
 

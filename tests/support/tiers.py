@@ -16,6 +16,7 @@ FIXTURES = {
     "chromium": "browser",
     "deploy_tools": "process",
     "grpcurl": "process",
+    "protocs": "process",
     "webhook_libraries": "process",
     "shop": "process",
     "h2load": "slow",
