@@ -60,7 +60,14 @@ class Receivers:
         origin = origin_of(parsed)
         transport = self._egress.transport(origin, trusted=origin in self._trusted)
         transport.prefix_only = True
-        sent = {"host": str(origin).partition("://")[2], "user-agent": "postcore", **headers}
+        sent = {
+            "host": str(origin).partition("://")[2],
+            "user-agent": "postcore",
+            # a message that was sent on a connection which has just been closed would count as a
+            # failure; and the pool looks at each idle connection for each request
+            "connection": "close",
+            **headers,
+        }
         try:
             answer = await transport.handle_async_request(
                 httpx.Request("POST", parsed, headers=sent, content=content)
