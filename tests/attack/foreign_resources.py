@@ -18,6 +18,7 @@ Fields = dict[str, Any]
 HARMLESS = {
     *("platform", "handle", "app_password", "site", "username", "access_token", "api_key"),
     "profile_name",
+    *("url", "event_types", "secret", "seconds", "nanos"),
     *("page_size", "needs_reconnect_only", "from_oldest"),
 }
 """Fields that name no tenant's resources."""
@@ -33,6 +34,7 @@ ALSO: Mapping[str, Fields] = {
     "DisconnectPlatform": {"platform": "bluesky"},
     "VerifyConnection": {"platform": "bluesky"},
     "LeaseSession": {"platform": "bluesky"},
+    "ReplayDeliveries": {"messageId": "msg_none_1"},
 }
 """Further fields that a request needs in order to reach the look-up."""
 
@@ -65,31 +67,59 @@ class Owner:
     cursor: str
     idempotency_key: str
     access_token: str = field(repr=False)
+    webhook_id: str
+
+    @property
+    def message_id(self) -> str:
+        """The id of a message of its webhook."""
+        return f"msg_{self.webhook_id.removeprefix('wh_')}_1"
 
 
 def reaches(ours: Owner, theirs: Owner) -> Iterator[Reach]:
     """Yield every reach for each field of each method; raise on an unlisted field."""
     for method in METHODS.values():
         for name in _fields(method.input_type):
-            match name:
-                case "profile_key":
-                    for theirs_ in theirs.profiles:
-                        for missing in (f"prof_{random_id()}", "prof_Ill-Formed"):
-                            for beside in _platforms(method.name):
-                                yield Reach(method.name, name, theirs_, missing, beside)
-                case "page_token":
-                    for to_reconnect in (False, True):
-                        listed = {"needsReconnectOnly": to_reconnect}
-                        yield Reach(method.name, name, theirs.token, random_id(64), listed)
-                case "cursor":
-                    yield Reach(method.name, name, theirs.cursor, random_id(64), {})
-                case "idempotency_key":
-                    yield Reach(method.name, name, theirs.idempotency_key, random_id(), {})
-                case "rejected_access_token":
-                    own = {"profileKey": ours.profiles[0]}
-                    yield Reach(method.name, name, theirs.access_token, random_id(64), own)
-                case _ if name not in HARMLESS:
-                    raise AssertionError(f"{method.name}.{name}: list it in HARMLESS or as a reach")
+            if name in HARMLESS:
+                continue
+            if method.containing_service.name == "WebhookService":
+                yield from _webhooks(method.name, name, ours, theirs)
+            else:
+                yield from _profiles(method.name, name, ours, theirs)
+
+
+def _profiles(method: str, name: str, ours: Owner, theirs: Owner) -> Iterator[Reach]:
+    match name:
+        case "profile_key":
+            for theirs_ in theirs.profiles:
+                for missing in (f"prof_{random_id()}", "prof_Ill-Formed"):
+                    for beside in _platforms(method):
+                        yield Reach(method, name, theirs_, missing, beside)
+        case "page_token":
+            for to_reconnect in (False, True):
+                listed = {"needsReconnectOnly": to_reconnect}
+                yield Reach(method, name, theirs.token, random_id(64), listed)
+        case "cursor":
+            yield Reach(method, name, theirs.cursor, random_id(64), {})
+        case "idempotency_key":
+            yield Reach(method, name, theirs.idempotency_key, random_id(), {})
+        case "rejected_access_token":
+            own = {"profileKey": ours.profiles[0]}
+            yield Reach(method, name, theirs.access_token, random_id(64), own)
+        case _:
+            raise AssertionError(f"{method}.{name}: list it in HARMLESS or as a reach")
+
+
+def _webhooks(method: str, name: str, ours: Owner, theirs: Owner) -> Iterator[Reach]:
+    own = {"webhookId": ours.webhook_id}
+    found = {
+        "webhook_id": [
+            Reach(method, name, theirs.webhook_id, missing, {})
+            for missing in (f"wh_{random_id()}", "wh_Ill-Formed")
+        ],
+        "message_id": [Reach(method, name, theirs.message_id, f"msg_{random_id()}_1", own)],
+        "page_token": [Reach(method, name, theirs.token, random_id(64), own)],
+    }
+    yield from found[name]
 
 
 def _platforms(method: str) -> Iterator[Fields]:

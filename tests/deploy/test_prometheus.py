@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service.app.sandbox import SANDBOX_TENANT
 from service.crypto.keyring import Wrap, create_keyring, new_keys
 from service.domain.clock import SystemClock
 from service.domain.model import SECOND
@@ -162,13 +163,22 @@ async def close(cluster: Cluster, name: str) -> None:
 
 
 def tamper(home: Home, cut: str, renamed: str) -> None:
-    """Edit the secrets of two profiles, and have checks of LATE others due for an hour."""
+    """Edit the secrets of two profiles, have checks of LATE others due for an hour, and have an
+    event wait as long."""
     url = home.settings().database_url
     for table in ("sessions", "credentials"):
         rows(url, f"UPDATE {table} SET envelope = ? WHERE profile_key = ?", b"\1", cut)
         rows(url, f"UPDATE {table} SET ring_key_id = 'gone' WHERE profile_key = ?", renamed)
     hour_ago = SystemClock().now() - 3600 * SECOND
     plant(home.settings(), hour_ago, *(f"prof_late{number}" for number in range(LATE)))
+    # a webhook that somebody has claimed, and does not send to
+    rows(url, "UPDATE events SET occurred_at = ? WHERE number = 1", hour_ago)
+    rows(
+        url,
+        "INSERT INTO webhooks (webhook_id, tenant_id, url, event_types, created_at, position,"
+        " claimed_until) VALUES ('wh_late', ?, 'https://hooks.invalid', '', 0, 0, ?)",
+        *(SANDBOX_TENANT, SystemClock().now() + 59 * SECOND),
+    )
 
 
 async def provoke(shop: Shop, watcher: Watcher, cut: str, renamed: str) -> None:

@@ -99,9 +99,9 @@ class Running:
     tenant_id: str = ""
     api_key: str = field(default="", repr=False)
     leasing_key: str = field(default="", repr=False)
-    webhook_key: str = field(default="", repr=False)
     http: str = ""
     admin: str = ""
+    webhook_key: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         self.profiles = profiles_grpc.ProfileServiceStub(self.channel)

@@ -39,6 +39,7 @@ and the login budget for a day."""
 TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),
     *("idempotency_records", "events", "event_marks"),
+    *("webhooks", "webhook_secrets", "webhook_deliveries"),
 )
 DIE = "import os; os.kill(os.getpid(), 6)"
 

@@ -33,6 +33,7 @@ from service.sandbox.sites import SITES
 from service.sandbox.sites.ghost import GhostSite
 from service.sandbox.sites.site import Site
 from service.storage.migrations import migrate_apart
+from tests.attack import webhook_tamperings
 from tests.attack.hosted_sites import connected, entry, started
 from tests.attack.opened_secrets import Place, There, Watched
 from tests.attack.row import Figure, Ground
@@ -76,7 +77,9 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
                     for way in WAYS:
                         await trial.apply(batch, way)
                 ground.say(f"{kind}: {trial.tried[kind]}")
-            return trial.figures()
+            figures = trial.figures()
+    ground.say("webhooks")
+    return [*figures, await webhook_tamperings.attack_webhooks(ground.folder, part)]
 
 
 def _batches(

@@ -23,6 +23,7 @@ import grpc.aio
 import httpx
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
+from postcore.profiles.v1 import webhook_service_pb2 as webhooks_pb
 from service.crypto.keyring import create_keyring, new_keys
 from service.domain.model import Scope
 from service.settings import Settings
@@ -281,9 +282,10 @@ async def _tried(folder: Path, cluster: Cluster, servers: Servers, form: str, pa
 async def _prepare(trial: Trial, url: str) -> None:
     service = trial.service
     service.tenant_id = await service.new_tenant()
-    service.api_key, _ = await service.new_key(Scope.PROFILES_READ, Scope.PROFILES_WRITE)
-    scopes = Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE
-    service.leasing_key, _ = await service.new_key(*scopes)
+    scopes = Scope.PROFILES_READ, Scope.PROFILES_WRITE, Scope.WEBHOOKS_WRITE
+    service.api_key, _ = await service.new_key(*scopes)
+    leasing = Scope.SESSIONS_LEASE, Scope.CREDENTIALS_LEASE
+    service.leasing_key, _ = await service.new_key(*leasing)
     for key in (service.api_key, service.leasing_key):
         # the key's id stands before it and is no secret
         trial.secret("API key", key.rpartition("_")[2])
@@ -335,6 +337,7 @@ def _cases(trial: Trial) -> Iterator[Case]:
     yield from _echoed(trial)
     yield from _bad(trial)
     yield from _given_up(trial)
+    yield from _webhooks(trial)
 
 
 def _forced(trial: Trial) -> Iterator[Case]:
@@ -466,6 +469,41 @@ def _bad(trial: Trial) -> Iterator[Case]:
         await trial.grpc(service.lease("prof_none", rejected=token * length))
 
     yield from (undecodable, page, rejected, lambda: rejected(500))
+
+
+def _webhooks(trial: Trial) -> Iterator[Case]:
+    """Make, rotate and test webhooks whose receiver is away, and send malformed secrets."""
+    calls, url = trial.service.webhooks, "https://hooks.invalid/in"
+
+    async def rotated_and_tested() -> None:
+        metadata = trial.service.metadata()
+        made = await calls.CreateWebhook(
+            webhooks_pb.CreateWebhookRequest(url=url), metadata=metadata
+        )
+        trial.secret("webhook secret", made.secret)
+        webhook_id = made.webhook.webhook_id
+        rotate = webhooks_pb.RotateWebhookSecretRequest(webhook_id=webhook_id)
+        rotated = await calls.RotateWebhookSecret(rotate, metadata=metadata)
+        trial.secret("webhook secret", rotated.secret)
+        test = webhooks_pb.TestWebhookRequest(webhook_id=webhook_id)
+        await trial.grpc(calls.TestWebhook(test, metadata=metadata))
+
+    async def malformed() -> None:
+        secret = f"whsec_{trial.secret('webhook secret')}!"
+        given = {"url": url, "secret": secret}
+        request = webhooks_pb.CreateWebhookRequest(**given)
+        await trial.grpc(calls.CreateWebhook(request, metadata=trial.service.metadata()))
+        await trial.post("POST", "/webhooks", json=given)
+
+    async def misplaced() -> None:
+        secret = trial.secret("webhook secret")
+        for path in (f"/webhooks/{secret}", f"/webhooks/{secret}/failed?pageToken={secret}"):
+            await trial.post("GET", path)
+        for url_ in (f"https://user:{secret}@hooks.invalid/", f"http://hooks.invalid/{secret}"):
+            await trial.post("POST", "/webhooks", json={"url": url_, "eventTypes": [secret]})
+
+    for case in (rotated_and_tested, malformed, misplaced):
+        yield from (case,) * 10
 
 
 def _given_up(trial: Trial) -> Iterator[Case]:

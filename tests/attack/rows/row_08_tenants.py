@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import session_service_pb2 as sessions_pb
+from postcore.profiles.v1 import webhook_service_pb2 as webhooks_pb
 from service.access.audit import WRITE_EVERY_SECONDS
 from service.domain.ids import random_id
 from service.domain.model import Scope
@@ -37,8 +38,9 @@ from tests.support.watcher import DEADLINE
 
 TABLES = (
     *("tenants", "api_keys", "profiles", "connections", "credentials", "sessions", "events"),
-    *("idempotency_records", "login_debits", "audit"),
+    *("idempotency_records", "login_debits", "audit", "webhooks"),
 )
+OF_WEBHOOKS = ("webhook_secrets", "webhook_deliveries")
 SCOPES = tuple(
     some for count in (1, 2, 3) for some in combinations(sorted(Scope), count)
 )  # a key has at least one scope
@@ -128,7 +130,7 @@ async def _reach(engine: str, service: Running, platforms: Platforms, rounds: in
         *(
             Figure(
                 f"{way}, {engine}: another tenant's profile keys, tokens, cursors, idempotency keys"
-                f" × {len({reach.method for reach in reaches(ours, theirs)})} methods"
+                f" and webhooks × {len({reach.method for reach in reaches(ours, theirs)})} methods"
                 f" × {len(keys)} sets of scopes",
                 f"{equal[way]} of {replies[way]} replies are those for what there is not"
                 + "".join(f"; not {each}" for each in sorted(unequal[way])),
@@ -262,6 +264,9 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
     cursor = (await watch.read()).cursor
     watch.cancel()
     lease = await service.lease(connected.profile_key, api_key=key)
+    created_webhook = await service.webhooks.CreateWebhook(
+        webhooks_pb.CreateWebhookRequest(url="https://hooks.invalid/in"), metadata=metadata
+    )
     return Owner(
         tenant_id,
         (connected.profile_key, created.profile_key),
@@ -269,15 +274,16 @@ async def _owner(service: Running, platforms: Platforms) -> Owner:
         cursor,
         idempotency_key,
         lease.access_token,
+        created_webhook.webhook.webhook_id,
     )
 
 
 def _rows(service: Running, tenant_id: str) -> dict[str, list[Fields]]:
+    webhooks = "webhook_id IN (SELECT webhook_id FROM webhooks WHERE tenant_id = ?)"
+    where = dict.fromkeys(TABLES, "tenant_id = ?") | dict.fromkeys(OF_WEBHOOKS, webhooks)
     return {
-        table: sorted(
-            service.rows(f"SELECT * FROM {table} WHERE tenant_id = ?", tenant_id), key=repr
-        )
-        for table in TABLES
+        table: sorted(service.rows(f"SELECT * FROM {table} WHERE {condition}", tenant_id), key=repr)
+        for table, condition in where.items()
     }
 
 
