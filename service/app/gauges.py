@@ -147,7 +147,7 @@ class Gauges:
     async def _survey(self) -> tuple[Counter[tuple[str, str]], Counter[str]]:
         """Return the number of connections by platform and state, and of secrets by key id."""
         connections: Counter[tuple[str, str]] = Counter()
-        key_ids: Counter[str] = Counter()
+        key_ids = Counter(await self._store.webhook_queue.key_uses())
         after = ("", "", "")
         while True:
             started = perf_counter()

@@ -27,13 +27,15 @@ def webhooks() -> None:
 async def _opened() -> AsyncIterator["Application"]:
     """Open the webhooks; report what is wrong with a request as one sentence."""
     from service.app.build import build
-    from service.domain.errors import ServiceError, ServiceUnavailable
+    from service.domain.errors import InvalidApiKey, ServiceError, ServiceUnavailable
 
     async with build(settings()) as built:
         try:
             yield built
         except ServiceUnavailable:
             raise
+        except InvalidApiKey:  # what a caller's key would be, whose tenant was deleted
+            fail("there is no such tenant; list them: postcore tenants list")
         except ServiceError as error:
             fail(error.message)
 

@@ -4,7 +4,7 @@ A webhook reads its tenant's events from a position of its own. What was sent le
 message that failed, that waits behind one, or that is no event has one, a `Delivery`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -218,6 +218,9 @@ class DeliveryQueue(Protocol):
         """Release every claim. Only for a starting process that owns the store."""
 
     async def counts(self) -> QueueCounts: ...
+
+    async def key_uses(self) -> Mapping[str, int]:
+        """Return how many secrets each key of the keyring wraps, by key id."""
 
     async def oldest_waiting(self, at: Micros) -> Micros | None:
         """Return when the oldest event occurred that waits for a webhook without failures."""

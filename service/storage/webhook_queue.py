@@ -1,6 +1,6 @@
 """What waits to be sent to webhooks, and the claims on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from service.domain.audit import OK, AuditRow
 from service.domain.model import SECOND, Micros
@@ -75,6 +75,10 @@ class SqlWebhookQueue:
     async def counts(self) -> QueueCounts:
         [row] = await self._engine.read(sql.COUNTS)
         return QueueCounts(*tuple(row))
+
+    async def key_uses(self) -> Mapping[str, int]:
+        rows = await self._engine.read(sql.KEY_USES)
+        return {row["ring_key_id"]: row["uses"] for row in rows}
 
     async def oldest_waiting(self, at: Micros) -> Micros | None:
         [row] = await self._engine.read(sql.OLDEST_WAITING, at)

@@ -7,6 +7,7 @@ which may have written an event, and each second, since other processes write as
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -25,8 +26,10 @@ MAX_LANES = 128
 MAX_SENDS = 160
 """Requests under way, of all lanes. The egress has 200 connections."""
 POLL_SECONDS = 1.0
-REST_SECONDS = 0.05
+MIN_REST_SECONDS = 0.05
 """Between two looks, however many commits there are."""
+REST = 10
+"""The rest after a look, as a multiple of its time: it reads a row of every webhook."""
 
 log = structlog.get_logger()
 
@@ -66,11 +69,13 @@ class Dispatcher:
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._wake.wait()
                 self._wake.clear()
+                started = perf_counter()
                 try:
                     await self._start_lanes()
                 except ServiceUnavailable:
                     log.debug("webhooks could not be looked up; retried in a second")
-                await asyncio.sleep(REST_SECONDS)
+                took = perf_counter() - started
+                await asyncio.sleep(min(max(MIN_REST_SECONDS, REST * took), POLL_SECONDS))
         finally:
             self._is_stopping = True
 

@@ -49,6 +49,7 @@ FROM webhook_secrets s JOIN webhooks w ON w.webhook_id = s.webhook_id
 WHERE s.ring_key_id <> $1 AND (s.webhook_id, s.generation) > ($2, $3)
 ORDER BY s.webhook_id, s.generation LIMIT $4
 """
+KEY_USES = "SELECT ring_key_id, COUNT(*) AS uses FROM webhook_secrets GROUP BY ring_key_id"
 REPLACE_UNCHANGED = """
 UPDATE webhook_secrets SET ring_key_id = $4, envelope = $5
 WHERE webhook_id = $1 AND generation = $2 AND envelope = $3 RETURNING 1
