@@ -197,7 +197,9 @@ class ConnectLinks:
         if link.platform not in ("", platform):
             raise InvalidRequest("platform", "is not the one of the link")
         self._connect.check_form(platform, credentials)
-        is_left = await self._store.take_try(link.link_id, MAX_TRIES, self._clock.now())
+        is_left = await self._store.take_try(
+            link.tenant_id, link.link_id, MAX_TRIES, self._clock.now()
+        )
         self._count.labels("tried" if is_left else "spent").inc()
         return is_left
 

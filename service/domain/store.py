@@ -317,8 +317,8 @@ class ConnectLinkStore(Protocol):
     async def get(self, digest: bytes) -> tuple[ConnectLink, TenantPage] | None:
         """Return the link of any tenant with that digest, and its tenant's page; or None."""
 
-    async def take_try(self, link_id: str, most: int, at: Micros) -> bool:
-        """Count a try of a link of any tenant.
+    async def take_try(self, tenant_id: str, link_id: str, most: int, at: Micros) -> bool:
+        """Count a try of a link.
 
         Returns False, and counts none, if the link has had *most*, or has ended.
         """

@@ -53,9 +53,9 @@ class SqlConnectLinks:
         rows = await self._engine.get_by_key(sql.LINK, digest)
         return _link(rows[0]) if rows else None
 
-    async def take_try(self, link_id: str, most: int, at: Micros) -> bool:
+    async def take_try(self, tenant_id: str, link_id: str, most: int, at: Micros) -> bool:
         async def job(transaction: Transaction) -> bool:
-            return bool(await transaction.run(sql.TAKE_TRY, link_id, most, at))
+            return bool(await transaction.run(sql.TAKE_TRY, tenant_id, link_id, most, at))
 
         return await self._engine.write(job)
 

@@ -16,7 +16,8 @@ WHERE l.digest = $1
 """
 TAKE_TRY = """
 UPDATE connect_links SET tries = tries + 1
-WHERE link_id = $1 AND tries < $2 AND expires_at > $3 AND used_at IS NULL AND revoked_at IS NULL
+WHERE tenant_id = $1 AND link_id = $2 AND tries < $3 AND expires_at > $4
+    AND used_at IS NULL AND revoked_at IS NULL
 RETURNING tries
 """
 USE_LINK = """

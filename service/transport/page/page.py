@@ -88,7 +88,10 @@ class ConnectPage:
             await self._connect(sent_id, visit, card, Credentials(typed))
         except ServiceError as error:
             return await self._refused(request, token, card, typed, error)
-        return Response(status_code=303, headers={"location": request.scope["raw_path"].decode()})
+        # this same path, without naming it
+        return Response(
+            status_code=303, headers={"location": "?", "referrer-policy": "no-referrer"}
+        )
 
     async def _connect(
         self, sent_id: str, visit: OpenedLink, card: PlatformCard, credentials: Credentials

@@ -1,6 +1,7 @@
 """The views of the page: what each shows, in the reader's words."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,7 +99,11 @@ def form(
         "card": card,
         "secret": words.of_card(secret).text,
         "again": _again(words, connection) if connection else "",
-        "fields": [_field(words, each, typed, connection, problem) for each in card.fields],
+        "fields": [
+            _field(words, each, typed, problem)
+            | {"value": _shown_again(card, each, typed, connection)}
+            for each in card.fields
+        ],
         "problem": problem,
     }
 
@@ -140,15 +145,11 @@ def _field(
     words: Words,
     field: CredentialField,
     typed: Mapping[str, str],
-    connection: Connection | None,
     problem: Problem | None,
 ) -> Values:
     label = words.of_card(field.label).text
     fault = words("malformed", fault=field.fault, example=field.placeholder or field.pattern)
     missing = words("missing", label=label)
-    value = "" if field.secret else typed.get(field.name, "")
-    if field.kind is FieldKind.HANDLE and connection and not typed:
-        value = connection.username
     error = ""
     if problem is not None and problem.field == field.name:
         error = fault if typed.get(field.name) else missing
@@ -162,11 +163,30 @@ def _field(
         "type": "password" if field.secret else "text",
         "autocomplete": _autocomplete(field),
         "inputmode": INPUT_MODES.get(field.kind, ""),
-        "value": value,
         "fault": fault,
         "missing": missing,
         "error": error,
     }
+
+
+def _shown_again(
+    card: PlatformCard,
+    field: CredentialField,
+    typed: Mapping[str, str],
+    connection: Connection | None,
+) -> str:
+    """Return what the field holds when the form is shown: nothing that may be a secret, in
+    whichever field it was typed."""
+    if field.secret:
+        return ""
+    if not typed and connection and field.kind is FieldKind.HANDLE:
+        return connection.username
+    value = typed.get(field.name, "")
+    secrets = [each for each in card.fields if each.secret]
+    if any(secret in value for each in secrets if (secret := typed.get(each.name, "").strip())):
+        return ""
+    looks_secret = any(re.search(each.pattern, value.strip()) for each in secrets)
+    return "" if looks_secret and not re.search(field.pattern, value.strip()) else value
 
 
 def _autocomplete(field: CredentialField) -> str:

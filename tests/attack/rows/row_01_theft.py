@@ -38,7 +38,7 @@ KEPT_FOR_A_WHILE = ("audit", "login_debits", "login_pauses")
 and the login budget for a day."""
 TABLES = (
     *("facts", "tenants", "api_keys", "profiles", "connections", "credentials", "sessions"),
-    *("idempotency_records", "events", "event_marks"),
+    *("idempotency_records", "events", "event_marks", "connect_links", "tenant_pages"),
     *("webhooks", "webhook_secrets", "webhook_deliveries"),
 )
 DIE = "import os; os.kill(os.getpid(), 6)"

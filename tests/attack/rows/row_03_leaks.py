@@ -33,6 +33,7 @@ from tests.attack.echo_cases import cases as site_cases
 from tests.attack.echo_server import SHAPES, STATUSES, EchoServer, handle_of, silent
 from tests.attack.echo_sites import EchoSite
 from tests.attack.failing_process import CONNECT, ERRORS, LEASE, VERIFY, name_of
+from tests.attack.link_cases import cases as link_cases
 from tests.attack.row import Figure, Ground
 from tests.attack.rows.row_01_theft import KEPT_FOR_A_WHILE, TABLES
 from tests.support.bluesky import some_password
@@ -244,7 +245,8 @@ async def _tried(folder: Path, cluster: Cluster, servers: Servers, form: str, pa
     ):
         trial = Trial(Running(read, address, channel, http=http), echo_server, orders, client)
         await _prepare(trial, url)
-        for case in _spread([*_cases(trial), *site_cases(trial, servers.sites)], part):
+        every = [*_cases(trial), *site_cases(trial, servers.sites), *link_cases(trial)]
+        for case in _spread(every, part):
             echo_server.how.clear()
             for site in servers.sites:
                 site.reset()

@@ -83,6 +83,7 @@ async def test_a_link_that_ended_says_how(sandboxed: Running, sandbox: SandboxBl
     assert CREATE not in await sandbox.counts()
 
 
+@pytest.mark.slow
 async def test_a_link_has_a_budget_of_tries_of_its_own(
     sandboxed: Running, sandbox: SandboxBluesky
 ) -> None:

@@ -152,6 +152,19 @@ async def test_each_cause_has_its_words(sandboxed: Running, sandbox: SandboxBlue
     assert not sandboxed.rows("SELECT * FROM profiles")
 
 
+async def test_a_password_in_another_field_is_not_shown_again(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """Whether it is that of the form, or looks like one; other typos come back."""
+    async with Visitor.of(await make_link(sandboxed)) as visitor:
+        for handle, password in ((WRONG, WRONG), (f" {WRONG}", ""), ("my main", "my main")):
+            page = await visitor.connect(handle, password)
+            assert page.status == 422
+            assert handle.strip() not in page.html
+        page = await visitor.connect("alice", "my main")
+        assert page.inputs["handle"]["value"] == "alice"
+
+
 async def test_a_reconnect_says_what_happened(sandboxed: Running, sandbox: SandboxBluesky) -> None:
     """To which account, when and why; its handle is filled in. Another account is refused."""
     person, other = await sandbox.person(), await sandbox.person()
