@@ -1,6 +1,7 @@
 """Webhooks, their secrets and their deliveries."""
 
 from service.domain.records import MAX_CLAIM_SKEW
+from service.domain.webhooks import MAX_QUEUED
 
 _WEBHOOK_COLUMNS = (
     "webhook_id, tenant_id, url, event_types, created_at, position, disabled_reason, failures,"
@@ -126,10 +127,13 @@ SELECT (SELECT COUNT(*) FROM webhooks WHERE disabled_reason IS NULL) AS enabled,
     (SELECT COUNT(*) FROM webhook_deliveries WHERE failed_at IS NULL) AS waiting,
     (SELECT COUNT(*) FROM webhook_deliveries WHERE failed_at IS NOT NULL) AS failed
 """
-OLDEST_WAITING = """
+# not of one whose queue is full of messages that its receiver refuses
+OLDEST_WAITING = f"""
 SELECT MIN(e.occurred_at) AS oldest FROM webhooks w
 JOIN events e ON e.tenant_id = w.tenant_id AND e.number = w.position + 1
 WHERE w.disabled_reason IS NULL AND w.failures = 0 AND w.resume_at <= $1
+    AND (SELECT COUNT(*) FROM webhook_deliveries d
+        WHERE d.webhook_id = w.webhook_id AND d.failed_at IS NULL) < {MAX_QUEUED}
 """
 PRUNE = """
 DELETE FROM webhook_deliveries WHERE (webhook_id, message_id) IN (
