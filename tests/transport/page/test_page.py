@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.connections.links import OpenedLink
+from service.domain.branding import MAX_LOGO_BYTES, logo_of
 from service.domain.errors import InvalidCredentials
 from service.domain.links import ConnectLink, LinkState, TenantPage
 from service.domain.model import InvalidCredentialsCause, ReconnectReason
@@ -224,7 +226,7 @@ async def test_the_tenants_marks_are_shown(sandboxed: Running) -> None:
 
 
 async def test_the_page_is_small(sandboxed: Running) -> None:
-    """At most 30 KB compressed, all of it in one response."""
+    """At most 30 KB compressed with the largest logo, and 8 without; all of it in one response."""
     async with Visitor.of(await make_link(sandboxed)) as visitor:
         for coding in ("gzip, br", "identity"):
             request = visitor.client.build_request("GET", visitor.url)
@@ -237,6 +239,14 @@ async def test_the_page_is_small(sandboxed: Running) -> None:
             assert b"http-equiv" not in whole
             if coding != "identity":
                 assert len(sent) <= 8_000
+        largest = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(MAX_LOGO_BYTES - 8)
+        await register(sandboxed, TenantPage("My company", logo_of(largest), "#0a5fb8"))
+        request = visitor.client.build_request("GET", visitor.url)
+        request.headers["accept-encoding"] = "gzip"
+        answer = await visitor.client.send(request, stream=True)
+        sent = b"".join([part async for part in answer.aiter_raw()])
+        await answer.aclose()
+        assert 16_000 < len(sent) <= 30_000
 
 
 async def test_other_verbs_are_refused(sandboxed: Running) -> None:
