@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.connections.links import OpenedLink
+from service.connections.links import MAX_LOOKUPS_AT_ONCE, OpenedLink
 from service.domain.branding import MAX_LOGO_BYTES, logo_of
 from service.domain.errors import InvalidCredentials
 from service.domain.links import ConnectLink, LinkState, TenantPage
@@ -165,6 +165,41 @@ async def test_a_password_in_another_field_is_not_shown_again(
             assert handle.strip() not in page.html
         page = await visitor.connect("alice", "my main")
         assert page.inputs["handle"]["value"] == "alice"
+
+
+async def test_a_handle_is_looked_up_without_a_try(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """A few times; what is malformed, of another platform, of an ended link or sent from elsewhere
+    is not known. No login, no try and no row is spent on it."""
+    person = await sandbox.person()
+    url = await make_link(sandboxed)
+
+    async def found(handle: str, url: str = url, **headers: str) -> bool | None:
+        own = {"sec-fetch-site": "same-origin"}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await visitor.client.post(
+            f"{url}/handle", data={"handle": handle}, headers=own | named
+        )
+        assert answer.status_code == 200
+        known: bool | None = answer.json()["found"]
+        return known
+
+    async with Visitor.of(url) as visitor:
+        assert await found(person.handle) is True
+        assert await found(f" @{person.handle.upper()}") is True
+        assert await found("nobody.test") is False
+        for wrong in ("", "alice", "x" * 301):
+            assert await found(wrong) is None
+        assert await found(person.handle, sec_fetch_site="cross-site") is None
+        assert await found(person.handle, url=f"{url}x") is None
+        ghost = await make_link(sandboxed, platform="ghost")
+        assert await found(person.handle, url=ghost) is None
+        answers = [await found(person.handle) for _ in range(10 * MAX_LOOKUPS_AT_ONCE)]
+        assert None in answers
+    assert CREATE not in await sandbox.counts()
+    assert {row["tries"] for row in sandboxed.rows("SELECT tries FROM connect_links")} == {0}
+    assert not sandboxed.rows("SELECT * FROM audit WHERE method = 'FindHandleByLink'")
 
 
 async def test_a_reconnect_says_what_happened(sandboxed: Running, sandbox: SandboxBluesky) -> None:
