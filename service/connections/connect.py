@@ -21,7 +21,7 @@ from service.domain.errors import InvalidRequest, ProfileAlreadyExists, ServiceE
 from service.domain.ids import new_profile_key
 from service.domain.model import Account, Caller, Connected, Credentials, Login
 from service.domain.names import required_platform_id, well_formed_profile_key
-from service.domain.platform import CredentialPlatform, DisplayNames
+from service.domain.platform import CredentialPlatform, DisplayNames, HandleLookup
 from service.domain.records import LoginWrite, Purpose, Reservation, SecretAddress
 from service.domain.steps import PlatformDeadline
 from service.domain.store import ConnectionStore
@@ -147,6 +147,19 @@ class Connect:
     def check_form(self, platform_id: str, credentials: Credentials) -> None:
         """Raise what `connect` would, if the platform and the form of *credentials* show it."""
         self._with_fields(platform_id, credentials).tidy(credentials)
+
+    async def knows_handle(self, caller: Caller, platform_id: str, handle: str) -> bool | None:
+        """Return whether *handle* leads to an account; None where the platform does not say so
+        without a login. Raises ServiceError.
+        """
+        platform = self._registry.by_credentials(required_platform_id(platform_id))
+        if not isinstance(platform, HandleLookup):
+            return None
+        self._lookups.take(caller.tenant_id, domain_of(handle))
+        deadline = PlatformDeadline.of(caller, self.timeouts.connect)
+        with self._concurrency.slot(caller.tenant_id):
+            async with self._calls.within(deadline, platform, PlatformCall.IDENTIFY):
+                return await platform.knows_handle(handle)
 
     def _with_fields(self, platform_id: str, credentials: Credentials) -> CredentialPlatform:
         """Return the platform. Raises InvalidRequest unless *credentials* has its fields."""

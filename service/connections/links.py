@@ -11,6 +11,7 @@ from service.domain.errors import (
     ConnectLinkNotFound,
     InvalidApiKey,
     InvalidRequest,
+    ServiceError,
     ServiceUnavailable,
 )
 from service.domain.ids import random_id
@@ -29,9 +30,12 @@ from service.domain.names import required_platform_id, well_formed_profile_key
 from service.domain.store import ConnectLinkStore, ProfileStore
 from service.platforms.registry import Registry
 from service.runtime.metrics import Metrics
+from service.runtime.token_buckets import Buckets
 
 DEFAULT_SECONDS, MAX_SECONDS = 1800, 86_400
 MAX_STATE_LENGTH = 500
+LOOKUPS_PER_SECOND, MAX_LOOKUPS_AT_ONCE = 0.2, 10
+"""Handles that a page may look up while a person types, of one link in one process."""
 MAX_LOCALE_LENGTH = 35
 PATH = "/connect/"
 
@@ -97,6 +101,7 @@ class ConnectLinks:
         self._idempotency = idempotency
         self._clock = clock
         self._count = metrics.connect_links
+        self._lookups = Buckets(LOOKUPS_PER_SECOND, MAX_LOOKUPS_AT_ONCE)
         self.public_url = ""
         """The origin at which people reach the page; set once the server has its address."""
 
@@ -216,6 +221,20 @@ class ConnectLinks:
         connected = await self._connect.connect(caller, request)
         self._count.labels("used").inc()
         return connected
+
+    async def knows_handle(
+        self, caller: Caller, link: ConnectLink, platform: str, handle: str
+    ) -> bool | None:
+        """Return whether *handle* leads to an account of *platform*; None if that is not known.
+
+        A link has few of these look-ups, and tries are not counted for them.
+        """
+        if self._lookups.take(link.link_id):
+            return None
+        try:
+            return await self._connect.knows_handle(caller, platform, handle)
+        except ServiceError:
+            return None  # the try itself says what is wrong
 
     async def _check_return_url(self, caller: Caller, return_url: str) -> None:
         if not return_url:

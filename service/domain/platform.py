@@ -35,7 +35,7 @@ class CredentialPlatform(Protocol):
 
     A platform whose accounts can move or be renamed is a Directory too; one that states display
     names without a login is a DisplayNames; one whose access tokens are signed here is a
-    TokenSigner.
+    TokenSigner; one that finds an account by its handle alone is a HandleLookup.
 
     Every async method may raise PlatformUnavailable (the answer proves nothing) and
     PlatformRateLimited. No method retries a login. Credentials and tokens are sent to the given
@@ -132,6 +132,17 @@ class Directory(Protocol):
 
     def may_share_credentials(self, origin: str, other: str) -> bool:
         """Whether credentials that were proved at *origin* may be sent to *other*."""
+
+
+@runtime_checkable
+class HandleLookup(Protocol):
+    """A platform that finds an account by its handle alone."""
+
+    async def knows_handle(self, handle: str) -> bool:
+        """Return whether a typed *handle* leads to an account, proved both ways.
+
+        Sends no credential, and spends no login. Raises InvalidCredentials if it is malformed.
+        """
 
 
 @runtime_checkable

@@ -76,16 +76,27 @@ class BlueskyPlatform:
                 self._sdk = await asyncio.to_thread(_load_sdk)
 
     def tidy(self, credentials: Credentials) -> Credentials:
-        handle = tidy_handle(credentials["handle"])
-        if not is_handle(handle, test_names=self._context.handle_resolver is not None):
-            raise InvalidCredentials.malformed(CARD, "handle")
+        handle = self._tidy_handle(credentials["handle"])
         app_password = without_marks(credentials["appPassword"])
         if not APP_PASSWORD.fullmatch(app_password):
             raise InvalidCredentials.malformed(CARD, "appPassword")
         return Credentials(handle=handle, appPassword=app_password)
 
+    def _tidy_handle(self, typed: str) -> str:
+        handle = tidy_handle(typed)
+        if not is_handle(handle, test_names=self._context.handle_resolver is not None):
+            raise InvalidCredentials.malformed(CARD, "handle")
+        return handle
+
     def asked_host(self, credentials: Credentials) -> str:
         return credentials["handle"]
+
+    async def knows_handle(self, handle: str) -> bool:
+        try:
+            await self._identity.account(self._tidy_handle(handle))
+        except NoSuchAccount:
+            return False
+        return True
 
     async def identify(self, credentials: Credentials) -> Account:
         try:

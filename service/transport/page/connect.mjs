@@ -26,6 +26,19 @@ function check(input) {
   return !error;
 }
 
+// A hint while the person goes on: it stops nobody.
+async function lookUp(form, input) {
+  const asked = input.value;
+  const body = new URLSearchParams({ platform: form.elements.platform.value, handle: asked });
+  try {
+    const answer = await fetch(`${location.pathname}/handle`, { method: "POST", body });
+    const { found } = await answer.json();
+    if (found === false && input.value === asked) show(input, input.dataset.unknown);
+  } catch {
+    // unknown: the form itself says what is wrong
+  }
+}
+
 if (form) {
   const inputs = [...form.querySelectorAll("input[data-pattern]")];
   const button = form.querySelector("[type=submit]");
@@ -39,7 +52,9 @@ if (form) {
       // an error goes as soon as it is corrected, and comes when the field is left
       if (fits(input) && tidied(input.value)) show(input, "");
     });
-    input.addEventListener("change", () => tidied(input.value) && check(input));
+    input.addEventListener("change", () => {
+      if (tidied(input.value) && check(input) && input.dataset.unknown) lookUp(form, input);
+    });
   }
   for (const toggle of form.querySelectorAll(".show")) {
     toggle.hidden = false;

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from service.connections.links import PATH, ConnectLinks, OpenedLink
 from service.domain import audit
@@ -23,6 +23,7 @@ from service.domain.links import LinkState, TenantPage
 from service.domain.model import AuthMethod, Caller, Connected, Credentials, PlatformCard, Scope
 from service.runtime.turns import Turns
 from service.transport.boundary import Boundary, Call
+from service.transport.http.edge import Answer
 from service.transport.http.request import header
 from service.transport.page import view
 from service.transport.page.form import form_of, is_of_this_page
@@ -32,12 +33,15 @@ from service.transport.status import STATUS, seconds_to_wait
 
 METHOD = "ConnectByLink"
 """The name of a try in the log and in the audit trail: no method of the contract."""
+LOOK_UP = "FindHandleByLink"
 ROUTE = f"{PATH}{{token}}"
+HANDLE_ROUTE = f"{ROUTE}/handle"
 MAX_SECONDS = 20.0
 """Until a try ends, of which `ConnectProfile` takes 15."""
 MAX_PAGES_PER_TURN = 1
 """A flood of requests for pages delays itself, and no calls."""
 MAX_PARAMETERS = 10
+MAX_HANDLE_LENGTH = 300
 ENDED = {LinkState.EXPIRED: 410, LinkState.REVOKED: 410, LinkState.SPENT: 410}
 
 
@@ -52,7 +56,10 @@ class ConnectPage:
         self._cards = {
             card.platform: card for card in cards if card.auth_method is AuthMethod.CREDENTIALS
         }
-        self.answers = {ROUTE: {"GET": self.show, "POST": self.submit}}
+        self.answers: dict[str, dict[str, Answer]] = {
+            ROUTE: {"GET": self.show, "POST": self.submit},
+            HANDLE_ROUTE: {"POST": self.look_up},
+        }
         """The answers to requests, by path and verb."""
         self._turns = Turns(MAX_PAGES_PER_TURN)
 
@@ -92,6 +99,33 @@ class ConnectPage:
         return Response(
             status_code=303, headers={"location": "?", "referrer-policy": "no-referrer"}
         )
+
+    async def look_up(self, request: Request, sent_id: str, segments: dict[str, str]) -> Response:
+        """Answer whether a handle is known, as JSON: {"found": true, false, or null if unknown}."""
+        visit = await self._visit(request, segments["token"])
+        found = None
+        if not isinstance(visit, Response) and visit.state is LinkState.OPEN:
+            found = await self._found(request, sent_id, visit)
+        return JSONResponse({"found": found})
+
+    async def _found(self, request: Request, sent_id: str, visit: OpenedLink) -> bool | None:
+        link = visit.link
+        if not is_of_this_page(request, self._links.public_url):
+            return None
+
+        async def work(caller: Caller) -> bool | None:
+            return await self._links.knows_handle(caller, link, platform, handle)
+
+        try:
+            form = await form_of(request)
+            platform, handle = link.platform or form.get("platform", ""), form.get("handle", "")
+            if platform not in self._cards or not 0 < len(handle) <= MAX_HANDLE_LENGTH:
+                return None
+            return await self._boundary.run(
+                Call(LOOK_UP, "http", None, sent_id, None, link_key_id=link.key_id), work
+            )
+        except ServiceError:
+            return None
 
     async def _connect(
         self, sent_id: str, visit: OpenedLink, card: PlatformCard, credentials: Credentials

@@ -60,6 +60,7 @@ def _policy(nonce: str, page: TenantPage) -> str:
             "default-src 'none'",
             f"style-src 'nonce-{nonce}'",
             f"script-src 'nonce-{nonce}'",
+            "connect-src 'self'",
             "img-src data:",
             "form-action 'self'",
             "base-uri 'none'",

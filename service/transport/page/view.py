@@ -164,6 +164,7 @@ def _field(
         "autocomplete": _autocomplete(field),
         "inputmode": INPUT_MODES.get(field.kind, ""),
         "fault": fault,
+        "unknown": words("HANDLE_NOT_FOUND", "problem") if field.kind is FieldKind.HANDLE else "",
         "missing": missing,
         "error": error,
     }

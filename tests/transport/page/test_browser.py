@@ -73,7 +73,8 @@ async def test_typed_by_keyboard_alone(
         return asked
 
     asked = await browser.tell(story)
-    assert {each.rstrip("?") for each in asked if not each.startswith("data:")} == {url}
+    own = {each.rstrip("?") for each in asked if not each.startswith("data:")}
+    assert own == {url, f"{url}/handle"}
 
 
 async def test_pasted_with_odd_characters(
@@ -109,6 +110,28 @@ async def test_pasted_with_odd_characters(
 
     await browser.tell(story)
     assert (await sandbox.counts())[CREATE] == 1
+
+
+async def test_a_handle_that_leads_nowhere_is_told_while_typing(
+    sandboxed: Running, sandbox: SandboxBluesky, browser: Chromium
+) -> None:
+    """Before the password is typed; corrected, the words go. It stops nobody."""
+    person = await sandbox.person()
+    url = await make_link(sandboxed)
+
+    def story(page: Page) -> None:
+        page.goto(url)
+        page.fill(HANDLE, "nobody.test")
+        page.focus(PASSWORD)
+        page.wait_for_selector("#field-handle-error:not(:empty)")
+        assert page.inner_text("#field-handle-error") == "This account was not found"
+        page.fill(HANDLE, person.handle)
+        assert page.inner_text("#field-handle-error") == ""
+        page.fill(PASSWORD, person.app_password)
+        page.click(SUBMIT)
+        page.wait_for_selector(DONE)
+
+    await browser.tell(story)
 
 
 async def test_filled_in_by_a_password_manager(

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import random
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,8 @@ import httpx
 import pytest
 
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from service.connections.links import OpenedLink
+from service.connections.links import MAX_LOOKUPS_AT_ONCE, OpenedLink
+from service.domain.branding import MAX_LOGO_BYTES, logo_of
 from service.domain.errors import InvalidCredentials
 from service.domain.links import ConnectLink, LinkState, TenantPage
 from service.domain.model import InvalidCredentialsCause, ReconnectReason
@@ -165,6 +167,41 @@ async def test_a_password_in_another_field_is_not_shown_again(
         assert page.inputs["handle"]["value"] == "alice"
 
 
+async def test_a_handle_is_looked_up_without_a_try(
+    sandboxed: Running, sandbox: SandboxBluesky
+) -> None:
+    """A few times; what is malformed, of another platform, of an ended link or sent from elsewhere
+    is not known. No login, no try and no row is spent on it."""
+    person = await sandbox.person()
+    url = await make_link(sandboxed)
+
+    async def found(handle: str, url: str = url, **headers: str) -> bool | None:
+        own = {"sec-fetch-site": "same-origin"}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await visitor.client.post(
+            f"{url}/handle", data={"handle": handle}, headers=own | named
+        )
+        assert answer.status_code == 200
+        known: bool | None = answer.json()["found"]
+        return known
+
+    async with Visitor.of(url) as visitor:
+        assert await found(person.handle) is True
+        assert await found(f" @{person.handle.upper()}") is True
+        assert await found("nobody.test") is False
+        for wrong in ("", "alice", "x" * 301):
+            assert await found(wrong) is None
+        assert await found(person.handle, sec_fetch_site="cross-site") is None
+        assert await found(person.handle, url=f"{url}x") is None
+        ghost = await make_link(sandboxed, platform="ghost")
+        assert await found(person.handle, url=ghost) is None
+        answers = [await found(person.handle) for _ in range(10 * MAX_LOOKUPS_AT_ONCE)]
+        assert None in answers
+    assert CREATE not in await sandbox.counts()
+    assert {row["tries"] for row in sandboxed.rows("SELECT tries FROM connect_links")} == {0}
+    assert not sandboxed.rows("SELECT * FROM audit WHERE method = 'FindHandleByLink'")
+
+
 async def test_a_reconnect_says_what_happened(sandboxed: Running, sandbox: SandboxBluesky) -> None:
     """To which account, when and why; its handle is filled in. Another account is refused."""
     person, other = await sandbox.person(), await sandbox.person()
@@ -224,7 +261,7 @@ async def test_the_tenants_marks_are_shown(sandboxed: Running) -> None:
 
 
 async def test_the_page_is_small(sandboxed: Running) -> None:
-    """At most 30 KB compressed, all of it in one response."""
+    """At most 30 KB compressed with the largest logo, and 8 without; all of it in one response."""
     async with Visitor.of(await make_link(sandboxed)) as visitor:
         for coding in ("gzip, br", "identity"):
             request = visitor.client.build_request("GET", visitor.url)
@@ -237,6 +274,14 @@ async def test_the_page_is_small(sandboxed: Running) -> None:
             assert b"http-equiv" not in whole
             if coding != "identity":
                 assert len(sent) <= 8_000
+        largest = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(MAX_LOGO_BYTES - 8)
+        await register(sandboxed, TenantPage("My company", logo_of(largest), "#0a5fb8"))
+        request = visitor.client.build_request("GET", visitor.url)
+        request.headers["accept-encoding"] = "gzip"
+        answer = await visitor.client.send(request, stream=True)
+        sent = b"".join([part async for part in answer.aiter_raw()])
+        await answer.aclose()
+        assert 16_000 < len(sent) <= 30_000
 
 
 async def test_other_verbs_are_refused(sandboxed: Running) -> None:
