@@ -99,7 +99,8 @@ def _first_paints(page: Page, url: str) -> list[float]:
     times = []
     for _ in range(OPENINGS):
         page.goto(url)
-        page.wait_for_function(FIRST_PAINT)
+        while not page.evaluate(FIRST_PAINT):
+            page.wait_for_timeout(50)
         times.append(float(page.evaluate(FIRST_PAINT)))
     return times
 

@@ -253,11 +253,14 @@ async def test_a_slow_platform_shows_progress(
             page.wait_for_timeout(50)
         asking = "Asking Bluesky. This can take up to 20 seconds."
         assert seen == [[asking, "true", "false"], [asking, "true", "true"]]
+        sent.append(sandbox.server.counts[CREATE])
         sandbox.server.breakages.clear()
-        page.wait_for_selector(DONE)
+        # on a machine so slow that the time of the login was over
+        page.wait_for_selector(f"{DONE}, {PROBLEM}")
 
+    sent: list[int] = []
     await browser.tell(story)
-    assert (await sandbox.counts())[CREATE] == 1
+    assert sent == [1]
 
 
 async def test_a_link_that_expires_while_it_is_open(
@@ -408,7 +411,9 @@ async def test_it_is_painted_at_once(sandboxed: Running, browser: Chromium) -> N
 
     def story(page: Page) -> list[str]:
         page.goto(url)
-        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        painted = "performance.getEntriesByName('first-contentful-paint').length"
+        while not page.evaluate(painted):
+            page.wait_for_timeout(50)
         names: list[str] = page.evaluate(
             "performance.getEntriesByType('resource').map(e => e.name)"
         )
