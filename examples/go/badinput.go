@@ -66,7 +66,10 @@ func refusals() error {
 	if err != nil {
 		return err
 	}
-	show("unknown enum value", errors.New(reply.Profile.ConnectedPlatforms[0].State.String()))
+	state := reply.Profile.ConnectedPlatforms[0].State // its String() is the number
+	line, _ := json.Marshal(map[string]string{"case": "unknown enum value", "code": "OK", "reason": "",
+		"text": fmt.Sprintf("%v of type %T", state, state)})
+	fmt.Println(string(line))
 
 	stream, err := c.profiles.WatchConnections(ctx, &pb.WatchConnectionsRequest{})
 	for watching := false; err == nil; {
@@ -92,7 +95,7 @@ func reach() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(idle+10)*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(idle+30)*time.Second)
 	defer cancel()
 	stream, err := c.profiles.WatchConnections(ctx, &pb.WatchConnectionsRequest{})
 	if err == nil {

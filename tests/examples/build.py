@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ def built(language: Language, protos: Path = ROOT / "protos", variant: str = "to
     stamp = place / "built"
     with _alone(_cache() / f"{language.name}.lock"):
         digest = _copied(protos, place / "protos")
+        shutil.copy(ROOT / "protos/service_config.json", place / "protos")
         digest += _copied(ROOT / "examples" / language.name, folder)
         if not stamp.exists() or stamp.read_text() != digest:
             stamp.unlink(missing_ok=True)

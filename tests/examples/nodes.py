@@ -1,8 +1,14 @@
-"""Nodes: what each language's caller sees as one of three nodes is drained and another killed."""
+"""Nodes: what each language's caller sees as one of three nodes is drained and another killed.
+
+    python -m tests.examples.nodes
+
+It prints the table of docs/languages.md.
+"""
 
 import asyncio
 import json
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,9 +21,11 @@ import grpc.aio
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from service.domain.model import Scope
 from tests.bench.seed import settings
-from tests.examples.build import Example
+from tests.examples.build import Example, built
+from tests.examples.languages import LANGUAGES
 from tests.support.bluesky import SandboxBluesky
 from tests.support.fleet import Node, fleet
+from tests.support.postgres import Cluster, binaries
 from tests.support.running import Running
 
 NODES = 3
@@ -187,3 +195,23 @@ def table(seen: Mapping[str, list[Seen]]) -> str:
 
 def _counted(codes: Counter[str]) -> str:
     return ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "0"
+
+
+async def _main() -> None:
+    """Print the table for all languages whose tools are here."""
+    programs = binaries()
+    assert programs is not None, "PostgreSQL's server is not installed"
+    examples = {
+        name: built(language) for name, language in LANGUAGES.items() if not language.missing
+    }
+    cluster = await asyncio.to_thread(Cluster.started, programs)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            url = cluster.url(await cluster.new_database())
+            print(table(await followed(examples, Path(folder), url)))  # noqa: T201 - its purpose
+    finally:
+        await asyncio.to_thread(cluster.remove)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

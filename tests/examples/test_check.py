@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.examples.build import Example
+from tests.examples.build import built
 from tests.examples.checks import checked
+from tests.examples.languages import Language
 from tests.examples.world import World
 from tests.support.leasing import ROOT
 
@@ -17,9 +18,9 @@ CHECKS = [
 MAX_LINES = 150
 
 
-def test_every_check_passes(example: Example, sandbox_world: World) -> None:
+def test_every_check_passes(language: Language, sandbox_world: World) -> None:
     """Each language makes the same checks."""
-    checks = checked(example, sandbox_world)
+    checks = checked(built(language), sandbox_world)
 
     assert checks.right, checks.text
     assert checks.names == CHECKS

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.build import built
+from tests.examples.conftest import require_all
 from tests.examples.languages import LANGUAGES
 from tests.examples.nodes import EVENTS, followed, table
 
@@ -32,6 +33,4 @@ async def test_callers_go_on_while_nodes_end(tmp_path: Path, postgres_url: str) 
         assert killed.calls > killed.failed.total(), f"{name}\n{shown}"
         if name in REPEAT:
             assert not drained.failed, f"{name}\n{shown}"
-    for language in LANGUAGES.values():
-        if language.missing:
-            pytest.skip(f"{', '.join(language.missing)} not found; install {language.install}")
+    require_all()

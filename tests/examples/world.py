@@ -1,23 +1,22 @@
 """World: a started `serve --sandbox` with all that the examples' checks ask for."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc.aio
+import grpc
 
 from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
-from postcore.profiles.v1.profile_service_pb2_grpc import ProfileServiceStub
 from service.app.sandbox import SANDBOX_TENANT
 from service.cli.demo import DEFAULTS
 from service.sandbox.remote import Remote
 from service.settings import PREFIX
 from tests.cli.home import Home, Started
 
+SERVICE = "/postcore.profiles.v1.ProfileService"
 SCOPES = ("profiles:read", "profiles:write", "sessions:lease")
 BUSY = {"kind": "rate-limit", "method": "createSession", "account": "alice.test"}
 SWITCHED_OFF = profile_pb2.RECONNECT_REASON_CREDENTIALS_SWITCHED_OFF
@@ -47,7 +46,7 @@ def world(folder: Path) -> Iterator[World]:
         [control] = re.findall(r'"control": ?"([^"]+)"', server.errors)
         remote = Remote(control)
         remote.ask("POST", "faults", **BUSY)
-        broken = asyncio.run(_broken(server.address, key, remote))
+        broken = _broken(server.address, key, remote)
         yield World(
             server,
             {
@@ -58,22 +57,37 @@ def world(folder: Path) -> Iterator[World]:
         )
 
 
-async def _broken(address: str, key: str, remote: Remote) -> str:
-    """Connect a WordPress site, switch its application passwords off, and check it."""
-    [site] = [
-        each for each in remote.ask("GET", "sites")["sites"] if each["platform"] == "wordpress"
-    ]
-    metadata = (("x-api-key", key),)
-    given = {
-        re.sub("[A-Z]", lambda m: f"_{m[0].lower()}", name): value
+def _broken(address: str, key: str, remote: Remote) -> str:
+    """Connect a WordPress site, switch its application passwords off, and check it.
+
+    Not by grpc.aio, of which an event loop may run in another thread.
+    """
+    sites = remote.ask("GET", "sites")["sites"]
+    [site] = [each for each in sites if each["platform"] == "wordpress"]
+    credentials = {
+        re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", name): value
         for name, value in site["credentials"].items()
     }
-    async with grpc.aio.insecure_channel(address) as channel:
-        profiles = ProfileServiceStub(channel)
-        request = pb.ConnectProfileRequest(platform="wordpress", credentials=given)
-        made = await profiles.ConnectProfile(request, metadata=metadata, timeout=30)
+    connect = pb.ConnectProfileRequest(platform="wordpress", credentials=credentials)
+    metadata = (("x-api-key", key),)
+    with grpc.insecure_channel(address) as channel:
+        connecting: grpc.UnaryUnaryMultiCallable[
+            pb.ConnectProfileRequest, pb.ConnectProfileResponse
+        ] = channel.unary_unary(
+            f"{SERVICE}/ConnectProfile",
+            pb.ConnectProfileRequest.SerializeToString,
+            pb.ConnectProfileResponse.FromString,
+        )
+        verifying: grpc.UnaryUnaryMultiCallable[
+            pb.VerifyConnectionRequest, pb.VerifyConnectionResponse
+        ] = channel.unary_unary(
+            f"{SERVICE}/VerifyConnection",
+            pb.VerifyConnectionRequest.SerializeToString,
+            pb.VerifyConnectionResponse.FromString,
+        )
+        made = connecting(connect, metadata=metadata, timeout=30)
         remote.ask("POST", "sites", "wordpress", "switch-off")
         verify = pb.VerifyConnectionRequest(profile_key=made.profile_key, platform="wordpress")
-        verified = await profiles.VerifyConnection(verify, metadata=metadata, timeout=30)
+        verified = verifying(verify, metadata=metadata, timeout=30)
     assert verified.connection.reconnect_reason == SWITCHED_OFF, verified
     return str(made.profile_key)

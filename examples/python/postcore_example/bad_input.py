@@ -84,12 +84,12 @@ def reach() -> int:
     with Client(environ("GRPC_ADDRESS"), environ("API_KEY"), options) as client:
         request = pb.WatchConnectionsRequest()
         stream = client.profiles.WatchConnections(
-            request, metadata=client.metadata, timeout=int(environ("IDLE_SECONDS")) + 5
+            request, metadata=client.metadata, timeout=int(environ("IDLE_SECONDS") or 0) or 30
         )
         try:
             next(stream)
             print("reached", flush=True)
-            for _ in stream:
+            for _ in stream if environ("IDLE_SECONDS") != "0" else ():
                 pass
         except grpc.RpcError as error:
             print(error)

@@ -5,6 +5,7 @@ use crate::client::{Client, endpoint, environ, within};
 use crate::refusal::Refusal;
 use crate::{Outcome, pb};
 use serde_json::json;
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 use tonic::Status;
@@ -34,7 +35,7 @@ pub async fn refusals() -> Outcome {
             "refused password",
             &format!("{:?}", refusal.code),
             &refusal.reason,
-            &refusal.to_string(),
+            &refusal.source().map(ToString::to_string).unwrap_or_default(),
         ),
     }
     show("OAuth platform", profiles.connect_profile(oauth).await);
@@ -92,9 +93,16 @@ pub async fn reach() -> Outcome {
         endpoint = endpoint.http2_keep_alive_interval(Duration::from_secs(seconds));
     }
     let client = Client::new(endpoint.connect_lazy(), &environ("API_KEY"))?;
-    let idle = environ("IDLE_SECONDS").parse().unwrap_or_default();
+    let idle: u64 = environ("IDLE_SECONDS").parse().unwrap_or_default();
+    if idle == 0 {
+        let request = pb::WatchConnectionsRequest::default();
+        let mut stream = client.clone().profiles.watch_connections(request).await?.into_inner();
+        stream.message().await?;
+        println!("reached");
+        return Ok(ExitCode::SUCCESS);
+    }
     let watching = watch(&client, "reached");
-    match tokio::time::timeout(Duration::from_secs(idle) + Duration::from_secs(5), watching).await {
+    match tokio::time::timeout(Duration::from_secs(idle), watching).await {
         Ok(outcome) => println!("{outcome:?}"),
         Err(_) => println!("ended by its own deadline"),
     }

@@ -1,4 +1,5 @@
 import { createClientFactory, Status } from "nice-grpc";
+import { errorDetailsClientMiddleware } from "nice-grpc-error-details";
 import { ConnectionState } from "../gen/postcore/profiles/v1/profile.js";
 import {
   ListProfilesRequest,
@@ -32,10 +33,12 @@ export async function refusals(): Promise<void> {
   await show("wrong key", stranger.profiles.listProfiles({}));
   await show("refused password", connect(client, "user.bsky.social", "aaaa-bbbb-cccc-dddd"));
   await show("OAuth platform", client.profiles.connectProfile({ platform: "linkedin" }));
-  await show("expired deadline", client.profiles.listProfiles({}, { deadline: new Date(0) }));
+  await show("expired deadline", watch({ deadline: 100 }));
   const long = { profileKey: "x".repeat(64 * 1024 - 3) };
   await show("message of 64 KiB + 1", client.profiles.getProfile(long));
-  const unknown = createClientFactory().create({ unknown: UNKNOWN }, client.channel);
+  const unknown = createClientFactory()
+    .use(errorDetailsClientMiddleware)
+    .create({ unknown: UNKNOWN }, client.channel);
   await show("unknown method", unknown.unknown(ListProfilesRequest.create()));
   await show("unknown reason", future.profiles.listProfiles({}));
   const { profile } = await future.profiles.getProfile({});
@@ -49,12 +52,12 @@ export async function refusals(): Promise<void> {
     }),
   );
 
-  await show("server stops in a watch", watch());
+  await show("server stops in a watch", watch({}, "watching"));
 
-  async function watch(): Promise<void> {
+  async function watch(options: { deadline?: number }, begun?: string): Promise<void> {
     let watching = false;
-    for await (const _ of client.profiles.watchConnections({})) {
-      if (!watching) console.log("watching");
+    for await (const _ of client.profiles.watchConnections({}, options)) {
+      if (!watching && begun) console.log(begun);
       watching = true;
     }
   }
@@ -82,12 +85,14 @@ export async function reach(): Promise<void> {
       ? { "grpc.keepalive_time_ms": keepalive * 1000, "grpc.keepalive_permit_without_calls": 1 }
       : {},
   );
-  const signal = AbortSignal.timeout(Number(environ("IDLE_SECONDS")) * 1000 + 5000);
+  const idle = Number(environ("IDLE_SECONDS")) * 1000;
+  const signal = AbortSignal.timeout(idle || 30_000);
   let reached = false;
   try {
     for await (const _ of client.profiles.watchConnections({}, { signal })) {
       if (!reached) console.log("reached");
       reached = true;
+      if (!idle) break;
     }
   } catch (error) {
     if (!reached) throw error;

@@ -49,7 +49,10 @@ export async function check(): Promise<void> {
     const busy = await isRefused("busy platform", limited, "PLATFORM_RATE_LIMITED");
     verify("when to retry", (busy.retryAfterMs ?? 0) >= 1000, `${busy.retryAfterMs} ms`);
 
-    const { code } = await refusal(profiles.listProfiles({}, { deadline: new Date(0) }));
+    const late = async () => {
+      for await (const _ of profiles.watchConnections({}, { deadline: 100 }));
+    };
+    const { code } = await refusal(late());
     verify("deadline", code === Status.DEADLINE_EXCEEDED, Status[code]);
 
     const named = await profiles.createProfile({ profileName: "Shop" }, { deadline: 10_000 });
@@ -65,7 +68,7 @@ export async function check(): Promise<void> {
       []) {
       // a number without a name, where these stubs are older
       const shown = reason === undefined ? "" : (ReconnectReason[reason] ?? reason);
-      verify("broken connection", needsReconnect && reason === 8, shown);
+      verify("broken connection", needsReconnect && Number(reason) === 8, shown);
     }
 
     const uri = await post(client, profileKey, "Hello from TypeScript");

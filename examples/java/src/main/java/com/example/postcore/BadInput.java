@@ -90,18 +90,18 @@ final class BadInput {
   /** Watches a target as this language takes it, with keepalive pings, and prints how it ends. */
   static int reach() throws Exception {
     var keepalive = Integer.parseInt("0" + environ("KEEPALIVE_SECONDS"));
-    var idle = Integer.parseInt("0" + environ("IDLE_SECONDS")) + 5;
+    var idle = Integer.parseInt("0" + environ("IDLE_SECONDS"));
     try (var client =
         new Client(
             environ("GRPC_ADDRESS"),
             environ("API_KEY"),
             builder ->
                 keepalive > 0 ? builder.keepAliveTime(keepalive, TimeUnit.SECONDS) : builder)) {
-      var stub = client.watching().withDeadlineAfter(idle, TimeUnit.SECONDS);
+      var stub = client.watching().withDeadlineAfter(idle > 0 ? idle : 30, TimeUnit.SECONDS);
       var stream = stub.watchConnections(WatchConnectionsRequest.getDefaultInstance());
       stream.read();
       System.out.println("reached");
-      while (stream.read() != null) {}
+      while (idle > 0 && stream.read() != null) {}
     } catch (StatusException error) {
       System.out.println(error);
     }
