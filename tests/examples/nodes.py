@@ -110,7 +110,7 @@ async def followed(
 ) -> dict[str, list[Seen]]:
     """What each example saw in each of PHASES; all events are made in the last node's process."""
     async with _served(folder, database_url) as (nodes, client, person):
-        followed_key = (await client.connect(*person)).profile_key
+        followed_key = (await client.connect(*person, timeout=DEADLINE_SECONDS)).profile_key
         environ = {
             "POSTCORE_GRPC_ADDRESS": ",".join(node.address for node in nodes),
             "POSTCORE_API_KEY": client.api_key,
