@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import asyncio
+import faulthandler
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["shared"]
 
 ROOT = Path(__file__).parent.parent
+MAX_TEARDOWN_SECONDS = 180.0
+"""Longer than the end of any test's fixtures takes."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,6 +76,20 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         tiers.mark(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None, object, object]:
+    """End the process, with its stacks, where the limit of a test cannot end it.
+
+    The limit is a signal. uvloop's close serves none: it waits until every socket is closed, and a
+    test that fails may have left one open. The run then reports which test the worker was in.
+    """
+    faulthandler.dump_traceback_later(MAX_TEARDOWN_SECONDS, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_fixture_setup(

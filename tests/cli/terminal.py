@@ -83,5 +83,7 @@ async def answering(
     server.add_generic_rpc_handlers((Answering(),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(None)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)

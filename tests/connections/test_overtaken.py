@@ -54,8 +54,10 @@ async def key(service: Running, person: Person) -> str:
 async def held_up(sandbox: SandboxBluesky, method: str) -> AsyncIterator[Breakage]:
     """Hold the next answer to *method* until the end of the block."""
     breakage = sandbox.server.breakages.add(Hang(), method=method, calls=1)
-    yield breakage
-    breakage.mend()
+    try:
+        yield breakage
+    finally:
+        breakage.mend()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -59,10 +59,12 @@ class Load:
     @asynccontextmanager
     async def run_in_background(self) -> AsyncIterator[None]:
         workers = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
-        yield
-        for worker in workers:
-            worker.cancel()
-        outcomes = await asyncio.gather(*workers, return_exceptions=True)
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.cancel()
+            outcomes = await asyncio.gather(*workers, return_exceptions=True)
         assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
 
     async def more(self, count: int) -> None:

@@ -87,8 +87,10 @@ class SandboxBluesky:
     async def started(cls) -> AsyncIterator[Self]:
         server = SandboxServer(plant(World()))
         await server.start()
-        yield cls(server)
-        await server.stop()
+        try:
+            yield cls(server)
+        finally:
+            await server.stop()
 
     def settings(self) -> dict[str, str]:
         return settings(self.origin, self.origin)

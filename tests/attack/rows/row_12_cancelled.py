@@ -33,6 +33,8 @@ MAX_BYTES = 150
 BESIDE = 1_000_000
 """The difference in bytes between two readings of an idle process: grown tables, and the C
 library's free lists."""
+WARM_UP_CALLS = 50
+"""The least number of calls of each kind before the first reading."""
 CALM_SECONDS, CALM_BYTES = 3.0, 20_000
 AT_ONCE = 24
 PEOPLE = 40
@@ -68,7 +70,7 @@ async def attack(ground: Ground, part: float) -> Sequence[Figure]:
 
 async def _measured(ground: Ground, callers: "_Callers", socket: str, count: int) -> list[Figure]:
     # everything that is made once or grows to a cap: caches, channels, pools, log buffers
-    await callers.cancel_calls(max(count // 2, 1_000))
+    await callers.cancel_calls(max(count // 2, WARM_UP_CALLS * len(callers.kinds)))
     before = await _settled(socket)
     ground.say(f"{before.bytes:,} bytes and {before.tasks.total()} tasks before")
     began = perf_counter()
@@ -234,27 +236,36 @@ class _Callers:
         return (late - self._hanging.undone).total()
 
     def _request(self, method: str) -> Fields:
+        """Return a request that changes nothing which the other calls need."""
         chance = self._chance
         person, profile = chance.choice(self._people), chance.choice(self._profiles)
         bluesky, known = {"platform": "bluesky"}, {"profileKey": profile}
+        absent = {"profileKey": f"prof_{chance.randrange(10**9)}"}
         key = {"idempotencyKey": f"k{chance.randrange(10**9)}"} if chance.random() < 0.5 else {}
-        match method:
-            case "ConnectProfile":
-                credentials = {"handle": person.handle, "appPassword": person.app_password}
-                named = {"profileKey": self._profiles[self._people.index(person)]}
-                again = named if chance.random() < 0.8 else {}
-                return {**bluesky, "credentials": credentials, **again, **key}
-            case "CreateProfile":
-                return {"profileName": NAME, **key}
-            case "DisconnectPlatform" | "DeleteProfile":
-                # existing resources stay for the other calls
-                absent = {"profileKey": f"prof_{chance.randrange(10**9)}"}
-                return absent if method == "DeleteProfile" else {**absent, **bluesky}
-            case "VerifyConnection" | "LeaseSession":
-                return {**known, **bluesky}
-            case "GetProfile":
-                return known
-        return {"fromOldest": True} if method == "WatchConnections" else {}
+        credentials = {"handle": person.handle, "appPassword": person.app_password}
+        own = {"profileKey": self._profiles[self._people.index(person)]}
+        again = own if chance.random() < 0.8 else {}
+        requests: dict[str, Fields] = {
+            "ConnectProfile": {**bluesky, "credentials": credentials, **again, **key},
+            "CreateProfile": {"profileName": NAME, **key},
+            "DeleteProfile": absent,
+            "DisconnectPlatform": {**absent, **bluesky},
+            "VerifyConnection": {**known, **bluesky},
+            "LeaseSession": {**known, **bluesky},
+            "GetProfile": known,
+            "CreateConnectLink": {**known, **bluesky, "appName": NAME, **key},
+            "RevokeConnectLink": {"linkId": f"link_{chance.randrange(10**9)}"},
+            # it has nothing to send; the 21st is refused
+            "CreateWebhook": {
+                "url": "https://hooks.invalid/",
+                "eventTypes": ["connection.unverified"],
+            },
+            "WatchConnections": {"fromOldest": True},
+            "ListProfiles": {},
+            "ListPlatforms": {},
+            "ListWebhooks": {},
+        }
+        return requests.get(method, {"webhookId": f"wh_{chance.randrange(10**9)}"})
 
     def _moment(self, call: str) -> float:
         """Return a random moment within the time that such a call takes."""

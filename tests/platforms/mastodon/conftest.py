@@ -25,8 +25,10 @@ def real_snac() -> Iterator[RealSnac]:
 async def standing_in(*, is_snac: bool = False) -> AsyncIterator[StandIn]:
     site = MastodonSite(is_snac=is_snac)
     await site.start()
-    yield StandIn(site)
-    await site.stop()
+    try:
+        yield StandIn(site)
+    finally:
+        await site.stop()
 
 
 @pytest.fixture(params=["sandbox", "real"])

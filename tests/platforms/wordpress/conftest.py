@@ -25,8 +25,10 @@ def real_wordpress() -> Iterator[RealWordPress]:
 async def standing_in(folder: str = "") -> AsyncIterator[StandIn]:
     site = WordPressSite(folder)
     await site.start()
-    yield StandIn(site)
-    await site.stop()
+    try:
+        yield StandIn(site)
+    finally:
+        await site.stop()
 
 
 @pytest.fixture
