@@ -52,7 +52,7 @@ func refusals() error {
 	show("refused password", err)
 	_, err = c.profiles.ConnectProfile(ctx, &pb.ConnectProfileRequest{Platform: "linkedin"})
 	show("OAuth platform", err)
-	past, done := context.WithTimeout(ctx, time.Microsecond)
+	past, done := context.WithTimeout(ctx, 0)
 	_, err = c.profiles.ListProfiles(past, &pb.ListProfilesRequest{})
 	done()
 	show("expired deadline", err)

@@ -75,7 +75,7 @@ func check() error {
 	r = refusal("busy platform", err, "PLATFORM_RATE_LIMITED")
 	verify("when to retry", r.Retry >= time.Second, r.Retry)
 
-	short, done := context.WithTimeout(ctx, time.Microsecond)
+	short, done := context.WithTimeout(ctx, 0)
 	_, err = c.profiles.ListProfiles(short, &pb.ListProfilesRequest{})
 	done()
 	r = refused(err).(*Refusal)

@@ -40,7 +40,12 @@ def refusals() -> int:
             lambda: connect(client, "user.bsky.social", "aaaa-bbbb-cccc-dddd"),
         )
         show("OAuth platform", lambda: profiles.ConnectProfile(oauth, metadata=key))
-        show("expired deadline", lambda: profiles.ListProfiles(everything, metadata=key, timeout=0))
+        show(
+            "expired deadline",
+            lambda: list(
+                profiles.WatchConnections(pb.WatchConnectionsRequest(), metadata=key, timeout=0.1)
+            ),
+        )
         show("message of 64 KiB + 1", lambda: profiles.GetProfile(long, metadata=key))
         show("unknown method", lambda: unknown(b"", metadata=key))
         show("unknown reason", lambda: future.profiles.ListProfiles(everything, metadata=key))

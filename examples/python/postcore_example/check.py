@@ -93,7 +93,8 @@ def calls_and_refusals(checks: Checks, client: Client, stranger: Client) -> None
     )
     checks.verify("when to retry", known.retry_seconds >= 1, f"{known.retry_seconds} s")
 
-    known = refusal(lambda: profiles.ListProfiles(everything, metadata=key, timeout=0))
+    watch = pb.WatchConnectionsRequest()  # has no end of its own
+    known = refusal(lambda: list(profiles.WatchConnections(watch, metadata=key, timeout=0.1)))
     late = known.code is grpc.StatusCode.DEADLINE_EXCEEDED
     checks.verify("deadline", late, known.code.name)
 

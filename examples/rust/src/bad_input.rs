@@ -1,7 +1,7 @@
 //! Bad input: what a user of Rust sees of it.
 
-use crate::calls::connect;
-use crate::client::{Client, endpoint, environ, within};
+use crate::calls::{connect, watch_until_late};
+use crate::client::{Client, endpoint, environ};
 use crate::refusal::Refusal;
 use crate::{Outcome, pb};
 use serde_json::json;
@@ -39,7 +39,7 @@ pub async fn refusals() -> Outcome {
         ),
     }
     show("OAuth platform", profiles.connect_profile(oauth).await);
-    show("expired deadline", profiles.list_profiles(within(0, all.clone())).await);
+    show("expired deadline", watch_until_late(&client).await);
     show("message of 64 KiB + 1", profiles.get_profile(long).await);
     show("unknown method", unknown_method(channel).await);
     show("unknown reason", future.profiles.list_profiles(all).await);

@@ -68,6 +68,14 @@ pub async fn post(
     Ok(posted.await??["uri"].as_str().unwrap_or_default().into())
 }
 
+/// Reads a stream whose deadline is over: it has no end of its own.
+pub async fn watch_until_late(client: &Client) -> Result<(), tonic::Status> {
+    let request = within(0, pb::WatchConnectionsRequest::default());
+    let mut stream = client.clone().profiles.watch_connections(request).await?.into_inner();
+    while stream.message().await?.is_some() {}
+    Ok(())
+}
+
 /// Reads the stream from `cursor` up to the first message with events, and ends the stream.
 ///
 /// Returns the message and the cursor before it. Without a cursor the stream begins now; `begin` is

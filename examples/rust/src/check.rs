@@ -1,6 +1,6 @@
 //! Check: every check against the sandbox, with a line for each.
 
-use crate::calls::{connect, next, post};
+use crate::calls::{connect, next, post, watch_until_late};
 use crate::client::{Client, endpoint, environ, within};
 use crate::refusal::Refusal;
 use crate::{Outcome, pb};
@@ -90,7 +90,7 @@ async fn calls_and_refusals(
     checks.verify("when to retry", wait >= Duration::from_secs(1), wait);
 
     // CANCELLED, where the client's own clock was first
-    let code = profiles.list_profiles(within(0, all)).await.map_err(|status| status.code()).err();
+    let code = watch_until_late(client).await.map_err(|status| status.code()).err();
     let late = matches!(code, Some(Code::DeadlineExceeded | Code::Cancelled));
     checks.verify("deadline", late, code);
     Ok(())
