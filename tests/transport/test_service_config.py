@@ -24,14 +24,15 @@ TRIED_AGAIN = {"GetProfile", "ListProfiles", "ListPlatforms", "LeaseSession"}
 
 
 @pytest.mark.slow
-async def test_only_free_calls_are_retried() -> None:
-    """At an unavailable server four methods are tried four times, and all others once."""
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+async def test_only_free_calls_are_retried(code: grpc.StatusCode) -> None:
+    """At a server that is away or stops, four methods are tried four times, all others once."""
     tries: Counter[str] = Counter()
 
     def refusing(method: str) -> Handler:
         async def refuse(_: bytes, context: Any) -> None:
             tries[method] += 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE)
+            await context.abort(code)
 
         return grpc.unary_unary_rpc_method_handler(refuse)
 
@@ -50,7 +51,7 @@ async def test_only_free_calls_are_retried() -> None:
             call: Call = channel.unary_unary(f"/{service_name}/{method}")
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(b"", timeout=60)
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert caught.value.code() is code
     await server.stop(0)
     assert tries == {method: 4 if method in TRIED_AGAIN else 1 for _, method in methods}
 
