@@ -1,6 +1,7 @@
 """Network: name servers, web servers and addresses, all in one process inside a namespace."""
 
 import asyncio
+import errno
 import gzip
 import socket
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.identity.nameserver import Answering, Lie, NameServer
+from tests.identity.namespace_setup import ROUTE_SECONDS
 from tests.identity.places import DIRECTORY, LISTENING, NAME_SERVER, SECOND_NAME_SERVER, SILENT, WEB
 from tests.identity.situation import Names, Page, Situation, document
 from tests.platforms.dns_server import NODATA, NXDOMAIN, Reply
@@ -165,5 +167,9 @@ async def _silent(address: str) -> AsyncIterator[None]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, 443))
         listener.listen(0)
-        first.connect((address, 443))
+        async with asyncio.timeout(ROUTE_SECONDS):
+            # the kernel can take an IPv6 route away again for a moment
+            while (error := first.connect_ex((address, 443))) == errno.ENETUNREACH:
+                await asyncio.sleep(0.05)
+        assert error == 0, errno.errorcode[error]
         yield
