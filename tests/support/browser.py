@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 T = TypeVar("T")
 LONG_MS = 90_000
 """Time-out of any step in a page, generous for busy machines."""
+NOTES = ("the server responded with a status", "Autofocus processing was blocked")
+"""What a browser writes about a status of an error, and about a person who was faster than it."""
 OPTIONS = (
     "--no-sandbox",  # root cannot use it, and the pages are trusted
     "--disable-gpu",
@@ -61,8 +63,7 @@ class Chromium:
                 context.on("console", lambda message: said.append(message.text))
                 context.on("weberror", lambda error: said.append(str(error.error)))
                 result = story(context.new_page())
-                # what a browser says of a page with a status of an error is no fault of the page
-                allowed = ("the server responded with a status", *faults_allowed)
+                allowed = (*NOTES, *faults_allowed)
                 faults = [text for text in said if not any(each in text for each in allowed)]
                 assert not faults, faults
                 return result
