@@ -85,19 +85,16 @@ async def test_every_lease_has_a_row_and_a_line(bluesky: Bluesky, database: Path
     assert person.app_password not in repr(lines)
 
 
-async def test_a_lease_is_written_within_a_second(
-    sandbox: SandboxBluesky, database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lease_is_written_within_a_second(sandbox: SandboxBluesky, database: Path) -> None:
     """The running service writes it."""
     assert module.WRITE_EVERY_SECONDS < 1
-    written = Held(monkeypatch, SqlAudit, "add")
-    written.let_go.set()
     async with running(database, sandbox.settings()) as service:
         person = await sandbox.person()
         key = (await service.connect(person.handle, person.app_password)).profile_key
         await service.lease(key)
-        await written.reached.wait()
-        assert len(service.rows("SELECT * FROM audit WHERE lent <> ''")) == 1
+        async with asyncio.timeout(60):
+            while not service.rows("SELECT * FROM audit WHERE lent <> ''"):
+                await asyncio.sleep(0.05)
 
 
 async def test_leases_during_a_write_wait_for_the_next_write(

@@ -178,6 +178,7 @@ async def test_output_that_cannot_be_written_is_a_sentence(
     )
 
 
+@pytest.mark.slow
 async def test_tls(sandbox: SandboxBluesky, database: Path, tmp_path: Path) -> None:
     """It trusts the given authority only, and presents a certificate where one is asked for."""
     authority = Authority(tmp_path)

@@ -42,6 +42,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 async def test_a_bad_receiver_is_told_to_the_tenant(serve: Serve, name: str) -> None:
     """A test says what it answered; an event is kept, or the webhook is disabled."""
@@ -143,6 +144,7 @@ async def test_days_of_failures_disable_a_webhook(serve: Serve) -> None:
         assert message.message_id.endswith("_2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [hang, drip])
 async def test_a_slow_receiver_delays_no_other(serve: Serve, answer: Answer) -> None:
     """Of the same tenant: while it hangs, the other gets everything."""
