@@ -6,6 +6,7 @@ it are deleted. So an event is kept for the retention time, and at most an hour 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -53,22 +54,19 @@ class Retention:
     async def prune(self) -> None:
         """Mark the latest events, and delete what is old enough."""
         now = self._clock.now()
+        old = now - self._days * DAY
         await self._events.mark(now)
-        more = True
-        while more:
-            more = await self._events.prune(now - self._days * DAY)
-            await asyncio.sleep(REST_SECONDS)
-        more = True
-        while more:
-            # of no more use: what can be sent again is read from the events
-            more = await self._deliveries.prune(now - self._days * DAY)
-            await asyncio.sleep(REST_SECONDS)
-        more = True
-        while more:
-            # the time of each batch: a debit later than that would be redated
-            more = await self._login_budget.delete_expired(self._clock.now())
-            await asyncio.sleep(REST_SECONDS)
-        more = True
-        while more:
-            more = await self._links.delete_expired(now - LINKS_KEPT)
-            await asyncio.sleep(REST_SECONDS)
+        await _in_batches(lambda: self._events.prune(old))
+        # of no more use: what can be sent again is read from the events
+        await _in_batches(lambda: self._deliveries.prune(old))
+        # the time of each batch: a debit later than that would be redated
+        await _in_batches(lambda: self._login_budget.delete_expired(self._clock.now()))
+        await _in_batches(lambda: self._links.delete_expired(now - LINKS_KEPT))
+
+
+async def _in_batches(delete: Callable[[], Awaitable[bool]]) -> None:
+    """Repeat *delete* until it returns that no more is left, with a rest after each batch."""
+    more = True
+    while more:
+        more = await delete()
+        await asyncio.sleep(REST_SECONDS)
