@@ -22,6 +22,7 @@ from service.domain.model import DAY, Micros, Scope, Tenant
 from service.sandbox.remote import Remote
 from service.settings import Settings
 from tests.cli.home import DEADLINE, Home, Started
+from tests.support.receiver import Receiver
 from tests.support.running import Running
 
 PAUSE_SECONDS = 0.3
@@ -56,6 +57,8 @@ class Shop:
     server: Started
     client: Running
     control: Remote
+    receiver: Receiver
+    """Of webhooks."""
 
     def _http(self) -> httpx.AsyncClient:
         address, key = f"http://{self.client.http}", {"x-api-key": self.client.api_key}
@@ -94,6 +97,8 @@ class Shop:
             await client.connect(*person, timeout=DEADLINE) for person in APP_PASSWORDS.items()
         ]
         async with self._http() as http:
+            answer = await http.post("/webhooks", json={"url": f"{self.receiver.origin}/in"})
+            assert answer.is_success, answer.text
             for site in self.sites:
                 answer = await http.post("/profiles/connect", json=site)
                 assert answer.is_success, answer.text
@@ -140,15 +145,19 @@ async def serving_sandbox(home: Home, **settings: str) -> AsyncIterator[Shop]:
     plant(read, now + DAY, "prof_old")
     key = await create_api_key(read, SANDBOX_TENANT, "test", frozenset(Scope))
     assert key is not None
-    with home.serve("--sandbox", **settings) as server:
-        [opened] = [
-            json.loads(line) for line in server.errors.splitlines() if "sandbox is open" in line
-        ]
-        async with grpc.aio.insecure_channel(server.address) as channel:
-            client = Running(read, server.address, channel, SANDBOX_TENANT, key, key, server.http)
-            watch = client.profiles.WatchConnections(
-                pb.WatchConnectionsRequest(), metadata=client.metadata()
-            )
-            await asyncio.wait_for(watch.read(), DEADLINE)
-            yield Shop(server, client, Remote(opened["control"]))
-            watch.cancel()
+    async with Receiver.started() as receiver:
+        settings["WEBHOOK_ORIGINS"] = receiver.origin
+        with home.serve("--sandbox", **settings) as server:
+            [opened] = [
+                json.loads(line) for line in server.errors.splitlines() if "sandbox is open" in line
+            ]
+            async with grpc.aio.insecure_channel(server.address) as channel:
+                client = Running(
+                    read, server.address, channel, SANDBOX_TENANT, key, key, server.http
+                )
+                watch = client.profiles.WatchConnections(
+                    pb.WatchConnectionsRequest(), metadata=client.metadata()
+                )
+                await asyncio.wait_for(watch.read(), DEADLINE)
+                yield Shop(server, client, Remote(opened["control"]), receiver)
+                watch.cancel()

@@ -9,6 +9,7 @@
     python -m tests.figures upgrade
     python -m tests.figures capacity [ROUNDS] [SECONDS]
     python -m tests.figures webhooks [EVENTS]
+    python -m tests.figures metrics_cost [ROUNDS] [SECONDS]
 
 PLATFORM is bluesky, wordpress, mastodon or ghost; Bluesky if it is left out. Figures of Bluesky use
 a real server, which needs `make tools`, except for outages; those of the others use the sandbox's
@@ -21,7 +22,18 @@ from collections.abc import Awaitable, Callable
 import structlog
 import uvloop
 
-from . import breaks, capacity, guesses, leases, nodes, outages, rounds, upgrade, webhooks
+from . import (
+    breaks,
+    capacity,
+    guesses,
+    leases,
+    metrics_cost,
+    nodes,
+    outages,
+    rounds,
+    upgrade,
+    webhooks,
+)
 
 FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "outages": outages.table,
@@ -33,6 +45,7 @@ FIGURES: dict[str, Callable[..., Awaitable[bool]]] = {
     "upgrade": upgrade.table,
     "capacity": capacity.table,
     "webhooks": webhooks.table,
+    "metrics_cost": metrics_cost.table,
 }
 
 

@@ -25,6 +25,7 @@ import click
 from service.app.build import build
 from service.app.startup import open_vault
 from service.connections.monitor import MAX_CHECKS, MAX_CHECKS_AT_HOST
+from service.domain.audit import AuditedCall, audited
 from service.domain.clock import SystemClock
 from service.domain.model import Tenant
 from tests.bench.connects import AT_ONCE, LEAST
@@ -151,10 +152,10 @@ async def _measured(
 
             async def connect(one: int) -> None:
                 nonlocal saved
-                write, _ = login(
-                    vault, tenants[one % TENANTS], clock.now(), origins[saved % len(origins)]
-                )
-                await app.store.connections.save_login(write)
+                tenant_id = tenants[one % TENANTS]
+                write, _ = login(vault, tenant_id, clock.now(), origins[saved % len(origins)])
+                with audited(AuditedCall("ConnectProfile", "capacity", tenant_id=tenant_id)):
+                    await app.store.connections.save_login(write)
                 saved += 1
 
             async def connects() -> int:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from time import time
 
 from service.crypto.keyring import UnknownKey
 from service.crypto.vault import Unreadable, Vault
@@ -84,16 +83,16 @@ class Sender:
             return Outcome(error.cause)
         if 200 <= answer.status < 300:
             return Outcome(http_status=answer.status)
-        return Outcome(HTTP_STATUS, answer.status, retry_after(answer))
+        return Outcome(HTTP_STATUS, answer.status, retry_after(answer, self._clock.now()))
 
 
-def retry_after(answer: ReceiverAnswer) -> Micros:
+def retry_after(answer: ReceiverAnswer, now: Micros) -> Micros:
     """Return how long the receiver asks to wait, at most MAX_RETRY_AFTER; 0 if it does not."""
     given = answer.headers.get("retry-after", "").strip()
     if SECONDS.fullmatch(given):
         return min(int(given) * SECOND, backoff.MAX_RETRY_AFTER)
     try:
-        seconds = parsedate_to_datetime(given).timestamp() - time()
+        wait = int(parsedate_to_datetime(given).timestamp()) * SECOND - now
     except (ValueError, TypeError, OverflowError):
         return 0
-    return min(max(0, int(seconds * SECOND)), backoff.MAX_RETRY_AFTER)
+    return min(max(0, wait), backoff.MAX_RETRY_AFTER)

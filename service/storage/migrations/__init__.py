@@ -12,9 +12,9 @@ from select import select
 from service.runtime import children
 from service.storage.engine import StoreError
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision. Kept here so that a start need not load Alembic to compare."""
-KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"})
+KNOWN = frozenset({"0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"})
 MAX_SECONDS = 120
 
 CODE = """
