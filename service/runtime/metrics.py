@@ -64,7 +64,7 @@ class Metrics:
             self.secret_failures.labels(why)
         for outcome in ("delivered", "failed", "given_up"):
             self.webhook_deliveries.labels(outcome)
-        for operation in ("read", "key", "write"):
+        for operation in ("read", "write"):
             self.store_errors.labels(operation)
         for transport in ("grpc", "http"):
             self.refusals.labels(transport, "INTERNAL")

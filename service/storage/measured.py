@@ -8,6 +8,7 @@ from service.domain.errors import ServiceUnavailable
 from service.runtime.metrics import Metrics
 from service.runtime.tracing import span
 from service.storage.engine import Engine, Row, Transaction
+from service.storage.sqlite import SqliteEngine
 
 T = TypeVar("T")
 
@@ -17,11 +18,15 @@ class MeasuredEngine:
 
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
-        self._key, self._read, self._write = (
-            metrics.store_seconds.labels(operation).observe
-            for operation in ("key", "read", "write")
+        self._read, self._write = (
+            metrics.store_seconds.labels(operation).observe for operation in ("read", "write")
         )
         self._failed = metrics.store_errors.labels
+        self.get_by_key = self.read
+        if isinstance(engine, SqliteEngine):
+            # found on the event loop in about 20 µs: to time that would cost a GetProfile 1.5 % more
+            self.get_by_key = engine.get_by_key
+            engine.read_elsewhere = self.read
         self.on_commit = engine.on_commit
         self.usage = engine.usage
         self.close = engine.close
@@ -36,17 +41,6 @@ class MeasuredEngine:
             raise
         finally:
             self._read(perf_counter() - started)
-
-    async def get_by_key(self, statement: str, *parameters: object) -> Sequence[Row]:
-        # the hot path: no span
-        started = perf_counter()
-        try:
-            return await self._engine.get_by_key(statement, *parameters)
-        except ServiceUnavailable:
-            self._failed("key").inc()
-            raise
-        finally:
-            self._key(perf_counter() - started)
 
     async def read_settled(self, table: str, statement: str, *parameters: object) -> Sequence[Row]:
         return await self._engine.read_settled(table, statement, *parameters)

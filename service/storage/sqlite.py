@@ -75,6 +75,8 @@ class SqliteEngine:
         self._readers = readers
         self._turns = cycle(readers)
         self._loop_reader = loop_reader
+        self.read_elsewhere = self.read
+        """What get_by_key calls where the event loop cannot read."""
         self._after_commit: list[Callable[[], None]] = []
         self._waiting: asyncio.Queue[_Job[Any] | None] = asyncio.Queue(MAX_WAITING_JOBS)
         self._writer_task = asyncio.create_task(self._write_all())
@@ -119,7 +121,7 @@ class SqliteEngine:
             if _is_damage(error):
                 with suppress(sqlite3.Error):
                     self._loop_reader.execute(_DROP_CACHE)
-            return await self.read(statement, *parameters)
+            return await self.read_elsewhere(statement, *parameters)
 
     async def read_settled(self, table: str, statement: str, *parameters: object) -> Sequence[Row]:
         # one transaction writes at a time, and numbers its rows while it has the file's lock
