@@ -24,7 +24,7 @@ class MeasuredEngine:
         self._failed = metrics.store_errors.labels
         self.get_by_key = self.read
         if isinstance(engine, SqliteEngine):
-            # found on the event loop in about 20 µs: to time that would cost a GetProfile 1.5 % more
+            # found on the event loop in 20 µs: to time that would cost a GetProfile 1.5 % more
             self.get_by_key = engine.get_by_key
             engine.read_elsewhere = self.read
         self.on_commit = engine.on_commit
