@@ -5,6 +5,7 @@ would show `profile_key` instead of the contract's `profileKey`.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from google.protobuf import text_format
@@ -53,6 +54,7 @@ def with_json_names(files: Iterable[FileDescriptor]) -> ReflectionPool:
     return ReflectionPool(pool)
 
 
+@cache
 def _reflection_v1() -> FileDescriptorProto:
     """Return the descriptor of reflection v1, which no package of grpc for Python has. It is
     v1alpha's under another name; clients that describe each service they list need it."""
