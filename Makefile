@@ -19,7 +19,7 @@ run: .venv/run ## serve the sandbox, with a key and a connected sample account
 
 # what is selected by T or K needs what its tests need; what the machine lacks is named and skipped
 test: .venv/dev ## run the quick tests; T=tests/path and K=expression run all that these select
-	@GRPC_VERBOSITY=NONE $(PY) -m pytest -q -n 3 --dist worksteal $(if $(T)$(K),$(T) $(if $(K),-k '$(K)'),-m quick)
+	@GRPC_VERBOSITY=NONE $(PY) -m pytest -q -n 4 --dist worksteal $(if $(T)$(K),$(T) $(if $(K),-k '$(K)'),-m quick)
 
 check: .venv/dev lint types contract generated tools ## everything that CI runs; no test is skipped
 	$(PY) -m pytest -n 3 --dist worksteal --nothing-left-out

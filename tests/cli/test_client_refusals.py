@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from google.protobuf.any_pb2 import Any
 from google.rpc import error_details_pb2, status_pb2
 
@@ -96,6 +97,7 @@ WRONG_USAGE: list[tuple[list[str], bytes, str]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_wrong_usage_repeats_no_secret(terminal: Terminal) -> None:
     """It is exit code 2, and says what to do."""
     for arguments, stdin, said in WRONG_USAGE:

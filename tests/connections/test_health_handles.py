@@ -130,6 +130,7 @@ async def test_a_failed_document_read_costs_no_verdict_and_no_lease(
     assert await sandboxed.spent() == 0
 
 
+@pytest.mark.slow
 async def test_a_lease_does_not_wait_for_the_document(
     sandboxed: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

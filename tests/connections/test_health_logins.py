@@ -91,6 +91,7 @@ refused_refreshes = pytest.mark.parametrize(
 
 
 @refused_refreshes
+@pytest.mark.slow
 async def test_logins_whose_sessions_are_never_refreshed(
     sandboxed: Watched, refusal: Fault
 ) -> None:
@@ -243,6 +244,7 @@ says_nothing = pytest.mark.parametrize("fault", SAYS_NOTHING.values(), ids=SAYS_
 
 @says_nothing
 @pytest.mark.parametrize("by", ["a check", "a lease"])
+@pytest.mark.slow
 async def test_an_unknown_account_status_blocks_nothing(
     sandboxed: Watched, fault: Fault, by: str
 ) -> None:
@@ -258,6 +260,7 @@ async def test_an_unknown_account_status_blocks_nothing(
 
 
 @says_nothing
+@pytest.mark.slow
 async def test_a_rejected_login_without_an_account_status_is_no_proof(
     sandboxed: Watched, fault: Fault
 ) -> None:

@@ -29,6 +29,7 @@ async def test_a_lease_is_many_times_faster_than_a_login(database: Path) -> None
 @pytest.mark.parametrize(
     ("platform", "way"), [(platform, way) for platform, ways in WAYS.items() for way in ways]
 )
+@pytest.mark.slow
 async def test_a_renewal_uses_the_credential_once_at_most(
     platform: str, way: str, database: Path
 ) -> None:

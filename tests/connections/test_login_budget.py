@@ -215,6 +215,7 @@ async def test_two_connected_tenants_do_not_block_a_first_connect(fast: Limits) 
 
 
 @pytest.mark.parametrize("tenants", [3, 5])
+@pytest.mark.slow
 async def test_a_few_guessing_tenants_delay_a_first_connect(fast: Limits, tenants: int) -> None:
     """The delay is at most five minutes, since the guessers share the logins of first connects."""
     waits = await guess_for_days(fast, tenants, 3)

@@ -58,7 +58,7 @@ class Shop:
     client: Running
     control: Remote
     receiver: Receiver
-    """Of webhooks."""
+    """Of the tenant's webhook."""
 
     def _http(self) -> httpx.AsyncClient:
         address, key = f"http://{self.client.http}", {"x-api-key": self.client.api_key}
@@ -117,7 +117,11 @@ class Shop:
     async def steady(self, profile: str) -> None:
         """Go on with a few calls every PAUSE_SECONDS, until cancelled."""
         async with self._http() as http:
+            [webhook] = (await http.get("/webhooks")).json()["webhooks"]
+            replay = f"/webhooks/{webhook['webhookId']}/replay"
             while True:
+                answer = await http.post(replay, params={"since": "2026-01-01T00:00:00Z"})
+                assert answer.is_success, answer.text
                 await self.client.lease(profile, timeout=DEADLINE)
                 await self.client.verify(profile)
                 await http.get("/profiles")

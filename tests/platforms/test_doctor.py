@@ -125,6 +125,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 async def test_what_keeps_a_connect_from_working_is_named(
     internet: Internet, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:

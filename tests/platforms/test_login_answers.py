@@ -194,6 +194,7 @@ async def test_what_is_no_session_proves_nothing(
 @pytest.mark.parametrize("is_proof", [False, True], ids=["connect", "check"])
 @pytest.mark.parametrize("status", [200, 201, 206])
 @pytest.mark.parametrize("answer", HALF_A_SESSION.values(), ids=HALF_A_SESSION.keys())
+@pytest.mark.slow
 async def test_a_session_that_cannot_be_used_is_ended(
     bluesky: LyingBluesky, watch: Watch, answer: bytes, status: int, is_proof: bool
 ) -> None:

@@ -99,6 +99,7 @@ async def test_calls_go_through_tls(database: Path, authority: Authority, tmp_pa
         (ssl.TLSVersion.TLSv1_3, True),
     ],
 )
+@pytest.mark.slow
 async def test_tls_is_1_2_or_later(
     database: Path, authority: Authority, version: ssl.TLSVersion, let_in: bool
 ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from postcore.profiles.v1 import webhook_service_pb2 as pb
 from service.app.startup import open_store
 from service.domain.clock import SystemClock
@@ -66,6 +68,7 @@ async def test_a_secret_of_the_receivers_own(serve: Serve, receiver: Receiver) -
         assert message.verified(own)["type"] == "webhook.test"
 
 
+@pytest.mark.slow
 async def test_the_keyring_is_rotated(serve: Serve, receiver: Receiver) -> None:
     """A rewrap seals them anew, a key that one needs cannot be retired, and nothing is lost."""
     async with serve(receiver) as service:

@@ -289,6 +289,7 @@ async def test_a_site_that_is_restored_from_a_backup(alice: Connected) -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 418, 429, 500, 501, 502, 503, 504])
 @pytest.mark.parametrize("has_session", [True, False])
+@pytest.mark.slow
 async def test_outages_of_each_status(alice: Connected, status: int, has_session: bool) -> None:
     """None is a flag, and all is well after them."""
     site = alice.site

@@ -86,6 +86,7 @@ LOGINS: list[tuple[str, Response]] = [
 
 
 @pytest.mark.parametrize(("route", "answer"), LOGINS, ids=range(len(LOGINS)))
+@pytest.mark.slow
 async def test_logging_in(
     service: Running, changed: ChangedSite, route: str, answer: Response
 ) -> None:

@@ -200,6 +200,7 @@ async def test_the_number_of_series_has_a_bound(
     assert len(first.samples) < MAX_SERIES
 
 
+@pytest.mark.slow
 async def test_ten_thousand_scrapes_a_minute_write_few_texts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -44,6 +44,7 @@ async def test_a_token_that_was_never_made_is_unknown(sandboxed: Running, cut: s
         assert (await visitor.connect("user.bsky.social", WRONG)).status == 404
 
 
+@pytest.mark.slow
 async def test_a_link_that_ended_says_how(sandboxed: Running, sandbox: SandboxBluesky) -> None:
     """Expired, revoked, or of a key or a profile that is gone: no form, and a try connects
     nothing."""
