@@ -20,6 +20,7 @@ sandbox, sandboxed = sharing.sandbox, sharing.sandboxed
 WRONG = "wxyz-efgh-ijkl-mnop"
 
 
+@pytest.mark.slow
 async def test_refusals_have_a_kind(terminal: Terminal, sandbox: SandboxBluesky) -> None:
     """Each has its reason and metadata in words on standard error, and an exit code by its kind."""
     person = await sandbox.person()

@@ -264,6 +264,7 @@ async def test_an_account_that_only_its_login_calls_inactive_costs_one_login(
     assert (await spent())[0] == 2
 
 
+@pytest.mark.slow
 async def test_a_store_that_rejects_writes(
     sandbox: SandboxBluesky, database: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

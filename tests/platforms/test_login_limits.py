@@ -87,6 +87,7 @@ GARBAGE = ("", "-5", "soon", "1e9", "0x10", "NaN", "inf", "40s", "40;", "\u0661\
     ids=ascii,
 )
 @pytest.mark.parametrize("header", ["retry_after", "ratelimit_reset", "x_ratelimit_reset"])
+@pytest.mark.slow
 async def test_a_limit_says_how_long_to_wait(
     bluesky: LyingBluesky, watch: Watch, header: str, value: str, seconds: float
 ) -> None:

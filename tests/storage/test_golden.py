@@ -98,6 +98,7 @@ def test_every_schema_has_a_golden_database() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.slow
 async def test_a_database_of_every_version_is_read(version: str, tmp_path: Path) -> None:
     """Events, replies, profiles, keys, secrets: all of it means what it meant."""
     database, file = restored(version, tmp_path)

@@ -222,6 +222,7 @@ async def test_what_may_be_there(
 @pytest.mark.parametrize(
     "value", ["", "x" * 10_000, "<b>x</b>", "a:b:c", "a\nb", "\u202e", "https://a b/", "  "]
 )
+@pytest.mark.slow
 async def test_bad_fields(both: Running, stand_in: StandIn, name: str, value: str) -> None:
     """The error names the field, and nothing is called."""
     given = {"site": stand_in.home, "username": "alice", "app_password": PASSWORD, name: value}

@@ -82,6 +82,7 @@ async def test_each_path_has_its_answer(service: Running) -> None:
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.slow
 async def test_readiness_names_what_is_broken(
     database: Path, each_scrape_is_written: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
