@@ -222,7 +222,8 @@ class Metrics:
     def _define_store(self) -> None:
         self.store_seconds = self._histogram_tally(
             "postcore_store_duration_seconds",
-            "Time of a query or a transaction, with the wait for its turn.",
+            "Time of a query or a transaction, with the wait for its turn. "
+            "Not of look-ups by key on SQLite.",
             STORE_SECONDS,
             "operation",
         )
