@@ -265,6 +265,7 @@ async def build(
                     store.webhook_queue,
                     store.login_budget,
                     store.links,
+                    store.idempotency,
                     clock,
                     settings.event_retention_days,
                 ),

@@ -304,6 +304,12 @@ class IdempotencyStore(Protocol):
         Only for a starting process that owns the store.
         """
 
+    async def delete_expired(self, at: Micros) -> bool:
+        """Delete a batch of keys, of all tenants, with their replies, that have expired by *at*.
+
+        Returns whether there may be more.
+        """
+
 
 class ConnectLinkStore(Protocol):
     """Connect links: digests of their tokens, never the tokens; and what tenants registered."""

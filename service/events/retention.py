@@ -1,4 +1,4 @@
-"""Retention: delete old events, messages given up, spent logins, and links that have expired.
+"""Retention: delete old events, messages given up, spent logins, and expired links and replies.
 
 The events of a deleted profile carry no time, so an event's age is not read off it. Every hour a
 mark records the number of each tenant's latest event; once a mark is old enough, the events up to
@@ -14,7 +14,7 @@ from service.domain.clock import Clock
 from service.domain.errors import ServiceUnavailable
 from service.domain.links import LINKS_KEPT
 from service.domain.model import DAY
-from service.domain.store import ConnectLinkStore, EventStore, LoginBudgetStore
+from service.domain.store import ConnectLinkStore, EventStore, IdempotencyStore, LoginBudgetStore
 from service.domain.webhooks import DeliveryQueue
 
 EVERY_SECONDS = 3600.0
@@ -33,6 +33,7 @@ class Retention:
         deliveries: DeliveryQueue,
         login_budget: LoginBudgetStore,
         links: ConnectLinkStore,
+        idempotency: IdempotencyStore,
         clock: Clock,
         days: int,
     ) -> None:
@@ -40,6 +41,7 @@ class Retention:
         self._deliveries = deliveries
         self._login_budget = login_budget
         self._links = links
+        self._idempotency = idempotency
         self._clock = clock
         self._days = days
 
@@ -48,7 +50,7 @@ class Retention:
             try:
                 await self.prune()
             except ServiceUnavailable:
-                log.warning("old events, logins and links could not be deleted; retried in an hour")
+                log.warning("what is past its time could not be deleted; retried in an hour")
             await asyncio.sleep(EVERY_SECONDS)
 
     async def prune(self) -> None:
@@ -62,6 +64,7 @@ class Retention:
         # the time of each batch: a debit later than that would be redated
         await _in_batches(lambda: self._login_budget.delete_expired(self._clock.now()))
         await _in_batches(lambda: self._links.delete_expired(now - LINKS_KEPT))
+        await _in_batches(lambda: self._idempotency.delete_expired(now))
 
 
 async def _in_batches(delete: Callable[[], Awaitable[bool]]) -> None:

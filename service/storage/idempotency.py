@@ -9,6 +9,7 @@ from service.storage.engine import Engine, Row, Statement, Transaction
 from service.storage.statements import idempotency as sql
 
 REPEATED_FOR: Micros = DAY
+BATCH = 1000
 
 
 class SqlIdempotency:
@@ -24,7 +25,7 @@ class SqlIdempotency:
             key = _of_request(reservation)
             if rows := await transaction.run(sql.EARLIER_REQUEST, *key, at):
                 return _earlier_request(rows[0])
-            await transaction.run(sql.DELETE_EXPIRED_REQUESTS, reservation.tenant_id, at)
+            await transaction.run(sql.FREE_EXPIRED, *key, at)
             await transaction.run(
                 sql.RESERVE,
                 *key,
@@ -52,6 +53,12 @@ class SqlIdempotency:
             await transaction.run(sql.RELEASE_ALL)
 
         await self._engine.write(job)
+
+    async def delete_expired(self, at: Micros) -> bool:
+        async def job(transaction: Transaction) -> bool:
+            return len(await transaction.run(sql.DELETE_EXPIRED_REQUESTS, at, BATCH)) == BATCH
+
+        return await self._engine.write(job)
 
 
 async def complete(

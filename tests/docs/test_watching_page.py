@@ -9,10 +9,9 @@ import grpc.aio
 import pytest
 
 from service.domain.model import DAY
-from service.events.retention import Retention
 from tests.events.test_watch import all_profiles, change_a_lot, connected
 from tests.support.running import MovedClock, Running
-from tests.support.watcher import DEADLINE, beside
+from tests.support.watcher import DEADLINE, beside, retention_of
 
 PAGE = Path(__file__).parents[2] / "docs/watching.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,14 +59,7 @@ async def test_the_program_keeps_a_full_copy(sandboxed: Running, page: dict[str,
                 await break_()
         cursor = copy.cursor
         await change()
-        retention = Retention(
-            others.store.events,
-            others.store.webhook_queue,
-            others.store.login_budget,
-            others.store.links,
-            clock,
-            7,
-        )
+        retention = retention_of(others.store, clock)
         await retention.prune()
         clock.ahead += 8 * DAY
         await retention.prune()

@@ -6,12 +6,12 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from service.domain.model import DAY
-from service.events.retention import Retention
+from postcore.profiles.v1 import profile_service_pb2 as pb
+from service.domain.model import DAY, SECOND
 from tests.support.bluesky import SandboxBluesky
 from tests.support.engines import on_both
 from tests.support.running import MovedClock, Running, running
-from tests.support.watcher import DEADLINE, Watcher, begun, beside, narrow
+from tests.support.watcher import DEADLINE, Watcher, begun, beside, narrow, retention_of
 
 engine = on_both
 
@@ -80,6 +80,19 @@ async def until_marked(service: Running, number: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_a_reply_is_kept_for_a_day(sandboxed: Running, clock: MovedClock) -> None:
+    """It names a profile and a username: it goes also if its tenant makes no other request."""
+    async with beside(sandboxed) as others:
+        request = pb.CreateProfileRequest(idempotency_key="once")
+        await sandboxed.profiles.CreateProfile(request, metadata=sandboxed.metadata())
+        retention = retention_of(others.store, clock)
+        await retention.prune()
+        assert sandboxed.rows("SELECT reply FROM idempotency_records")
+        clock.ahead += DAY + SECOND
+        await retention.prune()
+        assert not sandboxed.rows("SELECT reply FROM idempotency_records")
+
+
 async def test_events_are_pruned_in_batches(
     sandboxed: Running, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,14 +104,7 @@ async def test_events_are_pruned_in_batches(
         for count, tenant_id in enumerate(tenants):
             for _ in range(count):
                 await others.connect(tenant_id=tenant_id)
-        retention = Retention(
-            others.store.events,
-            others.store.webhook_queue,
-            others.store.login_budget,
-            others.store.links,
-            clock,
-            7,
-        )
+        retention = retention_of(others.store, clock)
         await retention.prune()
         marks = sandboxed.rows("SELECT tenant_id, number FROM event_marks")
         assert {mark["tenant_id"]: mark["number"] for mark in marks} == {
@@ -125,14 +131,7 @@ async def test_a_reader_overtaken_by_the_pruning_gets_an_error(
         async with narrow(sandboxed) as channel:
             slow = Watcher(sandboxed, from_oldest=True, channel=channel)
             first = await slow.message()
-            retention = Retention(
-                others.store.events,
-                others.store.webhook_queue,
-                others.store.login_budget,
-                others.store.links,
-                clock,
-                7,
-            )
+            retention = retention_of(others.store, clock)
             await retention.prune()
             clock.ahead += 8 * DAY
             await retention.prune()

@@ -149,6 +149,23 @@ async def test_an_idempotency_key_is_held_then_answered(store: SqlStore) -> None
     ) == EarlierRequest(FINGERPRINT, reply)
 
 
+async def test_expired_keys_are_deleted_with_their_replies(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In batches, of every tenant, whether or not it makes another request; no other goes."""
+    monkeypatch.setattr("service.storage.idempotency.BATCH", 2)
+    of = [replace(RESERVATION, idempotency_key=f"key-{number}") for number in range(3)]
+    for reservation in of:
+        await store.idempotency.reserve(reservation, FINGERPRINT, NOW, RESERVED_UNTIL)
+    kept = replace(RESERVATION, idempotency_key="kept")
+    await store.idempotency.reserve(kept, FINGERPRINT, NOW, RESERVED_UNTIL + 1)
+    assert not await store.idempotency.delete_expired(RESERVED_UNTIL - 1)
+    assert await store.idempotency.delete_expired(RESERVED_UNTIL)
+    assert not await store.idempotency.delete_expired(RESERVED_UNTIL)
+    found = [await store.idempotency.earlier_request(one, NOW) for one in (*of, kept)]
+    assert found == [None, None, None, EarlierRequest(FINGERPRINT, None)]
+
+
 async def test_a_released_or_lapsed_key_is_free(store: SqlStore) -> None:
     """By its holder alone, or by time."""
     await store.idempotency.reserve(RESERVATION, FINGERPRINT, NOW, RESERVED_UNTIL)

@@ -13,10 +13,11 @@ from postcore.profiles.v1 import profile_pb2
 from postcore.profiles.v1 import profile_service_pb2 as pb
 from postcore.profiles.v1 import profile_service_pb2_grpc as profiles_grpc
 from service.app.startup import open_store
-from service.domain.clock import SystemClock
+from service.domain.clock import Clock, SystemClock
 from service.domain.ids import random_id
 from service.domain.model import DAY
 from service.domain.records import Envelope, LoginWrite, SecretAddress
+from service.events.retention import Retention
 from service.storage.engine import Transaction
 from service.storage.store import SqlStore
 from tests.support.running import Refusal, Running, refusal_of
@@ -161,6 +162,19 @@ class Beside:
         Makes one event if it is connected, and strips its other events.
         """
         await self.store.profiles.delete(self.tenant_id, profile_key, 1)
+
+
+def retention_of(store: SqlStore, clock: Clock) -> Retention:
+    """Return what deletes from *store*; it keeps events for seven days."""
+    return Retention(
+        store.events,
+        store.webhook_queue,
+        store.login_budget,
+        store.links,
+        store.idempotency,
+        clock,
+        7,
+    )
 
 
 @asynccontextmanager

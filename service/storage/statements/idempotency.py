@@ -5,8 +5,15 @@ SELECT ring_key_id, digest, reply
 FROM idempotency_records
 WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND expires_at > $4
 """
+FREE_EXPIRED = """
+DELETE FROM idempotency_records
+WHERE tenant_id = $1 AND method = $2 AND idempotency_key = $3 AND expires_at <= $4
+"""
 DELETE_EXPIRED_REQUESTS = """
-DELETE FROM idempotency_records WHERE tenant_id = $1 AND expires_at <= $2
+DELETE FROM idempotency_records WHERE (tenant_id, method, idempotency_key) IN (
+    SELECT tenant_id, method, idempotency_key FROM idempotency_records
+    WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+RETURNING 1
 """
 RESERVE = """
 INSERT INTO idempotency_records

@@ -21,10 +21,9 @@ from service.app.startup import open_store
 from service.crypto.keyring import Keyring
 from service.domain.clock import SystemClock
 from service.domain.ids import random_id
-from service.domain.model import DEFAULT_SCOPES, Scope
+from service.domain.model import DEFAULT_SCOPES, ApiKey, Scope
+from service.storage.api_keys import SqlApiKeys
 from service.storage.migrations import migrate_apart
-from service.storage.sqlite import SqliteEngine
-from service.storage.statements import api_keys as statements
 from tests.attack.intervals import interval
 from tests.attack.row import Figure, Ground, share
 from tests.bench.methods import PLATFORMS
@@ -86,15 +85,14 @@ async def _guessed(service: Running, count: int) -> Figure:
 def _looked_up() -> Iterator[list[object]]:
     """Record the keys that the store looks up."""
     found: list[object] = []
-    get_by_key = SqliteEngine.get_by_key
+    get = SqlApiKeys.get
 
-    async def noted(self: SqliteEngine, statement: str, *parameters: object) -> Any:
-        if statement == statements.API_KEY:
-            found.append(parameters[0])
-        return await get_by_key(self, statement, *parameters)
+    async def noted(self: SqlApiKeys, key_id: str) -> ApiKey | None:
+        found.append(key_id)
+        return await get(self, key_id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SqliteEngine, "get_by_key", noted)
+        patch.setattr(SqlApiKeys, "get", noted)
         yield found
 
 
