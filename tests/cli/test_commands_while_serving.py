@@ -57,7 +57,6 @@ def test_a_second_server_is_rejected(home: Home, server: Started) -> None:
 
 
 @pytest.mark.quick
-@pytest.mark.slow
 def test_healthcheck(home: Home, server: Started) -> None:
     """It prints SERVING with exit code 0, and ignores proxies in the environment; without a server,
     it fails with exit code 1."""

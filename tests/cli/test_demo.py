@@ -91,7 +91,6 @@ def demo(home: Home) -> Iterator[Demo]:
 
 
 @pytest.mark.quick
-@pytest.mark.slow
 def test_it_runs_from_nothing_and_again(empty_home: Home, buf: Path) -> None:
     """It prints a call, the reply and a valid key. A second run in the same folder has a new key,
     revokes the former one, and logs no warning. Ctrl+C and SIGTERM end it with exit code 0 and

@@ -152,7 +152,6 @@ def test_a_database_failure_is_reported_as_a_sentence(home: Home) -> None:
 
 @pytest.mark.quick
 @pytest.mark.process
-@pytest.mark.slow
 def test_the_installed_command_runs_in_any_folder(tmp_path: Path, empty_database: Path) -> None:
     """`postcore` and `python -m service` need neither the checkout as folder nor PYTHONPATH."""
     (tmp_path / "elsewhere").mkdir()

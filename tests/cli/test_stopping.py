@@ -54,7 +54,6 @@ def connected(home: Home) -> list[str]:
 @pytest.mark.quick
 @pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.slow
 async def test_a_signal_drains(
     home: Home, api_key: str, sandbox: SandboxBluesky, number: signal.Signals
 ) -> None:

@@ -24,9 +24,8 @@ from tests.bench.load import calls, rate
 from tests.bench.methods import GET, works
 from tests.bench.processes import Server, load_on_one_core, started
 from tests.bench.seed import Owner, plant, settings
+from tests.bench.throughput import PROFILES, TENANTS
 
-TENANTS = 8
-PROFILES = 125
 MOST_LOST = 0.02
 """Target: the share of a GetProfile that metrics take."""
 

@@ -155,7 +155,6 @@ async def test_metadata_has_one_limit(service: Served) -> None:
 
 
 @pytest.mark.quick
-@pytest.mark.slow
 async def test_health_knows_its_services_and_logs_no_error(service: Served) -> None:
     """Check and List know every name. Unknown names and malformed messages are rejected, and
     nothing is logged at level error."""

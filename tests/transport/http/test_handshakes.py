@@ -74,7 +74,6 @@ async def health(server: Started, trusting: ssl.SSLContext) -> int:
 
 @pytest.mark.quick
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.slow
 def test_each_new_connection_is_answered(
     server: Started, trusting: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:

@@ -16,15 +16,17 @@ depends_on = None
 
 def upgrade() -> None:
     _replace("connections", "connections_of_account", ["account_id", "origin", "tenant_id"])
-    _replace("connections", "connections_due_of_tenant", ["tenant_id", "next_check_at"], 1)
+    _replace(
+        "connections", "connections_due_of_tenant", ["tenant_id", "next_check_at"], "next_check_at"
+    )
     # of all tenants: deleted by a loop, no longer by the tenant's next request
     _replace("idempotency_records", "idempotency_records_by_expiry", ["expires_at"])
     for table in ("idempotency_records", "connect_links"):
-        _replace(table, f"{table}_of_profile", ["tenant_id", "profile_key"], 1)
+        _replace(table, f"{table}_of_profile", ["tenant_id", "profile_key"], not_null="profile_key")
 
 
-def _replace(table: str, name: str, columns: list[str], partial: int | None = None) -> None:
-    """Make an index again. *partial*: the column that is never null in it, by its place."""
-    where = None if partial is None else sa.text(f"{columns[partial]} IS NOT NULL")
+def _replace(table: str, name: str, columns: list[str], not_null: str = "") -> None:
+    """Make an index again. *not_null*: leave out the rows in which that column is null."""
+    where = sa.text(f"{not_null} IS NOT NULL") if not_null else None
     op.drop_index(name, table)
     op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
